@@ -1,0 +1,145 @@
+//! What the operator decided, as the program may rely on it.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use crate::slack::Catalogue;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where bots connect.
+    pub listen: SocketAddr,
+    /// The operators' listener.
+    pub admin: Admin,
+    /// Where calls go, by path prefix; the first match counts.
+    pub upstreams: Vec<Upstream>,
+    /// Slack's methods as the catalogue has them, with the operator's changes.
+    pub catalogue: Arc<Catalogue>,
+    /// Tokens whose app and workspace are known beforehand.
+    pub tokens: Vec<KnownToken>,
+    /// How long and how many calls are held.
+    pub queue: Queue,
+    /// How long the upstream may take.
+    pub timeouts: Timeouts,
+    /// Whether callers may raise their own class.
+    pub trust_callers: TrustCallers,
+    /// What happens when Slack refuses a call.
+    pub on_429: On429,
+    /// How long held calls go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The operators' listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// A server that calls go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// What the path of a call starts with; starts and ends with a slash.
+    pub prefix: Arc<str>,
+    /// What the prefix is replaced by; ends with a slash.
+    pub url: http::Uri,
+    /// What kind of calls go there.
+    pub kind: Kind,
+}
+
+/// What kind of calls an upstream takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Slack's Web API: limited by method.
+    WebApi,
+    /// Forwarded, not limited.
+    Plain,
+}
+
+/// A token whose app and workspace the operator told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownToken {
+    /// SHA-256 of the token's text.
+    pub sha256: [u8; 32],
+    /// Its app.
+    pub app: Arc<str>,
+    /// Its workspace.
+    pub workspace: Arc<str>,
+}
+
+/// How long and how many calls are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How long a call is held when nothing tells its client's patience.
+    pub max_wait: Duration,
+    /// The longest any call is held, whatever its client says.
+    pub max_hold: Duration,
+    /// Calls held per bucket.
+    pub max_depth: usize,
+    /// Calls held in all.
+    pub max_total: usize,
+    /// Bytes of request bodies held in all.
+    pub max_bytes: usize,
+}
+
+/// How long the upstream may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To accept a connection, TLS included.
+    pub connect: Duration,
+    /// From the request to the answer's headers.
+    pub headers: Duration,
+    /// Between two pieces of a body.
+    pub body_idle: Duration,
+}
+
+/// Whether callers may raise their own class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustCallers {
+    /// On a loopback listener only.
+    Auto,
+    /// Always.
+    Always,
+    /// They may only lower it.
+    Never,
+}
+
+/// What happens when Slack refuses a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct On429 {
+    /// How often a call is sent, the first time included.
+    pub max_attempts: NonZeroU32,
+    /// For a 429 without a readable Retry-After.
+    pub default_retry_after: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// As lines of text or of JSON.
+    pub format: LogFormat,
+    /// The least severe level.
+    pub level: tracing::Level,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+// === impl KnownToken ===
+
+impl fmt::Debug for KnownToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownToken")
+            .field("app", &self.app)
+            .field("workspace", &self.workspace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,5 @@
+//! A sidecar proxy that keeps any Slack bot within Slack's rate limits.
+
+pub mod config;
+pub mod scheduler;
+pub mod slack;

@@ -1,0 +1,5 @@
+//! The scheduler.
+
+mod class;
+
+pub use class::Class;
