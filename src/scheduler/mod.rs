@@ -1,5 +1,601 @@
-//! The scheduler.
+//! Which call goes when: a state machine that is told the time.
+//!
+//! The scheduler owns no clock, no task, no socket and no lock. Whoever drives it tells it
+//! what happened and when, and asks it when it wants to be asked again. A day of traffic
+//! thus runs in a test in seconds, the same way every time.
+//!
+//! # How it thinks
+//!
+//! A call counts against several limits at once: its method's tier in its workspace,
+//! perhaps its channel, perhaps the whole app. Each limit at one value of its dimensions is
+//! a [bucket](bucket), with a [sliding window](window) of slots. A call goes when **all**
+//! of its buckets have a free slot, and takes one in each, all or nothing; while it waits
+//! it takes none.
+//!
+//! Calls that need the same buckets form a [cell](cell). A cell that cannot go is parked in
+//! the [line-up](lineup) of exactly one bucket that blocks it. When that bucket gets room,
+//! the cell next in its order is looked at: it goes, or, if another of its buckets blocks
+//! it, it moves to that one's line-up. Two things follow. A bucket with room never has
+//! anybody parked in it, so a new call whose buckets all have room may go at once: nobody
+//! is before it. And a call to a busy channel never holds up one to another channel: it
+//! stands in the channel's line-up, not in the one they share.
+//!
+//! The order inside a line-up is by class, then by caller in turns, then by age; see
+//! [`lineup`].
+//!
+//! A granted call holds a permit until it is [settled](Scheduler::settle). Slots age from
+//! the answer, so an unsettled permit occupies its slots: whoever drives the scheduler
+//! settles every permit, however its call ended. When Slack refuses a call for a limit, the
+//! bucket that most likely refused it is frozen, and the call can be
+//! [replayed](Scheduler::replay): it keeps its age, so it is first in its line, and it keeps
+//! its place among posts that go one at a time, so nobody overtakes it.
+//!
+//! Nothing is forgotten too early and everything is forgotten in the end: a bucket without
+//! waiting calls, calls in flight, freeze or ageing slots is dropped, so memory follows
+//! live traffic and not history.
 
+mod bucket;
+mod cell;
 mod class;
+mod events;
+mod lineup;
+mod time;
+mod window;
 
-pub use class::Class;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use slab::Slab;
+
+use self::{
+    bucket::Bucket,
+    cell::{BucketId, CallId, Cell, CellId},
+};
+pub use self::{
+    bucket::{BucketKey, Outcome},
+    class::{Class, UnknownClass},
+    events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal},
+    time::Instant,
+};
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Scheduler {
+    bounds: Bounds,
+    buckets: Slab<Bucket>,
+    bucket_ids: HashMap<BucketKey, BucketId>,
+    cells: Slab<Cell>,
+    cell_ids: HashMap<Box<[BucketId]>, CellId>,
+    held: Slab<Held>,
+    granted: Slab<Granted>,
+    /// When which bucket is looked at next.
+    alarms: BTreeSet<(Instant, BucketId)>,
+    deadlines: BTreeSet<(Instant, CallId)>,
+    sequence: u64,
+    events: Vec<Event>,
+}
+
+/// How many calls may be held.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Per bucket.
+    pub per_bucket: usize,
+    /// In all.
+    pub total: usize,
+}
+
+/// A call, as the scheduler sees it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What it counts against.
+    pub buckets: Vec<BucketKey>,
+    /// How urgent it is.
+    pub class: Class,
+    /// Who sent it.
+    pub caller: CallerId,
+    /// Until when it may be held.
+    pub deadline: Instant,
+}
+
+/// Who sent a call: a hash of the caller's name. Should two names ever share a hash, they
+/// share their turns, nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallerId(pub u64);
+
+/// A held call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    index: CallId,
+    sequence: Sequence,
+}
+
+/// The right to send one call now. To be settled exactly once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+#[must_use = "its slots stay taken until it is settled"]
+pub struct Permit {
+    index: usize,
+    sequence: Sequence,
+}
+
+/// The order of arrival.
+pub(crate) type Sequence = u64;
+
+#[derive(Debug)]
+struct Held {
+    sequence: Sequence,
+    class: Class,
+    caller: CallerId,
+    deadline: Instant,
+    cell: CellId,
+    /// Slots it kept from the attempt before: those of limits on calls in flight.
+    kept: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Granted {
+    sequence: Sequence,
+    class: Class,
+    caller: CallerId,
+    deadline: Instant,
+    slots: Vec<Slot>,
+}
+
+/// A slot that a call took in a bucket, and when.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    bucket: BucketId,
+    taken: Instant,
+}
+
+// === impl Ticket ===
+
+impl Ticket {
+    /// A number that no other held call has at this time.
+    pub fn index(self) -> usize {
+        self.index
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// An empty scheduler.
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            buckets: Slab::new(),
+            bucket_ids: HashMap::new(),
+            cells: Slab::new(),
+            cell_ids: HashMap::new(),
+            held: Slab::new(),
+            granted: Slab::new(),
+            alarms: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            sequence: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// A call arrives: it goes, is held, or is refused because it would wait past its
+    /// deadline or a bound is reached.
+    pub fn enqueue(&mut self, now: Instant, call: Call) -> Enqueued {
+        self.advance(now);
+        let buckets = self.resolve(call.buckets);
+        self.sequence += 1;
+        self.admit(
+            now,
+            buckets,
+            Held {
+                sequence: self.sequence,
+                class: call.class,
+                caller: call.caller,
+                deadline: call.deadline,
+                cell: 0,
+                kept: Vec::new(),
+            },
+        )
+    }
+
+    /// Slack refused the call of `permit` for a limit and asks for a pause of
+    /// `retry_after`: freezes the bucket and lets the call wait again, before all that
+    /// came after it.
+    pub fn replay(
+        &mut self,
+        now: Instant,
+        permit: Permit,
+        retry_after: Duration,
+    ) -> (Option<Freeze>, Enqueued) {
+        self.advance(now);
+        let granted = self.granted.remove(permit.index);
+        let freeze = self.freeze_culprit(now, &granted.slots, retry_after);
+        let (kept, spent): (Vec<_>, Vec<_>) = granted
+            .slots
+            .into_iter()
+            .partition(|slot| self.buckets[slot.bucket].counts_in_flight());
+        self.release(now, &spent, Outcome::Limited(retry_after));
+        let buckets = spent.iter().map(|slot| slot.bucket).collect();
+        let enqueued = self.admit(
+            now,
+            buckets,
+            Held {
+                sequence: granted.sequence,
+                class: granted.class,
+                caller: granted.caller,
+                deadline: granted.deadline,
+                cell: 0,
+                kept,
+            },
+        );
+        self.serve_all(now, &spent);
+        (freeze, enqueued)
+    }
+
+    /// The client of a held call is gone. Costs no slot. A ticket whose call is no longer
+    /// held is ignored.
+    pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
+        self.advance(now);
+        if self.held.get(ticket.index).is_some_and(|held| held.sequence == ticket.sequence) {
+            let held = self.take_out(now, ticket.index);
+            self.release(now, &held.kept, Outcome::Unsent);
+            self.serve_all(now, &held.kept);
+        }
+    }
+
+    /// A granted call has ended. Tells which bucket was frozen, if Slack refused it.
+    pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) -> Option<Freeze> {
+        self.advance(now);
+        let granted = self.granted.remove(permit.index);
+        let freeze = match outcome {
+            Outcome::Limited(retry_after) => {
+                self.freeze_culprit(now, &granted.slots, retry_after)
+            }
+            Outcome::Unsent | Outcome::Answered | Outcome::Lost => None,
+        };
+        self.release(now, &granted.slots, outcome);
+        self.serve_all(now, &granted.slots);
+        freeze
+    }
+
+    /// Closes a bucket until `until`. After that one call probes it.
+    pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
+        self.advance(now);
+        let id = self.resolve(vec![bucket])[0];
+        self.buckets[id].freeze(until);
+        self.rearm(now, id);
+    }
+
+    /// Lets time pass. Moves what has happened since the last time into `events` and tells
+    /// when to be asked again, if nothing happens before.
+    pub fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> Option<Instant> {
+        self.advance(now);
+        events.append(&mut self.events);
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        [alarm, deadline].into_iter().flatten().min()
+    }
+
+    /// How many calls are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Every bucket that is alive, and how it stands.
+    pub fn buckets(&mut self, now: Instant) -> impl Iterator<Item = BucketState> {
+        self.buckets.iter_mut().map(move |(_, bucket)| BucketState {
+            key: bucket.key.clone(),
+            used: bucket.used(now),
+            quota: bucket.quota(),
+            frozen_until: bucket.frozen_until(now),
+            waiting: bucket.lineup.waiting(),
+        })
+    }
+
+    /// Buckets by index, made where they don't exist; each once, in order.
+    fn resolve(&mut self, keys: Vec<BucketKey>) -> Box<[BucketId]> {
+        let mut ids = Vec::with_capacity(keys.len());
+        for key in keys {
+            let id = self.bucket_ids.get(&key).copied().unwrap_or_else(|| {
+                let id = self.buckets.insert(Bucket::new(key.clone()));
+                self.bucket_ids.insert(key, id);
+                id
+            });
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_boxed_slice()
+    }
+
+    /// Grants, holds or refuses a call.
+    fn admit(&mut self, now: Instant, buckets: Box<[BucketId]>, held: Held) -> Enqueued {
+        let Some(blocking) = self.blocking(now, &buckets) else {
+            self.charge(&buckets, held.class, held.caller);
+            return Enqueued::Granted(self.grant(now, &buckets, held));
+        };
+        if let Some(refusal) = self.refuse(now, &buckets, &held) {
+            self.release(now, &held.kept, Outcome::Unsent);
+            self.serve_all(now, &held.kept);
+            for id in buckets {
+                self.rearm(now, id);
+            }
+            return Enqueued::Refused(refusal);
+        }
+        Enqueued::Held(self.hold(now, buckets, blocking, held))
+    }
+
+    /// The bucket, if any, that keeps a call of these buckets from going: the one that
+    /// blocks longest.
+    fn blocking(&mut self, now: Instant, buckets: &[BucketId]) -> Option<BucketId> {
+        let mut blocking = None;
+        for &id in buckets {
+            let bucket = &mut self.buckets[id];
+            if !bucket.has_room(now) {
+                let until = bucket.room_at(now).unwrap_or(now);
+                if blocking.is_none_or(|(longest, _)| until > longest) {
+                    blocking = Some((until, id));
+                }
+            }
+        }
+        blocking.map(|(_, id)| id)
+    }
+
+    fn refuse(&self, now: Instant, buckets: &[BucketId], held: &Held) -> Option<Refusal> {
+        let (retry_at, binding) = self.forecast(now, buckets, held.class, held.caller)?;
+        let bucket = &self.buckets[binding];
+        let refusal = |reason, bucket: &Bucket| {
+            Some(Refusal { reason, bucket: bucket.key.clone(), retry_at })
+        };
+        if retry_at > held.deadline || held.deadline <= now {
+            return refusal(Reason::Deadline, bucket);
+        }
+        if self.held.len() >= self.bounds.total {
+            return refusal(Reason::QueueFull, bucket);
+        }
+        let full = |id: &&BucketId| {
+            self.buckets[**id].lineup.waiting() >= self.bounds.per_bucket as u64
+        };
+        buckets.iter().find(full).and_then(|id| refusal(Reason::QueueFull, &self.buckets[*id]))
+    }
+
+    /// When a call could go at the earliest, and which bucket says so.
+    fn forecast(
+        &self,
+        now: Instant,
+        buckets: &[BucketId],
+        class: Class,
+        caller: CallerId,
+    ) -> Option<(Instant, BucketId)> {
+        buckets
+            .iter()
+            .map(|&id| {
+                let bucket = &self.buckets[id];
+                (bucket.forecast(now, bucket.lineup.ahead_of(class, caller)), id)
+            })
+            .max()
+    }
+
+    fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
+        let Held { sequence, class, caller, deadline, kept, .. } = held;
+        let mut slots = kept;
+        for &id in buckets {
+            self.buckets[id].take(now);
+            slots.push(Slot { bucket: id, taken: now });
+        }
+        let index =
+            self.granted.insert(Granted { sequence, class, caller, deadline, slots });
+        Permit { index, sequence }
+    }
+
+    /// Charges a caller's turn in every bucket that its call takes a slot of.
+    fn charge(&mut self, buckets: &[BucketId], class: Class, caller: CallerId) {
+        for &id in buckets {
+            self.buckets[id].lineup.charge(class, caller);
+        }
+    }
+
+    fn hold(
+        &mut self,
+        now: Instant,
+        buckets: Box<[BucketId]>,
+        blocking: BucketId,
+        mut held: Held,
+    ) -> Ticket {
+        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
+        for &id in &buckets {
+            self.buckets[id].lineup.join(class, caller);
+        }
+        let cell_id = match self.cell_ids.get(&buckets) {
+            Some(id) => *id,
+            None => {
+                let id = self.cells.insert(Cell::new(buckets.clone(), blocking));
+                self.cell_ids.insert(buckets, id);
+                id
+            }
+        };
+        held.cell = cell_id;
+        let deadline = held.deadline;
+        let index = self.held.insert(held);
+        self.deadlines.insert((deadline, index));
+        let cell = &mut self.cells[cell_id];
+        let heads = cell.add((class, caller), sequence, index);
+        let parked = cell.parked;
+        self.change_head(cell_id, parked, (class, caller), heads);
+        self.rearm(now, parked);
+        Ticket { index, sequence }
+    }
+
+    /// Removes a held call from every line.
+    fn take_out(&mut self, now: Instant, index: CallId) -> Held {
+        let held = self.held.remove(index);
+        self.deadlines.remove(&(held.deadline, index));
+        let line = (held.class, held.caller);
+        let cell = &mut self.cells[held.cell];
+        let parked = cell.parked;
+        let heads = cell.remove(line, held.sequence);
+        let buckets = match cell.is_empty() {
+            false => cell.buckets.clone(),
+            true => {
+                let cell = self.cells.remove(held.cell);
+                self.cell_ids.remove(&cell.buckets);
+                cell.buckets
+            }
+        };
+        self.change_head(held.cell, parked, line, heads);
+        for id in buckets {
+            self.buckets[id].lineup.leave(held.class, held.caller);
+            self.rearm(now, id);
+        }
+        held
+    }
+
+    fn change_head(
+        &mut self,
+        cell: CellId,
+        parked: BucketId,
+        (class, caller): (Class, CallerId),
+        heads: cell::HeadChange,
+    ) {
+        if heads.before == heads.after {
+            return;
+        }
+        let lineup = &mut self.buckets[parked].lineup;
+        if let Some(head) = heads.before {
+            lineup.unpark(class, caller, head, cell);
+        }
+        if let Some(head) = heads.after {
+            lineup.park(class, caller, head, cell);
+        }
+    }
+
+    /// Ends the slots of a call.
+    fn release(&mut self, now: Instant, slots: &[Slot], outcome: Outcome) {
+        for slot in slots {
+            self.buckets[slot.bucket].settle(slot.taken, now, outcome);
+        }
+    }
+
+    /// Freezes the bucket that most likely refused a call: the one with the highest use of
+    /// its quota, on a tie the narrowest, then the one with the longest period.
+    fn freeze_culprit(
+        &mut self,
+        now: Instant,
+        slots: &[Slot],
+        retry_after: Duration,
+    ) -> Option<Freeze> {
+        let culprit = slots
+            .iter()
+            .filter_map(|slot| Some((self.buckets[slot.bucket].suspicion()?, slot.bucket)))
+            .max()
+            .map(|(_, id)| id)?;
+        let bucket = &mut self.buckets[culprit];
+        let until = now + retry_after;
+        bucket.freeze(until);
+        Some(Freeze { bucket: bucket.key.clone(), until })
+    }
+
+    /// Lets time pass: what was due by `now` happens in the order in which it was due.
+    fn advance(&mut self, now: Instant) {
+        loop {
+            let alarm = self.alarms.first().copied();
+            let deadline = self.deadlines.first().copied();
+            match (alarm, deadline) {
+                (Some((at, id)), other)
+                    if at <= now && other.is_none_or(|(other, _)| at <= other) =>
+                {
+                    self.alarms.pop_first();
+                    self.buckets[id].alarm = None;
+                    self.serve(now, id);
+                    self.retire(now, id);
+                }
+                (_, Some((at, index))) if at <= now => self.expire(now, index),
+                _ => return,
+            }
+        }
+    }
+
+    /// A held call's deadline has passed.
+    fn expire(&mut self, now: Instant, index: CallId) {
+        let cell = &self.cells[self.held[index].cell];
+        let (parked, buckets) = (cell.parked, cell.buckets.clone());
+        let held = self.take_out(now, index);
+        let (retry_at, binding) = self
+            .forecast(now, &buckets, held.class, held.caller)
+            .unwrap_or((now, parked));
+        let bucket = self.buckets[binding].key.clone();
+        self.events.push(Event::Expired {
+            ticket: Ticket { index, sequence: held.sequence },
+            refusal: Refusal { reason: Reason::Deadline, bucket, retry_at },
+        });
+        self.release(now, &held.kept, Outcome::Unsent);
+        self.serve_all(now, &held.kept);
+    }
+
+    fn serve_all(&mut self, now: Instant, slots: &[Slot]) {
+        for slot in slots {
+            self.serve(now, slot.bucket);
+        }
+    }
+
+    /// Grants the slots that a bucket has free to those who stand in its line.
+    fn serve(&mut self, now: Instant, id: BucketId) {
+        while self.buckets[id].lineup.has_parked() && self.buckets[id].has_room(now) {
+            let Some((class, caller, cell_id)) = self.buckets[id].lineup.next() else { break };
+            let buckets = self.cells[cell_id].buckets.clone();
+            if let Some(other) = self.blocking(now, &buckets) {
+                self.cells[cell_id].park(cell_id, other, &mut self.buckets);
+                self.rearm(now, other);
+                continue;
+            }
+            let Some(index) = self.cells[cell_id].head((class, caller)) else { break };
+            let sequence = self.held[index].sequence;
+            // The turn is charged while the call still counts as waiting, so that a
+            // caller's tag outlives its last call.
+            self.charge(&buckets, class, caller);
+            let held = self.take_out(now, index);
+            let permit = self.grant(now, &buckets, held);
+            self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
+        }
+        self.rearm(now, id);
+    }
+
+    /// Sets a bucket's alarm: for the next free slot while somebody stands in its line,
+    /// else for the end of its memory.
+    fn rearm(&mut self, now: Instant, id: BucketId) {
+        let bucket = &mut self.buckets[id];
+        let wanted = match bucket.lineup.has_parked() {
+            true => bucket.room_at(now),
+            // An early alarm is only early: it is set anew when it rings.
+            false if bucket.alarm.is_some() => return,
+            false => bucket.idle_at(now),
+        };
+        if wanted == bucket.alarm {
+            return;
+        }
+        if let Some(at) = bucket.alarm {
+            self.alarms.remove(&(at, id));
+        }
+        if let Some(at) = wanted {
+            self.alarms.insert((at, id));
+        }
+        bucket.alarm = wanted;
+    }
+
+    /// Drops a bucket that has nothing left to remember.
+    fn retire(&mut self, now: Instant, id: BucketId) {
+        let bucket = &mut self.buckets[id];
+        if bucket.idle_at(now).is_some_and(|at| at <= now) {
+            if let Some(at) = bucket.alarm {
+                self.alarms.remove(&(at, id));
+            }
+            let bucket = self.buckets.remove(id);
+            self.bucket_ids.remove(&bucket.key);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the scheduler answers.
+
+use std::fmt;
+
+use super::{BucketKey, Instant, Permit, Ticket};
+
+/// What became of a call that arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It goes now.
+    Granted(Permit),
+    /// It waits; an [`Event`] will tell.
+    Held(Ticket),
+    /// It is not taken.
+    Refused(Refusal),
+}
+
+/// What happened to a held call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It goes now.
+    Granted {
+        /// Which.
+        ticket: Ticket,
+        /// Its right to go.
+        permit: Permit,
+    },
+    /// It has waited as long as it may.
+    Expired {
+        /// Which.
+        ticket: Ticket,
+        /// What it waited for, and when it might have gone.
+        refusal: Refusal,
+    },
+}
+
+/// A call is not held, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// Which bucket stands in its way.
+    pub bucket: BucketKey,
+    /// When a call like it could go at the earliest.
+    pub retry_at: Instant,
+}
+
+/// Why a call is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It would wait, or has waited, past its deadline.
+    Deadline,
+    /// As many calls are held as may be.
+    QueueFull,
+}
+
+/// A bucket was closed because Slack said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Which.
+    pub bucket: BucketKey,
+    /// Until when.
+    pub until: Instant,
+}
+
+/// How a bucket stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketState {
+    /// Which.
+    pub key: BucketKey,
+    /// Slots taken.
+    pub used: u32,
+    /// Slots in all.
+    pub quota: u32,
+    /// Until when it is closed, if it is.
+    pub frozen_until: Option<Instant>,
+    /// Calls that wait for it, perhaps among other buckets.
+    pub waiting: u64,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The name in headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::QueueFull => "queue_full",
+        }
+    }
+}
+
+// === impl BucketKey ===
+
+impl fmt::Display for BucketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.limit.name, self.values)
+    }
+}

@@ -1,0 +1,213 @@
+//! A sliding window: which slots of a limit are taken, and until when.
+//!
+//! A slot is taken when a call is granted and stays taken while the call is in flight,
+//! because the server counts the call at an unknown moment between send and answer.
+//! When the answer arrives the slot starts to age, and a period later it is free. So in
+//! any period the server can have counted at most `quota` calls, wherever in its flight
+//! each was counted.
+//!
+//! A limit that tolerates short bursts may age its slots from the send instead; then the
+//! slot's end is known at the grant. A limit on calls in flight has no period: its slots
+//! end with the answer.
+
+use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
+
+use super::time::Instant;
+
+/// Added to every period, so that a clock of coarse grain at either end does no harm.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// The slots of one limit.
+#[derive(Debug)]
+pub(super) struct Window {
+    quota: u32,
+    period: Duration,
+    in_flight: u32,
+    /// When each ageing slot becomes free, earliest first.
+    ends: VecDeque<Instant>,
+}
+
+// === impl Window ===
+
+impl Window {
+    /// At most `quota` calls in any `period`.
+    pub(super) fn sliding(quota: NonZeroU32, period: Duration) -> Self {
+        Self { quota: quota.get(), period: period + GRAIN, in_flight: 0, ends: VecDeque::new() }
+    }
+
+    /// At most `quota` calls at once.
+    pub(super) fn at_once(quota: NonZeroU32) -> Self {
+        Self { quota: quota.get(), period: Duration::ZERO, in_flight: 0, ends: VecDeque::new() }
+    }
+
+    /// Slots in all.
+    pub(super) fn quota(&self) -> u32 {
+        self.quota
+    }
+
+    /// Slots taken, counting those whose end may have passed since the last [`Self::expire`].
+    pub(super) fn used(&self) -> u32 {
+        self.in_flight + self.ageing()
+    }
+
+    /// Whether a slot is free, after [`Self::expire`].
+    pub(super) fn has_room(&self) -> bool {
+        self.used() < self.quota
+    }
+
+    /// Frees the slots whose time has come.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.ends.front().is_some_and(|end| *end <= now) {
+            self.ends.pop_front();
+        }
+    }
+
+    /// Takes a slot that ages from the answer.
+    pub(super) fn take(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Takes a slot that ages from now.
+    pub(super) fn take_ageing(&mut self, now: Instant) {
+        self.age(now + self.period);
+    }
+
+    /// Gives back a slot of [`Self::take`]: its call was never sent.
+    pub(super) fn give_back(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Gives back a slot of [`Self::take_ageing`] at `taken`: its call was never sent.
+    pub(super) fn give_back_ageing(&mut self, taken: Instant) {
+        if let Ok(at) = self.ends.binary_search(&(taken + self.period)) {
+            self.ends.remove(at);
+        }
+    }
+
+    /// Lets a slot of [`Self::take`] age from `answered`.
+    pub(super) fn answered(&mut self, answered: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if !self.period.is_zero() {
+            self.age(answered + self.period);
+        }
+    }
+
+    /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
+    pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
+        if self.has_room() {
+            return Some(now);
+        }
+        // So many must end before one is free.
+        let over = (self.used() - self.quota) as usize;
+        self.ends.get(over).copied()
+    }
+
+    /// The earliest that the call behind `ahead` others can have a slot: every answer
+    /// comes at once and every slot is taken again as soon as it is free.
+    pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
+        let quota = u64::from(self.quota);
+        let used = u64::from(self.used());
+        if ahead + used < quota {
+            return now;
+        }
+        let Some(period) = (!self.period.is_zero()).then_some(self.period) else { return now };
+        // The ends in order: those known, then one a period from now for each slot that is
+        // in flight, or free and taken at once by somebody ahead.
+        let end = |i: u64| {
+            let known = usize::try_from(i).ok().and_then(|i| self.ends.get(i));
+            known.copied().unwrap_or(now + period)
+        };
+        let turns = ahead + used - quota;
+        let slots = used.max(quota);
+        if turns < slots {
+            end(turns)
+        } else {
+            let again = turns - slots;
+            end(slots - quota + again % quota).after(period, 1 + again / quota)
+        }
+    }
+
+    /// When the last ageing slot becomes free.
+    pub(super) fn last_end(&self) -> Option<Instant> {
+        self.ends.back().copied()
+    }
+
+    fn ageing(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Ends come in order but for calls that were lost, which age later.
+    fn age(&mut self, end: Instant) {
+        if self.ends.back().is_none_or(|last| *last <= end) {
+            self.ends.push_back(end);
+        } else {
+            let at = self.ends.partition_point(|other| *other <= end);
+            self.ends.insert(at, end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    fn window(quota: u32) -> Window {
+        Window::sliding(NonZeroU32::new(quota).unwrap(), PERIOD)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_slot_ages_from_the_answer() {
+        let mut window = window(1);
+        window.take();
+        window.expire(at(600));
+        assert!(!window.has_room(), "still in flight");
+        assert_eq!(window.room_at(at(600)), None);
+        window.answered(at(600));
+        assert_eq!(window.room_at(at(600)), Some(at(660) + GRAIN));
+        window.expire(at(660));
+        assert!(!window.has_room(), "the grain is part of the period");
+        window.expire(at(660) + GRAIN);
+        assert!(window.has_room());
+    }
+
+    #[test]
+    fn a_lost_call_ages_later_than_those_answered_after_it() {
+        let mut window = window(2);
+        window.take();
+        window.take();
+        window.answered(at(70)); // lost at 10, presumed answered at 70
+        window.answered(at(20));
+        assert_eq!(window.room_at(at(20)), Some(at(80) + GRAIN));
+    }
+
+    #[test]
+    fn what_was_never_sent_gives_its_slot_back() {
+        let mut window = window(2);
+        window.take();
+        window.give_back();
+        window.take_ageing(at(1));
+        window.take_ageing(at(2));
+        window.give_back_ageing(at(1));
+        assert_eq!(window.used(), 1);
+        assert_eq!(window.last_end(), Some(at(62) + GRAIN));
+    }
+
+    #[test]
+    fn the_forecast_counts_whole_turns() {
+        let mut window = window(2);
+        window.take();
+        window.answered(at(0));
+        let full = PERIOD + GRAIN;
+        assert_eq!(window.forecast(at(10), 0), at(10));
+        assert_eq!(window.forecast(at(10), 1), at(0) + full);
+        assert_eq!(window.forecast(at(10), 2), at(10) + full);
+        assert_eq!(window.forecast(at(10), 3), at(0) + full * 2);
+        assert_eq!(window.forecast(at(10), 5), at(0) + full * 3);
+    }
+}
