@@ -3,3 +3,7 @@
 pub mod config;
 pub mod scheduler;
 pub mod slack;
+pub mod units;
+pub mod yaml;
+
+mod nearest;
