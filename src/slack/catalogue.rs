@@ -1,44 +1,42 @@
-//! The catalogue: every method with its tier and its special limits.
+//! The catalogue: every method with its tier and its special limits, and how it is looked up.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::{Limit, Rate};
-use crate::scheduler::Class;
+use super::{AppKind, Limit, Rate, Rule, Tier, read};
+use crate::{scheduler::Class, yaml::Problems};
+
+/// What methods are called that the catalogue does not know, in metrics and status: what callers
+/// send must not choose the names.
+pub const OTHER: &str = "other";
+
+/// What the periods of Slack's documents are measured in.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Slack's methods and the limits they are under.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    tiers: BTreeMap<Tier, Rate>,
-    methods: BTreeMap<Arc<str>, Arc<Method>>,
-    unknown: Arc<Method>,
-    clients: Vec<Client>,
-}
-
-/// Slack's class of a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// 1+ a minute.
-    Tier1,
-    /// 20+ a minute.
-    Tier2,
-    /// 50+ a minute.
-    Tier3,
-    /// 100+ a minute.
-    Tier4,
-    /// Under rules of its own.
-    Special,
-    /// Under no tier, by configuration.
-    None,
+    pub(super) tiers: BTreeMap<Tier, Rate>,
+    /// By name.
+    pub(super) methods: Vec<Arc<Method>>,
+    /// The same, for the lookup that every call makes.
+    pub(super) index: HashMap<Arc<str>, Arc<Method>>,
+    pub(super) unknown: Arc<Method>,
+    pub(super) clients: Vec<Client>,
 }
 
 /// A Web API method and the rules it is under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
-    /// The name as Slack documents it; `other` for the entry of unknown methods.
+    /// The name as Slack documents it; [`OTHER`] for the entry of unknown methods.
     pub name: Arc<str>,
     /// Its tier.
     pub tier: Tier,
     /// Every limit a call of it counts against: the tier's first, if it has one, then its own.
+    /// Limits of the same name are the same limit, in all methods.
     pub limits: Vec<Arc<Limit>>,
     /// The argument that names a channel.
     pub channel_arg: Option<Arc<str>>,
@@ -63,4 +61,100 @@ pub struct Client {
     pub user_agent: Arc<str>,
     /// How long a call of it may be held.
     pub max_wait: Duration,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// The catalogue that is compiled in, `config/slack.yaml`, as it holds for this kind of app.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file. A test sees to it that nothing is.
+    pub fn built_in(app: AppKind) -> Result<Self, Problems> {
+        read::built_in(app)
+    }
+
+    /// The method of that name; the entry named [`OTHER`] for one that is not known.
+    pub fn method(&self, name: &str) -> &Arc<Method> {
+        self.index.get(name).unwrap_or(&self.unknown)
+    }
+
+    /// The method of that name, if it is known.
+    pub fn get(&self, name: &str) -> Option<&Arc<Method>> {
+        self.index.get(name)
+    }
+
+    /// The rules of methods that are not known.
+    pub fn unknown(&self) -> &Arc<Method> {
+        &self.unknown
+    }
+
+    /// The methods that are known, by name.
+    pub fn methods(&self) -> impl ExactSizeIterator<Item = &Arc<Method>> {
+        self.methods.iter()
+    }
+
+    /// What a tier allows; nothing for [`Tier::Special`] and [`Tier::None`].
+    pub fn tier(&self, tier: Tier) -> Option<Rate> {
+        self.tiers.get(&tier).copied()
+    }
+
+    /// The kinds of clients whose patience is known, in the order in which they are tried.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// How long a call of the client with that User-Agent may be held, if the client is known.
+    pub fn patience_of(&self, user_agent: &str) -> Option<Duration> {
+        let known = |client: &&Client| user_agent.contains(&*client.user_agent);
+        self.clients.iter().find(known).map(|client| client.max_wait)
+    }
+
+    /// The same limits against a server whose minute is shorter or longer: every period is
+    /// multiplied by `minute` / 60 s, and is at least a nanosecond. How long calls are held stays.
+    ///
+    /// For tests against a fake Slack.
+    #[must_use]
+    pub fn with_minute(self, minute: Duration) -> Self {
+        let mut scaled = HashMap::new();
+        let methods = self.methods.iter().map(|method| scale(method, minute, &mut scaled));
+        let methods: Vec<Arc<Method>> = methods.collect();
+        let unknown = scale(&self.unknown, minute, &mut scaled);
+        let tiers = self.tiers.into_iter();
+        let tiers = tiers
+            .map(|(tier, rate)| (tier, Rate { per: scale_period(rate.per, minute), ..rate }))
+            .collect();
+        Self { tiers, index: index(&methods), methods, unknown, clients: self.clients }
+    }
+}
+
+/// The index of methods by name.
+pub(super) fn index(methods: &[Arc<Method>]) -> HashMap<Arc<str>, Arc<Method>> {
+    methods.iter().map(|method| (Arc::clone(&method.name), Arc::clone(method))).collect()
+}
+
+/// A method with scaled limits; those of one name stay one.
+fn scale(
+    method: &Method,
+    minute: Duration,
+    scaled: &mut HashMap<Arc<str>, Arc<Limit>>,
+) -> Arc<Method> {
+    let limits = method.limits.iter().map(|limit| {
+        let scaled = scaled.entry(Arc::clone(&limit.name)).or_insert_with(|| {
+            let rule = match limit.rule {
+                Rule::Rate(rate) => {
+                    Rule::Rate(Rate { per: scale_period(rate.per, minute), ..rate })
+                }
+                Rule::Concurrency(at_once) => Rule::Concurrency(at_once),
+            };
+            Arc::new(Limit { rule, ..Limit::clone(limit) })
+        });
+        Arc::clone(scaled)
+    });
+    Arc::new(Method { limits: limits.collect(), ..method.clone() })
+}
+
+fn scale_period(period: Duration, minute: Duration) -> Duration {
+    let nanos = period.as_nanos().saturating_mul(minute.as_nanos()) / MINUTE.as_nanos();
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).max(1))
 }

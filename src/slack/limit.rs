@@ -80,6 +80,21 @@ pub enum Dimension {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Scope(u16);
 
+// === impl AgeFrom ===
+
+impl AgeFrom {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Answer, Self::Send];
+
+    /// The name in configuration and status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Send => "send",
+        }
+    }
+}
+
 // === impl Dimension ===
 
 impl Dimension {

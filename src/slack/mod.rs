@@ -3,7 +3,15 @@
 //! Nothing in here knows a socket, a clock or a task.
 
 mod catalogue;
+mod draft;
 mod limit;
+pub(crate) mod read;
+mod tier;
 
-pub use catalogue::{Catalogue, Client, Method, Tier};
+pub use catalogue::{Catalogue, Client, Method, OTHER};
+pub(crate) use draft::{Draft, Flaw, Rules};
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
+pub use tier::{AppKind, Tier};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! A catalogue in the making: what documents and the operator say of each method, one over the
+//! other, and the check that it all fits together.
+
+use std::{
+    collections::{BTreeMap, HashMap, btree_map},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    AgeFrom, Catalogue, Client, Dimension, Limit, Method, Rate, Rule, Scope, Tier,
+    catalogue::{OTHER, index},
+};
+use crate::scheduler::Class;
+
+/// What tiers count by.
+const TIER_SCOPE: Scope = Scope::of(&[Dimension::App, Dimension::Workspace, Dimension::Method]);
+
+/// A catalogue in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(super) tiers: BTreeMap<Tier, Rate>,
+    pub(super) unknown: Tier,
+    pub(super) clients: Vec<Client>,
+    pub(super) methods: BTreeMap<Arc<str>, Rules>,
+}
+
+/// What is said of a method. What is not said stays as it was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) tier: Option<Tier>,
+    /// Its own limits, all of them.
+    pub(crate) limits: Option<Vec<Limit>>,
+    pub(crate) channel: Option<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) reads: Option<bool>,
+    pub(crate) in_order: Option<bool>,
+    pub(crate) class: Option<Class>,
+    pub(crate) max_wait: Option<Duration>,
+}
+
+/// Why the rules of a method cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    /// The method.
+    pub(crate) method: Arc<str>,
+    /// Another method that has part in it.
+    pub(crate) other: Option<Arc<str>>,
+    /// The limit's place among the method's own, if it is about one.
+    pub(crate) limit: Option<usize>,
+    /// What is wrong; what to do.
+    pub(crate) text: String,
+}
+
+// === impl Draft ===
+
+impl Draft {
+    /// Whether the method is known.
+    pub(crate) fn knows(&self, method: &str) -> bool {
+        self.methods.contains_key(method)
+    }
+
+    /// The names of all methods that are known.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.methods.keys().map(|name| &**name)
+    }
+
+    /// What a tier allows so far.
+    pub(crate) fn tier(&self, tier: Tier) -> Option<Rate> {
+        self.tiers.get(&tier).copied()
+    }
+
+    /// Sets what a tier allows.
+    pub(crate) fn set_tier(&mut self, tier: Tier, rate: Rate) {
+        self.tiers.insert(tier, rate);
+    }
+
+    /// Sets the tier of methods that are not known.
+    pub(crate) fn set_unknown(&mut self, tier: Tier) {
+        self.unknown = tier;
+    }
+
+    /// Lays rules over those of a method.
+    pub(crate) fn change(&mut self, method: &str, rules: Rules) {
+        match self.methods.entry(Arc::from(method)) {
+            btree_map::Entry::Vacant(free) => {
+                free.insert(rules);
+            }
+            btree_map::Entry::Occupied(mut known) => known.get_mut().lay(rules),
+        }
+    }
+
+    /// The finished catalogue, and everything in it that does not fit together: it may be used
+    /// only where nothing is.
+    pub(crate) fn build(self) -> (Catalogue, Vec<Flaw>) {
+        let mut limits = Limits::default();
+        let tiers: HashMap<Tier, Arc<Limit>> =
+            self.tiers.iter().map(|(tier, rate)| (*tier, limits.of_tier(*tier, *rate))).collect();
+        let mut methods = Vec::with_capacity(self.methods.len());
+        for (name, rules) in self.methods {
+            let tier = rules.tier.unwrap_or(self.unknown);
+            let tier_limit = tiers.get(&tier).map(Arc::clone);
+            methods.push(Arc::new(limits.method(name, tier, tier_limit, rules)));
+        }
+        let unknown = Arc::new(Method {
+            name: Arc::from(OTHER),
+            tier: self.unknown,
+            limits: tiers.get(&self.unknown).map(Arc::clone).into_iter().collect(),
+            channel_arg: None,
+            user_arg: None,
+            reads: false,
+            in_order: false,
+            class: None,
+            max_wait: None,
+        });
+        let catalogue = Catalogue {
+            tiers: self.tiers,
+            index: index(&methods),
+            methods,
+            unknown,
+            clients: self.clients,
+        };
+        (catalogue, limits.flaws)
+    }
+}
+
+// === impl Rules ===
+
+impl Rules {
+    fn lay(&mut self, over: Self) {
+        self.tier = over.tier.or(self.tier);
+        self.limits = over.limits.or(self.limits.take());
+        self.channel = over.channel.or(self.channel.take());
+        self.user = over.user.or(self.user.take());
+        self.reads = over.reads.or(self.reads);
+        self.in_order = over.in_order.or(self.in_order);
+        self.class = over.class.or(self.class);
+        self.max_wait = over.max_wait.or(self.max_wait);
+    }
+}
+
+/// Every limit by its name, while a catalogue is built.
+#[derive(Default)]
+struct Limits {
+    by_name: HashMap<Arc<str>, Defined>,
+    flaws: Vec<Flaw>,
+}
+
+/// A limit, and the method that defined it first; none for a tier's.
+struct Defined {
+    limit: Arc<Limit>,
+    by: Option<Arc<str>>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    fn of_tier(&mut self, tier: Tier, rate: Rate) -> Arc<Limit> {
+        let limit = Arc::new(Limit {
+            name: Arc::from(tier.as_str()),
+            rule: Rule::Rate(rate),
+            scope: TIER_SCOPE,
+            age_from: AgeFrom::Answer,
+        });
+        let defined = Defined { limit: Arc::clone(&limit), by: None };
+        self.by_name.insert(Arc::clone(&limit.name), defined);
+        limit
+    }
+
+    fn method(
+        &mut self,
+        name: Arc<str>,
+        tier: Tier,
+        tier_limit: Option<Arc<Limit>>,
+        rules: Rules,
+    ) -> Method {
+        let own = rules.limits.unwrap_or_default();
+        if tier == Tier::Special && own.is_empty() {
+            let text = "tier special has no limit of its own; list the method's limits, or name \
+                        another tier (none for no limit)";
+            self.flaw(&name, None, None, text.to_owned());
+        }
+        let mut limits: Vec<Arc<Limit>> = tier_limit.into_iter().collect();
+        for (i, limit) in own.into_iter().enumerate() {
+            for (dimension, key, arg) in [
+                (Dimension::Channel, "channel", &rules.channel),
+                (Dimension::User, "user", &rules.user),
+            ] {
+                if limit.scope.contains(dimension) && arg.is_none() {
+                    let text = format!(
+                        "counts by {key}, but which argument of the method names it is not known; \
+                         add `{key}: ARGUMENT` to the method"
+                    );
+                    self.flaw(&name, None, Some(i), text);
+                }
+            }
+            if limits.iter().any(|known| known.name == limit.name) {
+                let text = format!("the limit {} counts this method twice; delete one", limit.name);
+                self.flaw(&name, None, Some(i), text);
+            } else {
+                limits.push(self.shared(&name, i, limit));
+            }
+        }
+        Method {
+            name,
+            tier,
+            limits,
+            channel_arg: rules.channel,
+            user_arg: rules.user,
+            reads: rules.reads.unwrap_or(false),
+            in_order: rules.in_order.unwrap_or(false),
+            class: rules.class,
+            max_wait: rules.max_wait,
+        }
+    }
+
+    /// The one limit of that name.
+    fn shared(&mut self, method: &Arc<str>, i: usize, limit: Limit) -> Arc<Limit> {
+        if let Some(Defined { limit: known, by }) = self.by_name.get(&limit.name) {
+            let (known, by) = (Arc::clone(known), by.clone());
+            if *known != limit {
+                let text = format!(
+                    "the limit {} says something else in {method} than in {}; limits of one name \
+                     are one limit, so choose another name",
+                    limit.name,
+                    by.as_deref().unwrap_or("tiers"),
+                );
+                self.flaw(method, by, Some(i), text);
+            }
+            return known;
+        }
+        let limit = Arc::new(limit);
+        let defined = Defined { limit: Arc::clone(&limit), by: Some(Arc::clone(method)) };
+        self.by_name.insert(Arc::clone(&limit.name), defined);
+        limit
+    }
+
+    fn flaw(
+        &mut self,
+        method: &Arc<str>,
+        other: Option<Arc<str>>,
+        limit: Option<usize>,
+        text: String,
+    ) {
+        self.flaws.push(Flaw { method: Arc::clone(method), other, limit, text });
+    }
+}
