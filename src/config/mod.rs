@@ -1,8 +1,23 @@
 //! What the operator decided, as the program may rely on it.
+//!
+//! A file comes in as [`load`] finds it and is, as [`crate::yaml`] reads it, what was typed;
+//! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
+//! a default.
+
+mod check;
+mod keys;
+mod load;
+mod methods;
+mod tokens;
+mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::slack::Catalogue;
+pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use load::{CONFIG_ENV, LoadError, environment, load};
+
+use crate::slack::{AppKind, Catalogue};
+pub use crate::yaml::{Place, Problem, Problems};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -13,6 +28,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where calls go, by path prefix; the first match counts.
     pub upstreams: Vec<Upstream>,
+    /// How the app is distributed; the catalogue is made for it.
+    pub app: AppKind,
     /// Slack's methods as the catalogue has them, with the operator's changes.
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
@@ -133,6 +150,107 @@ pub enum LogFormat {
     Json,
 }
 
+// === impl Config ===
+
+impl Config {
+    /// What holds where the operator decided nothing.
+    fn new(app: AppKind, catalogue: Catalogue) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: Admin::default(),
+            upstreams: vec![Upstream::default()],
+            app,
+            catalogue: Arc::new(catalogue),
+            tokens: Vec::new(),
+            queue: Queue::default(),
+            timeouts: Timeouts::default(),
+            trust_callers: TrustCallers::Auto,
+            on_429: On429::default(),
+            drain_timeout: Duration::from_secs(25),
+            log: Log::default(),
+        }
+    }
+}
+
+// === impl Admin ===
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+    }
+}
+
+// === impl Upstream ===
+
+/// Slack's Web API.
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            prefix: Arc::from("/api/"),
+            url: http::Uri::from_static("https://slack.com/api/"),
+            kind: Kind::WebApi,
+        }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// All that are built.
+    pub const ALL: [Self; 2] = [Self::WebApi, Self::Plain];
+
+    /// The name in configuration and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebApi => "web_api",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+// === impl Queue ===
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            max_wait: Duration::from_secs(8),
+            max_hold: Duration::from_secs(3600),
+            max_depth: 10_000,
+            max_total: 100_000,
+            max_bytes: 32 << 20,
+        }
+    }
+}
+
+// === impl Timeouts ===
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            headers: Duration::from_secs(60),
+            body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+// === impl On429 ===
+
+impl Default for On429 {
+    fn default() -> Self {
+        const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(10).unwrap();
+        Self { max_attempts: MAX_ATTEMPTS, default_retry_after: Duration::from_secs(30) }
+    }
+}
+
+// === impl Log ===
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: tracing::Level::INFO }
+    }
+}
+
 // === impl KnownToken ===
 
 impl fmt::Debug for KnownToken {
@@ -143,3 +261,6 @@ impl fmt::Debug for KnownToken {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

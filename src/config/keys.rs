@@ -1,0 +1,83 @@
+//! Every key that a configuration may have, as one table.
+//!
+//! A key of which the function is not built yet stands here as [`Shape::Unbuilt`] and is refused
+//! unless it asks for nothing: who builds the function replaces its line.
+
+use crate::{
+    slack::read::{LIMIT, TIERS},
+    yaml::shape::Shape::{self, List, Map, Named, Unbuilt, Value},
+};
+
+/// The whole file.
+pub(super) const CONFIG: Shape = Map(&[
+    ("listen", Value),
+    (
+        "admin",
+        Map(&[
+            ("listen", Value),
+            ("token", Unbuilt { what: "changes through the admin API are", inert: &["null"] }),
+            ("hosts", Unbuilt { what: "the admin listener's host check is", inert: &["[]"] }),
+        ]),
+    ),
+    ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
+    ("app", Value),
+    ("tiers", TIERS),
+    ("methods", Named(&METHOD)),
+    ("unknown_method", Value),
+    (
+        "identity",
+        Map(&[
+            ("resolve", Unbuilt { what: "asking Slack whose a token is is", inert: &["false"] }),
+            ("tokens", List(&Map(&[("token_env", Value), ("app", Value), ("workspace", Value)]))),
+        ]),
+    ),
+    ("callers", Unbuilt { what: "rules for callers are", inert: &["[]", "null"] }),
+    ("background", Unbuilt { what: "the background share is", inert: &["null", "{}"] }),
+    (
+        "queue",
+        Map(&[
+            ("max_wait", Value),
+            ("max_hold", Value),
+            ("max_depth", Value),
+            ("max_total", Value),
+            ("max_bytes", Value),
+        ]),
+    ),
+    ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),
+    ("trust_callers", Value),
+    ("shed_as", Unbuilt { what: "shedding otherwise than with a 429 is", inert: &["429"] }),
+    ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
+    (
+        "adaptive",
+        Map(&[
+            ("down", Unbuilt { what: "learning a lower quota is", inert: &["false"] }),
+            ("up", Unbuilt { what: "learning a higher quota is", inert: &["false"] }),
+            (
+                "ceiling",
+                Unbuilt { what: "learning a higher quota is", inert: &["null", "2.0", "2"] },
+            ),
+        ]),
+    ),
+    ("shared", Unbuilt { what: "sharing limits between replicas is", inert: &["null"] }),
+    ("state_file", Unbuilt { what: "keeping limits over a restart is", inert: &["null"] }),
+    ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
+    ("drain_timeout", Value),
+    ("log", Map(&[("format", Value), ("level", Value)])),
+]);
+
+/// A method under `methods`.
+const METHOD: Shape = Map(&[
+    ("tier", Value),
+    ("limits", List(&LIMIT)),
+    ("class", Value),
+    ("max_wait", Value),
+    ("channel", Value),
+    ("user", Value),
+    ("reads", Value),
+    ("in_order", Value),
+    ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
+    ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
+]);
+
+/// Kinds of upstreams that are not built yet.
+pub(super) const UNBUILT_KINDS: &[&str] = &["webhook", "response_url", "trigger", "scim", "audit"];

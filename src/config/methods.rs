@@ -1,0 +1,43 @@
+//! The operator's changes to the catalogue: `tiers`, `methods`, `unknown_method`.
+
+use crate::{
+    nearest::nearest,
+    slack::{Draft, OTHER, read},
+    yaml::{Cursor, Report},
+};
+
+/// Lays the operator's rules over those of the catalogue.
+///
+/// A method that the catalogue does not know needs a tier: a method that is new at Slack gets
+/// one, while a misspelt one is found instead of changing nothing.
+pub(super) fn change(root: Cursor<'_>, draft: &mut Draft, report: &mut Report) {
+    if let Some(tiers) = root.get("tiers") {
+        read::tier_rates(tiers, draft, report);
+    }
+    let unknown = root.get("unknown_method");
+    if let Some(tier) = unknown.and_then(|it| read::unknown_method(it, report)) {
+        draft.set_unknown(tier);
+    }
+    for (name, entry) in root.get("methods").into_iter().flat_map(Cursor::entries) {
+        let rules = read::rules(entry, report);
+        if name == OTHER {
+            let text = "stands for all methods that are not known; set unknown_method instead";
+            report.add(entry, text);
+        } else if !is_method_name(name) {
+            report.add(entry, "is no name of a method; write one as in conversations.close");
+        } else if entry.get("tier").is_some() || draft.knows(name) {
+            draft.change(name, rules);
+        } else {
+            let advice = match nearest(name, draft.names(), 1).first() {
+                Some(near) => format!("is it {near}? For a method that is new, name its tier"),
+                None => "for a method that is new, name its tier".to_owned(),
+            };
+            report.add(entry, format!("is no method of the catalogue; {advice}"));
+        }
+    }
+}
+
+fn is_method_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    !name.is_empty() && name.len() <= 100 && name.chars().all(fits)
+}

@@ -1,0 +1,297 @@
+//! Configurations and what is said of them: the annotated default, every key, every mistake.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    scheduler::Class,
+    slack::{AgeFrom, Rule, Tier},
+    yaml::shape::Shape,
+};
+
+mod mistakes;
+
+const ANNOTATED: &str = include_str!("../../config/slackwater.yaml");
+
+fn env(name: &str) -> Option<String> {
+    let value = match name {
+        "TOKEN" => "xoxb-first",
+        "SAME_TOKEN" => " xoxb-first\n",
+        "OTHER_TOKEN" => "xoxp-second",
+        "BLANK" => " \n",
+        "PORT" => "8088",
+        "SECRET" => "s3cr3t",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn checked(text: &str) -> Config {
+    check(text, "f.yaml", env).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(text: &str) -> String {
+    match check(text, "f.yaml", env) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// Everything of a configuration, comparable.
+fn whole(config: &Config) -> String {
+    let methods: Vec<_> = config.catalogue.methods().collect();
+    let tiers = Tier::RATED.map(|tier| config.catalogue.tier(tier));
+    let rest = Config { catalogue: Arc::new(config.catalogue.as_ref().clone()), ..config.clone() };
+    let Config {
+        listen,
+        admin,
+        upstreams,
+        app,
+        catalogue,
+        tokens,
+        queue,
+        timeouts,
+        trust_callers,
+        on_429,
+        drain_timeout,
+        log,
+    } = rest;
+    format!(
+        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} {queue:?} \
+         {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+        catalogue.unknown(),
+    )
+}
+
+fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
+    match shape {
+        Shape::Map(entries) => {
+            for (key, shape) in *entries {
+                if is_built(shape) {
+                    found.push(key);
+                }
+                keys(shape, found);
+            }
+        }
+        Shape::Named(shape) | Shape::List(shape) => keys(shape, found),
+        Shape::Value | Shape::Unbuilt { .. } => {}
+    }
+}
+
+fn is_built(shape: &Shape) -> bool {
+    match shape {
+        Shape::Unbuilt { .. } => false,
+        Shape::Map(entries) => entries.iter().any(|(_, shape)| is_built(shape)),
+        Shape::Value | Shape::Named(_) | Shape::List(_) => true,
+    }
+}
+
+#[test]
+fn the_annotated_file_says_the_defaults() {
+    assert_eq!(whole(&checked(ANNOTATED)), whole(&checked("")));
+}
+
+#[test]
+fn the_annotated_file_has_every_key() {
+    let mut known = Vec::new();
+    keys(&keys::CONFIG, &mut known);
+    assert!(known.len() > 40);
+    for key in known {
+        let stands = |line: &str| {
+            line.match_indices(key).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                let after = &line[at + key.len()..];
+                before.is_none_or(|c| c == ' ' || c == '{') && after.starts_with(':')
+            })
+        };
+        assert!(ANNOTATED.lines().any(stands), "{key} is not in config/slackwater.yaml");
+    }
+}
+
+/// What stands in the comments is right too: uncommented, it is a configuration.
+#[test]
+fn the_examples_in_the_annotated_file_are_right() {
+    let example = ANNOTATED.lines().skip_while(|line| *line != "#   methods:");
+    let example = example.take_while(|line| line.starts_with("#   "));
+    let example: Vec<&str> = example.map(|line| &line[4..]).collect();
+    let config = checked(&example.join("\n"));
+    let close = config.catalogue.get("conversations.close").unwrap();
+    assert_eq!(close.class, Some(Class::Background));
+    let post = config.catalogue.get("chat.postMessage").unwrap();
+    assert_eq!(post.limits.len(), 3);
+}
+
+#[test]
+fn nothing_configured_is_a_configuration() {
+    let config = checked("");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.upstreams.len(), 1);
+    assert_eq!(&*config.upstreams[0].prefix, "/api/");
+    assert_eq!(config.upstreams[0].url, "https://slack.com/api/");
+    assert_eq!(config.upstreams[0].kind, Kind::WebApi);
+    assert_eq!(config.app, AppKind::Internal);
+    assert_eq!(config.queue.max_wait, Duration::from_secs(8));
+    assert_eq!(config.queue.max_hold, Duration::from_secs(3600));
+    assert_eq!((config.queue.max_depth, config.queue.max_total), (10_000, 100_000));
+    assert_eq!(config.queue.max_bytes, 33_554_432);
+    assert_eq!(config.timeouts.connect, Duration::from_secs(5));
+    assert_eq!(config.on_429.max_attempts.get(), 10);
+    assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
+    assert_eq!(config.drain_timeout, Duration::from_secs(25));
+    assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
+    for text in ["# only a comment\n", "queue:\n", "methods: {}\nupstreams:\n"] {
+        assert_eq!(whole(&checked(text)), whole(&config), "{text}");
+    }
+}
+
+#[test]
+fn every_key_counts() {
+    let config = checked(
+        "listen: 0.0.0.0:${PORT}
+admin: { listen: '[::1]:0' }
+upstreams:
+  - { prefix: /api/files/, url: http://localhost:9000/up/, kind: plain }
+  - { prefix: /api/, url: https://slack-gov.com/api/, kind: web_api }
+app: unlisted
+tiers: { tier3: { limit: 40 }, tier4: { per: 2m } }
+unknown_method: tier1
+queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
+timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
+trust_callers: never
+on_429: { max_attempts: 1, default_retry_after: 500ms }
+drain_timeout: 0s
+log: { format: json, level: debug }
+",
+    );
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8088");
+    assert_eq!(config.admin.listen.to_string(), "[::1]:0");
+    assert_eq!(config.upstreams[0].kind, Kind::Plain);
+    assert_eq!(config.upstreams[1].url, "https://slack-gov.com/api/");
+    assert_eq!(config.app, AppKind::Unlisted);
+    let rate =
+        |tier| config.catalogue.tier(tier).map(|rate| (rate.limit.get(), rate.per.as_secs()));
+    assert_eq!(rate(Tier::Tier3), Some((40, 60)));
+    assert_eq!(rate(Tier::Tier4), Some((100, 120)));
+    assert_eq!(config.catalogue.method("conversations.history").tier, Tier::Tier1);
+    assert_eq!(config.catalogue.method("no.such").tier, Tier::Tier1);
+    assert_eq!(
+        config.queue,
+        Queue {
+            max_wait: Duration::ZERO,
+            max_hold: Duration::from_secs(90),
+            max_depth: 1,
+            max_total: 2,
+            max_bytes: 1024,
+        }
+    );
+    assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));
+    assert_eq!(config.trust_callers, TrustCallers::Never);
+    assert_eq!(config.on_429.max_attempts.get(), 1);
+    assert_eq!(config.drain_timeout, Duration::ZERO);
+    assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
+}
+
+#[test]
+fn limits_replace_those_of_the_catalogue_and_the_tier_stays() {
+    let config = checked(
+        "methods:
+  conversations.close:
+    class: background
+    limits: [{ name: mine, limit: 5, per: 10s, burst: 2, scope: [workspace, app] }]
+  chat.postMessage: { max_wait: 3s }
+  users.info: { tier: none }
+  brand.new: { tier: tier4, channel: where, reads: true, in_order: true }
+",
+    );
+    let close = config.catalogue.get("conversations.close").unwrap();
+    assert_eq!((close.tier, close.class), (Tier::Tier2, Some(Class::Background)));
+    let names: Vec<&str> = close.limits.iter().map(|limit| &*limit.name).collect();
+    assert_eq!(names, ["tier2", "mine"]);
+    assert_eq!(close.limits[1].age_from, AgeFrom::Answer);
+    assert!(matches!(close.limits[1].rule, Rule::Rate(rate) if rate.burst.is_some()));
+    assert_eq!(close.channel_arg.as_deref(), Some("channel"));
+
+    let post = config.catalogue.get("chat.postMessage").unwrap();
+    assert_eq!((post.limits.len(), post.max_wait), (2, Some(Duration::from_secs(3))));
+    assert!(config.catalogue.get("users.info").unwrap().limits.is_empty());
+    let new = config.catalogue.get("brand.new").unwrap();
+    assert!(new.reads && new.in_order && new.channel_arg.as_deref() == Some("where"));
+}
+
+#[test]
+fn tokens_are_hashed_and_never_shown() {
+    let config = checked(
+        "identity:
+  resolve: false
+  tokens:
+    - { token_env: SAME_TOKEN, app: A1, workspace: T1 }
+    - { token_env: OTHER_TOKEN, app: A1, workspace: T1 }
+",
+    );
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"xoxb-first");
+    assert_eq!(config.tokens[0].sha256, digest.as_ref());
+    assert_eq!((&*config.tokens[1].app, &*config.tokens[1].workspace), ("A1", "T1"));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("xox") && !shown.contains("sha256"), "{shown}");
+}
+
+#[test]
+fn the_environment_counts_more_than_the_file() {
+    let env = |name: &str| match name {
+        LISTEN_ENV => Some("127.0.0.1:1".to_owned()),
+        ADMIN_LISTEN_ENV => Some("127.0.0.1:2".to_owned()),
+        _ => None,
+    };
+    let config = check("listen: 127.0.0.1:9090", "f.yaml", env).unwrap();
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.admin.listen.port(), 2);
+
+    let bad = |name: &str| (name == LISTEN_ENV).then(|| "s3cr3t".to_owned());
+    assert_eq!(
+        check("", "f.yaml", bad).unwrap_err().to_string(),
+        "SLACKWATER_LISTEN: is not an address; write an IP address and a port, as in \
+         127.0.0.1:8080 (or 0.0.0.0:8080 for every interface)"
+    );
+    let same = |name: &str| (name == ADMIN_LISTEN_ENV).then(|| "127.0.0.1:8080".to_owned());
+    assert_eq!(
+        check("", "f.yaml", same).unwrap_err().to_string(),
+        "SLACKWATER_ADMIN_LISTEN: is the address of listen too; give the two different ports"
+    );
+}
+
+#[test]
+fn what_asks_for_nothing_is_no_mistake() {
+    let config = checked(
+        "admin: { token: null, hosts: [] }
+identity: { resolve: false, tokens: [] }
+callers: []
+background: {}
+shed_as: 429
+adaptive: { down: false, up: false, ceiling: 2.0 }
+shared: null
+state_file: null
+mode: enforce
+methods: { conversations.close: { mode: enforce, enabled: true } }
+",
+    );
+    assert_eq!(whole(&config), whole(&checked("")));
+}
+
+#[test]
+fn a_file_is_loaded_with_its_name() {
+    let path = std::env::temp_dir().join(format!("slackwater-load-{}.yaml", std::process::id()));
+    std::fs::write(&path, "drain_timeout: 3s\n").unwrap();
+    assert_eq!(load(Some(&path)).unwrap().drain_timeout, Duration::from_secs(3));
+    std::fs::write(&path, "drain_timeout: 3\n").unwrap();
+    let error = load(Some(&path)).unwrap_err().to_string();
+    assert!(error.contains(&format!("{}:1:16: drain_timeout: ", path.display())), "{error}");
+    std::fs::write(&path, b"a: 1\nb: \xff\n").unwrap();
+    let error = anyhow::Error::from(load(Some(&path)).unwrap_err());
+    assert!(format!("{error:#}").ends_with("line 2 is not UTF-8"), "{error:#}");
+    std::fs::write(&path, "#".repeat((1 << 20) + 5)).unwrap();
+    assert!(load(Some(&path)).unwrap_err().to_string().contains("longer than 1 MiB"));
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(load(Some(&path)), Err(LoadError::Read { .. })));
+}

@@ -1,0 +1,556 @@
+//! Every mistake that a configuration can have, and what is said of it.
+
+use super::*;
+
+/// A text, and all that is wrong with it, without the file's name.
+fn expect(table: &[(&str, &[&str])]) {
+    for (text, expected) in table {
+        let found = problems(text);
+        let found: Vec<&str> =
+            found.lines().map(|line| line.strip_prefix("f.yaml:").unwrap_or(line)).collect();
+        assert_eq!(found, *expected, "{text}");
+    }
+}
+
+#[test]
+fn keys_and_forms() {
+    expect(&[
+        ("lisen: 127.0.0.1:1", &["1:1: lisen: is no key here; is it listen?"]),
+        ("queue: { max_wate: 1s }", &["1:10: queue.max_wate: is no key here; is it max_wait?"]),
+        (
+            "queue: { zzz: 1s }",
+            &[
+                "1:10: queue.zzz: is no key here; the keys here are max_wait, max_hold, max_depth, max_total, max_bytes",
+            ],
+        ),
+        (
+            "app: internal\napp: unlisted",
+            &["2:1: app: is there twice, first on line 1; delete one of them"],
+        ),
+        (
+            "methods:\n  chat.update: {}\n  chat.update: {}",
+            &["3:3: methods.chat.update: is there twice, first on line 2; delete one of them"],
+        ),
+        ("listen:", &["1:1: listen: has no value; give it one, or delete the key"]),
+        ("listen: [a]", &["1:1: listen: is a list; write a single value"]),
+        ("queue: 8s", &["1:8: queue: is a single value; write a mapping, `key: value` each"]),
+        ("upstreams: { a: b }", &["1:1: upstreams: is a mapping; write a list, as in [a, b]"]),
+        ("- a", &["1:1: is a list; write a mapping, `key: value` each"]),
+        ("nonsense", &["1:1: is a single value; write a mapping, `key: value` each"]),
+        (
+            "app: ''",
+            &["1:6: app: \"\" is none of internal, marketplace, unlisted; write one of them"],
+        ),
+        (
+            "ap: 1\n---\nb: 2",
+            &[
+                "1:1: ap: is no key here; is it app?",
+                "2:1: a second document; one file is one document, so delete the `---`",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn values() {
+    expect(&[
+        (
+            "drain_timeout: 10",
+            &[
+                "1:16: drain_timeout: \"10\" has no unit; write ms, s, m or h after the number, as in 10s",
+            ],
+        ),
+        (
+            "drain_timeout: 1d",
+            &[
+                "1:16: drain_timeout: \"1d\" has an unknown unit; the units are ms, s, m and h, as in 1h30m",
+            ],
+        ),
+        (
+            "drain_timeout: soon",
+            &[
+                "1:16: drain_timeout: \"soon\" is not a duration; write a number and its unit, as in 10s, 1.5s or 1h30m",
+            ],
+        ),
+        (
+            "timeouts: { connect: 0s }",
+            &["1:22: timeouts.connect: is no time at all; write more than 0s"],
+        ),
+        (
+            "queue: { max_bytes: 10 }",
+            &[
+                "1:21: queue.max_bytes: \"10\" has no unit; write B, KiB, MiB or GiB after the number, as in 32MiB",
+            ],
+        ),
+        (
+            "queue: { max_bytes: 10MB }",
+            &[
+                "1:21: queue.max_bytes: \"10MB\" has an unknown unit; the units are B, KiB, MiB and GiB, each 1024 of the one before",
+            ],
+        ),
+        (
+            "queue: { max_bytes: 0B }",
+            &["1:21: queue.max_bytes: is 0, which would let nothing pass; write more"],
+        ),
+        (
+            "queue: { max_depth: 0 }",
+            &["1:21: queue.max_depth: is 0, which would let nothing pass; write 1 or more"],
+        ),
+        (
+            "queue: { max_depth: -1 }",
+            &["1:21: queue.max_depth: \"-1\" is no whole number; write one from 1 up"],
+        ),
+        (
+            "queue: { max_depth: 1e3 }",
+            &["1:21: queue.max_depth: \"1e3\" is no whole number; write one from 1 up"],
+        ),
+        (
+            "queue: { max_wait: 2h }",
+            &[
+                "1:20: queue.max_wait: max_wait is longer than max_hold, which is the longest any call is held; lower the one or raise the other",
+            ],
+        ),
+        (
+            "queue: { max_hold: 1s }",
+            &[
+                "1:20: queue.max_hold: max_wait is longer than max_hold, which is the longest any call is held; lower the one or raise the other",
+            ],
+        ),
+        (
+            "trust_callers: yes",
+            &["1:16: trust_callers: \"yes\" is none of auto, always, never; write one of them"],
+        ),
+        (
+            "log: { level: wran }",
+            &["1:15: log.level: \"wran\" is none of error, warn, info, debug, trace; is it warn?"],
+        ),
+        (
+            "on_429: { max_attempts: ten }",
+            &["1:25: on_429.max_attempts: \"ten\" is no whole number; write one from 1 up"],
+        ),
+    ]);
+}
+
+#[test]
+fn addresses() {
+    const ADVICE: &str = "write an IP address and a port, as in 127.0.0.1:8080 (or 0.0.0.0:8080 for every interface)";
+    for address in ["localhost:8080", "':8080'", "8080", "127.0.0.1", "127.0.0.1:99999", "::1:80"] {
+        let bare = address.trim_matches('\'');
+        let expected = format!("f.yaml:1:9: listen: {bare:?} is not an address; {ADVICE}");
+        assert_eq!(problems(&format!("listen: {address}")), expected);
+    }
+    expect(&[
+        (
+            "listen: 127.0.0.1:9090",
+            &["1:9: listen: is the address of admin.listen too; give the two different ports"],
+        ),
+        (
+            "admin: { listen: 127.0.0.1:8080 }",
+            &["1:18: admin.listen: is the address of listen too; give the two different ports"],
+        ),
+        (
+            "admin: { listen: 0.0.0.0:8080 }",
+            &["1:18: admin.listen: is the address of listen too; give the two different ports"],
+        ),
+        ("listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }", &[]),
+        ("listen: 127.0.0.1:9090\nadmin: { listen: 127.0.0.2:9090 }", &[]),
+    ]);
+}
+
+#[test]
+fn upstreams() {
+    const ROOT: &str = "upstreams: [{ kind: plain, url: 'http://h/', prefix: ";
+    for (prefix, wrong) in [
+        ("''", "is empty; write / for every path"),
+        ("api/", "does not begin and end with a slash; write it as in /api/"),
+        ("/api", "does not begin and end with a slash; write it as in /api/"),
+        ("/@x/", "begins with /@, which names a caller; choose another"),
+        (
+            "/a b/",
+            "holds a character that no prefix needs; write letters, digits, - _ . ~ and slashes",
+        ),
+        (
+            "/a%2f/",
+            "holds a character that no prefix needs; write letters, digits, - _ . ~ and slashes",
+        ),
+        ("/a//b/", "has an empty part or a part of dots; write it as in /api/"),
+        ("/a/../", "has an empty part or a part of dots; write it as in /api/"),
+    ] {
+        let expected = format!("f.yaml:1:54: upstreams[0].prefix: {wrong}");
+        assert_eq!(problems(&format!("{ROOT}{prefix} }}]")), expected, "{prefix}");
+    }
+    for (url, wrong) in [
+        ("slack.com/api/", "is no http or https URL; write one as in https://slack.com/api/"),
+        ("ftp://h/", "is no http or https URL; write one as in https://slack.com/api/"),
+        ("'http:// h/'", "is no http or https URL; write one as in https://slack.com/api/"),
+        ("/api/", "is no http or https URL; write one as in https://slack.com/api/"),
+        ("https://u:s3cr3t@h/", "holds a user name or a password, which are not sent; delete them"),
+        ("https://h:99999/", "has no host, or a bad port; write it as in https://slack.com/api/"),
+        ("https://:80/", "has no host, or a bad port; write it as in https://slack.com/api/"),
+        ("https://h/?a=b", "has a query or a fragment, which would be lost; delete it"),
+        ("'https://h/#a'", "has a query or a fragment, which would be lost; delete it"),
+        (
+            "https://h/api",
+            "does not end with a slash; add one, since the prefix that it replaces has one",
+        ),
+    ] {
+        let text = format!("upstreams: [{{ kind: plain, prefix: /, url: {url} }}]");
+        assert_eq!(problems(&text), format!("f.yaml:1:44: upstreams[0].url: {wrong}"), "{url}");
+    }
+    for url in ["https://h", "http://127.0.0.1:80/", "http://[::1]/", "http://[::1]:80/a/"] {
+        assert_eq!(
+            problems(&format!("upstreams: [{{ kind: plain, prefix: /, url: '{url}' }}]")),
+            ""
+        );
+    }
+    expect(&[
+        (
+            "upstreams: []",
+            &[
+                "1:1: upstreams: is empty, so that no call goes anywhere; list one, or delete the key",
+            ],
+        ),
+        (
+            "upstreams: [{}]",
+            &[
+                "1:13: upstreams[0]: has no prefix; add one, as in `prefix: /api/`",
+                "1:13: upstreams[0]: has no url; add one, as in `url: https://slack.com/api/`",
+                "1:13: upstreams[0]: has no kind; add one, as in `kind: web_api`",
+            ],
+        ),
+        (
+            "upstreams:\n- { prefix: /a/, url: 'http://h/', kind: plain }\n- { prefix: /a/b/, url: 'http://h/', kind: plain }",
+            &[
+                "3:13: upstreams[1].prefix: is never reached, since upstreams[0].prefix takes its paths; put the longer prefix first",
+            ],
+        ),
+        (
+            "upstreams: [{ prefix: /s/, url: 'http://h/', kind: webhook }]",
+            &[
+                "1:52: upstreams[0].kind: limits of this kind of upstream are not built yet; write plain to forward its calls without limits",
+            ],
+        ),
+        (
+            "upstreams: [{ prefix: /s/, url: 'http://h/', kind: webapi }]",
+            &["1:52: upstreams[0].kind: \"webapi\" is none of web_api, plain; is it web_api?"],
+        ),
+    ]);
+}
+
+#[test]
+fn methods() {
+    expect(&[
+        (
+            "methods: { conversation.close: { class: background } }",
+            &[
+                "1:12: methods.conversation.close: is no method of the catalogue; is it conversations.close? For a method that is new, name its tier",
+            ],
+        ),
+        (
+            "methods: { zzz: {} }",
+            &[
+                "1:12: methods.zzz: is no method of the catalogue; for a method that is new, name its tier",
+            ],
+        ),
+        (
+            "methods: { other: { tier: tier1 } }",
+            &[
+                "1:12: methods.other: stands for all methods that are not known; set unknown_method instead",
+            ],
+        ),
+        (
+            "methods: { 'a b': { tier: tier1 } }",
+            &["1:12: methods.a b: is no name of a method; write one as in conversations.close"],
+        ),
+        (
+            "methods: { chat.update: { class: urgent } }",
+            &[
+                "1:34: methods.chat.update.class: \"urgent\" is none of interactive, normal, background; write one of them",
+            ],
+        ),
+        (
+            "methods: { chat.update: { reads: yes } }",
+            &["1:34: methods.chat.update.reads: \"yes\" is none of true, false; write one of them"],
+        ),
+        (
+            "methods: { chat.postMessage: { limits: [] } }",
+            &[
+                "1:12: methods.chat.postMessage: tier special has no limit of its own; list the method's limits, or name another tier (none for no limit)",
+            ],
+        ),
+        (
+            "unknown_method: special",
+            &[
+                "1:17: unknown_method: \"special\" is none of tier1, tier2, tier3, tier4, none; write one of them",
+            ],
+        ),
+        (
+            "tiers: { tier2: { limit: 0 } }",
+            &["1:26: tiers.tier2.limit: is 0, which would let nothing pass; write 1 or more"],
+        ),
+        ("tiers: { tier5: { limit: 1 } }", &["1:10: tiers.tier5: is no key here; is it tier1?"]),
+        (
+            "methods:\n  chat.delete:\n    limits: [{ name: close_app_wide, limit: 9, per: 1s, scope: [app] }]",
+            &[
+                "2:3: methods.chat.delete: the limit close_app_wide says something else in conversations.close than in chat.delete; limits of one name are one limit, so choose another name",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn limits() {
+    for (limit, problems_of_it) in [
+        (
+            "{}",
+            &[
+                "{}: has no name; add one, as in `name: close_app_wide`",
+                "{}: has no limit; add one, as in `limit: 20`",
+                "{}: has no per; add one, as in `per: 1m`",
+                "{}: has no scope; add one, as in `scope: [app, workspace]`",
+            ] as &[&str],
+        ),
+        ("text", &["{}: is a single value; write a mapping, `key: value` each"]),
+        (
+            "{ name: x, limit: 0, per: 1s, scope: [app] }",
+            &["{}.limit: is 0, which would let nothing pass; write 1 or more"],
+        ),
+        (
+            "{ name: x, limit: 1, per: 0s, scope: [app] }",
+            &["{}.per: is no time at all; write more than 0s"],
+        ),
+        (
+            "{ name: x, limit: 5, per: 1s, scope: [app], burst: 5 }",
+            &["{}.burst: is not below limit, so it would change nothing; lower or delete it"],
+        ),
+        (
+            "{ name: x, limit: 5, per: 1s, scope: [app], burst: 2, tolerates: 3 }",
+            &[
+                "{}.tolerates: contradicts burst, which is for servers that refuse bursts; delete one",
+            ],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [app], age_from: send }",
+            &[
+                "{}.age_from: send is only for limits whose documentation allows short bursts; add `tolerates: N`, or delete age_from",
+            ],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [app], age_from: sent }",
+            &["{}.age_from: \"sent\" is none of answer, send; is it send?"],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [team] }",
+            &[
+                "{}.scope[0]: \"team\" is none of org, app, workspace, token, method, channel, user, url, caller; write one of them",
+            ],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [] }",
+            &["{}.scope: counts by nothing; name what the limit is counted per, as in [app]"],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: app }",
+            &["{}.scope: is a single value; write a list, as in [a, b]"],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [app, app] }",
+            &["{}.scope[1]: is there twice; delete one"],
+        ),
+        (
+            "{ name: X Y, limit: 1, per: 1s, scope: [app] }",
+            &[
+                "{}.name: \"X Y\" is no name of a limit; write up to 64 lower-case letters, digits and _",
+            ],
+        ),
+        (
+            "{ name: x, concurrency: 0, scope: [app] }",
+            &["{}.concurrency: is 0, which would let nothing pass; write 1 or more"],
+        ),
+        (
+            "{ name: x, concurrency: 1, limit: 2, scope: [app] }",
+            &["{}.limit: means nothing beside concurrency; delete one of the two"],
+        ),
+        (
+            "{ name: x, limit: 1, per: 1s, scope: [user] }",
+            &[
+                "{}: counts by user, but which argument of the method names it is not known; add `user: ARGUMENT` to the method",
+            ],
+        ),
+    ] {
+        let found = problems(&format!("methods: {{ api.test: {{ limits: [{limit}] }} }}"));
+        let found: Vec<&str> =
+            found.lines().map(|line| line.splitn(4, ':').nth(3).unwrap()).collect();
+        let path = " methods.api.test.limits[0]";
+        let expected: Vec<String> =
+            problems_of_it.iter().map(|it| it.replace("{}", path)).collect();
+        assert_eq!(found, expected, "{limit}");
+    }
+}
+
+#[test]
+fn tokens() {
+    expect(&[
+        (
+            "identity: { tokens: [{}] }",
+            &[
+                "1:22: identity.tokens[0]: has no token_env; add one, as in `token_env: SLACK_BOT_TOKEN`",
+                "1:22: identity.tokens[0]: has no app; add one, as in `app: A0123456789`",
+                "1:22: identity.tokens[0]: has no workspace; add one, as in `workspace: T0123456789`",
+            ],
+        ),
+        (
+            "identity: { tokens: [{ token_env: UNSET, app: A1, workspace: T1 }] }",
+            &[
+                "1:35: identity.tokens[0].token_env: the environment variable it names is not set; set it to the token",
+            ],
+        ),
+        (
+            "identity: { tokens: [{ token_env: BLANK, app: A1, workspace: T1 }] }",
+            &[
+                "1:35: identity.tokens[0].token_env: the environment variable it names is not set; set it to the token",
+            ],
+        ),
+        (
+            "identity: { tokens: [{ token_env: xoxb-1, app: A1, workspace: T1 }] }",
+            &[
+                "1:35: identity.tokens[0].token_env: is no name of an environment variable; name the one that holds the token, never the token",
+            ],
+        ),
+        (
+            "identity:\n  tokens:\n  - { token_env: TOKEN, app: A1, workspace: T1 }\n  - { token_env: SAME_TOKEN, app: A 2, workspace: T2 }\n  - { token_env: SAME_TOKEN, app: A2, workspace: T2 }",
+            &[
+                "4:35: identity.tokens[1].app: is no id; write one as Slack shows it, as in A0123456789",
+                "5:18: identity.tokens[2].token_env: holds a token that an entry before it has too; delete one",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_not_built_is_refused() {
+    expect(&[
+        (
+            "identity: { resolve: true }",
+            &[
+                "1:22: identity.resolve: asking Slack whose a token is is not built yet; delete the key or set it to false",
+            ],
+        ),
+        (
+            "admin: { token: s3cr3t }",
+            &[
+                "1:17: admin.token: changes through the admin API are not built yet; delete the key or set it to null",
+            ],
+        ),
+        (
+            "callers: [{ name: x }]",
+            &["1:1: callers: rules for callers are not built yet; delete the key or set it to []"],
+        ),
+        (
+            "background: { share: 0.5 }",
+            &[
+                "1:1: background: the background share is not built yet; delete the key or set it to null",
+            ],
+        ),
+        (
+            "shed_as: auto",
+            &[
+                "1:10: shed_as: shedding otherwise than with a 429 is not built yet; delete the key or set it to 429",
+            ],
+        ),
+        (
+            "adaptive: { down: true }",
+            &[
+                "1:19: adaptive.down: learning a lower quota is not built yet; delete the key or set it to false",
+            ],
+        ),
+        (
+            "adaptive: { up: true }",
+            &[
+                "1:17: adaptive.up: learning a higher quota is not built yet; delete the key or set it to false",
+            ],
+        ),
+        (
+            "shared: { redis: 'redis://:s3cr3t@h' }",
+            &[
+                "1:1: shared: sharing limits between replicas is not built yet; delete the key or set it to null",
+            ],
+        ),
+        (
+            "state_file: /var/x",
+            &[
+                "1:13: state_file: keeping limits over a restart is not built yet; delete the key or set it to null",
+            ],
+        ),
+        (
+            "mode: shadow",
+            &["1:7: mode: shadow mode is not built yet; delete the key or set it to enforce"],
+        ),
+        (
+            "methods: { chat.update: { mode: shadow } }",
+            &[
+                "1:33: methods.chat.update.mode: shadow mode is not built yet; delete the key or set it to enforce",
+            ],
+        ),
+        (
+            "methods: { chat.update: { enabled: false } }",
+            &[
+                "1:36: methods.chat.update.enabled: switching a method off is not built yet; delete the key or set it to true",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn every_mistake_is_found_at_once_and_sorted_by_place() {
+    expect(&[(
+        "log: { level: loud }
+methods:
+  chat.updat: {}
+  chat.delete: { limits: [{ name: x, limit: 1, per: 1, scope: [ap] }] }
+listen: nowhere
+drain_timeout: ${UNSET}
+queue: { max_wait: 2h, max_wait: 3h, depth: 1 }
+",
+        &[
+            "1:15: log.level: \"loud\" is none of error, warn, info, debug, trace; write one of them",
+            "3:3: methods.chat.updat: is no method of the catalogue; is it chat.update? For a method that is new, name its tier",
+            "4:53: methods.chat.delete.limits[0].per: \"1\" has no unit; write ms, s, m or h after the number, as in 10s",
+            "4:64: methods.chat.delete.limits[0].scope[0]: \"ap\" is none of org, app, workspace, token, method, channel, user, url, caller; is it app?",
+            "5:9: listen: \"nowhere\" is not an address; write an IP address and a port, as in 127.0.0.1:8080 (or 0.0.0.0:8080 for every interface)",
+            "6:16: drain_timeout: the environment variable UNSET is not set; set it, or write $${UNSET} for the text itself",
+            "7:20: queue.max_wait: max_wait is longer than max_hold, which is the longest any call is held; lower the one or raise the other",
+            "7:24: queue.max_wait: is there twice, first on line 7; delete one of them",
+            "7:38: queue.depth: is no key here; is it max_depth?",
+        ],
+    )]);
+}
+
+/// Mutation that turns it red: show the expanded text in `Cursor::quoted`.
+#[test]
+fn a_value_from_the_environment_is_never_shown() {
+    let keys = [
+        "listen: X",
+        "admin: { listen: X }",
+        "app: X",
+        "unknown_method: X",
+        "trust_callers: X",
+        "drain_timeout: X",
+        "mode: X",
+        "shed_as: X",
+        "state_file: X",
+        "queue: { max_bytes: X }",
+        "queue: { max_depth: X }",
+        "log: { level: X }",
+        "tiers: { tier1: { per: X } }",
+        "upstreams: [{ prefix: X, url: X, kind: X }]",
+        "identity: { tokens: [{ token_env: X, app: 'a X', workspace: 'a X' }] }",
+        "methods: { chat.update: { tier: X, class: X, reads: X, max_wait: X } }",
+        "methods: { api.test: { limits: [{ name: 'X X', limit: X, per: X, scope: [X], age_from: X }] } }",
+    ];
+    for text in keys {
+        let text = text.replace('X', "${SECRET}");
+        let found = problems(&text);
+        assert!(!found.is_empty() && !found.contains("s3cr3t"), "{text}: {found}");
+    }
+}

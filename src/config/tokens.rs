@@ -1,0 +1,81 @@
+//! `identity.tokens`: tokens of which the operator tells the app and the workspace.
+//!
+//! A token's text is hashed as soon as it is read. No message repeats anything that could be one.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+
+use super::KnownToken;
+use crate::{
+    slack::read::missing,
+    yaml::{Cursor, Report},
+};
+
+/// The longest id of an app or a workspace.
+const MAX_ID: usize = 64;
+
+/// The tokens, in the file's order.
+pub(super) fn read(
+    root: Cursor<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: &mut Report,
+) -> Vec<KnownToken> {
+    let list = root.get("identity").and_then(|identity| identity.get("tokens"));
+    let mut tokens: Vec<KnownToken> = Vec::new();
+    for entry in list.into_iter().flat_map(Cursor::items) {
+        let sha256 = match entry.get("token_env") {
+            Some(it) => hash(it, env, report).map(|sha256| (it, sha256)),
+            None => missing(entry, "token_env", "SLACK_BOT_TOKEN", report),
+        };
+        let app = match entry.get("app") {
+            Some(it) => id(it, "A0123456789", report),
+            None => missing(entry, "app", "A0123456789", report),
+        };
+        let workspace = match entry.get("workspace") {
+            Some(it) => id(it, "T0123456789", report),
+            None => missing(entry, "workspace", "T0123456789", report),
+        };
+        let (Some((it, sha256)), Some(app), Some(workspace)) = (sha256, app, workspace) else {
+            continue;
+        };
+        if tokens.iter().any(|token| token.sha256 == sha256) {
+            report.add(it, "holds a token that an entry before it has too; delete one");
+        }
+        tokens.push(KnownToken { sha256, app, workspace });
+    }
+    tokens
+}
+
+/// The hash of a token, without the white space that files of secrets tend to end with.
+fn hash(
+    at: Cursor<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: &mut Report,
+) -> Option<[u8; 32]> {
+    let name = at.text()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(fits) {
+        let text = "is no name of an environment variable; name the one that holds the token, \
+                    never the token";
+        report.add(at, text);
+        return None;
+    }
+    let token = env(name);
+    let token = token.as_deref().map_or("", str::trim);
+    if token.is_empty() {
+        let text = "the environment variable it names is not set; set it to the token";
+        report.add(at, text);
+        return None;
+    }
+    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().try_into().ok()
+}
+
+fn id(at: Cursor<'_>, example: &str, report: &mut Report) -> Option<Arc<str>> {
+    let id = at.text()?;
+    if id.is_empty() || id.len() > MAX_ID || !id.chars().all(|c| c.is_ascii_graphic()) {
+        report.add(at, format!("is no id; write one as Slack shows it, as in {example}"));
+        return None;
+    }
+    Some(Arc::from(id))
+}
