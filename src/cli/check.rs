@@ -1,0 +1,72 @@
+//! `slackwater check FILE`: is the configuration right, and what does it come to?
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use super::NO;
+use crate::{
+    config::{Config, LoadError, load},
+    slack::Catalogue,
+    units::show_duration,
+};
+
+/// Check a configuration: every problem at once, each with its place
+///
+/// Reads the environment as a start would: for `${NAME}`, for the tokens' variables, and for
+/// `SLACKWATER_LISTEN` and `SLACKWATER_ADMIN_LISTEN`. Exits with 0 if all is well, with 1 if there
+/// are problems, with 2 if the file cannot be read.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The configuration
+    pub file: PathBuf,
+}
+
+/// Writes every problem of the file, or a summary of what it sets up.
+///
+/// # Errors
+/// If the file cannot be read or the answer not written.
+pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    match load(Some(&args.file)) {
+        Ok(config) => {
+            writeln!(out, "{}: ok", args.file.display())?;
+            summary(&config, out)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(LoadError::Problems(problems)) => {
+            writeln!(out, "{problems}")?;
+            Ok(ExitCode::from(NO))
+        }
+        Err(error @ LoadError::Read { .. }) => Err(error.into()),
+    }
+}
+
+fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  bots       http://{}", config.listen)?;
+    writeln!(out, "  operators  http://{}", config.admin.listen)?;
+    for upstream in &config.upstreams {
+        let (prefix, url, kind) = (&upstream.prefix, &upstream.url, upstream.kind.as_str());
+        writeln!(out, "  upstream   {prefix} -> {url} ({kind})")?;
+    }
+    let (app, methods) = (config.app, config.catalogue.methods().len());
+    writeln!(out, "  app        {app}")?;
+    write!(out, "  methods    {methods}")?;
+    match changed(config) {
+        0 => writeln!(out, ", as Slack documents them")?,
+        changed => writeln!(out, ", {changed} of them with rules of your own")?,
+    }
+    writeln!(out, "  tokens     {} known beforehand", config.tokens.len())?;
+    let queue = &config.queue;
+    let (wait, hold) = (show_duration(queue.max_wait), show_duration(queue.max_hold));
+    writeln!(out, "  holding    {wait} if nothing tells the client's patience, {hold} at most")
+}
+
+/// How many methods the operator added or changed.
+fn changed(config: &Config) -> usize {
+    let Ok(built_in) = Catalogue::built_in(config.app) else { return 0 };
+    let methods = config.catalogue.methods();
+    methods.filter(|method| built_in.get(&method.name) != Some(*method)).count()
+}

@@ -1,0 +1,228 @@
+//! `slackwater limits [METHOD]`: which limits hold for which method.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use serde_json::{Value, json};
+
+use super::NO;
+use crate::{
+    config::load,
+    nearest::nearest,
+    scheduler::Class,
+    slack::{AgeFrom, Catalogue, Dimension, Limit, Method, Rule},
+    units::show_duration,
+};
+
+/// How many names are offered for one that is not known.
+const OFFERED: usize = 3;
+
+/// Show the limits of every method, or all about one
+///
+/// Exits with 0, with 1 if METHOD is not known, with 2 if the configuration is not right.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The method, as in conversations.close. Without it: all of them, a line each
+    pub method: Option<String>,
+
+    /// The configuration whose rules hold. Without it: the file in `SLACKWATER_CONFIG`, else what
+    /// is built in
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Writes the limits that hold.
+///
+/// # Errors
+/// If the configuration is not right or the answer not written.
+pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let config = load(args.config.as_deref())?;
+    let known = show(&config.catalogue, args.method.as_deref(), args.json, out)?;
+    Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+}
+
+/// Writes one method or all, and answers whether the one is known.
+fn show(
+    catalogue: &Catalogue,
+    name: Option<&str>,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let Some(name) = name else {
+        if json {
+            let all: Vec<Value> = catalogue.methods().map(|method| to_json(method)).collect();
+            writeln!(out, "{:#}", Value::from(all))?;
+        } else {
+            table(catalogue, out)?;
+        }
+        return Ok(true);
+    };
+    let known = catalogue.get(name);
+    let method = known.unwrap_or_else(|| catalogue.unknown());
+    let near = match known {
+        Some(_) => Vec::new(),
+        None => nearest(name, catalogue.methods().map(|method| &*method.name), OFFERED),
+    };
+    if json {
+        let mut value = to_json(method);
+        value["method"] = name.into();
+        value["known"] = known.is_some().into();
+        value["nearest"] = near.into();
+        writeln!(out, "{value:#}")?;
+        return Ok(known.is_some());
+    }
+    if known.is_none() {
+        writeln!(out, "{name} is not in the catalogue.")?;
+        if !near.is_empty() {
+            writeln!(out, "Like it: {}", near.join(", "))?;
+        }
+        writeln!(out, "Methods that are not known get {}:\n", method.tier)?;
+    }
+    card(name, method, out)?;
+    Ok(known.is_some())
+}
+
+/// A line for each method.
+fn table(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
+    let header = ["METHOD", "TIER", "LIMITS", "CHANNEL", "FLAGS"].map(str::to_owned);
+    let rows: Vec<[String; 5]> =
+        std::iter::once(header).chain(catalogue.methods().map(|method| row(method))).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn row(method: &Method) -> [String; 5] {
+    let limits: Vec<String> = method.limits.iter().map(|limit| short(limit)).collect();
+    let flags = [
+        method.reads.then(|| "reads".to_owned()),
+        method.in_order.then(|| "in_order".to_owned()),
+        method.class.map(|class| class.to_string()),
+        method.max_wait.map(|most| format!("max_wait={}", show_duration(most))),
+        method.user_arg.as_ref().map(|user| format!("user={user}")),
+    ];
+    [
+        method.name.to_string(),
+        method.tier.to_string(),
+        if limits.is_empty() { "none".to_owned() } else { limits.join("; ") },
+        method.channel_arg.as_deref().unwrap_or("").to_owned(),
+        flags.into_iter().flatten().collect::<Vec<_>>().join(" "),
+    ]
+}
+
+/// `20/1m by app+workspace+method`.
+fn short(limit: &Limit) -> String {
+    let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
+    let figure = match limit.rule {
+        Rule::Rate(rate) => format!("{}/{}", rate.limit, show_duration(rate.per)),
+        Rule::Concurrency(at_once) => format!("{at_once} at once"),
+    };
+    format!("{figure} by {}", scope.join("+"))
+}
+
+/// All about one method.
+fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{name}")?;
+    writeln!(out, "  tier      {}", method.tier)?;
+    if method.limits.is_empty() {
+        writeln!(out, "  limits    none")?;
+    }
+    let width = method.limits.iter().map(|limit| limit.name.len()).max().unwrap_or(0);
+    for (i, limit) in method.limits.iter().enumerate() {
+        let label = if i == 0 { "limits" } else { "" };
+        writeln!(out, "  {label:8}  {:width$}  {}", limit.name, long(limit))?;
+    }
+    if let Some(channel) = &method.channel_arg {
+        writeln!(out, "  channel   the argument {channel}")?;
+    }
+    if let Some(user) = &method.user_arg {
+        writeln!(out, "  user      the argument {user}")?;
+    }
+    if method.reads {
+        writeln!(out, "  reads     it changes nothing, so it may be sent again after a 503")?;
+    }
+    if method.in_order {
+        writeln!(out, "  in order  calls of one caller to one channel go one at a time")?;
+    }
+    if let Some(class) = method.class {
+        writeln!(out, "  class     {class}, where the caller names none")?;
+    }
+    if let Some(most) = method.max_wait {
+        writeln!(out, "  held      {} at most", show_duration(most))?;
+    }
+    Ok(())
+}
+
+/// `1 per 1s, per app and channel; aged from the send, since short bursts of 3 are tolerated`.
+fn long(limit: &Limit) -> String {
+    let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
+    let scope = match scope.as_slice() {
+        [wider @ .., last] if !wider.is_empty() => format!("{} and {last}", wider.join(", ")),
+        all => all.concat(),
+    };
+    let rate = match limit.rule {
+        Rule::Concurrency(at_once) => return format!("{at_once} at once, per {scope}"),
+        Rule::Rate(rate) => rate,
+    };
+    let figure = format!("{} per {}, per {scope}", rate.limit, show_duration(rate.per));
+    let burst = rate.burst.map(|burst| format!("bursts of {burst} at most"));
+    let tolerates = rate.tolerates.map(|most| match limit.age_from {
+        AgeFrom::Send => {
+            format!("counted from the send, since short bursts of {most} are tolerated")
+        }
+        AgeFrom::Answer => format!("short bursts of {most} are tolerated"),
+    });
+    [Some(figure), burst, tolerates].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn to_json(method: &Method) -> Value {
+    let limits: Vec<Value> = method.limits.iter().map(|limit| limit_to_json(limit)).collect();
+    json!({
+        "method": &*method.name,
+        "tier": method.tier.as_str(),
+        "limits": limits,
+        "channel": method.channel_arg.as_deref(),
+        "user": method.user_arg.as_deref(),
+        "reads": method.reads,
+        "in_order": method.in_order,
+        "class": method.class.map(Class::as_str),
+        "max_wait_seconds": method.max_wait.map(|most| most.as_secs_f64()),
+    })
+}
+
+fn limit_to_json(limit: &Limit) -> Value {
+    let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
+    match limit.rule {
+        Rule::Rate(rate) => json!({
+            "name": &*limit.name,
+            "limit": rate.limit,
+            "per_seconds": rate.per.as_secs_f64(),
+            "burst": rate.burst,
+            "tolerates": rate.tolerates,
+            "scope": scope,
+            "age_from": limit.age_from.as_str(),
+        }),
+        Rule::Concurrency(at_once) => json!({
+            "name": &*limit.name,
+            "concurrency": at_once,
+            "scope": scope,
+        }),
+    }
+}

@@ -1,0 +1,46 @@
+//! The command line: what can be asked, and its way to the part that does it.
+
+pub mod check;
+pub mod limits;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// The exit code of an answer that is a no: a configuration with problems, an unknown method.
+pub const NO: u8 = 1;
+
+/// The exit code of what could not be done; of arguments that make no sense too.
+pub const FAILED: u8 = 2;
+
+/// Keeps any Slack bot within Slack's rate limits.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Limits(limits::Args),
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Does what was asked, and writes the answer.
+    ///
+    /// # Errors
+    /// If it cannot be done, or the answer not written.
+    pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Check(args) => check::run(&args, out),
+            Command::Limits(args) => limits::run(&args, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

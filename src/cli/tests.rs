@@ -1,0 +1,139 @@
+//! The commands, from their arguments to what they write.
+
+use std::path::PathBuf;
+
+use clap::Parser as _;
+
+use super::*;
+
+/// What a command writes, and whether it exits with 0.
+fn run(args: &[&str]) -> (String, bool) {
+    let mut out = Vec::new();
+    let cli = Cli::try_parse_from([&["slackwater"], args].concat()).unwrap();
+    let code = cli.run(&mut out).unwrap();
+    (String::from_utf8(out).unwrap(), code == ExitCode::SUCCESS)
+}
+
+/// A file that is gone when the test is.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("slackwater-{}-{name}.yaml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn check_says_what_a_configuration_comes_to() {
+    let file = File::new("right", "methods: { chat.update: { class: background } }\n");
+    let (out, yes) = run(&["check", file.path()]);
+    let out = out.replace(file.path(), "FILE");
+    assert!(yes);
+    assert!(out.starts_with("FILE: ok\n  bots       http://127.0.0.1:8080\n"), "{out}");
+    assert!(out.contains("  upstream   /api/ -> https://slack.com/api/ (web_api)\n"), "{out}");
+    assert!(out.contains(", 1 of them with rules of your own\n"), "{out}");
+    assert!(out.ends_with("  holding    8s if nothing tells the client's patience, 1h at most\n"));
+}
+
+#[test]
+fn check_says_everything_that_is_wrong() {
+    let file = File::new("wrong", "ap: 1\nqueue: { max_wait: 1 }\n");
+    let (out, yes) = run(&["check", file.path()]);
+    assert!(!yes);
+    let lines: Vec<String> = out.lines().map(|line| line.replace(file.path(), "FILE")).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], "FILE:1:1: ap: is no key here; is it app?");
+    assert!(lines[1].starts_with("FILE:2:20: queue.max_wait: "), "{}", lines[1]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_no_answer() {
+    let cli = Cli::try_parse_from(["slackwater", "check", "/no/such/file"]).unwrap();
+    let error = cli.run(&mut Vec::new()).unwrap_err();
+    assert!(format!("{error:#}").starts_with("cannot read /no/such/file: "), "{error:#}");
+}
+
+#[test]
+fn limits_shows_a_line_for_each_method() {
+    let (out, yes) = run(&["limits"]);
+    assert!(yes);
+    assert!(out.starts_with("METHOD "));
+    assert!(out.lines().count() > 400);
+    let line = out.lines().find(|line| line.starts_with("conversations.close ")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "conversations.close tier2 20/1m by app+workspace+method; 1/1s by app channel"
+    );
+    assert!(out.lines().any(|line| {
+        line.starts_with("views.open ") && line.ends_with("interactive max_wait=1.5s")
+    }));
+}
+
+#[test]
+fn limits_shows_all_about_a_method() {
+    let (out, yes) = run(&["limits", "chat.postMessage"]);
+    assert!(yes);
+    assert_eq!(
+        out,
+        "chat.postMessage
+  tier      special
+  limits    post_per_channel    1 per 1s, per app, workspace and channel; counted from the send, since short bursts of 3 are tolerated
+            post_per_workspace  300 per 1m, per app and workspace
+  channel   the argument channel
+  in order  calls of one caller to one channel go one at a time
+"
+    );
+}
+
+#[test]
+fn limits_of_an_unknown_method_are_those_of_the_unknown() {
+    let (out, yes) = run(&["limits", "conversation.close"]);
+    assert!(!yes);
+    assert!(out.starts_with(
+        "conversation.close is not in the catalogue.\nLike it: conversations.close, "
+    ));
+    assert!(out.contains("Methods that are not known get tier2:\n\nconversation.close\n"), "{out}");
+    assert!(out.contains("20 per 1m, per app, workspace and method"), "{out}");
+}
+
+#[test]
+fn limits_are_those_of_the_configuration() {
+    let file = File::new("limits", "tiers: { tier2: { limit: 7 } }\nunknown_method: none\n");
+    let (out, yes) = run(&["limits", "conversations.close", "--config", file.path()]);
+    assert!(yes);
+    assert!(out.contains("7 per 1m"), "{out}");
+    let (out, yes) = run(&["limits", "zzz", "--config", file.path()]);
+    assert!(!yes && out.contains("  limits    none\n"), "{out}");
+}
+
+#[test]
+fn limits_speaks_json() {
+    let (out, _) = run(&["limits", "--json"]);
+    let all: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(all.as_array().unwrap().len() > 400);
+    let (out, yes) = run(&["limits", "--json", "bookmarks.add"]);
+    let one: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(yes);
+    assert_eq!(one["known"], true);
+    assert_eq!(one["limits"][0]["per_seconds"], 60.0);
+    assert_eq!(one["limits"][0]["age_from"], "answer");
+    assert_eq!(one["limits"][1]["concurrency"], 1);
+    let (out, yes) = run(&["limits", "--json", "nosuch"]);
+    let one: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(!yes);
+    assert_eq!((&one["method"], &one["known"]), (&"nosuch".into(), &false.into()));
+}
