@@ -48,7 +48,7 @@ pub(crate) struct Flaw {
     pub(crate) other: Option<Arc<str>>,
     /// The limit's place among the method's own, if it is about one.
     pub(crate) limit: Option<usize>,
-    /// What is wrong; what to do.
+    /// What is wrong; what to do. Without the limit's name, which may come from the environment.
     pub(crate) text: String,
 }
 
@@ -195,7 +195,7 @@ impl Limits {
                 }
             }
             if limits.iter().any(|known| known.name == limit.name) {
-                let text = format!("the limit {} counts this method twice; delete one", limit.name);
+                let text = "has the name of another limit of the method; delete one".to_owned();
                 self.flaw(&name, None, Some(i), text);
             } else {
                 limits.push(self.shared(&name, i, limit));
@@ -220,9 +220,8 @@ impl Limits {
             let (known, by) = (Arc::clone(known), by.clone());
             if *known != limit {
                 let text = format!(
-                    "the limit {} says something else in {method} than in {}; limits of one name \
-                     are one limit, so choose another name",
-                    limit.name,
+                    "limits of one name in {method} and in {} differ; they would be one limit, so \
+                     choose another name",
                     by.as_deref().unwrap_or("tiers"),
                 );
                 self.flaw(method, by, Some(i), text);

@@ -191,15 +191,15 @@ fn mistakes_in_a_catalogue_are_found() {
         ),
         (
             "  a.b: { tier: none, limits: [{ name: x, limit: 1, per: 1s, scope: [app] }] }\n  a.c: { tier: none, limits: [{ name: x, limit: 2, per: 1s, scope: [app] }] }",
-            "f:4:31: methods.a.c.limits[0]: the limit x says something else in a.c than in a.b; limits of one name are one limit, so choose another name",
+            "f:4:31: methods.a.c.limits[0]: limits of one name in a.c and in a.b differ; they would be one limit, so choose another name",
         ),
         (
             "  a.b: { tier: none, limits: [{ name: tier1, limit: 1, per: 1s, scope: [app] }] }",
-            "f:3:31: methods.a.b.limits[0]: the limit tier1 says something else in a.b than in tiers; limits of one name are one limit, so choose another name",
+            "f:3:31: methods.a.b.limits[0]: limits of one name in a.b and in tiers differ; they would be one limit, so choose another name",
         ),
         (
             "  a.b: { tier: none, limits: [{ name: x, limit: 1, per: 1s, scope: [app] }, { name: x, limit: 1, per: 1s, scope: [app] }] }",
-            "f:3:77: methods.a.b.limits[1]: the limit x counts this method twice; delete one",
+            "f:3:77: methods.a.b.limits[1]: has the name of another limit of the method; delete one",
         ),
     ] {
         assert_eq!(with_methods(methods).unwrap_err(), problem, "{methods}");

@@ -292,7 +292,7 @@ fn methods() {
         (
             "methods:\n  chat.delete:\n    limits: [{ name: close_app_wide, limit: 9, per: 1s, scope: [app] }]",
             &[
-                "2:3: methods.chat.delete: the limit close_app_wide says something else in conversations.close than in chat.delete; limits of one name are one limit, so choose another name",
+                "2:3: methods.chat.delete: limits of one name in conversations.close and in chat.delete differ; they would be one limit, so choose another name",
             ],
         ),
     ]);
@@ -547,6 +547,8 @@ fn a_value_from_the_environment_is_never_shown() {
         "identity: { tokens: [{ token_env: X, app: 'a X', workspace: 'a X' }] }",
         "methods: { chat.update: { tier: X, class: X, reads: X, max_wait: X } }",
         "methods: { api.test: { limits: [{ name: 'X X', limit: X, per: X, scope: [X], age_from: X }] } }",
+        "methods: { api.test: { limits: [{ name: X, limit: 1, per: 1s, scope: [app] }, { name: X, limit: 1, per: 1s, scope: [app] }] } }",
+        "methods: { api.test: { limits: [{ name: X, limit: 1, per: 1s, scope: [app] }] }, chat.update: { limits: [{ name: X, limit: 2, per: 1s, scope: [app] }] } }",
     ];
     for text in keys {
         let text = text.replace('X', "${SECRET}");
