@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod limits;
+pub mod run;
 
 use std::{io::Write, process::ExitCode};
 
@@ -18,11 +19,12 @@ pub const FAILED: u8 = 2;
 #[command(version)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Check(check::Args),
     Limits(limits::Args),
 }
@@ -35,7 +37,8 @@ impl Cli {
     /// # Errors
     /// If it cannot be done, or the answer not written.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        match self.command {
+        match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
+            Command::Run(args) => run::run(args),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
         }

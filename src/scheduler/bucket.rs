@@ -30,9 +30,8 @@ pub enum Outcome {
     Answered,
     /// It was sent, and its answer never came: its slots age as if it had come in a minute.
     Lost,
-    /// Slack refused it for a limit: its slots age, and the bucket that most likely refused
-    /// it is frozen for so long.
-    Limited(Duration),
+    /// Slack refused it for a limit: its slots age too, since Slack may have counted it.
+    Refused,
 }
 
 #[derive(Debug)]

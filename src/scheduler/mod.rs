@@ -204,22 +204,37 @@ impl Scheduler {
     }
 
     /// Slack refused the call of `permit` for a limit and asks for a pause of
-    /// `retry_after`: freezes the bucket and lets the call wait again, before all that
-    /// came after it.
-    pub fn replay(
+    /// `retry_after`: freezes the bucket that most likely refused it and tells which. The
+    /// permit is still to be settled or replayed.
+    pub fn refused(
         &mut self,
         now: Instant,
-        permit: Permit,
+        permit: &Permit,
         retry_after: Duration,
-    ) -> (Option<Freeze>, Enqueued) {
+    ) -> Option<Freeze> {
+        self.advance(now);
+        let slots = &self.granted.get(permit.index)?.slots;
+        let (_, culprit) = slots
+            .iter()
+            .filter_map(|slot| Some((self.buckets[slot.bucket].suspicion()?, slot.bucket)))
+            .max()?;
+        let bucket = &mut self.buckets[culprit];
+        let until = now + retry_after;
+        bucket.freeze(until);
+        let freeze = Freeze { bucket: bucket.key.clone(), until };
+        self.rearm(now, culprit);
+        Some(freeze)
+    }
+
+    /// Lets a refused call wait again, before all of its line that came after it.
+    pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
         let granted = self.granted.remove(permit.index);
-        let freeze = self.freeze_culprit(now, &granted.slots, retry_after);
         let (kept, spent): (Vec<_>, Vec<_>) = granted
             .slots
             .into_iter()
             .partition(|slot| self.buckets[slot.bucket].counts_in_flight());
-        self.release(now, &spent, Outcome::Limited(retry_after));
+        self.release(now, &spent, Outcome::Refused);
         let buckets = spent.iter().map(|slot| slot.bucket).collect();
         let enqueued = self.admit(
             now,
@@ -234,7 +249,7 @@ impl Scheduler {
             },
         );
         self.serve_all(now, &spent);
-        (freeze, enqueued)
+        enqueued
     }
 
     /// The client of a held call is gone. Costs no slot. A ticket whose call is no longer
@@ -248,19 +263,12 @@ impl Scheduler {
         }
     }
 
-    /// A granted call has ended. Tells which bucket was frozen, if Slack refused it.
-    pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) -> Option<Freeze> {
+    /// A granted call has ended.
+    pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
         let granted = self.granted.remove(permit.index);
-        let freeze = match outcome {
-            Outcome::Limited(retry_after) => {
-                self.freeze_culprit(now, &granted.slots, retry_after)
-            }
-            Outcome::Unsent | Outcome::Answered | Outcome::Lost => None,
-        };
         self.release(now, &granted.slots, outcome);
         self.serve_all(now, &granted.slots);
-        freeze
     }
 
     /// Closes a bucket until `until`. After that one call probes it.
@@ -479,25 +487,6 @@ impl Scheduler {
         for slot in slots {
             self.buckets[slot.bucket].settle(slot.taken, now, outcome);
         }
-    }
-
-    /// Freezes the bucket that most likely refused a call: the one with the highest use of
-    /// its quota, on a tie the narrowest, then the one with the longest period.
-    fn freeze_culprit(
-        &mut self,
-        now: Instant,
-        slots: &[Slot],
-        retry_after: Duration,
-    ) -> Option<Freeze> {
-        let culprit = slots
-            .iter()
-            .filter_map(|slot| Some((self.buckets[slot.bucket].suspicion()?, slot.bucket)))
-            .max()
-            .map(|(_, id)| id)?;
-        let bucket = &mut self.buckets[culprit];
-        let until = now + retry_after;
-        bucket.freeze(until);
-        Some(Freeze { bucket: bucket.key.clone(), until })
     }
 
     /// Lets time pass: what was due by `now` happens in the order in which it was due.

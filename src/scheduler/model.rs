@@ -148,23 +148,26 @@ impl Judge {
     /// A call in flight ends.
     pub(super) fn settle(&mut self, number: u64, outcome: Outcome) {
         let (permit, call) = self.in_flight.remove(&number).unwrap();
-        let freeze = self.scheduler.settle(self.now, permit, outcome);
+        self.scheduler.settle(self.now, permit, outcome);
         self.settled(&call, outcome);
-        if let Some(freeze) = freeze {
-            self.froze(&freeze.bucket, freeze.until);
-        }
         self.ended.push((number, End::Answered));
         self.poll();
     }
 
-    /// A call in flight is refused and waits again.
-    pub(super) fn replay(&mut self, number: u64, retry_after: Duration) {
-        let (permit, call) = self.in_flight.remove(&number).unwrap();
-        let (freeze, enqueued) = self.scheduler.replay(self.now, permit, retry_after);
-        self.age(call.number, self.now, |rule| matches!(rule, Rule::Rate(_)));
-        if let Some(freeze) = freeze {
+    /// Slack refuses a call in flight.
+    pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) {
+        let (permit, _) = &self.in_flight[&number];
+        if let Some(freeze) = self.scheduler.refused(self.now, permit, retry_after) {
             self.froze(&freeze.bucket, freeze.until);
         }
+    }
+
+    /// A call in flight is refused and waits again.
+    pub(super) fn replay(&mut self, number: u64, retry_after: Duration) {
+        self.refuse(number, retry_after);
+        let (permit, call) = self.in_flight.remove(&number).unwrap();
+        let enqueued = self.scheduler.replay(self.now, permit);
+        self.age(call.number, self.now, |rule| matches!(rule, Rule::Rate(_)));
         self.enqueued(call, enqueued);
     }
 

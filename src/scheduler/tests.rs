@@ -50,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Outcome::Answered),
         1 => Just(Outcome::Unsent),
         1 => Just(Outcome::Lost),
-        1 => (1..3000_u64).prop_map(|ms| Outcome::Limited(Duration::from_millis(ms))),
+        1 => Just(Outcome::Refused),
     ];
     prop_oneof![
         8 => (set, class, 0..3_u64, 0..20_000_u64).prop_map(|(buckets, class, caller, wait_ms)| {
@@ -76,6 +76,9 @@ fn take(judge: &mut Judge, all: &[BucketKey], step: Step) {
         Step::Settle { which, outcome } => {
             if let Some(nth) = pick(judge.in_flight.len(), which) {
                 let number = *judge.in_flight.keys().nth(nth).unwrap();
+                if outcome == Outcome::Refused {
+                    judge.refuse(number, Duration::from_millis(700));
+                }
                 judge.settle(number, outcome);
             }
         }
@@ -279,7 +282,7 @@ fn the_fullest_bucket_is_the_one_that_freezes() {
         judge.pass(Duration::from_millis(1020));
     }
     let number = judge.arrive(&keys, Class::Normal, 1, PATIENT);
-    judge.settle(number, Outcome::Limited(seconds(7)));
+    judge.refuse(number, seconds(7));
     let frozen: Vec<_> = judge
         .scheduler
         .buckets(judge.now)

@@ -10,6 +10,8 @@ mod tier;
 
 pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub(crate) use draft::{Draft, Flaw, Rules};
+pub mod reply;
+
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use tier::{AppKind, Tier};
 

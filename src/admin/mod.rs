@@ -1,0 +1,97 @@
+//! What operators see: metrics, health, readiness and the state of the queues.
+//!
+//! Served by a thread of its own, so that looking costs no call anything.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+
+use crate::{
+    admission::{Admission, BucketStatus, QueueStatus},
+    metrics::{self, Metrics},
+};
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Where calls wait.
+    pub admission: Admission,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether calls are welcome.
+    pub ready: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusPage {
+    queues: Vec<QueueStatus>,
+    buckets: Vec<BucketStatus>,
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct Totals {
+    /// Calls held.
+    held: usize,
+    /// Buckets that are alive.
+    buckets: usize,
+    /// Buckets that are closed.
+    frozen: usize,
+    /// Whether calls are welcome.
+    ready: bool,
+}
+
+/// The pages of the admin listener.
+pub fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_page))
+        .route("/status", get(status_page))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready_page))
+        .fallback(unknown_page)
+        .with_state(shown)
+}
+
+async fn metrics_page(State(shown): State<Shown>) -> Response {
+    match shown.metrics.text(&shown.admission.status()) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn status_page(State(shown): State<Shown>) -> Response {
+    let status = shown.admission.status();
+    let totals = Totals {
+        held: status.queues.iter().map(|queue| queue.depth).sum(),
+        buckets: status.buckets.len(),
+        frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
+        ready: shown.ready.load(Ordering::Relaxed),
+    };
+    let page = StatusPage { queues: status.queues, buckets: status.buckets, totals };
+    Json(page).into_response()
+}
+
+async fn ready_page(State(shown): State<Shown>) -> Response {
+    if shown.ready.load(Ordering::Relaxed) {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    }
+}
+
+async fn unknown_page() -> Response {
+    let pages = "no such page; there are /metrics, /status, /healthz and /readyz\n";
+    (StatusCode::NOT_FOUND, pages).into_response()
+}

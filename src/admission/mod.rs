@@ -1,0 +1,314 @@
+//! The async shell around the scheduler: the lock, the timer, and those who wait.
+//!
+//! [`Admission::acquire`] waits for a permit. Dropping its future leaves the queue and costs
+//! no slot. A [`Permit`] that is dropped gives its slots back if its call was not sent; if it
+//! was, its slots age as those of a call whose answer never came.
+
+mod admit;
+mod permit;
+mod status;
+mod waiting;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::waiting::{Waiter, Waiting};
+pub use self::{
+    admit::{Admit, AdmitLayer, Admitted},
+    permit::Permit,
+    status::{BucketStatus, QueueStatus, Status},
+};
+use crate::{
+    call::Call,
+    config::Queue,
+    metrics::Metrics,
+    scheduler::{self, Bounds, Enqueued, Event, Scheduler},
+};
+
+/// Where calls wait for their turn.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    shared: Arc<Shared>,
+}
+
+/// A call that is not held, or no longer: it is answered without being sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shed {
+    /// Why.
+    pub reason: ShedReason,
+    /// Which bucket stands in its way, where one does.
+    pub bucket: Option<String>,
+    /// When it makes sense to come back.
+    pub retry_after: Duration,
+}
+
+/// Why a call is shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShedReason {
+    /// It would wait, or has waited, longer than its client does.
+    Deadline,
+    /// As many calls are held as may be.
+    QueueFull,
+    /// As many bytes are held as may be.
+    Memory,
+    /// The proxy is shutting down.
+    Draining,
+    /// Slack refused it, and it cannot be sent again.
+    Upstream,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// The timer has to be set anew.
+    earlier: Notify,
+    /// The zero of the scheduler's time.
+    origin: Instant,
+    metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct State {
+    scheduler: Scheduler,
+    waiting: HashMap<usize, Waiter>,
+    /// When the timer rings.
+    armed: Option<scheduler::Instant>,
+    /// Held calls are no longer kept.
+    closed: bool,
+    /// Kept for its memory.
+    events: Vec<Event>,
+}
+
+/// What a waiting call is told.
+type Verdict = Result<scheduler::Permit, Shed>;
+
+// === impl Admission ===
+
+impl Admission {
+    /// An empty queue with these bounds.
+    pub fn new(queue: &Queue, metrics: Metrics) -> Self {
+        let bounds = Bounds { per_bucket: queue.max_depth, total: queue.max_total };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    scheduler: Scheduler::new(bounds),
+                    waiting: HashMap::new(),
+                    armed: None,
+                    closed: false,
+                    events: Vec::new(),
+                }),
+                earlier: Notify::new(),
+                origin: Instant::now(),
+                metrics,
+            }),
+        }
+    }
+
+    /// Waits for the right to send the call. Where Slack refused its last attempt, it waits
+    /// before all calls of its line that came later.
+    ///
+    /// # Errors
+    /// If the call is shed.
+    pub async fn acquire(&self, call: &mut Call) -> Result<Permit, Shed> {
+        let shared = &self.shared;
+        let refused = call.refused.take().and_then(Permit::into_inner);
+        let waiting = {
+            let mut state = shared.lock();
+            let now = shared.now();
+            let enqueued = match refused {
+                Some(permit) => state.scheduler.replay(now, permit),
+                None => state.scheduler.enqueue(
+                    now,
+                    scheduler::Call {
+                        buckets: call.buckets.clone(),
+                        class: call.class,
+                        caller: call.caller_id,
+                        deadline: shared.at(call.deadline),
+                    },
+                ),
+            };
+            let waiting = match enqueued {
+                Enqueued::Granted(permit) => Ok(Ok(permit)),
+                Enqueued::Refused(refusal) => Ok(Err(Shed::refused(&refusal, now))),
+                Enqueued::Held(ticket) if state.closed => {
+                    state.scheduler.cancel(now, ticket);
+                    Ok(Err(Shed::draining()))
+                }
+                Enqueued::Held(ticket) => {
+                    let (verdict, told) = oneshot::channel();
+                    state.waiting.insert(ticket.index(), Waiter::new(ticket, call, verdict));
+                    Err(Waiting::new(shared, ticket, told))
+                }
+            };
+            state.pump(shared, now);
+            waiting
+        };
+        let verdict = match waiting {
+            Ok(verdict) => verdict,
+            Err(waiting) => waiting.await,
+        };
+        Ok(Permit::new(verdict?, shared))
+    }
+
+    /// Keeps time for those who wait, until told to end.
+    pub async fn keep_time(&self, end: CancellationToken) {
+        let ring = async {
+            loop {
+                let next = {
+                    let mut state = self.shared.lock();
+                    let now = self.shared.now();
+                    state.armed = state.tell(now);
+                    state.armed
+                };
+                let earlier = self.shared.earlier.notified();
+                match next {
+                    None => earlier.await,
+                    Some(at) => {
+                        let at = self.shared.origin + at.since(scheduler::Instant::ZERO);
+                        tokio::select! {
+                            () = tokio::time::sleep_until(at) => {}
+                            () = earlier => {}
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = ring => {}
+            () = end.cancelled() => {}
+        }
+    }
+
+    /// Sheds all that wait, and from now on whatever would have to wait.
+    pub fn close(&self) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        state.closed = true;
+        for (_, waiter) in std::mem::take(&mut state.waiting) {
+            state.scheduler.cancel(now, waiter.ticket);
+            // Whoever is gone needs no answer.
+            let _ = waiter.verdict.send(Err(Shed::draining()));
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// How many calls wait.
+    pub fn held(&self) -> usize {
+        self.shared.lock().scheduler.held()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// The lock guards a few lines at a time and never an await. After a panic in there the
+    /// state is still the best there is.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> scheduler::Instant {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> scheduler::Instant {
+        scheduler::Instant::ZERO + instant.saturating_duration_since(self.origin)
+    }
+
+}
+
+// === impl State ===
+
+impl State {
+    /// Tells those whose time has come, and sets the timer.
+    fn pump(&mut self, shared: &Shared, now: scheduler::Instant) {
+        let next = self.tell(now);
+        if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+            self.armed = next;
+            shared.earlier.notify_one();
+        }
+    }
+
+    /// Tells those whose time has come, and says when the next one's comes.
+    fn tell(&mut self, now: scheduler::Instant) -> Option<scheduler::Instant> {
+        loop {
+            let mut events = std::mem::take(&mut self.events);
+            let next = self.scheduler.poll(now, &mut events);
+            let mut returned = false;
+            for event in events.drain(..) {
+                let (ticket, verdict) = match event {
+                    Event::Granted { ticket, permit } => (ticket, Ok(permit)),
+                    Event::Expired { ticket, refusal } => {
+                        (ticket, Err(Shed::refused(&refusal, now)))
+                    }
+                };
+                let verdict = match self.waiting.remove(&ticket.index()) {
+                    Some(waiter) => waiter.verdict.send(verdict),
+                    None => Err(verdict),
+                };
+                // Whoever left in this very moment gives the permit to the next.
+                if let Err(Ok(permit)) = verdict {
+                    self.scheduler.settle(now, permit, scheduler::Outcome::Unsent);
+                    returned = true;
+                }
+            }
+            self.events = events;
+            if !returned {
+                return next;
+            }
+        }
+    }
+}
+
+// === impl Shed ===
+
+impl Shed {
+    fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
+        Self {
+            reason: match refusal.reason {
+                scheduler::Reason::Deadline => ShedReason::Deadline,
+                scheduler::Reason::QueueFull => ShedReason::QueueFull,
+            },
+            bucket: Some(refusal.bucket.to_string()),
+            retry_after: refusal.retry_at.since(now),
+        }
+    }
+
+    fn draining() -> Self {
+        Self {
+            reason: ShedReason::Draining,
+            bucket: None,
+            retry_after: Duration::from_secs(1),
+        }
+    }
+
+    /// The whole seconds to say: never too early, never none.
+    pub fn retry_after_seconds(&self) -> u64 {
+        let whole = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
+        whole.max(1)
+    }
+}
+
+// === impl ShedReason ===
+
+impl ShedReason {
+    /// The name in headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => scheduler::Reason::Deadline.as_str(),
+            Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
+            Self::Memory => "memory",
+            Self::Draining => "draining",
+            Self::Upstream => "upstream",
+        }
+    }
+}

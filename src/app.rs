@@ -1,0 +1,175 @@
+//! The program: builds everything once from the checked configuration, starts it, and lets it
+//! drain.
+//!
+//! Calls are served by one thread with a runtime of its own; the admin listener has another,
+//! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, runtime, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::{self, Shown},
+    admission::Admission,
+    config::Config,
+    listen,
+    metrics::Metrics,
+    stack::{Shared, stack},
+    upstream::connect,
+};
+
+/// The program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// The configuration's name of it.
+        key: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime, a thread, or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// TLS.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// Metrics.
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// How often the drain looks whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long after the last answer its bytes may take to leave.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(Arc::new(config)));
+    // Whatever is left at the end is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: Arc<Config>) -> Result<(), StartError> {
+    let stop = stop_signal()?;
+    let listener = bind(config.listen, "listen").await?;
+    let admin_listener = bind(config.admin.listen, "admin.listen").await?;
+    let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let metrics = Metrics::new()?;
+    let shared = Shared {
+        admission: Admission::new(&config.queue, metrics.clone()),
+        exchanges: TaskTracker::new(),
+        metrics: metrics.clone(),
+        config: Arc::clone(&config),
+    };
+    let service = stack(&shared, listen, connect::connector(config.timeouts.connect)?);
+    let ready = Arc::new(AtomicBool::new(true));
+    let shown =
+        Shown { admission: shared.admission.clone(), metrics, ready: Arc::clone(&ready) };
+    let end = CancellationToken::new();
+    let admin = admin_thread(admin_listener, shown, end.clone())?;
+
+    let tasks = TaskTracker::new();
+    let connections = TaskTracker::new();
+    let timer = shared.admission.clone();
+    let end_timer = CancellationToken::new();
+    tasks.spawn({
+        let end = end_timer.clone();
+        async move { timer.keep_time(end).await }
+    });
+    tasks.spawn(listen::serve(listener, service, end.clone(), connections.clone()));
+    tracing::info!(%listen, admin = %admin_listen, "listening");
+
+    stop.await;
+    ready.store(false, Ordering::Relaxed);
+    tracing::info!(held = shared.admission.held(), "draining");
+    drain(&shared, config.drain_timeout).await;
+    end.cancel();
+    connections.close();
+    shared.exchanges.close();
+    let goodbye = async {
+        connections.wait().await;
+        shared.exchanges.wait().await;
+    };
+    let in_time = tokio::time::timeout(config.timeouts.headers + GOODBYE, goodbye).await;
+    end_timer.cancel();
+    tasks.close();
+    tasks.wait().await;
+    // The admin thread ends with the token; its last answer is nobody's loss.
+    let _ = admin.join();
+    tracing::info!(in_time = in_time.is_ok(), "stopped");
+    Ok(())
+}
+
+/// Held calls go on, and calls in flight, until there are none; what is still held after
+/// `limit` is shed.
+async fn drain(shared: &Shared, limit: Duration) {
+    let end = Instant::now() + limit;
+    while Instant::now() < end && shared.admission.held() > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+    shared.admission.close();
+}
+
+async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| StartError::Bind { address, key, source })
+}
+
+fn admin_thread(
+    listener: TcpListener,
+    shown: Shown,
+    end: CancellationToken,
+) -> Result<thread::JoinHandle<()>, StartError> {
+    // The socket moves to the thread's own runtime.
+    let listener = listener.into_std()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = thread::Builder::new().name("admin".into()).spawn(move || {
+        let served = runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::select! {
+                served = axum::serve(listener, admin::router(shown)) => served,
+                () = end.cancelled() => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin listener failed");
+        }
+        runtime.shutdown_background();
+    })?;
+    Ok(thread)
+}
+
+/// Comes with the first SIGTERM or SIGINT.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

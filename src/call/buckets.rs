@@ -1,0 +1,104 @@
+//! Which buckets a call counts against.
+
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, LazyLock},
+};
+
+use super::identity::Identity;
+use crate::{
+    scheduler::BucketKey,
+    slack::{AgeFrom, Dimension, Limit, Method, Rule, Scope},
+};
+
+/// The values of a call's dimensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Dimensions<'c> {
+    /// Whose call it is.
+    pub identity: &'c Identity,
+    /// The method's name as it was called.
+    pub method: &'c str,
+    /// The channel that it names.
+    pub channel: Option<&'c str>,
+    /// The user that it names.
+    pub user: Option<&'c str>,
+    /// Who sent it.
+    pub caller: &'c str,
+}
+
+/// Posts of one caller to one channel go one at a time, so that they arrive in the order in
+/// which they were sent.
+static IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
+    Arc::new(Limit {
+        name: "posts_in_order".into(),
+        rule: Rule::Concurrency(NonZeroU32::MIN),
+        scope: Scope::of(&[
+            Dimension::App,
+            Dimension::Workspace,
+            Dimension::Channel,
+            Dimension::Caller,
+        ]),
+        age_from: AgeFrom::Answer,
+    })
+});
+
+/// The longest value that is part of a key as it is.
+const LONGEST: usize = 80;
+
+/// The buckets of a call: one for each limit of its method whose dimensions it has. A call
+/// that names no channel is not under a limit per channel.
+pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
+    let mut buckets = Vec::with_capacity(method.limits.len() + 1);
+    let in_order = method.in_order.then(|| &*IN_ORDER);
+    for limit in method.limits.iter().chain(in_order) {
+        if let Some(values) = values(limit.scope, call) {
+            buckets.push(BucketKey { limit: Arc::clone(limit), values });
+        }
+    }
+    buckets
+}
+
+/// Whether the buckets of a method depend on this argument.
+pub fn counts_by(method: &Method, dimension: Dimension) -> bool {
+    (method.in_order && dimension == Dimension::Channel)
+        || method.limits.iter().any(|limit| limit.scope.contains(dimension))
+}
+
+fn values(scope: Scope, call: Dimensions<'_>) -> Option<Arc<str>> {
+    let mut key = String::with_capacity(64);
+    for dimension in scope.iter() {
+        let value = match dimension {
+            Dimension::App => &call.identity.app,
+            // No kind of call that is taken yet names its organization or is counted by URL.
+            Dimension::Workspace | Dimension::Org => &call.identity.workspace,
+            Dimension::Token => &call.identity.token,
+            Dimension::Method | Dimension::Url => call.method,
+            Dimension::Channel => call.channel?,
+            Dimension::User => call.user?,
+            Dimension::Caller => call.caller,
+        };
+        if !key.is_empty() {
+            key.push('/');
+        }
+        push(&mut key, value);
+    }
+    Some(key.into())
+}
+
+/// Appends a value so that no two lists of values make the same key, and none is long.
+fn push(key: &mut String, value: &str) {
+    if value.len() > LONGEST {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, value.as_bytes());
+        key.push('~');
+        for byte in hash.as_ref().iter().take(12) {
+            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+            key.push(digit(byte >> 4));
+            key.push(digit(byte & 0xf));
+        }
+    } else if value.contains(['/', '~', '%']) {
+        let value = value.replace('%', "%25").replace('/', "%2F").replace('~', "%7E");
+        key.push_str(&value);
+    } else {
+        key.push_str(value);
+    }
+}

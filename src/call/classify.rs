@@ -1,0 +1,226 @@
+//! Makes a call of a request: reads its body and everything that decides when it goes.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::header;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::{
+    Call, Head,
+    arguments::{self, Values},
+    body::{Body, Memory},
+    buckets::{self, Dimensions},
+    identity::{Identities, bearer},
+    patience::patience,
+    record::Labels,
+    route::Routed,
+};
+use crate::{
+    config::{Config, Kind, TrustCallers},
+    respond::Failure,
+    scheduler::{BucketKey, CallerId, Class},
+    slack::{Dimension, Method},
+    upstream::headers,
+};
+
+/// Makes a [`Call`] of a routed request.
+#[derive(Clone, Debug)]
+pub struct ClassifyLayer {
+    knowledge: Arc<Knowledge>,
+}
+
+/// Makes a [`Call`] of a routed request.
+#[derive(Clone, Debug)]
+pub struct Classify<S> {
+    inner: S,
+    knowledge: Arc<Knowledge>,
+}
+
+/// What a call is judged by.
+#[derive(Debug)]
+struct Knowledge {
+    config: Arc<Config>,
+    identities: Identities,
+    memory: Memory,
+    /// Whether a caller may say that its calls are more urgent than their method's default.
+    may_raise: bool,
+    /// Keyed, so that nobody can choose a name whose hash is another's.
+    hasher: RandomState,
+}
+
+/// A method's name is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("{name:?} is no method name; a call goes to /api/METHOD, as in /api/chat.postMessage")]
+pub struct NoMethod {
+    name: String,
+}
+
+/// Who calls that give no name are.
+const DEFAULT_CALLER: &str = "default";
+
+// === impl ClassifyLayer ===
+
+impl ClassifyLayer {
+    /// Classifies for a listener bound to `listen`.
+    pub fn new(config: &Arc<Config>, listen: SocketAddr) -> Self {
+        let may_raise = match config.trust_callers {
+            TrustCallers::Auto => listen.ip().is_loopback(),
+            TrustCallers::Always => true,
+            TrustCallers::Never => false,
+        };
+        Self {
+            knowledge: Arc::new(Knowledge {
+                identities: Identities::new(&config.tokens),
+                memory: Memory::new(config.queue.max_bytes),
+                config: Arc::clone(config),
+                may_raise,
+                hasher: RandomState::new(),
+            }),
+        }
+    }
+}
+
+impl<S> Layer<S> for ClassifyLayer {
+    type Service = Classify<S>;
+
+    fn layer(&self, inner: S) -> Classify<S> {
+        Classify { inner, knowledge: Arc::clone(&self.knowledge) }
+    }
+}
+
+// === impl Classify ===
+
+impl<S> Service<Routed<Incoming>> for Classify<S>
+where
+    S: Service<Call, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = S::Response;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, routed: Routed<Incoming>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let knowledge = Arc::clone(&self.knowledge);
+        Box::pin(async move {
+            let call = knowledge.classify(routed).await?;
+            inner.call(call).await
+        })
+    }
+}
+
+// === impl Knowledge ===
+
+impl Knowledge {
+    async fn classify(&self, routed: Routed<Incoming>) -> Result<Call, Failure> {
+        let Routed { request, upstream, url, rest, lane, record } = routed;
+        let (mut parts, incoming) = request.into_parts();
+        let method = match upstream.kind {
+            Kind::WebApi => Some(self.method(&rest)?),
+            Kind::Plain => None,
+        };
+        let caller = lane.caller.unwrap_or_else(|| DEFAULT_CALLER.into());
+        let class = self.class(lane.class, method);
+        record.classified(Labels {
+            method: method.map(Arc::clone),
+            class,
+            caller: Arc::clone(&caller),
+        });
+        let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await?;
+        let buckets = match method {
+            Some(method) => self.buckets(method, &rest, &caller, &parts, body.known()).await,
+            None => Vec::new(),
+        };
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let method = method.map(Arc::clone);
+        let Config { catalogue, queue, .. } = &*self.config;
+        let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
+        headers::forward_request(&mut parts.headers);
+        // The client's patience began before its body was read, but only the exchange with us
+        // took time till here.
+        let arrived = Instant::now();
+        Ok(Call {
+            head: Head { verb: parts.method, url, headers: parts.headers },
+            body,
+            upstream,
+            method,
+            class,
+            caller_id: CallerId(self.hasher.hash_one(&*caller)),
+            caller,
+            buckets,
+            arrived,
+            deadline: arrived + wait,
+            record,
+            refused: None,
+        })
+    }
+
+    fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
+            return Err(NoMethod { name: rest.chars().take(100).collect() });
+        }
+        Ok(self.config.catalogue.method(rest))
+    }
+
+    async fn buckets(
+        &self,
+        method: &Method,
+        name: &str,
+        caller: &str,
+        parts: &http::request::Parts,
+        body: &[u8],
+    ) -> Vec<BucketKey> {
+        let header = bearer(&parts.headers);
+        let argument = |by: Dimension, name: &Option<Arc<str>>| {
+            name.clone().filter(|_| buckets::counts_by(method, by))
+        };
+        let channel_arg = argument(Dimension::Channel, &method.channel_arg);
+        let user_arg = argument(Dimension::User, &method.user_arg);
+        // Nothing is read that nothing depends on.
+        let wanted = header.is_none() || channel_arg.is_some() || user_arg.is_some();
+        let [token, channel, user]: Values<3> = if wanted {
+            let names = [
+                "token",
+                channel_arg.as_deref().unwrap_or_default(),
+                user_arg.as_deref().unwrap_or_default(),
+            ];
+            arguments::find(names, parts.uri.query(), &parts.headers, body).await
+        } else {
+            [const { None }; 3]
+        };
+        let identity = self.identities.of(header.or(token.as_deref()));
+        let dimensions = Dimensions {
+            identity: &identity,
+            method: name,
+            channel: channel.as_deref(),
+            user: user.as_deref(),
+            caller,
+        };
+        buckets::of(method, dimensions)
+    }
+
+    /// What the call says, else the method's default. Where callers are not trusted they may
+    /// only say that a call is less urgent than it would be.
+    fn class(&self, said: Option<Class>, method: Option<&Arc<Method>>) -> Class {
+        let default = method.and_then(|method| method.class).unwrap_or_default();
+        match said {
+            Some(said) if self.may_raise => said,
+            Some(said) => said.max(default),
+            None => default,
+        }
+    }
+}

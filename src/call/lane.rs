@@ -1,0 +1,201 @@
+//! The base-URL lane: `/@cleanup;class=background;max-wait=30s/api/…`.
+//!
+//! Every SDK can change its base URL, so every bot can say who it is and how urgent its calls
+//! are, without a header. The same three things can be said in `Slackwater-*` headers, which
+//! are stronger.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use crate::{scheduler::Class, units};
+
+/// What a call says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Who sends it.
+    pub caller: Option<Arc<str>>,
+    /// How urgent it is.
+    pub class: Option<Class>,
+    /// How long its client waits.
+    pub max_wait: Option<Duration>,
+}
+
+/// A lane or a header that says something else than it may.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LaneError {
+    /// A caller's name is too long, empty or not printable.
+    #[error("{place}: a caller's name is 1 to 64 printable characters")]
+    Caller {
+        /// Where it was said.
+        place: &'static str,
+    },
+    /// There is no such class.
+    #[error("{place}: no class {value:?}; a class is interactive, normal or background")]
+    Class {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        value: String,
+    },
+    /// That is no duration.
+    #[error("{place}: {value:?} is no waiting time; write 500ms, 30s or 2m")]
+    MaxWait {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        value: String,
+    },
+    /// A lane has no such part.
+    #[error("the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…")]
+    Part {
+        /// What was said.
+        part: String,
+    },
+}
+
+const IN_PATH: &str = "the lane in the path";
+const CALLER_HEADER: &str = "slackwater-caller";
+const CLASS_HEADER: &str = "slackwater-class";
+const MAX_WAIT_HEADER: &str = "slackwater-max-wait";
+
+/// What an error repeats of what was said.
+const SHOWN: usize = 40;
+
+// === impl Lane ===
+
+impl Lane {
+    /// Splits a path into its lane and the rest, which starts with a slash. A path without
+    /// a lane is the rest.
+    ///
+    /// # Errors
+    /// If the lane says something that it may not.
+    pub fn split(path: &str) -> Result<(Self, &str), LaneError> {
+        let Some(lane) = path.strip_prefix("/@").or_else(|| path.strip_prefix("/%40")) else {
+            return Ok((Self::default(), path));
+        };
+        let end = lane.find('/').unwrap_or(lane.len());
+        let (lane, rest) = lane.split_at(end);
+        Ok((Self::parse(lane)?, if rest.is_empty() { "/" } else { rest }))
+    }
+
+    /// Reads the text between `/@` and the next slash.
+    fn parse(text: &str) -> Result<Self, LaneError> {
+        // An encoded semicolon separates as well: some clients encode it.
+        let text = text.replace("%3B", ";").replace("%3b", ";");
+        let mut parts = text.split(';');
+        let caller = caller(parts.next().unwrap_or_default(), IN_PATH)?;
+        let mut lane = Self { caller: Some(caller), ..Self::default() };
+        for part in parts {
+            let decoded = decode(part);
+            match decoded.split_once('=') {
+                Some(("class", value)) => lane.class = Some(class(value, IN_PATH)?),
+                Some(("max-wait", value)) => lane.max_wait = Some(max_wait(value, IN_PATH)?),
+                _ => return Err(LaneError::Part { part: shown(&decoded) }),
+            }
+        }
+        Ok(lane)
+    }
+
+    /// Takes what the `Slackwater-*` headers say over what the lane said.
+    ///
+    /// # Errors
+    /// If a header says something that it may not.
+    pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, LaneError> {
+        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if let Some(value) = text(CALLER_HEADER) {
+            self.caller = Some(caller(&value, "the header Slackwater-Caller")?);
+        }
+        if let Some(value) = text(CLASS_HEADER) {
+            self.class = Some(class(value.trim(), "the header Slackwater-Class")?);
+        }
+        if let Some(value) = text(MAX_WAIT_HEADER) {
+            self.max_wait = Some(max_wait(value.trim(), "the header Slackwater-Max-Wait")?);
+        }
+        Ok(self)
+    }
+}
+
+fn caller(text: &str, place: &'static str) -> Result<Arc<str>, LaneError> {
+    let name = decode(text);
+    let printable = |c: char| !c.is_control() && c != '\u{fffd}';
+    let length = name.chars().count();
+    if (1..=64).contains(&length) && name.trim() == name && name.chars().all(printable) {
+        Ok(name.into())
+    } else {
+        Err(LaneError::Caller { place })
+    }
+}
+
+fn class(value: &str, place: &'static str) -> Result<Class, LaneError> {
+    value.parse().map_err(|_| LaneError::Class { place, value: shown(value) })
+}
+
+fn max_wait(value: &str, place: &'static str) -> Result<Duration, LaneError> {
+    units::parse_duration(value).map_err(|_| LaneError::MaxWait { place, value: shown(value) })
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_names_caller_class_and_patience() {
+        let (lane, rest) =
+            Lane::split("/@cleanup;class=background;max-wait=30s/api/auth.test").unwrap();
+        assert_eq!(rest, "/api/auth.test");
+        assert_eq!(lane.caller.as_deref(), Some("cleanup"));
+        assert_eq!(lane.class, Some(Class::Background));
+        assert_eq!(lane.max_wait, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_lane_may_be_percent_encoded() {
+        let plain = Lane::split("/@night job;class=background/api/x").unwrap();
+        let encoded = Lane::split("/%40night%20job%3Bclass%3Dbackground/api/x").unwrap();
+        assert_eq!(plain, encoded);
+    }
+
+    #[test]
+    fn without_a_lane_the_path_is_the_path() {
+        assert_eq!(Lane::split("/api/x").unwrap(), (Lane::default(), "/api/x"));
+        assert_eq!(Lane::split("/").unwrap(), (Lane::default(), "/"));
+    }
+
+    #[test]
+    fn a_bad_lane_says_what_is_allowed() {
+        for (path, word) in [
+            ("/@/api/x", "1 to 64"),
+            ("/@%00/api/x", "printable"),
+            ("/@a;class=urgent/api/x", "interactive, normal or background"),
+            ("/@a;max-wait=soon/api/x", "500ms"),
+            ("/@a;weight=3/api/x", "max-wait"),
+        ] {
+            let error = Lane::split(path).unwrap_err().to_string();
+            assert!(error.contains(word), "{path}: {error}");
+        }
+        let long = format!("/@{}/api/x", "a".repeat(65));
+        assert!(Lane::split(&long).is_err());
+    }
+
+    #[test]
+    fn a_header_is_stronger_than_the_lane() {
+        let (lane, _) = Lane::split("/@a;class=normal/api/x").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(CLASS_HEADER, "background".parse().unwrap());
+        let lane = lane.with_headers(&headers).unwrap();
+        assert_eq!((lane.caller.as_deref(), lane.class), (Some("a"), Some(Class::Background)));
+        headers.insert(MAX_WAIT_HEADER, "never".parse().unwrap());
+        let error = Lane::default().with_headers(&headers).unwrap_err();
+        assert!(error.to_string().starts_with("the header Slackwater-Max-Wait"), "{error}");
+    }
+}

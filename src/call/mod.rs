@@ -1,0 +1,69 @@
+//! What is asked: everything about a call that decides where it goes and when.
+//!
+//! A request comes in, is [routed](route) by its path, and its [lane](lane) is read. Then it
+//! is [classified](classify): its method, whose [token](identity) it carries, which channel
+//! its [arguments](arguments) name, which [buckets](buckets) it counts against, and how long
+//! its client [waits](patience).
+
+pub mod arguments;
+pub mod body;
+pub mod buckets;
+pub mod classify;
+pub mod identity;
+pub mod lane;
+pub mod patience;
+pub mod record;
+pub mod route;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri};
+use tokio::time::Instant;
+
+use self::{body::Body, record::Record};
+use crate::{
+    admission::Permit,
+    config::Upstream,
+    scheduler::{BucketKey, CallerId, Class},
+    slack,
+};
+
+/// One request from a caller, and all that was read of it.
+#[derive(Debug)]
+pub struct Call {
+    /// What is sent, but for the body.
+    pub head: Head,
+    /// The body, and how often it can be sent.
+    pub body: Body,
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// The rules of its method; absent where calls are only forwarded.
+    pub method: Option<Arc<slack::Method>>,
+    /// How urgent it is.
+    pub class: Class,
+    /// The hash of its caller's name.
+    pub caller_id: CallerId,
+    /// Who sent it.
+    pub caller: Arc<str>,
+    /// What it counts against.
+    pub buckets: Vec<BucketKey>,
+    /// When it was complete.
+    pub arrived: Instant,
+    /// Until when its client waits.
+    pub deadline: Instant,
+    /// What is told of it in the end.
+    pub record: Arc<Record>,
+    /// The permit of the attempt before, which Slack refused.
+    pub refused: Option<Permit>,
+}
+
+/// What is sent of a request, but for the body.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The HTTP method.
+    pub verb: http::Method,
+    /// The whole URL at the upstream.
+    pub url: Uri,
+    /// The headers that go on.
+    pub headers: HeaderMap,
+}

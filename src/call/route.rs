@@ -1,0 +1,265 @@
+//! Where a request goes: its path names one of the configured upstreams, or nothing.
+//!
+//! A request reaches a configured host or none: what goes out is built from the configured
+//! URL and the rest of the path, and every form of request that could name another host, or
+//! climb out of the configured path, is refused.
+
+use std::{
+    future::{Ready, ready},
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::future::Either;
+use http::{HeaderMap, Method, Request, Uri, Version, uri::PathAndQuery};
+use tower::{Layer, Service};
+
+use super::{
+    lane::{Lane, LaneError},
+    record::Record,
+};
+use crate::{config::Upstream, respond::Failure};
+
+/// A request and where it goes.
+#[derive(Debug)]
+pub struct Routed<B> {
+    /// The request as it came.
+    pub request: Request<B>,
+    /// Which upstream its path names.
+    pub upstream: Arc<Upstream>,
+    /// The whole URL there.
+    pub url: Uri,
+    /// What the path had after the prefix, without the query.
+    pub rest: Box<str>,
+    /// What the path and the headers say about the caller.
+    pub lane: Lane,
+    /// What is told of it in the end.
+    pub record: Arc<Record>,
+}
+
+/// A request that has just come in.
+#[derive(Debug)]
+pub struct Arriving<B> {
+    /// The request as it came.
+    pub request: Request<B>,
+    /// What is told of it in the end.
+    pub record: Arc<Record>,
+}
+
+/// A request that goes nowhere.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RouteError {
+    /// No configured prefix matches.
+    #[error("no upstream for this path; calls go to {prefixes}")]
+    UnknownPath {
+        /// What is configured.
+        prefixes: String,
+    },
+    /// CONNECT and the like.
+    #[error("this is not a forward proxy: set the base URL of the Slack client, not HTTP_PROXY")]
+    ForwardProxy,
+    /// `.` or `..` in the path, in any disguise, or an encoded slash.
+    #[error("the path has a dot segment, an encoded slash, a backslash or a control character")]
+    UnsafePath,
+    /// A path that makes no URL.
+    #[error("the path and the upstream's URL make no valid URL")]
+    InvalidUrl,
+    /// Something is said about the caller that may not be.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+}
+
+/// Finds the upstream by the path's prefix.
+#[derive(Clone, Debug)]
+pub struct RouteLayer {
+    upstreams: Arc<[Arc<Upstream>]>,
+}
+
+/// Finds the upstream by the path's prefix.
+#[derive(Clone, Debug)]
+pub struct Route<S> {
+    inner: S,
+    upstreams: Arc<[Arc<Upstream>]>,
+}
+
+// === impl RouteLayer ===
+
+impl RouteLayer {
+    /// Routes to these; the first that matches counts.
+    pub fn new(upstreams: &[Upstream]) -> Self {
+        Self { upstreams: upstreams.iter().cloned().map(Arc::new).collect() }
+    }
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = Route<S>;
+
+    fn layer(&self, inner: S) -> Route<S> {
+        Route { inner, upstreams: Arc::clone(&self.upstreams) }
+    }
+}
+
+// === impl Route ===
+
+impl<S, B> Service<Arriving<B>> for Route<S>
+where
+    S: Service<Routed<B>, Error = Failure>,
+{
+    type Response = S::Response;
+    type Error = Failure;
+    type Future = Either<S::Future, Ready<Result<S::Response, Failure>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, Arriving { request, record }: Arriving<B>) -> Self::Future {
+        let (verb, uri) = (request.method(), request.uri());
+        match route(&self.upstreams, verb, request.version(), uri, request.headers()) {
+            Ok((upstream, url, rest, lane)) => {
+                let routed = Routed { request, upstream, url, rest, lane, record };
+                Either::Left(self.inner.call(routed))
+            }
+            Err(error) => {
+                Either::Right(ready(Err(error.into())))
+            }
+        }
+    }
+}
+
+fn route(
+    upstreams: &[Arc<Upstream>],
+    verb: &Method,
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(Arc<Upstream>, Uri, Box<str>, Lane), RouteError> {
+    if verb == Method::CONNECT {
+        return Err(RouteError::ForwardProxy);
+    }
+    // HTTP/2 always names the authority. In HTTP/1 a whole URL is what a client sends to a
+    // forward proxy; only one that can mean nothing but this machine is let through.
+    if let Some(host) = uri.host()
+        && version < Version::HTTP_2
+        && !is_this_machine(host)
+    {
+        return Err(RouteError::ForwardProxy);
+    }
+    let path = uri.path();
+    if is_unsafe(path) {
+        return Err(RouteError::UnsafePath);
+    }
+    let (lane, path) = Lane::split(path)?;
+    let lane = lane.with_headers(headers)?;
+    let found = upstreams.iter().find_map(|upstream| {
+        path.strip_prefix(&*upstream.prefix).map(|rest| (upstream, rest))
+    });
+    let Some((upstream, rest)) = found else {
+        let prefixes: Vec<_> = upstreams.iter().map(|upstream| &*upstream.prefix).collect();
+        return Err(RouteError::UnknownPath { prefixes: prefixes.join(", ") });
+    };
+    let url = target(&upstream.url, rest, uri.query()).ok_or(RouteError::InvalidUrl)?;
+    Ok((Arc::clone(upstream), url, rest.into(), lane))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a path could mean another place to whoever reads it next.
+fn is_unsafe(path: &str) -> bool {
+    let encoded = |pair: &[u8]| -> bool {
+        // Slash, backslash, NUL and the other control characters, and the percent sign
+        // itself, which would make a second decoding find something else.
+        matches!(
+            pair,
+            [b'2', b'f' | b'F'] | [b'5', b'c' | b'C'] | [b'0' | b'1', _] | [b'7', b'f' | b'F']
+                | [b'2', b'5']
+        )
+    };
+    let bytes = path.as_bytes();
+    let disguised = bytes.iter().enumerate().any(|(at, byte)| match byte {
+        b'%' => bytes.get(at + 1..at + 3).is_none_or(encoded),
+        b'\\' | 0..=0x1f | 0x7f => true,
+        _ => false,
+    });
+    let dots = |segment: &str| {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        // A segment's parameters do not hide its dots.
+        let plain = plain.split(';').next().unwrap_or_default();
+        plain == "." || plain == ".."
+    };
+    disguised || path.split('/').any(dots)
+}
+
+fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
+    let base_path = base.path();
+    let mut path = String::with_capacity(base_path.len() + rest.len() + 64);
+    path.push_str(base_path);
+    path.push_str(rest);
+    if let Some(query) = query {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = base.scheme().cloned();
+    parts.authority = base.authority().cloned();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Kind;
+
+    fn routed(verb: Method, uri: &str) -> Result<(String, String), RouteError> {
+        let upstreams = [Arc::new(Upstream {
+            prefix: "/api/".into(),
+            url: "https://slack.com/api/".parse().unwrap(),
+            kind: Kind::WebApi,
+        })];
+        let uri: Uri = uri.parse().unwrap();
+        route(&upstreams, &verb, Version::HTTP_11, &uri, &HeaderMap::new())
+            .map(|(_, url, rest, _)| (url.to_string(), rest.to_string()))
+    }
+
+    #[test]
+    fn the_prefix_is_replaced_and_the_query_kept() {
+        let (url, rest) = routed(Method::GET, "/@job/api/users.info?user=U1").unwrap();
+        assert_eq!(url, "https://slack.com/api/users.info?user=U1");
+        assert_eq!(rest, "users.info");
+        assert!(routed(Method::GET, "http://127.0.0.1:8080/api/auth.test").is_ok());
+    }
+
+    #[test]
+    fn nothing_reaches_a_host_that_is_not_configured() {
+        for uri in ["http://slack.com/api/auth.test", "http://10.0.0.1/api/auth.test"] {
+            assert_eq!(routed(Method::GET, uri), Err(RouteError::ForwardProxy), "{uri}");
+        }
+        let connect = routed(Method::CONNECT, "slack.com:443");
+        assert_eq!(connect, Err(RouteError::ForwardProxy));
+        for uri in [
+            "/api/../admin",
+            "/api/%2e%2E/admin",
+            "/api/.%2e/x",
+            "/api/..;x/y",
+            "/api/a%2fb",
+            "/api/a%5cb",
+            "/api/a%00",
+            "/api/%252e%252e/x",
+            "/api/a%",
+        ] {
+            assert_eq!(routed(Method::GET, uri), Err(RouteError::UnsafePath), "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_path_names_the_prefixes() {
+        let error = routed(Method::GET, "/apis/auth.test").unwrap_err().to_string();
+        assert!(error.contains("/api/"), "{error}");
+    }
+}

@@ -1,0 +1,38 @@
+//! `slackwater run`: the proxy.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use crate::{app, config, telemetry, units};
+
+/// Run the proxy (what `slackwater` alone does too)
+///
+/// Without a configuration it listens on 127.0.0.1:8080, forwards /api/ to https://slack.com/api/,
+/// and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, after held calls had their
+/// turn or `drain_timeout` has passed.
+#[derive(Debug, Default, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The configuration [env: SLACKWATER_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// For tests: how long a minute lasts at the upstream, as in 6s. Every limit's period is
+    /// scaled; to be used with `fake-slack --minute` only
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    pub minute: Option<Duration>,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// If the configuration has problems, or the proxy cannot start.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut config = config::load(args.config.as_deref())?;
+    telemetry::init(&config.log);
+    if let Some(minute) = args.minute {
+        let scaled = Arc::unwrap_or_clone(config.catalogue).with_minute(minute);
+        config.catalogue = Arc::new(scaled);
+        tracing::warn!(?minute, "limits are scaled: this is not for Slack");
+    }
+    app::run(config)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,132 @@
+//! A connection arrives: accepts it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
+//! program ends.
+
+use std::{convert::Infallible, future::Future, io, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use crate::stack::BoxError;
+
+/// Where connections come from: a socket, or in tests a pipe.
+pub trait Accept {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+}
+
+/// How long a client may take to send a request's headers, and how long it may leave a
+/// connection unused. Longer than bots keep theirs, so that they rarely meet a closing one.
+const HEADERS: Duration = Duration::from_secs(120);
+/// The most bytes of headers.
+const HEADER_BYTES: usize = 64 << 10;
+/// The most headers.
+const HEADER_COUNT: usize = 100;
+/// The most calls at once on one HTTP/2 connection.
+const STREAMS: u32 = 1000;
+/// How long to wait when no connection can be accepted: out of files, most likely.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves connections until `end`, then lets them finish the calls that they are at.
+/// Connections are tracked by `connections`.
+pub async fn serve<A, S, B>(
+    mut accept: A,
+    service: S,
+    end: CancellationToken,
+    connections: TaskTracker,
+) where
+    A: Accept,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let server = server();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept.accept() => accepted,
+            () = end.cancelled() => return,
+        };
+        match accepted {
+            Ok(io) => {
+                let connection = connection(server.clone(), io, service.clone(), end.clone());
+                connections.spawn(connection);
+            }
+            Err(error) => {
+                // Such errors come in floods; one line in a while is enough.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+fn server() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADER_COUNT);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX));
+    server
+}
+
+async fn connection<I, S, B>(
+    server: auto::Builder<TokioExecutor>,
+    io: I,
+    service: S,
+    end: CancellationToken,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let service = TowerToHyperService::new(service);
+    let served = server.serve_connection(TokioIo::new(io), service);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = end.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    // A connection that breaks is the client's affair.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+// === impl Accept for TcpListener ===
+
+impl Accept for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}

@@ -1,0 +1,233 @@
+//! What Prometheus sees. One table of names, labels and help texts; label values are bounded
+//! whatever callers send: a method that the catalogue does not know is `other`.
+
+mod gather;
+
+pub use gather::CONTENT_TYPE;
+
+use std::{sync::Arc, time::Duration};
+
+use dashmap::DashSet;
+use http::StatusCode;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::{
+    call::record::Record,
+    slack::{Dimension, OTHER, Scope},
+};
+
+/// Handles to every metric. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    all: Arc<All>,
+}
+
+#[derive(Debug)]
+struct All {
+    registry: Registry,
+    requests: IntCounterVec,
+    wait: HistogramVec,
+    sheds: IntCounterVec,
+    refusals: IntCounterVec,
+    freezes: IntCounterVec,
+    replays: IntCounterVec,
+    exchange: HistogramVec,
+    in_flight: IntGaugeVec,
+    by_caller: IntCounterVec,
+    /// The callers that are counted by name.
+    callers: DashSet<Arc<str>>,
+    queue_depth: IntGaugeVec,
+    oldest_wait: prometheus::GaugeVec,
+    frozen: IntGauge,
+}
+
+/// An exchange that is going on.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+/// From a millisecond to several minutes: most calls wait for nothing, held ones for minutes.
+const WAIT: [f64; 15] =
+    [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+/// From a few milliseconds to the longest time-out.
+const EXCHANGE: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// How many callers are counted by name.
+const CALLERS: usize = 50;
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// If two metrics have one name, which a sound build never meets.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            prometheus::Result::Ok(counters)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            prometheus::Result::Ok(gauges)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let histograms = HistogramVec::new(options, labels)?;
+            registry.register(Box::new(histograms.clone()))?;
+            prometheus::Result::Ok(histograms)
+        };
+        let oldest_wait = prometheus::GaugeVec::new(
+            Opts::new(
+                "slackwater_queue_oldest_wait_seconds",
+                "How long the oldest held call of the method has waited.",
+            ),
+            &["method"],
+        )?;
+        registry.register(Box::new(oldest_wait.clone()))?;
+        let frozen =
+            IntGauge::new("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?;
+        registry.register(Box::new(frozen.clone()))?;
+        let build = gauges(
+            "slackwater_build_info",
+            "Always 1; the version is in the label.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let all = All {
+            requests: counters(
+                "slackwater_requests_total",
+                "Calls answered, by the status that the caller got.",
+                &["method", "tier", "class", "code"],
+            )?,
+            wait: histograms(
+                "slackwater_wait_seconds",
+                "How long calls waited for their turn, over all attempts.",
+                &["tier", "class"],
+                &WAIT,
+            )?,
+            sheds: counters(
+                "slackwater_sheds_total",
+                "Calls refused instead of held, or handed back refused by Slack.",
+                &["method", "reason"],
+            )?,
+            refusals: counters(
+                "slackwater_upstream_429_total",
+                "Calls that Slack refused for a limit.",
+                &["method"],
+            )?,
+            freezes: counters(
+                "slackwater_freezes_total",
+                "Buckets closed because Slack refused a call, by what they count per.",
+                &["scope"],
+            )?,
+            replays: counters(
+                "slackwater_replays_total",
+                "Calls queued again after Slack had refused them.",
+                &["method"],
+            )?,
+            exchange: histograms(
+                "slackwater_upstream_seconds",
+                "Time from sending a call to its answer's headers.",
+                &["upstream", "code"],
+                &EXCHANGE,
+            )?,
+            in_flight: gauges(
+                "slackwater_in_flight",
+                "Calls sent and not answered yet.",
+                &["upstream"],
+            )?,
+            by_caller: counters(
+                "slackwater_caller_requests_total",
+                "Calls answered, by caller; those beyond the first fifty count as other.",
+                &["caller"],
+            )?,
+            callers: DashSet::new(),
+            queue_depth: gauges(
+                "slackwater_queue_depth",
+                "Calls held.",
+                &["method", "tier", "class"],
+            )?,
+            oldest_wait,
+            frozen,
+            registry,
+        };
+        Ok(Self { all: Arc::new(all) })
+    }
+
+    /// A call was answered.
+    pub fn answered(&self, record: &Record, status: StatusCode) {
+        let (tier, class) = (record.tier(), record.class());
+        let labels = [record.method(), tier, class, status.as_str()];
+        self.all.requests.with_label_values(&labels).inc();
+        if let Some(labels) = record.labels() {
+            let caller = self.caller_label(&labels.caller);
+            self.all.by_caller.with_label_values(&[caller]).inc();
+        }
+        if record.attempts() > 0 {
+            let wait = self.all.wait.with_label_values(&[tier, class]);
+            wait.observe(record.wait().as_secs_f64());
+        }
+    }
+
+    /// The name that a caller is counted under.
+    fn caller_label<'c>(&self, caller: &'c Arc<str>) -> &'c str {
+        let callers = &self.all.callers;
+        if callers.contains(caller) {
+            return caller;
+        }
+        // Two that come at once may both get the last place; the bound need not be exact.
+        if callers.len() >= CALLERS {
+            return OTHER;
+        }
+        callers.insert(Arc::clone(caller));
+        caller
+    }
+
+    /// A call was shed.
+    pub fn shed(&self, method: &str, reason: &str) {
+        self.all.sheds.with_label_values(&[method, reason]).inc();
+    }
+
+    /// Slack refused a call.
+    pub fn refused(&self, method: &str) {
+        self.all.refusals.with_label_values(&[method]).inc();
+    }
+
+    /// A bucket of a limit with that scope was closed.
+    pub fn froze(&self, scope: Scope) {
+        let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
+        self.all.freezes.with_label_values(&[scope.join("_")]).inc();
+    }
+
+    /// A refused call goes to the queue again.
+    pub fn replayed(&self, method: &str) {
+        self.all.replays.with_label_values(&[method]).inc();
+    }
+
+    /// An exchange begins; it ends when the guard is dropped.
+    pub fn in_flight(&self, upstream: &str) -> InFlight {
+        let gauge = self.all.in_flight.with_label_values(&[upstream]);
+        gauge.inc();
+        InFlight(gauge)
+    }
+
+    /// An exchange came to its end.
+    pub fn exchanged(&self, upstream: &str, code: &str, took: Duration) {
+        let histogram: Histogram = self.all.exchange.with_label_values(&[upstream, code]);
+        histogram.observe(took.as_secs_f64());
+    }
+}
+
+// === impl InFlight ===
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

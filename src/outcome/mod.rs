@@ -1,0 +1,211 @@
+//! What came back: settles the permit, and freezes the bucket when Slack refused the call.
+//!
+//! From here on the exchange does not depend on its caller any more: see [`detached`].
+
+mod detached;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower::{Layer, Service};
+
+use self::detached::Detached;
+use crate::{
+    admission::{Admitted, Permit},
+    call::{Call, body::Outgoing},
+    config::Config,
+    metrics::Metrics,
+    respond::Failure,
+    slack::reply,
+    upstream::{UpstreamError, body::Answer, headers},
+};
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum Outcome {
+    /// An answer for the caller.
+    Answered(Response<Answer>),
+    /// Slack refused the call for a limit. Its permit may be used to queue again.
+    Refused(Box<Refused>),
+}
+
+/// A call that Slack refused for a limit.
+#[derive(Debug)]
+pub struct Refused {
+    /// The call.
+    pub call: Call,
+    /// Its permit; the bucket is frozen.
+    pub permit: Permit,
+    /// Slack's answer, for when the call is not sent again.
+    pub answer: Response<Answer>,
+}
+
+/// Judges what comes back.
+#[derive(Clone, Debug)]
+pub struct OutcomeLayer {
+    config: Arc<Config>,
+    metrics: Metrics,
+    exchanges: TaskTracker,
+}
+
+/// Judges what comes back.
+///
+/// Once the call is handed over, dropping the future does not end the exchange: it goes on
+/// by itself until the answer's headers are here, so that the permit is settled in time.
+#[derive(Clone, Debug)]
+pub struct Judge<S> {
+    inner: S,
+    shared: OutcomeLayer,
+}
+
+/// The largest body of a refusal that is read, so that the connection can be used again.
+const REFUSAL: usize = 4096;
+/// How long that may take.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+// === impl OutcomeLayer ===
+
+impl OutcomeLayer {
+    /// Exchanges that outlive their callers are tracked by `exchanges`.
+    pub fn new(config: &Arc<Config>, metrics: &Metrics, exchanges: &TaskTracker) -> Self {
+        Self {
+            config: Arc::clone(config),
+            metrics: metrics.clone(),
+            exchanges: exchanges.clone(),
+        }
+    }
+}
+
+impl<S> Layer<S> for OutcomeLayer {
+    type Service = Judge<S>;
+
+    fn layer(&self, inner: S) -> Judge<S> {
+        Judge { inner, shared: self.clone() }
+    }
+}
+
+// === impl Judge ===
+
+impl<S> Service<Admitted> for Judge<S>
+where
+    S: Service<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError>,
+    S::Future: Send + 'static,
+{
+    type Response = Outcome;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx).map_err(Failure::Upstream)
+    }
+
+    fn call(&mut self, Admitted { mut call, mut permit }: Admitted) -> Self::Future {
+        let mut request = Request::new(call.body.send());
+        *request.method_mut() = call.head.verb.clone();
+        *request.uri_mut() = call.head.url.clone();
+        *request.headers_mut() = call.head.headers.clone();
+        call.record.sent();
+        permit.sent();
+        let exchange = self.inner.call(request);
+        let judged = self.shared.clone().judge(call, permit, exchange);
+        Box::pin(Detached::new(Box::pin(judged), self.shared.exchanges.clone()))
+    }
+}
+
+impl OutcomeLayer {
+    async fn judge(
+        self,
+        call: Call,
+        mut permit: Permit,
+        exchange: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
+    ) -> Result<Outcome, Failure> {
+        let sent = Instant::now();
+        let in_flight = self.metrics.in_flight(&call.upstream.prefix);
+        let response = exchange.await;
+        drop(in_flight);
+        let took = Instant::now().duration_since(sent);
+        let code = response.as_ref().map_or("error", |response| code(response.status()));
+        self.metrics.exchanged(&call.upstream.prefix, code, took);
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                // Unless it certainly never left, the permit's drop counts it as lost.
+                if error.nothing_sent() {
+                    permit.unsent();
+                }
+                return Err(Failure::Upstream(error));
+            }
+        };
+        let (mut parts, body) = response.into_parts();
+        let pause = self.config.on_429.default_retry_after;
+        let Some(pause) = reply::limited(parts.status, &parts.headers, pause) else {
+            permit.answered();
+            headers::forward_response(&mut parts.headers);
+            let body = Answer::upstream(body, self.config.timeouts.body_idle);
+            return Ok(Outcome::Answered(Response::from_parts(parts, body)));
+        };
+        permit.refused(pause);
+        self.metrics.refused(call.record.method());
+        headers::forward_response(&mut parts.headers);
+        let body = drain(body).await;
+        let answer = refusal(parts.headers, body, pause);
+        Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
+    }
+}
+
+/// What the caller sees of a refusal: Slack's own words, with what is missing added.
+fn refusal(mut headers: HeaderMap, body: Option<Bytes>, pause: Duration) -> Response<Answer> {
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
+    let body = body.filter(|body| !body.is_empty()).unwrap_or_else(|| {
+        headers.remove(header::CONTENT_ENCODING);
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        Bytes::from_static(br#"{"ok":false,"error":"ratelimited"}"#)
+    });
+    headers.remove(header::CONTENT_LENGTH);
+    let mut response = Response::new(Answer::ours(body));
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Reads a refusal's body, if it is small and comes soon.
+async fn drain(mut body: Incoming) -> Option<Bytes> {
+    let read = async {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.ok()?.into_data() {
+                bytes.extend_from_slice(&data);
+            }
+            if bytes.len() > REFUSAL {
+                return None;
+            }
+        }
+        Some(bytes.freeze())
+    };
+    tokio::time::timeout(REFUSAL_TIME, read).await.ok().flatten()
+}
+
+/// A status as metrics have it.
+fn code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        429 => "429",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}

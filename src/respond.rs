@@ -1,0 +1,255 @@
+//! The only place that turns failures into HTTP.
+//!
+//! Every failure names what happened and what to do, in JSON of the shape that Slack's own
+//! errors have, so that every SDK shows it. Every answer tells how long the call waited and
+//! how often it was sent.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tower::{Layer, Service};
+
+use crate::{
+    admission::{Shed, ShedReason},
+    call::{
+        body::BodyError,
+        classify::NoMethod,
+        record::Record,
+        route::{Arriving, RouteError},
+    },
+    metrics::Metrics,
+    upstream::{UpstreamError, body::Answer},
+};
+
+/// Why a call has no answer of the upstream's.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It goes nowhere.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// It names no method.
+    #[error(transparent)]
+    Method(#[from] NoMethod),
+    /// Its body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It is not held.
+    #[error("shed: {}", .0.reason.as_str())]
+    Shed(Shed),
+    /// Slack refused it, and it is not sent again.
+    #[error("refused by Slack")]
+    Refused(Box<Response<Answer>>),
+    /// The upstream gave no answer.
+    #[error(transparent)]
+    Upstream(UpstreamError),
+}
+
+/// Answers every call.
+#[derive(Clone, Debug)]
+pub struct RespondLayer {
+    metrics: Metrics,
+}
+
+/// Answers every call.
+#[derive(Clone, Debug)]
+pub struct Respond<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
+const BUCKET: HeaderName = HeaderName::from_static("slackwater-bucket");
+const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
+const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
+
+// === impl Failure ===
+
+impl From<Shed> for Failure {
+    fn from(shed: Shed) -> Self {
+        Self::Shed(shed)
+    }
+}
+
+impl Failure {
+    /// The reason in metrics, if the call was shed.
+    fn shed_reason(&self) -> Option<ShedReason> {
+        match self {
+            Self::Shed(shed) => Some(shed.reason),
+            Self::Body(BodyError::Memory) => Some(ShedReason::Memory),
+            Self::Refused(_) => Some(ShedReason::Upstream),
+            _ => None,
+        }
+    }
+
+    fn into_response(self) -> Response<Answer> {
+        let text = with_sources(&self);
+        match self {
+            Self::Route(error) => match error {
+                RouteError::UnknownPath { .. } => {
+                    error_response(StatusCode::NOT_FOUND, "unknown_path", &text)
+                }
+                RouteError::Lane(_) => {
+                    error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
+                }
+                RouteError::ForwardProxy | RouteError::UnsafePath | RouteError::InvalidUrl => {
+                    error_response(StatusCode::BAD_REQUEST, "invalid_request", &text)
+                }
+            },
+            Self::Method(_) => error_response(StatusCode::NOT_FOUND, "unknown_method", &text),
+            Self::Body(BodyError::Memory) => shed_response(&Shed {
+                reason: ShedReason::Memory,
+                bucket: None,
+                retry_after: std::time::Duration::from_secs(1),
+            }),
+            Self::Body(BodyError::Read(_)) => {
+                error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
+            }
+            Self::Body(BodyError::Idle(_)) => {
+                error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
+            }
+            Self::Shed(shed) => shed_response(&shed),
+            Self::Refused(answer) => {
+                let mut answer = *answer;
+                let reason = HeaderValue::from_static(ShedReason::Upstream.as_str());
+                answer.headers_mut().insert(REASON, reason);
+                answer
+            }
+            Self::Upstream(UpstreamError::Timeout(_)) => {
+                error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
+            }
+            Self::Upstream(UpstreamError::Connect(_)) => {
+                error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
+            }
+            Self::Upstream(UpstreamError::Broken(_)) => {
+                error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
+            }
+        }
+    }
+}
+
+/// An error and its sources in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn error_response(status: StatusCode, error: &str, message: &str) -> Response<Answer> {
+    let body = serde_json::json!({ "ok": false, "error": error, "message": message });
+    json_response(status, body.to_string())
+}
+
+/// What a shed call gets: what Slack would have said, which every SDK understands.
+fn shed_response(shed: &Shed) -> Response<Answer> {
+    let body = r#"{"ok":false,"error":"ratelimited"}"#;
+    let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body.to_owned());
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(shed.retry_after_seconds()));
+    headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
+    let bucket = shed.bucket.as_ref().map(|bucket| printable(bucket));
+    if let Some(Ok(bucket)) = bucket.map(HeaderValue::try_from) {
+        headers.insert(BUCKET, bucket);
+    }
+    response
+}
+
+/// A header's value has no characters but printable ASCII.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
+
+fn json_response(status: StatusCode, body: String) -> Response<Answer> {
+    let mut response = Response::new(Answer::ours(body));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// What a bug of ours costs: this one call.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Answer> {
+    let text = "a bug in slackwater ended this call; whether it was sent is not known";
+    error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
+}
+
+// === impl RespondLayer ===
+
+impl RespondLayer {
+    /// Counts in these metrics.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self { metrics: metrics.clone() }
+    }
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner, metrics: self.metrics.clone() }
+    }
+}
+
+// === impl Respond ===
+
+impl<S> Service<Request<Incoming>> for Respond<S>
+where
+    S: Service<Arriving<Incoming>, Response = Response<Answer>, Error = Failure>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The layers below are always ready: whatever waits, waits in `call`.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let record = Arc::new(Record::default());
+        let answering = self.inner.call(Arriving { request, record: Arc::clone(&record) });
+        let metrics = self.metrics.clone();
+        Box::pin(async move {
+            let mut response = answering.await.unwrap_or_else(|failure| {
+                if let Some(reason) = failure.shed_reason() {
+                    metrics.shed(record.method(), reason.as_str());
+                }
+                if let Failure::Upstream(error) = &failure {
+                    tracing::info!(error = with_sources(error), "no answer from the upstream");
+                }
+                failure.into_response()
+            });
+            tell(response.headers_mut(), &record);
+            metrics.answered(&record, response.status());
+            tracing::debug!(
+                method = record.method(),
+                class = record.class(),
+                caller = record.labels().map(|labels| &*labels.caller),
+                status = response.status().as_u16(),
+                wait_ms = record.wait().as_millis(),
+                attempts = record.attempts(),
+                "call answered"
+            );
+            Ok(response)
+        })
+    }
+}
+
+fn tell(headers: &mut HeaderMap, record: &Record) {
+    let wait = u64::try_from(record.wait().as_millis()).unwrap_or(u64::MAX);
+    headers.insert(WAIT, HeaderValue::from(wait));
+    headers.insert(ATTEMPTS, HeaderValue::from(record.attempts()));
+}
