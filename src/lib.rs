@@ -1,5 +1,6 @@
 //! A sidecar proxy that keeps any Slack bot within Slack's rate limits.
 
+pub mod cli;
 pub mod config;
 pub mod fake_slack;
 pub mod scheduler;

@@ -1,3 +1,9 @@
 //! The command line: parse, run, exit code.
 
-fn main() {}
+use clap::Parser;
+use slackwater::cli::Cli;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    Cli::parse().run().await
+}
