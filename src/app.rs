@@ -85,8 +85,7 @@ async fn serve(config: Arc<Config>) -> Result<(), StartError> {
     };
     let service = stack(&shared, listen, connect::connector(config.timeouts.connect)?);
     let ready = Arc::new(AtomicBool::new(true));
-    let shown =
-        Shown { admission: shared.admission.clone(), metrics, ready: Arc::clone(&ready) };
+    let shown = Shown { admission: shared.admission.clone(), metrics, ready: Arc::clone(&ready) };
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, shown, end.clone())?;
 

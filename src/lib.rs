@@ -12,7 +12,7 @@
 //! [answer](respond).
 //!
 //! Beside it stand the [metrics], the [admin] listener, the [configuration](config), which is
-//! [YAML](yaml). The [app] puts all of it
+//! [YAML](yaml), and a [Slack that limits](fake_slack) for tests. The [app] puts all of it
 //! together, and the [command line](cli) starts it.
 
 pub mod app;
@@ -37,6 +37,8 @@ pub mod respond;
 pub mod admin;
 pub mod metrics;
 pub mod telemetry;
+
+pub mod fake_slack;
 
 pub mod units;
 pub mod yaml;

@@ -14,7 +14,7 @@ use tower_http::{
 };
 
 use crate::{
-    admission::{AdmitLayer, Admission},
+    admission::{Admission, AdmitLayer},
     call::{classify::ClassifyLayer, route::RouteLayer},
     config::Config,
     metrics::Metrics,
@@ -46,7 +46,9 @@ pub fn stack<C>(
     connector: C,
 ) -> impl Service<
     Request<Incoming>,
-    Response = Response<impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static>,
+    Response = Response<
+        impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+    >,
     Error = Infallible,
     Future: Send,
 > + Clone

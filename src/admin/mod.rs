@@ -2,11 +2,9 @@
 //!
 //! Served by a thread of its own, so that looking costs no call anything.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use axum::{

@@ -223,7 +223,6 @@ impl Shared {
     fn at(&self, instant: Instant) -> scheduler::Instant {
         scheduler::Instant::ZERO + instant.saturating_duration_since(self.origin)
     }
-
 }
 
 // === impl State ===
@@ -284,11 +283,7 @@ impl Shed {
     }
 
     fn draining() -> Self {
-        Self {
-            reason: ShedReason::Draining,
-            bucket: None,
-            retry_after: Duration::from_secs(1),
-        }
+        Self { reason: ShedReason::Draining, bucket: None, retry_after: Duration::from_secs(1) }
     }
 
     /// The whole seconds to say: never too early, never none.

@@ -68,9 +68,7 @@ impl Admission {
                 used: bucket.used,
                 quota: bucket.quota,
                 waiting: bucket.waiting,
-                frozen_for_ms: bucket
-                    .frozen_until
-                    .map_or(0, |until| millis(until.since(now))),
+                frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
             })
             .collect();
         let mut queues = BTreeMap::<(Arc<str>, Class, Arc<str>), QueueStatus>::new();

@@ -50,9 +50,8 @@ impl Identities {
     pub fn of(&self, token: Option<&str>) -> Identity {
         let Some(token) = token else { return self.nobody.clone() };
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        if let Some(identity) = <[u8; 32]>::try_from(hash.as_ref())
-            .ok()
-            .and_then(|hash| self.known.get(&hash))
+        if let Some(identity) =
+            <[u8; 32]>::try_from(hash.as_ref()).ok().and_then(|hash| self.known.get(&hash))
         {
             return identity.clone();
         }

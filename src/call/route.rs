@@ -121,9 +121,7 @@ where
                 let routed = Routed { request, upstream, url, rest, lane, record };
                 Either::Left(self.inner.call(routed))
             }
-            Err(error) => {
-                Either::Right(ready(Err(error.into())))
-            }
+            Err(error) => Either::Right(ready(Err(error.into()))),
         }
     }
 }
@@ -152,9 +150,9 @@ fn route(
     }
     let (lane, path) = Lane::split(path)?;
     let lane = lane.with_headers(headers)?;
-    let found = upstreams.iter().find_map(|upstream| {
-        path.strip_prefix(&*upstream.prefix).map(|rest| (upstream, rest))
-    });
+    let found = upstreams
+        .iter()
+        .find_map(|upstream| path.strip_prefix(&*upstream.prefix).map(|rest| (upstream, rest)));
     let Some((upstream, rest)) = found else {
         let prefixes: Vec<_> = upstreams.iter().map(|upstream| &*upstream.prefix).collect();
         return Err(RouteError::UnknownPath { prefixes: prefixes.join(", ") });
@@ -176,8 +174,10 @@ fn is_unsafe(path: &str) -> bool {
         // itself, which would make a second decoding find something else.
         matches!(
             pair,
-            [b'2', b'f' | b'F'] | [b'5', b'c' | b'C'] | [b'0' | b'1', _] | [b'7', b'f' | b'F']
-                | [b'2', b'5']
+            [b'2', b'f' | b'F' | b'5']
+                | [b'5', b'c' | b'C']
+                | [b'0' | b'1', _]
+                | [b'7', b'f' | b'F']
         )
     };
     let bytes = path.as_bytes();
@@ -216,31 +216,31 @@ mod tests {
     use super::*;
     use crate::config::Kind;
 
-    fn routed(verb: Method, uri: &str) -> Result<(String, String), RouteError> {
+    fn routed(verb: &Method, uri: &str) -> Result<(String, String), RouteError> {
         let upstreams = [Arc::new(Upstream {
             prefix: "/api/".into(),
             url: "https://slack.com/api/".parse().unwrap(),
             kind: Kind::WebApi,
         })];
         let uri: Uri = uri.parse().unwrap();
-        route(&upstreams, &verb, Version::HTTP_11, &uri, &HeaderMap::new())
+        route(&upstreams, verb, Version::HTTP_11, &uri, &HeaderMap::new())
             .map(|(_, url, rest, _)| (url.to_string(), rest.to_string()))
     }
 
     #[test]
     fn the_prefix_is_replaced_and_the_query_kept() {
-        let (url, rest) = routed(Method::GET, "/@job/api/users.info?user=U1").unwrap();
+        let (url, rest) = routed(&Method::GET, "/@job/api/users.info?user=U1").unwrap();
         assert_eq!(url, "https://slack.com/api/users.info?user=U1");
         assert_eq!(rest, "users.info");
-        assert!(routed(Method::GET, "http://127.0.0.1:8080/api/auth.test").is_ok());
+        assert!(routed(&Method::GET, "http://127.0.0.1:8080/api/auth.test").is_ok());
     }
 
     #[test]
     fn nothing_reaches_a_host_that_is_not_configured() {
         for uri in ["http://slack.com/api/auth.test", "http://10.0.0.1/api/auth.test"] {
-            assert_eq!(routed(Method::GET, uri), Err(RouteError::ForwardProxy), "{uri}");
+            assert_eq!(routed(&Method::GET, uri), Err(RouteError::ForwardProxy), "{uri}");
         }
-        let connect = routed(Method::CONNECT, "slack.com:443");
+        let connect = routed(&Method::CONNECT, "slack.com:443");
         assert_eq!(connect, Err(RouteError::ForwardProxy));
         for uri in [
             "/api/../admin",
@@ -253,13 +253,13 @@ mod tests {
             "/api/%252e%252e/x",
             "/api/a%",
         ] {
-            assert_eq!(routed(Method::GET, uri), Err(RouteError::UnsafePath), "{uri}");
+            assert_eq!(routed(&Method::GET, uri), Err(RouteError::UnsafePath), "{uri}");
         }
     }
 
     #[test]
     fn an_unknown_path_names_the_prefixes() {
-        let error = routed(Method::GET, "/apis/auth.test").unwrap_err().to_string();
+        let error = routed(&Method::GET, "/apis/auth.test").unwrap_err().to_string();
         assert!(error.contains("/api/"), "{error}");
     }
 }

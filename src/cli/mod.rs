@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
 pub mod check;
+pub mod fake_slack;
 pub mod limits;
 pub mod run;
 
@@ -27,6 +28,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Limits(limits::Args),
+    FakeSlack(fake_slack::Args),
 }
 
 // === impl Cli ===
@@ -38,9 +40,10 @@ impl Cli {
     /// If it cannot be done, or the answer not written.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
-            Command::Run(args) => run::run(args),
+            Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
+            Command::FakeSlack(args) => fake_slack::run(args),
         }
     }
 }

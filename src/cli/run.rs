@@ -6,13 +6,13 @@ use crate::{app, config, telemetry, units};
 
 /// Run the proxy (what `slackwater` alone does too)
 ///
-/// Without a configuration it listens on 127.0.0.1:8080, forwards /api/ to https://slack.com/api/,
-/// and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, after held calls had their
+/// Without a configuration it listens on 127.0.0.1:8080, forwards `/api/` to
+/// `https://slack.com/api/`, and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, after held calls had their
 /// turn or `drain_timeout` has passed.
 #[derive(Debug, Default, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// The configuration [env: SLACKWATER_CONFIG]
+    /// The configuration; else what the variable `SLACKWATER_CONFIG` names; else the defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// For tests: how long a minute lasts at the upstream, as in 6s. Every limit's period is
@@ -25,7 +25,7 @@ pub struct Args {
 ///
 /// # Errors
 /// If the configuration has problems, or the proxy cannot start.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut config = config::load(args.config.as_deref())?;
     telemetry::init(&config.log);
     if let Some(minute) = args.minute {

@@ -104,13 +104,13 @@ async fn connection<I, S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let service = TowerToHyperService::new(service);
-    let served = server.serve_connection(TokioIo::new(io), service);
-    tokio::pin!(served);
+    let serving = server.serve_connection(TokioIo::new(io), service);
+    tokio::pin!(serving);
     let ended = tokio::select! {
-        ended = served.as_mut() => ended,
+        ended = serving.as_mut() => ended,
         () = end.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     // A connection that breaks is the client's affair.

@@ -4,9 +4,6 @@
 
 mod detached;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     pin::Pin,
     sync::Arc,
@@ -37,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Outcome {
     /// An answer for the caller.
-    Answered(Response<Answer>),
+    Answered(Box<Response<Answer>>),
     /// Slack refused the call for a limit. Its permit may be used to queue again.
     Refused(Box<Refused>),
 }
@@ -81,11 +78,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 impl OutcomeLayer {
     /// Exchanges that outlive their callers are tracked by `exchanges`.
     pub fn new(config: &Arc<Config>, metrics: &Metrics, exchanges: &TaskTracker) -> Self {
-        Self {
-            config: Arc::clone(config),
-            metrics: metrics.clone(),
-            exchanges: exchanges.clone(),
-        }
+        Self { config: Arc::clone(config), metrics: metrics.clone(), exchanges: exchanges.clone() }
     }
 }
 
@@ -155,7 +148,7 @@ impl OutcomeLayer {
             permit.answered();
             headers::forward_response(&mut parts.headers);
             let body = Answer::upstream(body, self.config.timeouts.body_idle);
-            return Ok(Outcome::Answered(Response::from_parts(parts, body)));
+            return Ok(Outcome::Answered(Box::new(Response::from_parts(parts, body))));
         };
         permit.refused(pause);
         self.metrics.refused(call.record.method());

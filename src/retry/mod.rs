@@ -85,7 +85,7 @@ where
         Box::pin(async move {
             loop {
                 match inner.ready().await?.call(call).await? {
-                    Outcome::Answered(response) => return Ok(response),
+                    Outcome::Answered(response) => return Ok(*response),
                     Outcome::Refused(refused) => call = shared.again(*refused)?,
                 }
             }

@@ -109,7 +109,8 @@ impl Bucket {
             Rule::Rate(rate) => (
                 Window::sliding(rate.limit, rate.per),
                 rate.burst.map(|burst| {
-                    let per = rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
+                    let per =
+                        rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
                     Box::new(Window::sliding(burst, per))
                 }),
             ),

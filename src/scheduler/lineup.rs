@@ -218,8 +218,7 @@ impl ClassLine {
     /// Puts the caller where its tag and its oldest parked call belong.
     fn requeue(&mut self, caller: CallerId) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
-        let key =
-            turn.cells.first().map(|(head, _)| (turn.end.max(self.virtual_time), *head));
+        let key = turn.cells.first().map(|(head, _)| (turn.end.max(self.virtual_time), *head));
         // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
         let key = match (key, turn.key) {
             (Some((tag, head)), Some((before, _))) if before >= turn.end => {

@@ -229,7 +229,8 @@ impl Scheduler {
     /// Lets a refused call wait again, before all of its line that came after it.
     pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
-        let granted = self.granted.remove(permit.index);
+        let Permit { index, .. } = permit;
+        let granted = self.granted.remove(index);
         let (kept, spent): (Vec<_>, Vec<_>) = granted
             .slots
             .into_iter()
@@ -266,7 +267,8 @@ impl Scheduler {
     /// A granted call has ended.
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
-        let granted = self.granted.remove(permit.index);
+        let Permit { index, .. } = permit;
+        let granted = self.granted.remove(index);
         self.release(now, &granted.slots, outcome);
         self.serve_all(now, &granted.slots);
     }
@@ -366,9 +368,8 @@ impl Scheduler {
         if self.held.len() >= self.bounds.total {
             return refusal(Reason::QueueFull, bucket);
         }
-        let full = |id: &&BucketId| {
-            self.buckets[**id].lineup.waiting() >= self.bounds.per_bucket as u64
-        };
+        let full =
+            |id: &&BucketId| self.buckets[**id].lineup.waiting() >= self.bounds.per_bucket as u64;
         buckets.iter().find(full).and_then(|id| refusal(Reason::QueueFull, &self.buckets[*id]))
     }
 
@@ -396,8 +397,7 @@ impl Scheduler {
             self.buckets[id].take(now);
             slots.push(Slot { bucket: id, taken: now });
         }
-        let index =
-            self.granted.insert(Granted { sequence, class, caller, deadline, slots });
+        let index = self.granted.insert(Granted { sequence, class, caller, deadline, slots });
         Permit { index, sequence }
     }
 
@@ -419,14 +419,11 @@ impl Scheduler {
         for &id in &buckets {
             self.buckets[id].lineup.join(class, caller);
         }
-        let cell_id = match self.cell_ids.get(&buckets) {
-            Some(id) => *id,
-            None => {
-                let id = self.cells.insert(Cell::new(buckets.clone(), blocking));
-                self.cell_ids.insert(buckets, id);
-                id
-            }
-        };
+        let cell_id = self.cell_ids.get(&buckets).copied().unwrap_or_else(|| {
+            let id = self.cells.insert(Cell::new(buckets.clone(), blocking));
+            self.cell_ids.insert(buckets, id);
+            id
+        });
         held.cell = cell_id;
         let deadline = held.deadline;
         let index = self.held.insert(held);
@@ -447,13 +444,12 @@ impl Scheduler {
         let cell = &mut self.cells[held.cell];
         let parked = cell.parked;
         let heads = cell.remove(line, held.sequence);
-        let buckets = match cell.is_empty() {
-            false => cell.buckets.clone(),
-            true => {
-                let cell = self.cells.remove(held.cell);
-                self.cell_ids.remove(&cell.buckets);
-                cell.buckets
-            }
+        let buckets = if cell.is_empty() {
+            let cell = self.cells.remove(held.cell);
+            self.cell_ids.remove(&cell.buckets);
+            cell.buckets
+        } else {
+            cell.buckets.clone()
         };
         self.change_head(held.cell, parked, line, heads);
         for id in buckets {
@@ -514,9 +510,8 @@ impl Scheduler {
         let cell = &self.cells[self.held[index].cell];
         let (parked, buckets) = (cell.parked, cell.buckets.clone());
         let held = self.take_out(now, index);
-        let (retry_at, binding) = self
-            .forecast(now, &buckets, held.class, held.caller)
-            .unwrap_or((now, parked));
+        let (retry_at, binding) =
+            self.forecast(now, &buckets, held.class, held.caller).unwrap_or((now, parked));
         let bucket = self.buckets[binding].key.clone();
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },

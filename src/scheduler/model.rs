@@ -1,11 +1,16 @@
 //! A brute-force model that judges the scheduler: it keeps every grant that ever was and
 //! counts anew at each step. Slow, simple, and sharing no line with what it judges.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    Bounds, BucketKey, Call, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit,
-    Scheduler, Ticket,
+    Bounds, BucketKey, Call, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit, Scheduler,
+    Ticket,
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 
@@ -21,7 +26,7 @@ pub(super) struct Judge {
     grants: BTreeMap<u64, Vec<(BucketKey, Instant, Option<Instant>)>>,
     frozen: BTreeMap<String, Instant>,
     /// Buckets that may still be probing, which no model of ours predicts.
-    probed: BTreeMap<String, ()>,
+    probed: BTreeSet<String>,
     pub(super) ended: Vec<(u64, End)>,
     next: u64,
     wake: Option<Instant>,
@@ -94,7 +99,7 @@ impl Judge {
             in_flight: BTreeMap::new(),
             grants: BTreeMap::new(),
             frozen: BTreeMap::new(),
-            probed: BTreeMap::new(),
+            probed: BTreeSet::new(),
             ended: Vec::new(),
             next: 0,
             wake: None,
@@ -274,7 +279,7 @@ impl Judge {
     fn froze(&mut self, bucket: &BucketKey, until: Instant) {
         let frozen = self.frozen.entry(bucket.to_string()).or_insert(until);
         *frozen = until.max(*frozen);
-        self.probed.insert(bucket.to_string(), ());
+        self.probed.insert(bucket.to_string());
     }
 
     /// How many calls the server may have counted in the period that ends now.
@@ -311,7 +316,7 @@ impl Judge {
                 let name = bucket.to_string();
                 taken >= quota
                     || self.frozen.get(&name).is_some_and(|until| *until > self.now)
-                    || self.probed.contains_key(&name)
+                    || self.probed.contains(&name)
             });
             assert!(blocked, "call {} waits for nothing: {call:?}", call.number);
         }

@@ -83,9 +83,7 @@ impl HttpBody for Answer {
                         idle.set(Some(tokio::time::sleep_until(Instant::now() + *limit)));
                     }
                     match idle.as_pin_mut().map(|idle| idle.poll(cx)) {
-                        Some(Poll::Ready(())) => {
-                            Poll::Ready(Some(Err(AnswerError::Idle(*limit))))
-                        }
+                        Some(Poll::Ready(())) => Poll::Ready(Some(Err(AnswerError::Idle(*limit)))),
                         _ => Poll::Pending,
                     }
                 }

@@ -84,13 +84,13 @@ where
         let connecting = self.inner.call(uri);
         let limit = self.limit;
         Box::pin(async move {
-            match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected.map_err(Into::into),
-                Err(_) => {
+            let connected = tokio::time::timeout(limit, connecting).await;
+            connected
+                .map_err(|_| {
                     let text = format!("no connection within {limit:?}");
-                    Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
-                }
-            }
+                    io::Error::new(io::ErrorKind::TimedOut, text)
+                })?
+                .map_err(Into::into)
         })
     }
 }

@@ -1,0 +1,120 @@
+//! An answer as data: what a script says, and what the fake itself says.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::{Body, Refusal};
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// How much longer than usual it takes.
+    pub delay: Duration,
+}
+
+/// The members in the order in which Slack writes them.
+#[derive(Serialize)]
+struct Answer<'a> {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// No headers, no body, at once.
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), delay: Duration::ZERO }
+    }
+
+    /// A JSON body.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => {
+                let json = HeaderValue::from_static("application/json; charset=utf-8");
+                Self { body: body.into(), ..Self::new(status) }.header(CONTENT_TYPE, json)
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be written");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// `{"ok":true}`.
+    pub fn ok() -> Self {
+        Self::json(StatusCode::OK, &Answer { ok: true, error: None })
+    }
+
+    /// `{"ok":false,"error":…}` with status 200, as Slack answers nearly every error.
+    pub fn error(error: &str) -> Self {
+        Self::failed(StatusCode::OK, error)
+    }
+
+    /// A 429 that says to come back in so many seconds.
+    pub fn rate_limited(retry_after: u64) -> Self {
+        Self::failed(StatusCode::TOO_MANY_REQUESTS, "ratelimited")
+            .header(RETRY_AFTER, retry_after.into())
+    }
+
+    /// An error with a status of its own.
+    pub(super) fn failed(status: StatusCode, error: &str) -> Self {
+        Self::json(status, &Answer { ok: false, error: Some(error) })
+    }
+
+    /// What a refused call is answered.
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        match refusal.retry_after {
+            Some(seconds) => Self::rate_limited(seconds.get()),
+            None => Self::error("too_many_requests"),
+        }
+    }
+
+    /// The same, with that header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same, so much later.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// As HTTP. The delay is the sender's to wait.
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Full::new(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_to_the_byte_as_slack_tells_it() {
+        assert_eq!(Reply::rate_limited(7).body, r#"{"ok":false,"error":"ratelimited"}"#);
+        assert_eq!(Reply::ok().body, r#"{"ok":true}"#);
+        assert_eq!(Reply::error("x").status, StatusCode::OK);
+    }
+}

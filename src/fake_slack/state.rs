@@ -1,0 +1,150 @@
+//! What the fake knows at one instant: judge, ledger and scripts, told the time.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    AuthError, Call, Decision, Flight, Identity, Judge, Ledger, Options, Outcome, Reply, answers,
+    arguments::Arguments, random::Random,
+};
+
+/// Everything that changes.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) judge: Judge,
+    pub(super) ledger: Ledger,
+    pub(super) random: Random,
+    scripts: HashMap<Box<str>, VecDeque<Reply>>,
+    /// Microseconds since 1970 of the latest message: no two have the same.
+    latest_ts: u64,
+}
+
+/// So much of a text is kept in the ledger, in characters.
+const TEXT: usize = 256;
+
+/// No method of Slack's has a longer name, in bytes.
+const METHOD: usize = 80;
+
+// === impl State ===
+
+impl State {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            judge: Judge::new(options.clone()),
+            ledger: Ledger::new(options.ledger),
+            random: Random::new(options.seed),
+            scripts: HashMap::new(),
+            latest_ts: 0,
+        }
+    }
+
+    pub(super) fn script(&mut self, method: &str, replies: impl IntoIterator<Item = Reply>) {
+        self.scripts.entry(method.into()).or_default().extend(replies);
+    }
+
+    /// Judges a call and writes it down.
+    pub(super) fn handle(&mut self, now: Duration, call: &Call) -> Decision {
+        let decision = self.judge.handle(now, call);
+        match &decision {
+            Decision::Accept(_) => {
+                let posts = self.judge.method(&call.method).in_order;
+                self.ledger.record(now, call, 200, Outcome::Ok, posts);
+            }
+            Decision::Refuse(refusal) => self.ledger.refuse(now, call, refusal),
+        }
+        decision
+    }
+
+    /// Answers the call of `method` that arrives at `now`, `unix` after 1970: by script if
+    /// there is one, else as the limits have it. A flight lands when the answer is sent.
+    pub(super) fn answer(
+        &mut self,
+        now: Duration,
+        unix: Duration,
+        method: &str,
+        arguments: &Arguments,
+    ) -> (Reply, Option<Flight>) {
+        let (call, auth) = self.read(method, arguments);
+        if let Some(reply) = self.next_scripted(method) {
+            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Scripted, false);
+            return (reply, None);
+        }
+        let failure = match auth {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if !is_method(method) => Some("unknown_method".to_owned()),
+            Ok(()) => None,
+        };
+        if let Some(error) = failure {
+            self.ledger.record(now, &call, 200, Outcome::Failed, false);
+            return (Reply::error(&error), None);
+        }
+        match self.judge.handle(now, &call) {
+            Decision::Refuse(refusal) => {
+                self.ledger.refuse(now, &call, &refusal);
+                (Reply::refused(&refusal), None)
+            }
+            Decision::Accept(flight) => {
+                let ts = self.next_ts(unix);
+                let body = answers::body(method, &call.identity, arguments, &ts);
+                let ok = body.get("ok").and_then(Value::as_bool) == Some(true);
+                let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
+                let posts = self.judge.method(method).in_order;
+                self.ledger.record(now, &call, 200, outcome, posts);
+                (Reply::json(http::StatusCode::OK, &body), Some(flight))
+            }
+        }
+    }
+
+    /// What the judge and the ledger want to know of a call, and whether it may be made.
+    fn read(&self, method: &str, arguments: &Arguments) -> (Call, Result<(), AuthError>) {
+        let (identity, auth) = match Identity::of_token(arguments.token()) {
+            Ok(identity) => (identity, Ok(())),
+            Err(_) if answers::takes_no_token(method) => {
+                // The only thing that tells one app from another before it has a token.
+                (Identity::new(arguments.get("client_id").unwrap_or_default(), ""), Ok(()))
+            }
+            Err(error) => (Identity::new("", ""), Err(error)),
+        };
+        let rules = self.judge.method(method);
+        let argument = |name: Option<&str>| name.and_then(|name| arguments.get(name));
+        let call = Call {
+            method: method.into(),
+            identity,
+            channel: argument(rules.channel_arg.as_deref()).map(beginning),
+            user: argument(rules.user_arg.as_deref()).map(beginning),
+            text: arguments.get("text").map(beginning),
+        };
+        (call, auth)
+    }
+
+    fn next_scripted(&mut self, method: &str) -> Option<Reply> {
+        let replies = self.scripts.get_mut(method)?;
+        let reply = replies.pop_front();
+        if replies.is_empty() {
+            self.scripts.remove(method);
+        }
+        reply
+    }
+
+    fn next_ts(&mut self, unix: Duration) -> String {
+        let micros = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+        self.latest_ts = micros.max(self.latest_ts.saturating_add(1));
+        format!("{}.{:06}", self.latest_ts / 1_000_000, self.latest_ts % 1_000_000)
+    }
+}
+
+/// Whether the name could be a method's: bounded, and harmless to print.
+fn is_method(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'_';
+    !name.is_empty() && name.len() <= METHOD && name.bytes().all(is_plain)
+}
+
+fn beginning(text: &str) -> Arc<str> {
+    let end = text.char_indices().nth(TEXT).map_or(text.len(), |(end, _)| end);
+    text[..end].into()
+}
