@@ -5,6 +5,8 @@
 
 mod bare;
 mod candidate;
+mod knob;
+mod link;
 mod load;
 mod process;
 mod shape;
@@ -17,7 +19,8 @@ use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use crate::{
-    candidate::Candidate,
+    candidate::{Candidate, Field},
+    knob::Knob,
     load::{Pattern, Seen},
     process::{Process, free_address, myself, pinned},
     shape::Shape,
@@ -33,10 +36,10 @@ struct Args {
     #[command(subcommand)]
     mode: Option<Mode>,
     /// How often every proxy is visited.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 20)]
     rounds: usize,
     /// How long each load lasts.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Connections of the load.
     #[arg(long, default_value_t = 16)]
@@ -47,9 +50,15 @@ struct Args {
     /// What the upstream waits before it answers, in milliseconds.
     #[arg(long, default_value_t = 0)]
     delay: u64,
+    /// Instead of proxies, compares one setting of hyper or tokio at a time on the bare proxy.
+    #[arg(long)]
+    knobs: bool,
     /// Only proxies whose name contains this; may be given several times.
     #[arg(long)]
     only: Vec<String>,
+    /// Only this load; may be given several times.
+    #[arg(long)]
+    load: Vec<Pattern>,
     /// Binds proxies to one core and everything else to the other: less noise, but unfair to
     /// proxies with several threads where there are only two cores.
     #[arg(long)]
@@ -67,6 +76,8 @@ enum Mode {
     #[command(hide = true)]
     Bare { listen: SocketAddr, upstream: SocketAddr, shape: Shape },
     #[command(hide = true)]
+    Knob { listen: SocketAddr, upstream: SocketAddr, knob: Knob },
+    #[command(hide = true)]
     Load { target: SocketAddr, pattern: Pattern, connections: u32, rate: u32, seconds: f64 },
 }
 
@@ -80,6 +91,7 @@ fn main() -> anyhow::Result<()> {
             upstream::run(listen, Duration::from_millis(delay))
         }
         Some(Mode::Bare { listen, upstream, shape }) => shape::run(listen, upstream, shape),
+        Some(Mode::Knob { listen, upstream, knob }) => knob.run(listen, upstream),
         Some(Mode::Load { target, pattern, connections, rate, seconds }) => {
             load::run(target, pattern, connections, rate, seconds)
         }
@@ -91,12 +103,15 @@ fn main() -> anyhow::Result<()> {
 fn compare(args: &Args) -> anyhow::Result<()> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let upstream = start_upstream(args)?;
-    let candidates = candidate::start(upstream.address, &args.only, args.pin, scratch)?;
+    let (field, reference) =
+        if args.knobs { (Field::Knobs, "bare, single") } else { (Field::Proxies, "haproxy") };
+    let candidates = candidate::start(field, upstream.address, &args.only, args.pin, scratch)?;
 
     println!("Resident at rest, before the first call:");
     print_resident(&candidates)?;
 
-    for pattern in Pattern::value_variants() {
+    let chosen = |pattern: &&Pattern| args.load.is_empty() || args.load.contains(pattern);
+    for pattern in Pattern::value_variants().iter().filter(chosen) {
         let mut rows: Vec<Row> = candidates
             .iter()
             .map(|candidate| Row { name: candidate.name.clone(), samples: Vec::new() })
@@ -113,7 +128,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
             Pattern::Paced => &format!("{} calls a second, on connections that stay", args.rate),
             Pattern::Close => "As fast as answers come, a connection for each call",
         };
-        table::print(title, &rows, "haproxy");
+        table::print(title, &rows, reference);
     }
 
     println!("\nResident after the last call:");

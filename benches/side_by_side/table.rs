@@ -28,12 +28,12 @@ pub(crate) fn print(title: &str, rows: &[Row], reference: &str) {
     for reference in &references {
         print!(" x {} |", reference.name);
     }
-    println!(" busiest thread | calls/s | p50 µs | p99 µs | p50 added | p99 added |");
+    println!(" busiest thread: median, max | calls/s | p50 µs | p99 µs | p50 added | p99 added |");
     print!("|-{:-<width$}-|-----------------:|-------:|-------:|", "");
     for reference in &references {
         print!("--{:->1$}:|", "", reference.name.len() + 1);
     }
-    println!("---------------:|--------:|-------:|-------:|----------:|----------:|");
+    println!("----------------------------:|--------:|-------:|-------:|----------:|----------:|");
     for row in rows {
         let cpu = sorted(row.samples.iter().map(Sample::cpu_per_call));
         print!(
@@ -47,10 +47,12 @@ pub(crate) fn print(title: &str, rows: &[Row], reference: &str) {
             let ratio = row.against(reference, |own, its| own.cpu_per_call() / its.cpu_per_call());
             print!(" {:>1$.2} |", ratio, reference.name.len() + 2);
         }
+        let busiest = sorted(row.samples.iter().map(Sample::busiest));
         let of = |field: fn(&Sample) -> f64| median(&sorted(row.samples.iter().map(field)));
         println!(
-            " {:>12.0} % | {:>7.0} | {:>6.0} | {:>6.0} | {:>9.0} | {:>9.0} |",
-            of(|sample| sample.cpu.map_or(f64::NAN, |(_, busiest)| busiest * 100.0)),
+            " {:>19.0} %, {:>3.0} % | {:>7.0} | {:>6.0} | {:>6.0} | {:>9.0} | {:>9.0} |",
+            median(&busiest),
+            busiest.last().unwrap_or(&f64::NAN),
             of(|sample| sample.seen.rate),
             of(|sample| sample.seen.p50),
             of(|sample| sample.seen.p99),
@@ -75,6 +77,9 @@ fn median(sorted: &[f64]) -> f64 {
 impl Sample {
     fn cpu_per_call(&self) -> f64 {
         self.cpu.map_or(f64::NAN, |(used, _)| used.as_secs_f64() * 1e6 / f64::from(self.seen.calls))
+    }
+    fn busiest(&self) -> f64 {
+        self.cpu.map_or(f64::NAN, |(_, busiest)| busiest * 100.0)
     }
 }
 
