@@ -163,6 +163,14 @@ impl Ticket {
     }
 }
 
+// === impl Permit ===
+
+impl Permit {
+    fn spend(self) -> usize {
+        self.index
+    }
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
@@ -229,8 +237,7 @@ impl Scheduler {
     /// Lets a refused call wait again, before all of its line that came after it.
     pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
-        let Permit { index, .. } = permit;
-        let granted = self.granted.remove(index);
+        let granted = self.granted.remove(permit.spend());
         let (kept, spent): (Vec<_>, Vec<_>) = granted
             .slots
             .into_iter()
@@ -267,8 +274,7 @@ impl Scheduler {
     /// A granted call has ended.
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
-        let Permit { index, .. } = permit;
-        let granted = self.granted.remove(index);
+        let granted = self.granted.remove(permit.spend());
         self.release(now, &granted.slots, outcome);
         self.serve_all(now, &granted.slots);
     }
