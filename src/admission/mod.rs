@@ -9,6 +9,9 @@ mod permit;
 mod status;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -79,7 +82,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     scheduler: Scheduler,
-    waiting: HashMap<usize, Waiter>,
+    /// By the number of their ticket.
+    waiting: HashMap<u64, Waiter>,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -145,7 +149,7 @@ impl Admission {
                 }
                 Enqueued::Held(ticket) => {
                     let (verdict, told) = oneshot::channel();
-                    state.waiting.insert(ticket.index(), Waiter::new(ticket, call, verdict));
+                    state.waiting.insert(ticket.number(), Waiter::new(ticket, call, verdict));
                     Err(Waiting::new(shared, ticket, told))
                 }
             };
@@ -250,7 +254,7 @@ impl State {
                         (ticket, Err(Shed::refused(&refusal, now)))
                     }
                 };
-                let verdict = match self.waiting.remove(&ticket.index()) {
+                let verdict = match self.waiting.remove(&ticket.number()) {
                     Some(waiter) => waiter.verdict.send(verdict),
                     None => Err(verdict),
                 };

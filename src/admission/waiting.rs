@@ -80,10 +80,7 @@ impl Drop for Waiting<'_> {
         }
         let mut state = self.shared.lock();
         let now = self.shared.now();
-        let index = self.ticket.index();
-        // Once the verdict is sent, somebody else may wait under this index.
-        if state.waiting.get(&index).is_some_and(|waiter| waiter.ticket == self.ticket) {
-            state.waiting.remove(&index);
+        if state.waiting.remove(&self.ticket.number()).is_some() {
             state.scheduler.cancel(now, self.ticket);
         } else if let Ok(Ok(permit)) = self.told.try_recv() {
             state.scheduler.settle(now, permit, Outcome::Unsent);

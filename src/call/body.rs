@@ -67,6 +67,11 @@ pub enum BodyError {
 // === impl Body ===
 
 impl Body {
+    /// A body without a byte.
+    pub fn nothing(memory: &Memory) -> Self {
+        Self::Whole(Bytes::new(), memory.nothing())
+    }
+
     /// Reads a body whole, or its first part if it is larger than [`WHOLE`].
     ///
     /// # Errors

@@ -157,9 +157,9 @@ struct Slot {
 // === impl Ticket ===
 
 impl Ticket {
-    /// A number that no other held call has at this time.
-    pub fn index(self) -> usize {
-        self.index
+    /// A number that no other call ever has.
+    pub fn number(self) -> u64 {
+        self.sequence
     }
 }
 

@@ -1,0 +1,143 @@
+//! Waiting, leaving and telling, with a clock that stands still.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use tokio::time::{Instant, advance};
+
+use super::{Admission, Permit, Shed, ShedReason};
+use crate::{
+    call::{
+        Call, Head,
+        body::{Body, Memory},
+        record::Record,
+    },
+    config::{Kind, Queue, Upstream},
+    metrics::Metrics,
+    scheduler::{BucketKey, CallerId, Class},
+    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn admission() -> Admission {
+    Admission::new(&Queue::default(), Metrics::new().unwrap())
+}
+
+/// A call under a limit of one a minute.
+fn call(patience: Duration) -> Call {
+    let rate = Rate { limit: NonZeroU32::MIN, per: MINUTE, burst: None, tolerates: None };
+    let limit = Limit {
+        name: "tier1".into(),
+        rule: Rule::Rate(rate),
+        scope: Scope::of(&[Dimension::Workspace]),
+        age_from: AgeFrom::Answer,
+    };
+    Call {
+        head: Head {
+            verb: http::Method::POST,
+            url: "http://slack.test/api/x".parse().unwrap(),
+            headers: HeaderMap::new(),
+        },
+        body: Body::nothing(&Memory::new(0)),
+        upstream: Arc::new(Upstream {
+            prefix: "/api/".into(),
+            url: "http://slack.test/api/".parse().unwrap(),
+            kind: Kind::WebApi,
+        }),
+        method: None,
+        class: Class::Normal,
+        caller_id: CallerId(1),
+        caller: "test".into(),
+        buckets: vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }],
+        arrived: Instant::now(),
+        deadline: Instant::now() + patience,
+        record: Arc::new(Record::default()),
+        refused: None,
+    }
+}
+
+/// Waits in a task of its own until the call is held.
+fn waits(
+    admission: &Admission,
+    patience: Duration,
+) -> tokio_test::task::Spawn<impl Future<Output = Result<Permit, Shed>> + use<>> {
+    let admission = admission.clone();
+    let mut task = tokio_test::task::spawn(async move {
+        let mut call = call(patience);
+        admission.acquire(&mut call).await
+    });
+    assert!(task.poll().is_pending(), "it is held");
+    task
+}
+
+async fn sent(admission: &Admission) -> Permit {
+    let mut permit = admission.acquire(&mut call(Duration::ZERO)).await.unwrap();
+    permit.sent();
+    permit
+}
+
+/// Red when waiters are found by a number that is used again.
+#[tokio::test(start_paused = true)]
+async fn who_comes_as_another_expires_is_not_told_the_others_verdict() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let mut first = waits(&admission, 2 * MINUTE);
+    advance(2 * MINUTE).await;
+    let mut second = waits(&admission, 2 * MINUTE);
+    let verdict = tokio_test::assert_ready!(first.poll());
+    assert_eq!(verdict.unwrap_err().reason, ShedReason::Deadline);
+    drop(permit);
+    assert!(second.poll().is_pending());
+    assert_eq!(admission.held(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_costs_no_slot() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let waiting = waits(&admission, 3 * MINUTE);
+    assert_eq!(admission.held(), 1);
+    drop(waiting);
+    assert_eq!(admission.held(), 0);
+    permit.answered();
+    advance(MINUTE + Duration::from_millis(20)).await;
+    let _permit = sent(&admission).await;
+}
+
+/// Red when the verdict goes down with whoever did not hear it.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_in_the_moment_of_the_grant_hands_it_on() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let first = waits(&admission, 3 * MINUTE);
+    let mut second = waits(&admission, 3 * MINUTE);
+    permit.unsent();
+    drop(first);
+    assert!(tokio_test::assert_ready!(second.poll()).is_ok());
+}
+
+/// Red when a permit that was sent and dropped gives its slot back.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_and_forgotten_still_counts() {
+    let admission = admission();
+    drop(sent(&admission).await);
+    advance(MINUTE + Duration::from_secs(1)).await;
+    let shed = admission.acquire(&mut call(Duration::from_secs(8))).await.unwrap_err();
+    assert_eq!(shed.reason, ShedReason::Deadline);
+    // A minute for the answer that may still come, and the period from there.
+    assert_eq!(shed.retry_after_seconds(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_queue_tells_all_that_wait() {
+    let admission = admission();
+    let _permit = sent(&admission).await;
+    let mut waiting = waits(&admission, 3 * MINUTE);
+    admission.close();
+    let verdict = tokio_test::assert_ready!(waiting.poll());
+    assert_eq!(verdict.unwrap_err().reason, ShedReason::Draining);
+    let late = admission.acquire(&mut call(3 * MINUTE)).await;
+    assert_eq!(late.unwrap_err().reason, ShedReason::Draining);
+    assert_eq!(admission.held(), 0);
+}
