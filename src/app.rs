@@ -5,7 +5,6 @@
 //! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
 
 use std::{
-    future::Future,
     io,
     net::SocketAddr,
     sync::{
@@ -16,7 +15,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, runtime, time::Instant};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -53,6 +57,14 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Connections beyond those of held calls.
+const SPARE: usize = 1024;
 /// How often the drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long after the last answer its bytes may take to leave.
@@ -71,7 +83,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
 }
 
 async fn serve(config: Arc<Config>) -> Result<(), StartError> {
-    let stop = stop_signal()?;
+    let mut stop = StopSignals::new()?;
     let listener = bind(config.listen, "listen").await?;
     let admin_listener = bind(config.admin.listen, "admin.listen").await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -97,27 +109,37 @@ async fn serve(config: Arc<Config>) -> Result<(), StartError> {
         let end = end_timer.clone();
         async move { timer.keep_time(end).await }
     });
-    tasks.spawn(listen::serve(listener, service, end.clone(), connections.clone()));
+    // One for each call that may be held, and some for those that go at once.
+    let most = config.queue.max_total.saturating_add(SPARE);
+    tasks.spawn(listen::serve(listener, service, most, end.clone(), connections.clone()));
     tracing::info!(%listen, admin = %admin_listen, "listening");
 
-    stop.await;
+    stop.next().await;
     ready.store(false, Ordering::Relaxed);
-    tracing::info!(held = shared.admission.held(), "draining");
-    drain(&shared, config.drain_timeout).await;
-    end.cancel();
-    connections.close();
-    shared.exchanges.close();
+    let held = shared.admission.held();
+    tracing::info!(held, "draining; a second signal stops at once");
     let goodbye = async {
-        connections.wait().await;
-        shared.exchanges.wait().await;
+        drain(&shared, config.drain_timeout).await;
+        end.cancel();
+        connections.close();
+        shared.exchanges.close();
+        let answers = async {
+            connections.wait().await;
+            shared.exchanges.wait().await;
+        };
+        tokio::time::timeout(config.timeouts.headers + GOODBYE, answers).await.is_ok()
     };
-    let in_time = tokio::time::timeout(config.timeouts.headers + GOODBYE, goodbye).await;
+    let in_time = tokio::select! {
+        in_time = goodbye => in_time,
+        () = stop.next() => false,
+    };
+    end.cancel();
     end_timer.cancel();
     tasks.close();
     tasks.wait().await;
     // The admin thread ends with the token; its last answer is nobody's loss.
     let _ = admin.join();
-    tracing::info!(in_time = in_time.is_ok(), "stopped");
+    tracing::info!(in_time, "stopped");
     Ok(())
 }
 
@@ -160,15 +182,20 @@ fn admin_thread(
     Ok(thread)
 }
 
-/// Comes with the first SIGTERM or SIGINT.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+// === impl StopSignals ===
+
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }

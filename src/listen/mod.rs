@@ -1,7 +1,7 @@
 //! A connection arrives: accepts it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
 //! program ends.
 
-use std::{convert::Infallible, future::Future, io, time::Duration};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,6 +14,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -41,11 +42,13 @@ const STREAMS: u32 = 1000;
 /// How long to wait when no connection can be accepted: out of files, most likely.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves connections until `end`, then lets them finish the calls that they are at.
-/// Connections are tracked by `connections`.
+/// Serves at most `most` connections at once, until `end`; then lets them finish the calls
+/// that they are at. Further connections wait in the listener's backlog. Connections are
+/// tracked by `connections`.
 pub async fn serve<A, S, B>(
     mut accept: A,
     service: S,
+    most: usize,
     end: CancellationToken,
     connections: TaskTracker,
 ) where
@@ -56,23 +59,41 @@ pub async fn serve<A, S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = server();
+    let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            accepted = accept.accept() => accepted,
+            accepted = next(&mut accept, &places) => accepted,
             () = end.cancelled() => return,
         };
         match accepted {
-            Ok(io) => {
+            Ok((io, place)) => {
+                failing = false;
                 let connection = connection(server.clone(), io, service.clone(), end.clone());
-                connections.spawn(connection);
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
             }
             Err(error) => {
-                // Such errors come in floods; one line in a while is enough.
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Such errors come in rows; one line a row is enough.
+                if !failing {
+                    tracing::warn!(%error, "connections cannot be accepted for now");
+                }
+                failing = true;
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
+}
+
+/// The next connection, as soon as there is a place for it.
+async fn next<A: Accept>(
+    accept: &mut A,
+    places: &Arc<Semaphore>,
+) -> io::Result<(A::Io, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    Ok((accept.accept().await?, place))
 }
 
 fn server() -> auto::Builder<TokioExecutor> {
