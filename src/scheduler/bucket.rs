@@ -46,9 +46,18 @@ pub(super) struct Bucket {
     burst: Option<Box<Window>>,
     in_flight: u32,
     frozen_until: Option<Instant>,
-    /// After a freeze: how many calls may be in flight. Starts at one, the probe; each call
-    /// that passes admits one more, which doubles it per round trip.
-    probing: Option<u32>,
+    /// After a freeze, until it is known that calls pass again.
+    probing: Option<Probing>,
+}
+
+/// How a bucket opens again after a freeze: one call probes, and each that passes admits one
+/// more, which doubles them per round trip.
+#[derive(Clone, Copy, Debug)]
+struct Probing {
+    /// How many calls may be in flight.
+    allowed: u32,
+    /// The end of the freeze. Calls sent before tell nothing about what comes after.
+    since: Instant,
 }
 
 /// How likely a bucket is the one that Slack refused a call for. Ordered: by the share of
@@ -131,7 +140,7 @@ impl Bucket {
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
         self.expire(now);
         self.frozen_until.is_none()
-            && self.probing.is_none_or(|allowed| self.in_flight < allowed)
+            && self.probing.is_none_or(|probing| self.in_flight < probing.allowed)
             && self.window.has_room()
             && self.burst.as_ref().is_none_or(|burst| burst.has_room())
     }
@@ -139,7 +148,7 @@ impl Bucket {
     /// When a call may go if nothing else happens; `None` if that takes an answer.
     pub(super) fn room_at(&mut self, now: Instant) -> Option<Instant> {
         self.expire(now);
-        if self.probing.is_some_and(|allowed| self.in_flight >= allowed) {
+        if self.probing.is_some_and(|probing| self.in_flight >= probing.allowed) {
             return None;
         }
         let burst = self.burst.as_ref().map_or(Some(now), |burst| burst.room_at(now))?;
@@ -170,17 +179,20 @@ impl Bucket {
             (_, AgeFrom::Send) => {}
         }
         if outcome == Outcome::Answered
-            && let Some(allowed) = self.probing
+            && let Some(Probing { allowed, since }) = self.probing
+            && taken >= since
         {
             let allowed = allowed + 1;
-            self.probing = (allowed < self.window.quota()).then_some(allowed);
+            let more = allowed < self.window.quota();
+            self.probing = more.then_some(Probing { allowed, since });
         }
     }
 
     /// Closes the bucket until `until`; then one call probes.
     pub(super) fn freeze(&mut self, until: Instant) {
-        self.frozen_until = Some(self.frozen_until.map_or(until, |before| before.max(until)));
-        self.probing = Some(1);
+        let until = self.frozen_until.map_or(until, |before| before.max(until));
+        self.frozen_until = Some(until);
+        self.probing = Some(Probing { allowed: 1, since: until });
     }
 
     /// When a call behind `ahead` others can go at the earliest.

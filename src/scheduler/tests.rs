@@ -249,6 +249,24 @@ fn after_a_freeze_one_call_probes_and_then_twice_as_many_per_round_trip() {
     assert_eq!(flights, [1, 2, 4, 6]);
 }
 
+/// Red when a call that was sent before the freeze counts as a probe.
+#[test]
+fn calls_that_were_on_their_way_do_not_open_a_frozen_bucket() {
+    let tier = rate("tier", 20, 60_000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    let flight: Vec<_> =
+        (0..15).map(|_| judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT)).collect();
+    judge.refuse(flight[0], seconds(90));
+    for number in flight {
+        judge.settle(number, Outcome::Answered);
+    }
+    for _ in 0..10 {
+        judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
+    }
+    judge.pass(seconds(90));
+    assert_eq!(judge.in_flight.len(), 1, "one call probes");
+}
+
 /// Posts of one caller to one channel go one at a time. Red when a replay gives its place
 /// away while it waits.
 #[test]
