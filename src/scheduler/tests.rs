@@ -162,6 +162,28 @@ fn one_call_does_not_wait_behind_ten_thousand_of_another_caller() {
 
 /// Red with: a turn charged only in the bucket where the call stood.
 #[test]
+fn a_turn_taken_from_one_line_counts_in_the_others() {
+    let workspace = rate("workspace", 1, 1000, AgeFrom::Answer);
+    let channel = rate("channel", 1, 10_000, AgeFrom::Answer);
+    let (both, one) = ([bucket(&workspace, "w"), bucket(&channel, "c")], [bucket(&workspace, "w")]);
+    let mut judge = Judge::new();
+    for (keys, caller) in [(&both[..], 1), (&one[..], 2)] {
+        let number = judge.arrive(keys, Class::Normal, caller, PATIENT);
+        judge.settle(number, Outcome::Answered);
+        judge.pass(seconds(2));
+    }
+    let from_channel = judge.arrive(&both, Class::Normal, 1, PATIENT);
+    judge.pass(seconds(7));
+    assert!(judge.in_flight.contains_key(&from_channel));
+    judge.arrive(&one, Class::Normal, 1, PATIENT);
+    let next = judge.arrive(&one, Class::Normal, 2, PATIENT);
+    judge.settle(from_channel, Outcome::Answered);
+    judge.pass(seconds(2));
+    assert_eq!(judge.in_flight.keys().copied().collect::<Vec<_>>(), [next]);
+}
+
+/// Red with: first in, first out.
+#[test]
 fn thirty_channels_do_not_buy_thirty_turns() {
     let shared = rate("workspace", 2, 1000, AgeFrom::Answer);
     let channel = rate("channel", 1, 1, AgeFrom::Send);
