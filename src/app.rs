@@ -112,6 +112,14 @@ async fn serve(config: Arc<Config>) -> Result<(), StartError> {
     // One for each call that may be held, and some for those that go at once.
     let most = config.queue.max_total.saturating_add(SPARE);
     tasks.spawn(listen::serve(listener, service, most, end.clone(), connections.clone()));
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let end_hang_up = end.clone();
+    tasks.spawn(async move {
+        // Left alone, the signal would end the process and lose what it holds.
+        while let Some(Some(())) = end_hang_up.run_until_cancelled(hang_up.recv()).await {
+            tracing::warn!("SIGHUP is ignored: the configuration is read at start only");
+        }
+    });
     tracing::info!(%listen, admin = %admin_listen, "listening");
 
     stop.next().await;

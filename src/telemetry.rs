@@ -1,6 +1,6 @@
 //! Logs: one line per event, as text or as JSON, to standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -11,7 +11,8 @@ use crate::config::{Log, LogFormat};
 pub fn init(log: &Log) {
     // Ours from the level up; of the libraries' only what is alarming.
     let filter = EnvFilter::new(format!("{},slackwater={}", Level::WARN, log.level));
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let colours = io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     // A second subscriber is refused, which is what is wanted.
     let _ = match log.format {

@@ -39,11 +39,11 @@ impl Permit {
         self.fate = Outcome::Answered;
     }
 
-    /// Slack refused the call for a limit: the bucket freezes now. The call may be sent to
-    /// the queue again with this permit.
-    pub fn refused(&mut self, retry_after: Duration) {
+    /// Slack refused the call and asks for a pause: the bucket that most likely caused it is
+    /// closed now. Tells whether there is one; then the call may queue again with this permit.
+    pub fn refused(&mut self, retry_after: Duration) -> bool {
         self.fate = Outcome::Refused;
-        let Some(inner) = &self.inner else { return };
+        let Some(inner) = &self.inner else { return false };
         let freeze = {
             let mut state = self.shared.lock();
             let now = self.shared.now();
@@ -51,7 +51,7 @@ impl Permit {
             state.pump(&self.shared, now);
             freeze
         };
-        if let Some(freeze) = freeze {
+        if let Some(freeze) = &freeze {
             self.shared.metrics.froze(freeze.bucket.limit.scope);
             tracing::info!(
                 limit = %freeze.bucket.limit.name,
@@ -60,6 +60,7 @@ impl Permit {
                 "Slack refused a call: its bucket is closed"
             );
         }
+        freeze.is_some()
     }
 
     /// For a replay.

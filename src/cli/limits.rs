@@ -156,7 +156,10 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  user      the argument {user}")?;
     }
     if method.reads {
-        writeln!(out, "  reads     it changes nothing, so it may be sent again after a 503")?;
+        writeln!(
+            out,
+            "  reads     it changes nothing, so it is sent again after a 503 with Retry-After"
+        )?;
     }
     if method.in_order {
         writeln!(out, "  in order  calls of one caller to one channel go one at a time")?;

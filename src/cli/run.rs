@@ -7,8 +7,8 @@ use crate::{app, config, telemetry, units};
 /// Run the proxy (what `slackwater` alone does too)
 ///
 /// Without a configuration it listens on 127.0.0.1:8080, forwards `/api/` to
-/// `https://slack.com/api/`, and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, after held calls had their
-/// turn or `drain_timeout` has passed.
+/// `https://slack.com/api/`, and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, when
+/// held calls had their turn or `drain_timeout` has passed; on a second signal at once.
 #[derive(Debug, Default, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// For tests: how long a minute lasts at the upstream, as in 6s. Every limit's period is
-    /// scaled; to be used with `fake-slack --minute` only
+    /// scaled, waiting times and pauses are not; to be used with `fake-slack --minute` only
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub minute: Option<Duration>,
 }

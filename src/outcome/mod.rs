@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     respond::Failure,
-    slack::reply,
+    slack::reply::{self, Verdict},
     upstream::{UpstreamError, body::Answer, headers},
 };
 
@@ -143,24 +143,44 @@ impl OutcomeLayer {
             }
         };
         let (mut parts, body) = response.into_parts();
-        let pause = self.config.on_429.default_retry_after;
-        let Some(pause) = reply::limited(parts.status, &parts.headers, pause) else {
-            permit.answered();
-            headers::forward_response(&mut parts.headers);
-            let body = Answer::upstream(body, self.config.timeouts.body_idle);
-            return Ok(Outcome::Answered(Box::new(Response::from_parts(parts, body))));
-        };
-        permit.refused(pause);
-        self.metrics.refused(call.record.method());
         headers::forward_response(&mut parts.headers);
-        let body = drain(body).await;
-        let answer = refusal(parts.headers, body, pause);
-        Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
+        let default = self.config.on_429.default_retry_after;
+        let reads = call.method.as_ref().is_some_and(|method| method.reads);
+        let pause = match reply::verdict(parts.status, &parts.headers, default) {
+            Verdict::Passed => {
+                permit.answered();
+                return Ok(self.pass_on(parts, body));
+            }
+            // What may have been done is done again only if that does no harm.
+            Verdict::Unavailable(pause) if !reads => {
+                permit.refused(pause);
+                return Ok(self.pass_on(parts, body));
+            }
+            Verdict::Unavailable(pause) => pause,
+            Verdict::Refused(pause) => {
+                self.metrics.refused(call.record.method());
+                pause
+            }
+        };
+        let closed = permit.refused(pause);
+        let answer = refusal(parts, drain(body).await, pause);
+        if closed {
+            Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
+        } else {
+            // With no bucket closed, nothing would keep the call from going again at once.
+            Err(Failure::Refused(Box::new(answer)))
+        }
+    }
+
+    fn pass_on(&self, parts: Parts, body: Incoming) -> Outcome {
+        let body = Answer::upstream(body, self.config.timeouts.body_idle);
+        Outcome::Answered(Box::new(Response::from_parts(parts, body)))
     }
 }
 
 /// What the caller sees of a refusal: Slack's own words, with what is missing added.
-fn refusal(mut headers: HeaderMap, body: Option<Bytes>, pause: Duration) -> Response<Answer> {
+fn refusal(mut parts: Parts, body: Option<Bytes>, pause: Duration) -> Response<Answer> {
+    let headers = &mut parts.headers;
     headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
     let body = body.filter(|body| !body.is_empty()).unwrap_or_else(|| {
         headers.remove(header::CONTENT_ENCODING);
@@ -169,10 +189,7 @@ fn refusal(mut headers: HeaderMap, body: Option<Bytes>, pause: Duration) -> Resp
         Bytes::from_static(br#"{"ok":false,"error":"ratelimited"}"#)
     });
     headers.remove(header::CONTENT_LENGTH);
-    let mut response = Response::new(Answer::ours(body));
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    *response.headers_mut() = headers;
-    response
+    Response::from_parts(parts, Answer::ours(body))
 }
 
 /// Reads a refusal's body, if it is small and comes soon.

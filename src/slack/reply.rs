@@ -8,13 +8,29 @@ use http::{HeaderMap, StatusCode, header};
 /// would be somebody's mistake, and it would be ours to obey it.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Whether Slack refused the call for a limit, and for how long it asks to pause; `default`
-/// where it refuses without saying so. The pause is at least a second.
+/// What an answer says about limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Passed,
+    /// Slack refused the call, did nothing, and asks for so long a pause.
+    Refused(Duration),
+    /// Slack asks for so long a pause, and may or may not have done what was asked.
+    Unavailable(Duration),
+}
+
+/// What an answer says about limits. A refusal that asks for no readable pause is taken to ask
+/// for `default`. A pause is at least a second.
 ///
 /// <https://docs.slack.dev/apis/web-api/rate-limits>: status 429 with a `Retry-After` in
-/// seconds.
-pub fn limited(status: StatusCode, headers: &HeaderMap, default: Duration) -> Option<Duration> {
-    (status == StatusCode::TOO_MANY_REQUESTS).then(|| retry_after(headers).unwrap_or(default))
+/// seconds. A 503 with a `Retry-After` is any HTTP server's way to ask for a pause (RFC 9110,
+/// 15.6.4).
+pub fn verdict(status: StatusCode, headers: &HeaderMap, default: Duration) -> Verdict {
+    match (status, retry_after(headers)) {
+        (StatusCode::TOO_MANY_REQUESTS, pause) => Verdict::Refused(pause.unwrap_or(default)),
+        (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => Verdict::Unavailable(pause),
+        _ => Verdict::Passed,
+    }
 }
 
 /// The pause that a `Retry-After` header asks for, if it is there in whole seconds.
@@ -46,12 +62,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_429_is_a_refusal() {
+    fn a_429_always_asks_for_a_pause_and_a_503_if_it_says_so() {
+        let mut headers = HeaderMap::new();
         let default = Duration::from_secs(30);
-        let headers = HeaderMap::new();
-        let limited = |status| limited(status, &headers, default);
-        assert_eq!(limited(StatusCode::TOO_MANY_REQUESTS), Some(default));
-        assert_eq!(limited(StatusCode::OK), None);
-        assert_eq!(limited(StatusCode::SERVICE_UNAVAILABLE), None);
+        let said = |status, headers: &HeaderMap| verdict(status, headers, default);
+        assert_eq!(said(StatusCode::OK, &headers), Verdict::Passed);
+        assert_eq!(said(StatusCode::TOO_MANY_REQUESTS, &headers), Verdict::Refused(default));
+        assert_eq!(said(StatusCode::SERVICE_UNAVAILABLE, &headers), Verdict::Passed);
+        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
+        let pause = Duration::from_secs(7);
+        assert_eq!(said(StatusCode::OK, &headers), Verdict::Passed);
+        assert_eq!(said(StatusCode::TOO_MANY_REQUESTS, &headers), Verdict::Refused(pause));
+        assert_eq!(said(StatusCode::SERVICE_UNAVAILABLE, &headers), Verdict::Unavailable(pause));
     }
 }
