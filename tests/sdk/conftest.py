@@ -30,7 +30,8 @@ def sdk_name(request):
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
-        shared = getattr(item.module, "SHARED_PROCESSES", [])
+        # Those of the module's fixture are the same for all its tests: the first that fails shows them.
+        shared = item.module.__dict__.pop("SHARED_PROCESSES", [])
         own = Process.register[getattr(item, "first_process", 0):]
         for process in dict.fromkeys([*shared, *own]):
             report.sections.append((f"the end of {process.name}'s log", process.tail()))

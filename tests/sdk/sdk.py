@@ -109,10 +109,5 @@ class Sdk:
         self.process.kill()
 
 
-def took(answers: list[dict]) -> float:
-    """Seconds from the first call's start to the last one's end."""
-    return (max(a["end_ms"] for a in answers) - min(a["start_ms"] for a in answers)) / 1000
-
-
 def refused(answers: list[dict]) -> list[dict]:
     return [answer for answer in answers if not answer["ok"]]

@@ -149,12 +149,9 @@ def listening(line: str) -> tuple[str, str] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(entry, dict):
+    if not isinstance(entry, dict) or entry.get("message") != "listening":
         return None
-    fields = entry | entry.get("fields", {})
-    if fields.get("message") != "listening":
-        return None
-    return fields["listen"], fields["admin"]
+    return entry["listen"], entry["admin"]
 
 
 class Proxy:

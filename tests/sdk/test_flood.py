@@ -8,10 +8,10 @@ sent twice, and the whole may take neither less nor much more time than the limi
 from dataclasses import dataclass
 
 import pytest
-from sdk import SDKS, Sdk, refused, took
+from sdk import SDKS, Sdk, refused
 from stand import MINUTE, FakeSlack, Proxy
 
-SHAPES = ["sliding", "fixed", "bucket"]
+SHAPES = ["sliding", "fixed", "fixed-clock", "bucket"]
 
 LISTS = 60  # tier 2: 20 a minute
 UPDATES = 150  # tier 3: 50 a minute
@@ -24,8 +24,8 @@ LEAST_MINUTES = {
     "chat.update": (UPDATES - 1) // 50,
     "chat.postMessage": (CHANNELS * MESSAGES - 1) // 300,
 }
-WHOLE = MINUTE * max(LEAST_MINUTES.values())
-ENOUGH = 2 * WHOLE  # the machine may be busy; a limit counted twice as strictly would still show
+# The machine may be busy, but a window more than it takes would show.
+ENOUGH = MINUTE * max(LEAST_MINUTES.values()) + 0.9 * MINUTE
 
 SHARED_PROCESSES = []
 
@@ -120,4 +120,7 @@ def test_it_takes_what_the_limits_ask_for(floods, shape, sdk):
     for method, minutes in LEAST_MINUTES.items():
         at = [c["at_ms"] / 1000 for c in flood.arrived(sdk, method)]
         assert max(at) - min(at) >= MINUTE * minutes, method
-    assert took(flood.answers[sdk]) < ENOUGH
+    # From here on what is left to do depends on the proxy.
+    answers = flood.answers[sdk]
+    all_started = max(a["start_ms"] for a in answers if a["method"] != "chat.postMessage") / 1000
+    assert max(a["end_ms"] for a in answers) / 1000 - all_started < ENOUGH
