@@ -1,1 +1,20 @@
 //! The whole path in virtual time: real layers, real HTTP over in-memory pipes, no socket.
+//!
+//! The clock is paused: it moves on only when everything waits, straight to the next timer, so
+//! a test that lasts minutes takes milliseconds and runs the same way every time.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where it cannot go on")]
+
+mod harness;
+
+mod bad_input;
+mod bodies;
+mod catalogue;
+mod drain;
+mod fairness;
+mod hang_up;
+mod headers;
+mod limits;
+mod patience;
+mod refusals;
+mod upstream_down;

@@ -1,0 +1,129 @@
+//! The catalogue against an independent reader of its file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use slackwater::{
+    scheduler::Class,
+    slack::{AgeFrom, AppKind, Catalogue, Limit, Rule},
+};
+
+#[derive(Deserialize)]
+struct File {
+    tiers: BTreeMap<String, TierRate>,
+    unknown_method: String,
+    methods: BTreeMap<String, Method>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierRate {
+    limit: u32,
+    per: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Method {
+    tier: String,
+    channel: Option<String>,
+    user: Option<String>,
+    #[serde(default)]
+    reads: bool,
+    #[serde(default)]
+    in_order: bool,
+    class: Option<String>,
+    max_wait: Option<String>,
+    #[serde(default)]
+    limits: Vec<Own>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    name: String,
+    limit: Option<u32>,
+    per: Option<String>,
+    burst: Option<u32>,
+    tolerates: Option<u32>,
+    concurrency: Option<u32>,
+    scope: Vec<String>,
+    #[serde(default)]
+    age_from: Option<String>,
+}
+
+/// A duration as the file writes them, in milliseconds.
+fn millis(text: &str) -> u128 {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1.0,
+        "s" => 1_000.0,
+        "m" => 60_000.0,
+        "h" => 3_600_000.0,
+        other => panic!("{other} in {text}"),
+    };
+    let millis: f64 = digits.parse::<f64>().unwrap() * unit;
+    format!("{millis}").parse().unwrap()
+}
+
+/// A limit as text, from either side.
+fn ours(limit: &Limit) -> String {
+    let rule = match limit.rule {
+        Rule::Rate(rate) => format!(
+            "{} per {} burst {:?} tolerates {:?}",
+            rate.limit,
+            rate.per.as_millis(),
+            rate.burst.map(u32::from),
+            rate.tolerates.map(u32::from)
+        ),
+        Rule::Concurrency(n) => format!("{n} at once"),
+    };
+    let scope: Vec<_> = limit.scope.iter().map(slackwater::slack::Dimension::as_str).collect();
+    format!("{} {rule} {scope:?} from {}", limit.name, limit.age_from.as_str())
+}
+
+fn theirs(limit: &Own) -> String {
+    let rule = match (limit.limit, limit.concurrency) {
+        (Some(n), None) => format!(
+            "{n} per {} burst {:?} tolerates {:?}",
+            millis(limit.per.as_ref().unwrap()),
+            limit.burst,
+            limit.tolerates
+        ),
+        (None, Some(n)) => format!("{n} at once"),
+        _ => panic!("{}", limit.name),
+    };
+    let age_from = limit.age_from.as_deref().unwrap_or(AgeFrom::Answer.as_str());
+    format!("{} {rule} {:?} from {age_from}", limit.name, limit.scope)
+}
+
+#[test]
+fn another_reader_finds_the_same_in_the_catalogue() {
+    let file: File = serde_yaml::from_str(include_str!("../../config/slack.yaml")).unwrap();
+    let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
+    assert!(file.methods.len() > 400);
+    let names: Vec<_> = catalogue.methods().map(|method| &*method.name).collect();
+    assert_eq!(names, file.methods.keys().collect::<Vec<_>>());
+    assert_eq!(catalogue.unknown().tier.as_str(), file.unknown_method);
+    for (name, theirs_of) in &file.methods {
+        let method = catalogue.get(name).unwrap();
+        assert_eq!(method.tier.as_str(), theirs_of.tier, "{name}");
+        assert_eq!(method.channel_arg.as_deref(), theirs_of.channel.as_deref(), "{name}");
+        assert_eq!(method.user_arg.as_deref(), theirs_of.user.as_deref(), "{name}");
+        assert_eq!((method.reads, method.in_order), (theirs_of.reads, theirs_of.in_order));
+        assert_eq!(method.class.map(Class::as_str), theirs_of.class.as_deref());
+        let wait = theirs_of.max_wait.as_deref().map(millis);
+        assert_eq!(method.max_wait.map(|wait| wait.as_millis()), wait, "{name}");
+
+        // The tier's own limit comes first; what it counts by is Slack's, not the file's.
+        let tier = file.tiers.get(&theirs_of.tier).map(|tier| {
+            let (n, per) = (tier.limit, millis(&tier.per));
+            let scope = r#"["app", "workspace", "method"]"#;
+            let name = &theirs_of.tier;
+            format!("{name} {n} per {per} burst None tolerates None {scope} from answer")
+        });
+        let expected: Vec<_> =
+            tier.into_iter().chain(theirs_of.limits.iter().map(theirs)).collect();
+        assert_eq!(method.limits.iter().map(|limit| ours(limit)).collect::<Vec<_>>(), expected);
+    }
+}

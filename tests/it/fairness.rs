@@ -1,0 +1,92 @@
+//! Who goes next, seen from outside.
+
+use tokio::task::JoinSet;
+
+use crate::harness::{Ask, Bot, Proxy, fake, ms, secs, settled};
+
+/// One call a second, so that every grant can be seen.
+const SLOW: &str = "methods: { conversations.members: { tier: special, limits: [{ name: slow, limit: 1, per: 1s, scope: [app, workspace] }] } }";
+
+fn ask(bot: &Bot, lane: &str) -> Ask {
+    bot.call("conversations.members").lane(&format!("{lane};max-wait=1h"))
+}
+
+fn flood(bot: &Bot, lane: &str, n: usize) -> JoinSet<()> {
+    let mut calls = JoinSet::new();
+    for _ in 0..n {
+        let ask = ask(bot, lane);
+        calls.spawn(async move { assert!(ask.send().await.is_ok()) });
+    }
+    calls
+}
+
+/// One caller with a thousand calls and another with one: the one is next.
+///
+/// Turned red by: one queue for all callers.
+#[tokio::test(start_paused = true)]
+async fn a_flood_holds_up_nobody_else() {
+    let fake = fake();
+    let proxy = Proxy::configured(SLOW, &fake);
+    let bot = proxy.bot();
+    let mut flood = flood(&bot, "flood", 1_000);
+    settled().await;
+    assert_eq!(proxy.admission.held(), 999);
+    for at in [2_500, 10_500, 30_500] {
+        proxy.until(ms(at)).await;
+        let answer = ask(&bot, "one").send().await;
+        assert!(answer.is_ok() && answer.took <= ms(1_040), "{:?}", answer.took);
+    }
+    // And the flood has all the rest: nothing was left unused.
+    let totals = fake.totals();
+    assert!(totals.calls >= 31, "{totals:?}");
+    assert_eq!(flood.len(), 1_000);
+    while flood.try_join_next().is_some() {}
+    assert!((965..=972).contains(&flood.len()), "{}", flood.len());
+}
+
+/// Background work waits behind the others, and still gets on: at least one of ten.
+///
+/// Turned red by: classes without floors; classes that are ignored.
+#[tokio::test(start_paused = true)]
+async fn background_waits_behind_the_others_and_gets_on() {
+    let proxy = Proxy::configured(SLOW, &fake());
+    let bot = proxy.bot();
+    let _normal = flood(&bot, "bot", 200);
+    settled().await;
+    let mut background = flood(&bot, "cleanup;class=background", 20);
+    let mut interactive = Vec::new();
+    for at in [20_500, 40_500] {
+        proxy.until(ms(at)).await;
+        interactive.push(ask(&bot, "click;class=interactive").send().await.took);
+    }
+    proxy.until(secs(60)).await;
+    let mut done = 0;
+    while background.try_join_next().is_some() {
+        done += 1;
+    }
+    assert!((5..=7).contains(&done), "{done} of some 58 grants");
+    assert!(interactive.iter().all(|took| *took <= ms(2_060)), "{interactive:?}");
+}
+
+/// A caller's own calls go in the order in which it sent them.
+///
+/// Turned red by: last in, first out.
+#[tokio::test(start_paused = true)]
+async fn a_callers_calls_go_in_their_order() {
+    let fake = fake();
+    let proxy = Proxy::configured(SLOW, &fake);
+    let bot = proxy.bot();
+    let mut calls = JoinSet::new();
+    for n in 0..20_u64 {
+        let ask = ask(&bot, "job").after(ms(n));
+        calls.spawn(async move {
+            assert!(ask.send().await.is_ok());
+            n
+        });
+    }
+    let mut order = Vec::new();
+    while let Some(n) = calls.join_next().await {
+        order.push(n.unwrap());
+    }
+    assert!(order.is_sorted(), "{order:?}");
+}

@@ -1,0 +1,172 @@
+//! What the tests stand on: a proxy between a bot and a Slack, joined by pipes in memory.
+
+mod bot;
+mod upstream;
+mod wire;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use slackwater::{
+    admission::Admission,
+    config::{self, Config},
+    listen,
+    metrics::Metrics,
+    stack::{Shared, stack},
+};
+use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use self::{
+    bot::{Answer, Ask, Bot, all},
+    upstream::{Scripted, fake, json, slack, text},
+    wire::Wire,
+};
+
+/// A proxy that runs.
+pub(crate) struct Proxy {
+    /// Its queue.
+    pub(crate) admission: Admission,
+    /// Exchanges that outlive their callers.
+    pub(crate) exchanges: TaskTracker,
+    start: Instant,
+    pipes: mpsc::Sender<DuplexStream>,
+    end: CancellationToken,
+    connections: TaskTracker,
+    tasks: TaskTracker,
+}
+
+/// A listener without a socket.
+struct Listener(mpsc::Receiver<DuplexStream>);
+
+/// More connections than any test opens at once.
+const BACKLOG: usize = 4096;
+
+/// Read once: it takes longer than most tests.
+static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked(""));
+
+fn checked(file: &str) -> Arc<Config> {
+    Arc::new(config::check(file, "test", |_| None).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Seconds.
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Lets everything happen that happens without a wait.
+pub(crate) async fn settled() {
+    tokio::time::sleep(ms(1)).await;
+}
+
+/// It happened when it should have, but for the grain of timers and [`settled`].
+#[track_caller]
+pub(crate) fn assert_near(at: Duration, expected: Duration) {
+    let late = at.saturating_sub(expected);
+    assert!(at >= expected && late <= ms(12), "{at:?} instead of {expected:?}");
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Starts one with the defaults, before this upstream.
+    pub(crate) fn start(upstream: impl Into<Wire>) -> Self {
+        Self::with(Arc::clone(&DEFAULTS), upstream.into())
+    }
+
+    /// Starts one with this configuration file.
+    pub(crate) fn configured(file: &str, upstream: impl Into<Wire>) -> Self {
+        Self::with(checked(file), upstream.into())
+    }
+
+    fn with(config: Arc<Config>, upstream: Wire) -> Self {
+        let metrics = Metrics::new().unwrap();
+        let shared = Shared {
+            admission: Admission::new(&config.queue, metrics.clone()),
+            exchanges: TaskTracker::new(),
+            metrics,
+            config,
+        };
+        let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
+        let service = stack(&shared, listen, upstream);
+        let (pipes, accept) = mpsc::channel(BACKLOG);
+        let (end, connections, tasks) =
+            (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        let Shared { admission, exchanges, .. } = shared;
+        let (timer, end_timer) = (admission.clone(), end.clone());
+        tasks.spawn(async move { timer.keep_time(end_timer).await });
+        let serving =
+            listen::serve(Listener(accept), service, BACKLOG, end.clone(), connections.clone());
+        tasks.spawn(serving);
+        Self { admission, exchanges, start: Instant::now(), pipes, end, connections, tasks }
+    }
+
+    /// The time since the start.
+    pub(crate) fn now(&self) -> Duration {
+        Instant::now().duration_since(self.start)
+    }
+
+    /// Waits until that time since the start.
+    pub(crate) async fn until(&self, at: Duration) {
+        tokio::time::sleep_until(self.start + at).await;
+    }
+
+    /// A bot that speaks HTTP/1.1, one call a connection at a time, as SDKs do.
+    pub(crate) fn bot(&self) -> Bot {
+        Bot::new(self.wire(), false)
+    }
+
+    /// A bot that speaks HTTP/2 without TLS, all calls on one connection.
+    pub(crate) fn bot_h2(&self) -> Bot {
+        Bot::new(self.wire(), true)
+    }
+
+    /// A connection to it, for those who speak for themselves.
+    pub(crate) fn connect(&self) -> DuplexStream {
+        connect(&self.pipes).unwrap()
+    }
+
+    /// What a client of the program's SIGTERM meets: connections end when their calls have.
+    pub(crate) async fn stop(&self) {
+        self.end.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+        self.exchanges.close();
+        self.exchanges.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn wire(&self) -> Wire {
+        let pipes = self.pipes.clone();
+        Wire::new(move |_| connect(&pipes))
+    }
+}
+
+fn connect(pipes: &mpsc::Sender<DuplexStream>) -> io::Result<DuplexStream> {
+    let (client, server) = wire::pipe();
+    pipes.try_send(server).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+    Ok(client)
+}
+
+// === impl Listener ===
+
+impl listen::Accept for Listener {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<DuplexStream> {
+        match self.0.recv().await {
+            Some(pipe) => Ok(pipe),
+            None => std::future::pending().await,
+        }
+    }
+}
