@@ -14,6 +14,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -40,6 +41,8 @@ const HEADER_COUNT: usize = 100;
 const STREAMS: u32 = 1000;
 /// How long to wait when no connection can be accepted: out of files, most likely.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often that is told: such errors come in floods.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// Serves connections until `end`, then lets them finish the calls that they are at.
 /// Connections are tracked by `connections`.
@@ -56,6 +59,7 @@ pub async fn serve<A, S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = server();
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             accepted = accept.accept() => accepted,
@@ -67,8 +71,11 @@ pub async fn serve<A, S, B>(
                 connections.spawn(connection);
             }
             Err(error) => {
-                // Such errors come in floods; one line in a while is enough.
-                tracing::warn!(%error, "a connection could not be accepted");
+                let now = Instant::now();
+                if told.is_none_or(|told| now.duration_since(told) >= TOLD) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                    told = Some(now);
+                }
                 tokio::time::sleep(BREATH).await;
             }
         }
