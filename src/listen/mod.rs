@@ -1,6 +1,8 @@
 //! A connection arrives: accepts it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
 //! program ends.
 
+pub mod files;
+
 use std::{convert::Infallible, future::Future, io, time::Duration};
 
 use bytes::Bytes;
