@@ -75,6 +75,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If it cannot start.
 pub fn run(config: Config) -> Result<(), StartError> {
+    listen::files::open_as_many_as_allowed();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(Arc::new(config)));
     // Whatever is left at the end is not waited for.

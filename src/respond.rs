@@ -250,6 +250,15 @@ where
 
 fn tell(headers: &mut HeaderMap, record: &Record) {
     let wait = u64::try_from(record.wait().as_millis()).unwrap_or(u64::MAX);
-    headers.insert(WAIT, HeaderValue::from(wait));
-    headers.insert(ATTEMPTS, HeaderValue::from(record.attempts()));
+    headers.insert(WAIT, number(wait));
+    headers.insert(ATTEMPTS, number(record.attempts().into()));
+}
+
+/// Most calls wait for nothing and are sent once, which takes no memory to say.
+fn number(number: u64) -> HeaderValue {
+    match number {
+        0 => HeaderValue::from_static("0"),
+        1 => HeaderValue::from_static("1"),
+        number => number.into(),
+    }
 }

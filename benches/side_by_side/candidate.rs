@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use clap::ValueEnum as _;
 
 use crate::{
-    knob::Knob,
     process::{Process, free_address, myself, pinned},
     shape::Shape,
 };
@@ -15,15 +14,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 /// With `--pin`, the core of every proxy; the load and the upstream have the other.
 const PROXY_CORE: usize = 1;
-
-/// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
-    /// slackwater and what else stands between callers and servers.
-    Proxies,
-    /// The bare proxy, with one setting changed at a time.
-    Knobs,
-}
 
 /// A proxy that takes part, or the way without one.
 pub(crate) struct Candidate {
@@ -46,7 +36,6 @@ struct Plan {
 /// a note. The way without a proxy comes first.
 #[expect(clippy::print_stderr, reason = "who is missing is told at once")]
 pub(crate) fn start(
-    field: Field,
     upstream: SocketAddr,
     only: &[String],
     pin: bool,
@@ -54,17 +43,10 @@ pub(crate) fn start(
 ) -> anyhow::Result<Vec<Candidate>> {
     let mut candidates =
         vec![Candidate { name: "direct".to_owned(), target: upstream, proxy: None }];
-    let plans: Vec<_> = match field {
-        Field::Proxies => [haproxy(upstream, 1, scratch), haproxy(upstream, 2, scratch)]
-            .into_iter()
-            .chain(Shape::value_variants().iter().map(|shape| bare(upstream, *shape)))
-            .chain([slackwater(upstream, scratch)])
-            .collect(),
-        Field::Knobs => [bare(upstream, Shape::Single)]
-            .into_iter()
-            .chain(Knob::value_variants().iter().map(|knob| turned(upstream, *knob)))
-            .collect(),
-    };
+    let plans = [haproxy(upstream, 1, scratch), haproxy(upstream, 2, scratch)]
+        .into_iter()
+        .chain(Shape::value_variants().iter().map(|shape| bare(upstream, *shape)))
+        .chain([slackwater(upstream, scratch)]);
     for plan in plans {
         let Plan { name, address, command, hint } = plan?;
         if !only.is_empty() && !only.iter().any(|part| name.contains(part.as_str())) {
@@ -99,14 +81,6 @@ fn bare(upstream: SocketAddr, shape: Shape) -> anyhow::Result<Plan> {
     let mut command = myself("bare")?;
     command.arg(address.to_string()).arg(upstream.to_string()).arg(shape.get_name());
     Ok(Plan { name: format!("bare, {}", shape.get_name()), address, command, hint: "" })
-}
-
-fn turned(upstream: SocketAddr, knob: Knob) -> anyhow::Result<Plan> {
-    let address = free_address()?;
-    let knob = knob.to_possible_value().context("a knob without a name")?;
-    let mut command = myself("knob")?;
-    command.arg(address.to_string()).arg(upstream.to_string()).arg(knob.get_name());
-    Ok(Plan { name: knob.get_name().to_owned(), address, command, hint: "" })
 }
 
 fn slackwater(upstream: SocketAddr, scratch: &Path) -> anyhow::Result<Plan> {

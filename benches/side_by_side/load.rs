@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use tokio::time::Instant;
 
-use crate::process::pause;
+use crate::{process::pause, upstream::DELAY_HEADER};
 
 /// How calls follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,7 +26,14 @@ pub(crate) enum Pattern {
     Paced,
     /// As fast as answers come, on a connection for each call, as Python's SDK does.
     Close,
+    /// All at once, one call a connection, to an upstream that takes its time.
+    Burst,
 }
+
+/// Calls of a burst.
+pub(crate) const BURST: u32 = 100;
+/// What the upstream waits before it answers one.
+pub(crate) const DELAY: Duration = Duration::from_millis(100);
 
 /// What one run of the load saw.
 pub(crate) struct Seen {
@@ -73,6 +80,7 @@ pub(crate) fn run(
                         Pattern::Paced => caller?.paced(start, period, duration),
                         Pattern::KeepAlive => caller?.closed_loop(duration, false),
                         Pattern::Close => caller?.closed_loop(duration, true),
+                        Pattern::Burst => caller?.closed_loop(DELAY / 2, false),
                     }
                 })
             })
@@ -96,13 +104,19 @@ pub(crate) fn run(
 // === impl Caller ===
 
 impl Caller {
-    /// Connects and makes one call, so that what follows finds every connection warm.
+    /// Connects. But for a burst it also makes one call, so that what follows finds every
+    /// connection warm.
     fn connect(target: SocketAddr, pattern: Pattern, index: u32) -> anyhow::Result<Self> {
         let form = format!(
             "channel=C{index:010}&ts=1700000000.000100&text=Deploy+of+backend+to+production%3A+\
              step+7+of+12+is+done%2C+2+minutes+left&as_user=true"
         );
         let connection = if pattern == Pattern::Close { "close" } else { "keep-alive" };
+        let delay = if pattern == Pattern::Burst {
+            format!("{DELAY_HEADER}: {}\r\n", DELAY.as_millis())
+        } else {
+            String::new()
+        };
         let request = format!(
             "POST /api/chat.update HTTP/1.1\r\n\
              Accept: application/json, text/plain, */*\r\n\
@@ -112,7 +126,7 @@ impl Caller {
              Content-Length: {}\r\n\
              Accept-Encoding: gzip, compress, deflate, br\r\n\
              Host: {target}\r\n\
-             Connection: {connection}\r\n\r\n{form}",
+             Connection: {connection}\r\n{delay}\r\n{form}",
             form.len()
         );
         let stream = open(target)?;
@@ -122,7 +136,9 @@ impl Caller {
             stream,
             answer: Vec::with_capacity(4096),
         };
-        caller.call()?;
+        if pattern != Pattern::Burst {
+            caller.call()?;
+        }
         Ok(caller)
     }
 

@@ -5,8 +5,6 @@
 
 mod bare;
 mod candidate;
-mod knob;
-mod link;
 mod load;
 mod process;
 mod shape;
@@ -19,14 +17,15 @@ use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use crate::{
-    candidate::{Candidate, Field},
-    knob::Knob,
-    load::{Pattern, Seen},
+    candidate::Candidate,
+    load::{BURST, DELAY, Pattern, Seen},
     process::{Process, free_address, myself, pinned},
     shape::Shape,
     table::{Row, Sample},
 };
 
+/// What the others are compared with.
+const REFERENCES: [&str; 2] = ["haproxy, 1 thread", "bare, single"];
 /// With `--pin`, the core of the load and the upstream.
 const OTHER_CORE: usize = 0;
 
@@ -47,12 +46,6 @@ struct Args {
     /// Calls a second of the paced load.
     #[arg(long, default_value_t = 2000)]
     rate: u32,
-    /// What the upstream waits before it answers, in milliseconds.
-    #[arg(long, default_value_t = 0)]
-    delay: u64,
-    /// Instead of proxies, compares one setting of hyper or tokio at a time on the bare proxy.
-    #[arg(long)]
-    knobs: bool,
     /// Only proxies whose name contains this; may be given several times.
     #[arg(long)]
     only: Vec<String>,
@@ -72,11 +65,9 @@ struct Args {
 #[derive(Subcommand)]
 enum Mode {
     #[command(hide = true)]
-    Upstream { listen: SocketAddr, delay: u64 },
+    Upstream { listen: SocketAddr },
     #[command(hide = true)]
     Bare { listen: SocketAddr, upstream: SocketAddr, shape: Shape },
-    #[command(hide = true)]
-    Knob { listen: SocketAddr, upstream: SocketAddr, knob: Knob },
     #[command(hide = true)]
     Load { target: SocketAddr, pattern: Pattern, connections: u32, rate: u32, seconds: f64 },
 }
@@ -87,11 +78,8 @@ fn main() -> anyhow::Result<()> {
         process::die_with_parent();
     }
     match args.mode {
-        Some(Mode::Upstream { listen, delay }) => {
-            upstream::run(listen, Duration::from_millis(delay))
-        }
+        Some(Mode::Upstream { listen }) => upstream::run(listen),
         Some(Mode::Bare { listen, upstream, shape }) => shape::run(listen, upstream, shape),
-        Some(Mode::Knob { listen, upstream, knob }) => knob.run(listen, upstream),
         Some(Mode::Load { target, pattern, connections, rate, seconds }) => {
             load::run(target, pattern, connections, rate, seconds)
         }
@@ -105,12 +93,10 @@ fn main() -> anyhow::Result<()> {
 fn compare(args: &Args) -> anyhow::Result<()> {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let upstream = start_upstream(args)?;
-    let (field, reference) =
-        if args.knobs { (Field::Knobs, "bare, single") } else { (Field::Proxies, "haproxy") };
-    let candidates = candidate::start(field, upstream.address, &args.only, args.pin, scratch)?;
+    let candidates = candidate::start(upstream.address, &args.only, args.pin, scratch)?;
 
-    println!("Resident at rest, before the first call:");
-    print_resident(&candidates)?;
+    println!("From start to the first connection, and resident before the first call:");
+    print_at_rest(&candidates)?;
 
     let chosen = |pattern: &&Pattern| args.load.is_empty() || args.load.contains(pattern);
     for pattern in Pattern::value_variants().iter().filter(chosen) {
@@ -129,18 +115,19 @@ fn compare(args: &Args) -> anyhow::Result<()> {
             Pattern::KeepAlive => "As fast as answers come, on connections that stay",
             Pattern::Paced => &format!("{} calls a second, on connections that stay", args.rate),
             Pattern::Close => "As fast as answers come, a connection for each call",
+            Pattern::Burst => &format!("{BURST} calls at once, answered after {DELAY:?}"),
         };
-        table::print(title, &rows, reference);
+        table::print(title, &rows, &REFERENCES);
     }
 
-    println!("\nResident after the last call:");
-    print_resident(&candidates)
+    println!("\nThe same after the last call:");
+    print_at_rest(&candidates)
 }
 
 fn start_upstream(args: &Args) -> anyhow::Result<Process> {
     let listen = free_address()?;
     let mut command = myself("upstream")?;
-    command.arg(listen.to_string()).arg(args.delay.to_string());
+    command.arg(listen.to_string());
     let command = if args.pin { pinned(&command, OTHER_CORE) } else { command };
     Process::start(command, listen, Duration::from_secs(2)).context("the upstream")
 }
@@ -148,8 +135,9 @@ fn start_upstream(args: &Args) -> anyhow::Result<Process> {
 fn measure(args: &Args, candidate: &Candidate, pattern: Pattern) -> anyhow::Result<Sample> {
     let pattern_name = pattern.to_possible_value().context("a pattern without a name")?;
     let mut command = myself("load")?;
+    let connections = if pattern == Pattern::Burst { BURST } else { args.connections };
     command.arg(candidate.target.to_string()).arg(pattern_name.get_name()).args([
-        args.connections.to_string(),
+        connections.to_string(),
         args.rate.to_string(),
         args.seconds.to_string(),
     ]);
@@ -169,10 +157,11 @@ fn measure(args: &Args, candidate: &Candidate, pattern: Pattern) -> anyhow::Resu
 }
 
 #[expect(clippy::print_stdout, reason = "the bench's result")]
-fn print_resident(candidates: &[Candidate]) -> anyhow::Result<()> {
+fn print_at_rest(candidates: &[Candidate]) -> anyhow::Result<()> {
     for candidate in candidates {
         if let Some(proxy) = &candidate.proxy {
-            println!("  {:24} {:>6.1} MiB", candidate.name, proxy.resident()?);
+            let (ready, resident) = (proxy.ready_after.as_millis(), proxy.resident()?);
+            println!("  {:24} {ready:>4} ms {resident:>6.1} MiB", candidate.name);
         }
     }
     Ok(())

@@ -17,6 +17,8 @@ use tokio::time::Instant;
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// How long after its start it accepted a connection.
+    pub(crate) ready_after: Duration,
 }
 
 /// CPU time by thread, user and system.
@@ -66,22 +68,23 @@ impl Process {
         address: SocketAddr,
         patience: Duration,
     ) -> anyhow::Result<Self> {
+        let start = Instant::now();
         let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        let mut process = Self { child, address };
-        let deadline = Instant::now() + patience;
+        let mut process = Self { child, address, ready_after: Duration::ZERO };
         while TcpStream::connect(address).is_err() {
             if let Some(status) = process.child.try_wait()? {
                 bail!("ended before it was ready, with {status}");
             }
-            if Instant::now() > deadline {
+            if Instant::now() > start + patience {
                 bail!("not ready within {patience:?}");
             }
-            pause(Duration::from_millis(5));
+            pause(Duration::from_millis(1));
         }
+        process.ready_after = Instant::now() - start;
         Ok(process)
     }
 

@@ -17,12 +17,13 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// Prints what one load showed. The first row is the way without a proxy; ratios are to every row
-/// whose name starts with `reference`.
+/// Prints what one load showed. The first row is the way without a proxy; ratios are to the rows
+/// named in `references`.
 #[expect(clippy::print_stdout, reason = "the bench's result")]
-pub(crate) fn print(title: &str, rows: &[Row], reference: &str) {
+pub(crate) fn print(title: &str, rows: &[Row], references: &[&str]) {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let references: Vec<&Row> = rows.iter().filter(|row| row.name.starts_with(reference)).collect();
+    let is_reference = |row: &&Row| references.contains(&row.name.as_str());
+    let references: Vec<&Row> = rows.iter().filter(is_reference).collect();
     println!("\n{title}\n");
     print!("| {:width$} | CPU µs/call: min | median |    max |", "");
     for reference in &references {

@@ -141,3 +141,18 @@ async fn a_closed_queue_tells_all_that_wait() {
     assert_eq!(late.unwrap_err().reason, ShedReason::Draining);
     assert_eq!(admission.held(), 0);
 }
+
+/// Red when waiters are found by a number that is used again: here for a grant.
+#[tokio::test(start_paused = true)]
+async fn who_comes_as_another_is_granted_does_not_get_the_others_permit() {
+    let admission = admission();
+    sent(&admission).await.answered();
+    let mut first = waits(&admission, 3 * MINUTE);
+    advance(MINUTE + Duration::from_secs(1)).await;
+    // The arrival is what makes the queue look at the clock: there is no timer here.
+    let mut second = waits(&admission, 3 * MINUTE);
+    let permit = tokio_test::assert_ready!(first.poll()).unwrap();
+    assert!(second.poll().is_pending());
+    drop(permit);
+    assert!(tokio_test::assert_ready!(second.poll()).is_ok());
+}

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use super::identity::Identity;
+use super::identity::{Identity, push_hex};
 use crate::{
     scheduler::BucketKey,
     slack::{AgeFrom, Dimension, Limit, Method, Rule, Scope},
@@ -90,11 +90,7 @@ fn push(key: &mut String, value: &str) {
     if value.len() > LONGEST {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, value.as_bytes());
         key.push('~');
-        for byte in hash.as_ref().iter().take(12) {
-            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-            key.push(digit(byte >> 4));
-            key.push(digit(byte & 0xf));
-        }
+        push_hex(key, hash.as_ref().get(..12).unwrap_or_default());
     } else if value.contains(['/', '~', '%']) {
         let value = value.replace('%', "%25").replace('/', "%2F").replace('~', "%7E");
         key.push_str(&value);

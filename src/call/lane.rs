@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 use crate::{scheduler::Class, units};
@@ -56,9 +56,9 @@ pub enum LaneError {
 }
 
 const IN_PATH: &str = "the lane in the path";
-const CALLER_HEADER: &str = "slackwater-caller";
-const CLASS_HEADER: &str = "slackwater-class";
-const MAX_WAIT_HEADER: &str = "slackwater-max-wait";
+const CALLER_HEADER: HeaderName = HeaderName::from_static("slackwater-caller");
+const CLASS_HEADER: HeaderName = HeaderName::from_static("slackwater-class");
+const MAX_WAIT_HEADER: HeaderName = HeaderName::from_static("slackwater-max-wait");
 
 /// What an error repeats of what was said.
 const SHOWN: usize = 40;
@@ -103,7 +103,9 @@ impl Lane {
     /// # Errors
     /// If a header says something that it may not.
     pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, LaneError> {
-        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let text = |name: HeaderName| {
+            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+        };
         if let Some(value) = text(CALLER_HEADER) {
             self.caller = Some(caller(&value, "the header Slackwater-Caller")?);
         }

@@ -187,6 +187,10 @@ fn is_unsafe(path: &str) -> bool {
         _ => false,
     });
     let dots = |segment: &str| {
+        // Nearly every segment shows it by its first byte.
+        if !segment.starts_with(['.', '%']) {
+            return false;
+        }
         let plain = segment.replace("%2e", ".").replace("%2E", ".");
         // A segment's parameters do not hide its dots.
         let plain = plain.split(';').next().unwrap_or_default();

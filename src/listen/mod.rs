@@ -1,6 +1,8 @@
 //! A connection arrives: accepts it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
 //! program ends.
 
+pub mod files;
+
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
@@ -41,6 +44,8 @@ const HEADER_COUNT: usize = 100;
 const STREAMS: u32 = 1000;
 /// How long to wait when no connection can be accepted: out of files, most likely.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often that is told: such errors come in floods.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// Serves at most `most` connections at once, until `end`; then lets them finish the calls
 /// that they are at. Further connections wait in the listener's backlog. Connections are
@@ -60,7 +65,7 @@ pub async fn serve<A, S, B>(
 {
     let server = server();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let mut failing = false;
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             accepted = next(&mut accept, &places) => accepted,
@@ -68,7 +73,6 @@ pub async fn serve<A, S, B>(
         };
         match accepted {
             Ok((io, place)) => {
-                failing = false;
                 let connection = connection(server.clone(), io, service.clone(), end.clone());
                 connections.spawn(async move {
                     connection.await;
@@ -76,11 +80,11 @@ pub async fn serve<A, S, B>(
                 });
             }
             Err(error) => {
-                // Such errors come in rows; one line a row is enough.
-                if !failing {
-                    tracing::warn!(%error, "connections cannot be accepted for now");
+                let now = Instant::now();
+                if told.is_none_or(|told| now.duration_since(told) >= TOLD) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                    told = Some(now);
                 }
-                failing = true;
                 tokio::time::sleep(BREATH).await;
             }
         }

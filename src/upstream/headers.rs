@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Headers that concern one connection only (RFC 9110, 7.6.1), and two that only a proxy sees.
-const HOP_BY_HOP: [HeaderName; 8] = [
+/// Headers that concern one connection only (RFC 9110, 7.6.1), and three that only a proxy sees.
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -12,7 +12,11 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
 ];
+
+/// What our client writes anew, and what only its first recipient can act on.
+static REQUESTS: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 
 /// What our own headers begin with.
 const OWN: &str = "slackwater-";
@@ -20,42 +24,32 @@ const OWN: &str = "slackwater-";
 /// Leaves what the upstream is to see: not the connection's headers, not ours, and not the
 /// host and length, which the client writes anew.
 pub fn forward_request(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    headers.remove(HeaderName::from_static("proxy-connection"));
-    headers.remove(header::HOST);
-    headers.remove(header::CONTENT_LENGTH);
-    headers.remove(header::EXPECT);
-    remove_own(headers);
+    leave_out(headers, &REQUESTS);
 }
 
 /// Leaves what the caller is to see: nobody but us speaks for us.
 pub fn forward_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    remove_own(headers);
+    leave_out(headers, &[]);
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-fn remove_own(headers: &mut HeaderMap) {
-    let own: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
-    for name in own {
+/// Removes what stays here, and `more`. Looks at every header there is instead of for every
+/// header there could be, which are more.
+fn leave_out(headers: &mut HeaderMap, more: &[HeaderName]) {
+    let named: Vec<&str> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .collect();
+    let stays_here = |name: &&HeaderName| {
+        let text = name.as_str();
+        HOP_BY_HOP.contains(name)
+            || more.contains(name)
+            || text.starts_with(OWN)
+            || named.iter().any(|named| named.eq_ignore_ascii_case(text))
+    };
+    let leaving: Vec<HeaderName> = headers.keys().filter(stays_here).cloned().collect();
+    for name in leaving {
         headers.remove(name);
     }
 }

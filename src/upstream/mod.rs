@@ -6,6 +6,7 @@ pub mod headers;
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,7 +28,8 @@ const IDLE: Duration = Duration::from_secs(50);
 /// Sends requests to upstreams.
 #[derive(Clone, Debug)]
 pub struct Upstream<C> {
-    client: Client<C, Outgoing>,
+    /// Shared, because a stack of services is cloned for every call.
+    client: Arc<Client<C, Outgoing>>,
     headers: Duration,
 }
 
@@ -58,7 +60,7 @@ where
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Self { client, headers }
+        Self { client: Arc::new(client), headers }
     }
 }
 

@@ -172,3 +172,57 @@ async fn other_failures_are_handed_on_as_they_are() {
     }
     assert_eq!(upstream.seen().len(), 3);
 }
+
+/// An upstream that asks the first caller to come back in five seconds.
+fn busy_at_first() -> Scripted {
+    Scripted::new(|seen| async move {
+        if seen.number > 1 {
+            return json(200, r#"{"ok":true}"#);
+        }
+        let mut answer = text(503, "busy")?;
+        answer.headers_mut().insert("retry-after", "5".parse().unwrap());
+        Ok(answer)
+    })
+}
+
+/// After a 503 that asks for a pause the method is closed, and a read is sent again.
+///
+/// Turned red by: handing every 503 on.
+#[tokio::test(start_paused = true)]
+async fn a_read_is_sent_again_after_a_503_that_asks_for_a_pause() {
+    let proxy = Proxy::start(&busy_at_first());
+    let answer = proxy.bot().call("users.info").patient().send().await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(answer.header("slackwater-attempts"), "2");
+    assert_near(answer.took, secs(5));
+}
+
+/// A post may have been done before the 503, so it is not sent again; the pause is kept.
+///
+/// Turned red by: sending every call again.
+#[tokio::test(start_paused = true)]
+async fn a_post_is_not_sent_again_after_a_503() {
+    let upstream = busy_at_first();
+    let proxy = Proxy::start(&upstream);
+    let bot = proxy.bot();
+    let first = bot.call("chat.update").patient().send().await;
+    assert_eq!((first.status, &*first.body), (503, &b"busy"[..]));
+    let second = bot.call("chat.update").patient().send().await;
+    assert!(second.is_ok(), "{second:?}");
+    assert_near(second.took, secs(5));
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+/// Where a call is under no limit, no bucket can be closed, and nothing would keep a refused
+/// call from going again at once.
+///
+/// Turned red by: sending a refused call again whether or not a bucket was closed.
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_a_429_is_handed_on() {
+    let upstream = refuses_first();
+    let proxy = Proxy::configured("methods: { auth.test: { tier: none, limits: [] } }", &upstream);
+    let answer = proxy.bot().call("auth.test").patient().send().await;
+    let (retry_after, reason, _) = answer.shed();
+    assert_eq!((retry_after, reason), (30, "upstream"));
+    assert_eq!(upstream.seen().len(), 1);
+}
