@@ -75,15 +75,15 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If it cannot start.
 pub fn run(config: Config) -> Result<(), StartError> {
-    listen::files::open_as_many_as_allowed();
+    let files = listen::files::open_as_many_as_allowed();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(Arc::new(config)));
+    let outcome = runtime.block_on(serve(Arc::new(config), files));
     // Whatever is left at the end is not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: Arc<Config>) -> Result<(), StartError> {
+async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
     let mut stop = StopSignals::new()?;
     let listener = bind(config.listen, "listen").await?;
     let admin_listener = bind(config.admin.listen, "admin.listen").await?;
@@ -111,7 +111,8 @@ async fn serve(config: Arc<Config>) -> Result<(), StartError> {
         async move { timer.keep_time(end).await }
     });
     // One for each call that may be held, and some for those that go at once.
-    let most = config.queue.max_total.saturating_add(SPARE);
+    // A quarter of the files is kept for the upstream and for operators.
+    let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
     tasks.spawn(listen::serve(listener, service, most, end.clone(), connections.clone()));
     let mut hang_up = signal(SignalKind::hangup())?;
     let end_hang_up = end.clone();
