@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("cannot listen on {address} ({key}): {source}")]
+    #[error("cannot listen on {address} (the key `{key}`)")]
     Bind {
         /// Which.
         address: SocketAddr,
@@ -47,13 +47,13 @@ pub enum StartError {
         source: io::Error,
     },
     /// The runtime, a thread, or a signal handler.
-    #[error("cannot start: {0}")]
+    #[error("cannot start")]
     System(#[from] io::Error),
     /// TLS.
-    #[error("cannot set up TLS: {0}")]
+    #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
     /// Metrics.
-    #[error("cannot set up metrics: {0}")]
+    #[error("cannot set up metrics")]
     Metrics(#[from] prometheus::Error),
 }
 
