@@ -135,7 +135,7 @@ impl Admission {
                     scheduler::Call {
                         buckets: call.buckets.clone(),
                         class: call.class,
-                        caller: call.caller_id,
+                        caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                         deadline: shared.at(call.deadline),
                     },
                 ),

@@ -14,7 +14,7 @@ use crate::{
     },
     config::{Kind, Queue, Upstream},
     metrics::Metrics,
-    scheduler::{BucketKey, CallerId, Class},
+    scheduler::{BucketKey, CallerId, Class, Weight},
     slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
 };
 
@@ -48,6 +48,7 @@ fn call(patience: Duration) -> Call {
         method: None,
         class: Class::Normal,
         caller_id: CallerId(1),
+        weight: Weight::ONE,
         caller: "test".into(),
         buckets: vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }],
         arrived: Instant::now(),

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     config::{Config, Kind, TrustCallers},
     respond::Failure,
-    scheduler::{BucketKey, CallerId, Class},
+    scheduler::{BucketKey, CallerId, Class, Weight},
     slack::{Dimension, Method},
     upstream::headers,
 };
@@ -159,6 +159,7 @@ impl Knowledge {
             method,
             class,
             caller_id: CallerId(self.hasher.hash_one(&*caller)),
+            weight: Weight::ONE,
             caller,
             buckets,
             arrived,

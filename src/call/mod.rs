@@ -24,7 +24,7 @@ use self::{body::Body, record::Record};
 use crate::{
     admission::Permit,
     config::Upstream,
-    scheduler::{BucketKey, CallerId, Class},
+    scheduler::{BucketKey, CallerId, Class, Weight},
     slack,
 };
 
@@ -43,6 +43,8 @@ pub struct Call {
     pub class: Class,
     /// The hash of its caller's name.
     pub caller_id: CallerId,
+    /// How large its caller's part is.
+    pub weight: Weight,
     /// Who sent it.
     pub caller: Arc<str>,
     /// What it counts against.

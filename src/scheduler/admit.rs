@@ -1,8 +1,8 @@
 //! A call meets its buckets: it is granted, held or refused; and what it holds, it leaves.
 
 use super::{
-    Bucket, BucketKey, CallerId, Class, Enqueued, Granted, Held, Instant, Outcome, Permit, Reason,
-    Refusal, Scheduler, Slot, Ticket,
+    Bucket, BucketKey, Caller, CallerId, Class, Enqueued, Granted, Held, Instant, Outcome, Permit,
+    Reason, Refusal, Scheduler, Slot, Ticket,
     cell::{BucketId, CallId, Cell, CellId, HeadChange},
 };
 
@@ -62,7 +62,7 @@ impl Scheduler {
         buckets: &[BucketId],
         held: &Held,
     ) -> Option<Refusal> {
-        let (retry_at, binding) = self.forecast(now, buckets, held.class, held.caller)?;
+        let (retry_at, binding) = self.forecast(now, buckets, held.class, held.caller.id)?;
         let bucket = &self.buckets[binding];
         let refusal = |reason, bucket: &Bucket| {
             Some(Refusal { reason, bucket: bucket.key.clone(), retry_at })
@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     /// Charges a caller's turn in every bucket that its call takes a slot of.
-    pub(super) fn charge(&mut self, buckets: &[BucketId], class: Class, caller: CallerId) {
+    pub(super) fn charge(&mut self, buckets: &[BucketId], class: Class, caller: Caller) {
         for &id in buckets {
             self.buckets[id].lineup.charge(class, caller);
         }
@@ -120,7 +120,7 @@ impl Scheduler {
         blocking: BucketId,
         mut held: Held,
     ) -> Ticket {
-        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
+        let (sequence, class, caller) = (held.sequence, held.class, held.caller.id);
         for &id in &buckets {
             self.buckets[id].lineup.join(class, caller);
         }
@@ -145,7 +145,7 @@ impl Scheduler {
     pub(super) fn take_out(&mut self, now: Instant, index: CallId) -> Held {
         let held = self.held.remove(index);
         self.deadlines.remove(&(held.deadline, index));
-        let line = (held.class, held.caller);
+        let line = (held.class, held.caller.id);
         let cell = &mut self.cells[held.cell];
         let parked = cell.parked;
         let heads = cell.remove(line, held.sequence);
@@ -158,7 +158,7 @@ impl Scheduler {
         };
         self.change_head(held.cell, parked, line, heads);
         for id in buckets {
-            self.buckets[id].lineup.leave(held.class, held.caller);
+            self.buckets[id].lineup.leave(held.class, held.caller.id);
             self.rearm(now, id);
         }
         held

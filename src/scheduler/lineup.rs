@@ -6,7 +6,8 @@
 //! `max(virtual time, end of its last turn)`, the lowest tag is next, and a grant moves the
 //! caller's end one step on. A caller with ten thousand calls and one with a single call
 //! thus alternate until the single call is done. Within a caller the oldest call goes
-//! first, whatever cells its calls are in.
+//! first, whatever cells its calls are in. A caller of weight three moves on by a third of a
+//! step and so has three turns where one of weight one has one.
 //!
 //! A turn is charged in every bucket that the call takes a slot of, also where the call did
 //! not stand in the line: otherwise a caller spread over thirty channels would get thirty
@@ -16,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerId, Class, Sequence, cell::CellId};
+use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId};
 
 /// Who waits for a bucket.
 #[derive(Debug, Default)]
@@ -55,8 +56,11 @@ struct Turn {
     key: Option<(Tag, Sequence)>,
 }
 
-/// Virtual time, in grants.
+/// Virtual time: [`STEP`] is one grant to a caller of weight one.
 type Tag = u64;
+
+/// Fine enough for every weight, and small enough for a million million grants.
+const STEP: Tag = 1 << 24;
 
 /// A class that has been passed over so often is served next. Of any ten grants one is
 /// background's and, normal's turn being put off by at most one, two are normal's.
@@ -84,7 +88,7 @@ impl Lineup {
     pub(super) fn join(&mut self, class: Class, caller: CallerId) {
         let line = &mut self.lines.get_or_insert_default()[class.index()];
         if line.waiting == 0 && self.last == Some((class, caller)) {
-            line.turns.insert(caller, Turn { end: 1, ..Turn::default() });
+            line.turns.insert(caller, Turn { end: STEP, ..Turn::default() });
         }
         line.join(caller);
     }
@@ -132,8 +136,8 @@ impl Lineup {
     }
 
     /// Charges the caller's turn for a call that takes a slot of the bucket.
-    pub(super) fn charge(&mut self, class: Class, caller: CallerId) {
-        self.last = Some((class, caller));
+    pub(super) fn charge(&mut self, class: Class, caller: Caller) {
+        self.last = Some((class, caller.id));
         let Some(lines) = &mut self.lines else { return };
         for other in Class::ALL {
             let line = &mut lines[other.index()];
@@ -192,7 +196,7 @@ impl ClassLine {
         }
     }
 
-    fn charge(&mut self, caller: CallerId) {
+    fn charge(&mut self, Caller { id: caller, weight }: Caller) {
         if self.waiting == 0 {
             return;
         }
@@ -200,9 +204,9 @@ impl ClassLine {
         let start = turn.end.max(self.virtual_time);
         if turn.waiting == 0 {
             self.resting.remove(&(turn.end, caller));
-            self.resting.insert((start + 1, caller));
+            self.resting.insert((start + step(weight), caller));
         }
-        turn.end = start + 1;
+        turn.end = start + step(weight);
         // The virtual time never passes somebody who stands here.
         let first = self.ready.first().map_or(start, |(tag, _, _)| *tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
@@ -237,4 +241,8 @@ impl ClassLine {
         }
         turn.key = key;
     }
+}
+
+fn step(weight: Weight) -> Tag {
+    STEP / Tag::from(weight.get())
 }

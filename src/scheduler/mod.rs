@@ -51,6 +51,7 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
+    num::NonZeroU8,
     time::Duration,
 };
 
@@ -101,10 +102,23 @@ pub struct Call {
     /// How urgent it is.
     pub class: Class,
     /// Who sent it.
-    pub caller: CallerId,
+    pub caller: Caller,
     /// Until when it may be held.
     pub deadline: Instant,
 }
+
+/// Who sent a call, and how large its part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub id: CallerId,
+    /// Its part, next to those of the other callers of the class.
+    pub weight: Weight,
+}
+
+/// How large a caller's part is: one of weight 3 has three turns where one of weight 1 has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight(NonZeroU8);
 
 /// Who sent a call: a hash of the caller's name. Should two names ever share a hash, they
 /// share their turns, nothing else.
@@ -133,7 +147,7 @@ pub(crate) type Sequence = u64;
 struct Held {
     sequence: Sequence,
     class: Class,
-    caller: CallerId,
+    caller: Caller,
     deadline: Instant,
     cell: CellId,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
@@ -144,7 +158,7 @@ struct Held {
 struct Granted {
     sequence: Sequence,
     class: Class,
-    caller: CallerId,
+    caller: Caller,
     deadline: Instant,
     slots: Vec<Slot>,
 }
@@ -154,6 +168,29 @@ struct Granted {
 struct Slot {
     bucket: BucketId,
     taken: Instant,
+}
+
+// === impl Weight ===
+
+impl Weight {
+    /// The weight of whoever has none of its own.
+    pub const ONE: Self = Self(NonZeroU8::MIN);
+
+    /// So many turns where others have one.
+    pub const fn new(weight: NonZeroU8) -> Self {
+        Self(weight)
+    }
+
+    /// As a number.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::ONE
+    }
 }
 
 // === impl Ticket ===

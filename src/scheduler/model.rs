@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Bounds, BucketKey, Call, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit, Scheduler,
-    Ticket,
+    Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit,
+    Scheduler, Ticket, Weight,
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 
@@ -128,7 +128,7 @@ impl Judge {
             Call {
                 buckets: call.buckets.clone(),
                 class,
-                caller: CallerId(caller),
+                caller: Caller { id: CallerId(caller), weight: Weight::ONE },
                 deadline: call.deadline,
             },
         );

@@ -1,7 +1,7 @@
 //! Time passes: slots become free, and those who wait for them are served or sent away.
 
 use super::{
-    Event, Instant, Outcome, Reason, Refusal, Scheduler, Slot, Ticket,
+    Event, Held, Instant, Outcome, Reason, Refusal, Scheduler, Slot, Ticket,
     cell::{BucketId, CallId},
 };
 
@@ -32,7 +32,7 @@ impl Scheduler {
         let (parked, buckets) = (cell.parked, cell.buckets.clone());
         let held = self.take_out(now, index);
         let (retry_at, binding) =
-            self.forecast(now, &buckets, held.class, held.caller).unwrap_or((now, parked));
+            self.forecast(now, &buckets, held.class, held.caller.id).unwrap_or((now, parked));
         let bucket = self.buckets[binding].key.clone();
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
@@ -51,15 +51,15 @@ impl Scheduler {
     /// Grants the slots that a bucket has free to those who stand in its line.
     pub(super) fn serve(&mut self, now: Instant, id: BucketId) {
         while self.buckets[id].lineup.has_parked() && self.buckets[id].has_room(now) {
-            let Some((class, caller, cell_id)) = self.buckets[id].lineup.next() else { break };
+            let Some((class, line, cell_id)) = self.buckets[id].lineup.next() else { break };
             let buckets = self.cells[cell_id].buckets.clone();
             if let Some(other) = self.blocking(now, &buckets) {
                 self.cells[cell_id].park(cell_id, other, &mut self.buckets);
                 self.rearm(now, other);
                 continue;
             }
-            let Some(index) = self.cells[cell_id].head((class, caller)) else { break };
-            let sequence = self.held[index].sequence;
+            let Some(index) = self.cells[cell_id].head((class, line)) else { break };
+            let Held { sequence, caller, .. } = self.held[index];
             // The turn is charged while the call still counts as waiting, so that a
             // caller's tag outlives its last call.
             self.charge(&buckets, class, caller);
