@@ -34,7 +34,7 @@ use crate::{
     call::Call,
     config::Queue,
     metrics::Metrics,
-    scheduler::{self, Bounds, Enqueued, Event, Scheduler},
+    scheduler::{self, Bounds, Enqueued, Event, Policy, Scheduler, Share},
 };
 
 /// Where calls wait for their turn.
@@ -101,10 +101,11 @@ impl Admission {
     /// An empty queue with these bounds.
     pub fn new(queue: &Queue, metrics: Metrics) -> Self {
         let bounds = Bounds { per_bucket: queue.max_depth, total: queue.max_total };
+        let policy = Policy { bounds, background: Share::DEFAULT };
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
-                    scheduler: Scheduler::new(bounds),
+                    scheduler: Scheduler::new(policy),
                     waiting: HashMap::new(),
                     armed: None,
                     closed: false,
@@ -137,6 +138,8 @@ impl Admission {
                         class: call.class,
                         caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                         deadline: shared.at(call.deadline),
+                        max_depth: None,
+                        place: None,
                     },
                 ),
             };

@@ -44,14 +44,14 @@ impl Permit {
     pub fn refused(&mut self, retry_after: Duration) -> bool {
         self.fate = Outcome::Refused;
         let Some(inner) = &self.inner else { return false };
-        let freeze = {
+        let freezes = {
             let mut state = self.shared.lock();
             let now = self.shared.now();
-            let freeze = state.scheduler.refused(now, inner, retry_after);
+            let refused = state.scheduler.refused(now, inner, retry_after);
             state.pump(&self.shared, now);
-            freeze
+            refused.freezes
         };
-        if let Some(freeze) = &freeze {
+        for freeze in &freezes {
             self.shared.metrics.froze(freeze.bucket.limit.scope);
             tracing::info!(
                 limit = %freeze.bucket.limit.name,
@@ -60,7 +60,7 @@ impl Permit {
                 "Slack refused a call: its bucket is closed"
             );
         }
-        freeze.is_some()
+        !freezes.is_empty()
     }
 
     /// For a replay.

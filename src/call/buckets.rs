@@ -27,7 +27,7 @@ pub struct Dimensions<'c> {
 }
 
 /// Posts of one caller to one channel go one at a time, so that they arrive in the order in
-/// which they were sent.
+/// which they were sent. One that is given up holds up the next no longer.
 static IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
     Arc::new(Limit {
         name: "posts_in_order".into(),
@@ -38,19 +38,32 @@ static IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
             Dimension::Channel,
             Dimension::Caller,
         ]),
-        age_from: AgeFrom::Answer,
+        age_from: AgeFrom::Send,
     })
+});
+
+/// What is shut only on evidence: whole workspaces and apps, narrowest first.
+static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
+    let open = |name: &str, scope: &[Dimension]| {
+        Arc::new(Limit {
+            name: name.into(),
+            rule: Rule::Open,
+            scope: Scope::of(scope),
+            age_from: AgeFrom::Answer,
+        })
+    };
+    [open("workspace", &[Dimension::App, Dimension::Workspace]), open("app", &[Dimension::App])]
 });
 
 /// The longest value that is part of a key as it is.
 const LONGEST: usize = 80;
 
-/// The buckets of a call: one for each limit of its method whose dimensions it has. A call
-/// that names no channel is not under a limit per channel.
+/// The buckets of a call: one for each limit of its method whose dimensions it has, and those
+/// of its workspace and app. A call that names no channel is not under a limit per channel.
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
-    let mut buckets = Vec::with_capacity(method.limits.len() + 1);
+    let mut buckets = Vec::with_capacity(method.limits.len() + 3);
     let in_order = method.in_order.then(|| &*IN_ORDER);
-    for limit in method.limits.iter().chain(in_order) {
+    for limit in method.limits.iter().chain(in_order).chain(&*OPEN) {
         if let Some(values) = values(limit.scope, call) {
             buckets.push(BucketKey { limit: Arc::clone(limit), values });
         }

@@ -7,7 +7,15 @@ use std::{
     time::Duration,
 };
 
-use super::{lineup::Lineup, time::Instant, window::Window};
+use super::{
+    BucketState, Class, Share,
+    cell::CallId,
+    evidence::{EVIDENCE, Evidence},
+    lineup::{Ahead, Lineup},
+    room::Room,
+    time::Instant,
+    window::Window,
+};
 use crate::slack::{AgeFrom, Limit, Rule};
 
 /// Which bucket: a limit and the values it counts by.
@@ -34,6 +42,32 @@ pub enum Outcome {
     Refused,
 }
 
+/// Why a call that stands in a bucket's line does not go, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Why.
+    pub why: Why,
+    /// Until when, if nothing else happens; absent if that takes an answer.
+    pub until: Option<Instant>,
+}
+
+/// Why a bucket lets a call wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// All of its slots are taken.
+    Full,
+    /// Slack asked for a pause.
+    Frozen,
+    /// After a pause, other calls try whether it is over.
+    Probing,
+    /// Its free slots are kept for more urgent calls.
+    Room,
+    /// Its free slot is kept for a call that also needs another bucket.
+    Claimed,
+    /// Others are before it.
+    Turn,
+}
+
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
@@ -41,9 +75,17 @@ pub(super) struct Bucket {
     pub(super) lineup: Lineup,
     /// When it is looked at next, if nothing happens before.
     pub(super) alarm: Option<Instant>,
+    /// Whether something changed since it was last looked at.
+    pub(super) touched: bool,
+    /// The call for which its next slot is kept.
+    pub(super) claim: Option<CallId>,
+    /// What was refused below it, and when.
+    pub(super) evidence: Option<Evidence>,
     window: Window,
     /// The shorter window of a limit that refuses bursts.
     burst: Option<Box<Window>>,
+    /// Who may take what is free.
+    room: Room,
     in_flight: u32,
     frozen_until: Option<Instant>,
     /// After a freeze, until it is known that calls pass again.
@@ -70,6 +112,9 @@ pub(super) struct Suspicion {
     narrowness: u32,
     period: Duration,
 }
+
+/// When so many calls have passed after a freeze, it is over: there is no herd any more.
+const PROBED: u32 = 64;
 
 /// How long after a call was given up its answer may still be on the way.
 const LOST_GRACE: Duration = Duration::from_secs(60);
@@ -109,12 +154,39 @@ impl PartialOrd for Suspicion {
     }
 }
 
+// === impl Why ===
+
+impl Why {
+    /// The name in status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Frozen => "frozen",
+            Self::Probing => "probing",
+            Self::Room => "room_for_people",
+            Self::Claimed => "claimed",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+// === impl Block ===
+
+impl Block {
+    /// The one that lasts longer. One that takes an answer is shorter than one that takes
+    /// time.
+    pub(super) fn longer(self, other: Self) -> Self {
+        if other.until > self.until { other } else { self }
+    }
+}
+
 // === impl Bucket ===
 
 impl Bucket {
-    pub(super) fn new(key: BucketKey) -> Self {
-        let (window, burst) = match key.limit.rule {
-            Rule::Concurrency(quota) => (Window::at_once(quota), None),
+    pub(super) fn new(key: BucketKey, share: Share) -> Self {
+        let (window, burst, room) = match key.limit.rule {
+            Rule::Open => (Window::open(), None, Room::new(0, share)),
+            Rule::Concurrency(quota) => (Window::at_once(quota), None, Room::new(0, share)),
             Rule::Rate(rate) => (
                 Window::sliding(rate.limit, rate.per),
                 rate.burst.map(|burst| {
@@ -122,68 +194,121 @@ impl Bucket {
                         rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
                     Box::new(Window::sliding(burst, per))
                 }),
+                Room::new(rate.limit.get(), share),
             ),
         };
         Self {
             key,
             lineup: Lineup::default(),
             alarm: None,
+            touched: false,
+            claim: None,
+            evidence: None,
             window,
             burst,
+            room,
             in_flight: 0,
             frozen_until: None,
             probing: None,
         }
     }
 
-    /// Whether a call may go now.
-    pub(super) fn has_room(&mut self, now: Instant) -> bool {
+    /// What keeps a call of that class from going now. With `leave`, a slot is to be left
+    /// for another call that needs one by then.
+    pub(super) fn blocked(
+        &mut self,
+        now: Instant,
+        class: Class,
+        leave: Option<Instant>,
+    ) -> Option<Block> {
         self.expire(now);
-        self.frozen_until.is_none()
-            && self.probing.is_none_or(|probing| self.in_flight < probing.allowed)
-            && self.window.has_room()
-            && self.burst.as_ref().is_none_or(|burst| burst.has_room())
-    }
-
-    /// When a call may go if nothing else happens; `None` if that takes an answer.
-    pub(super) fn room_at(&mut self, now: Instant) -> Option<Instant> {
-        self.expire(now);
-        if self.probing.is_some_and(|probing| self.in_flight >= probing.allowed) {
-            return None;
+        let full = self.full(now);
+        if full.is_some() {
+            return full;
         }
-        let burst = self.burst.as_ref().map_or(Some(now), |burst| burst.room_at(now))?;
-        let room = self.window.room_at(now)?.max(burst);
-        Some(self.frozen_until.map_or(room, |until| until.max(room)))
+        if leave.is_some_and(|by| !self.can_leave_one(now, by)) {
+            return Some(Block { why: Why::Claimed, until: self.window.first_end() });
+        }
+        let opens = self.opens_at(now, class);
+        let waits = opens.is_none_or(|at| at > now);
+        waits.then_some(Block { why: Why::Room, until: opens })
     }
 
-    /// Takes a slot.
-    pub(super) fn take(&mut self, now: Instant) {
+    /// Whether a call of that class may take a slot if one is free.
+    pub(super) fn has_room_for(&mut self, now: Instant, class: Class) -> bool {
+        self.expire(now);
+        self.opens_at(now, class).is_some_and(|at| at <= now)
+    }
+
+    /// When a call of that class may take a free slot; none if that takes an answer.
+    fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
+        match self.lineup.is_due(class) {
+            true => self.room.opens_for_due_at(now, class),
+            false => self.room.opens_at(now, class, &self.window),
+        }
+    }
+
+    /// What keeps every call from going now.
+    fn full(&self, now: Instant) -> Option<Block> {
+        let frozen = self.frozen_until.map(|until| Block { why: Why::Frozen, until: Some(until) });
+        let probing = self.is_probed_enough().then_some(Block { why: Why::Probing, until: None });
+        let windows = [Some(&self.window), self.burst.as_deref()];
+        let full = windows.into_iter().flatten().filter(|window| !window.has_room());
+        let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
+        full.chain(probing).chain(frozen).reduce(Block::longer)
+    }
+
+    fn is_probed_enough(&self) -> bool {
+        self.probing.is_some_and(|probing| self.in_flight >= probing.allowed)
+    }
+
+    /// Whether there is another slot by then if one is taken now.
+    fn can_leave_one(&self, now: Instant, by: Instant) -> bool {
+        let windows = [Some(&self.window), self.burst.as_deref()];
+        windows.into_iter().flatten().all(|window| {
+            let back = !window.period().is_zero() && now + window.period() <= by;
+            window.free_at(by) > u32::from(!back)
+        })
+    }
+
+    /// An interactive call came.
+    pub(super) fn expect_people(&mut self, now: Instant) {
+        if let Rule::Rate(rate) = self.key.limit.rule {
+            self.room.expect_people(now, rate.per);
+        }
+    }
+
+    /// Takes a slot for a call of that class.
+    pub(super) fn take(&mut self, now: Instant, class: Class) {
         self.in_flight += 1;
-        let ages = self.key.limit.age_from;
-        self.each_window(|window| match ages {
-            AgeFrom::Answer => window.take(),
-            AgeFrom::Send => window.take_ageing(now),
-        });
+        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
+        self.room.take(now, class, &self.window, ages);
+        for window in [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten() {
+            if ages { window.take_ageing(now) } else { window.take() }
+        }
     }
 
-    /// Settles the slot that was taken at `taken`.
-    pub(super) fn settle(&mut self, taken: Instant, now: Instant, outcome: Outcome) {
+    /// Settles the slot that a call of that class took at `taken`.
+    pub(super) fn settle(&mut self, taken: Instant, now: Instant, class: Class, outcome: Outcome) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        match (outcome, self.key.limit.age_from) {
-            (Outcome::Unsent, AgeFrom::Answer) => self.each_window(Window::give_back),
-            (Outcome::Unsent, AgeFrom::Send) => self.each_window(|w| w.give_back_ageing(taken)),
-            (Outcome::Lost, AgeFrom::Answer) => {
-                self.each_window(|w| w.answered(now + LOST_GRACE));
-            }
-            (_, AgeFrom::Answer) => self.each_window(|w| w.answered(now)),
-            (_, AgeFrom::Send) => {}
-        }
+        let ages_from_send = self.key.limit.age_from == AgeFrom::Send;
+        let counts_in_flight = self.counts_in_flight();
+        let change = |window: &mut Window| match (outcome, ages_from_send) {
+            (Outcome::Unsent, true) if !counts_in_flight => window.give_back_ageing(taken),
+            (Outcome::Unsent, _) => window.give_back(),
+            (_, true) if !counts_in_flight => {}
+            (Outcome::Lost, false) => window.lost(now + LOST_GRACE),
+            _ => window.answered(now),
+        };
+        change(&mut self.window);
+        self.burst.as_deref_mut().map(change);
+        self.room.settle(class, change);
         if outcome == Outcome::Answered
             && let Some(Probing { allowed, since }) = self.probing
             && taken >= since
         {
             let allowed = allowed + 1;
-            let more = allowed < self.window.quota();
+            let more = allowed < self.window.quota().min(PROBED);
             self.probing = more.then_some(Probing { allowed, since });
         }
     }
@@ -195,18 +320,30 @@ impl Bucket {
         self.probing = Some(Probing { allowed: 1, since: until });
     }
 
-    /// When a call behind `ahead` others can go at the earliest.
-    pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
+    /// Whether a refusal of a call that took its slot at `taken` says something new: the
+    /// bucket was open then, and is.
+    pub(super) fn is_surprised(&self, taken: Instant) -> bool {
+        self.frozen_until.is_none() && self.probing.is_none_or(|probing| taken >= probing.since)
+    }
+
+    /// When a call of that class behind `ahead` others can go at the earliest.
+    pub(super) fn forecast(&self, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until.map_or(now, |until| until.max(now));
-        let burst = self.burst.as_ref().map_or(start, |burst| burst.forecast(start, ahead));
-        self.window.forecast(start, ahead).max(burst)
+        let burst = self.burst.as_ref().map_or(start, |burst| burst.forecast(start, ahead.all));
+        let window = self.window.forecast(start, ahead.all).max(burst);
+        match class {
+            Class::Background => {
+                self.room.forecast(start, ahead.class, self.window.period()).max(window)
+            }
+            Class::Interactive | Class::Normal => window,
+        }
     }
 
     /// How likely it is that a refused call, which holds a slot here, was refused for this
     /// limit. Never for one on calls in flight: it has no period that Slack could name.
     pub(super) fn suspicion(&self) -> Option<Suspicion> {
         match self.key.limit.rule {
-            Rule::Concurrency(_) => None,
+            Rule::Concurrency(_) | Rule::Open => None,
             Rule::Rate(rate) => Some(Suspicion {
                 used: self.window.used().saturating_sub(1),
                 quota: self.window.quota(),
@@ -221,43 +358,48 @@ impl Bucket {
         matches!(self.key.limit.rule, Rule::Concurrency(_))
     }
 
+    /// How long a slot ages; nothing where it ends with the answer.
+    pub(super) fn period(&self) -> Duration {
+        self.window.period()
+    }
+
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
     /// are held or in flight.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
         if self.in_flight > 0 || !self.lineup.is_empty() {
             return None;
         }
-        let windows = [self.window.last_end(), self.burst.as_ref().and_then(|w| w.last_end())];
-        let last = windows.into_iter().flatten().max().unwrap_or(now);
-        Some(self.frozen_until.map_or(last, |until| until.max(last)).max(now))
+        let ends = [
+            self.window.last_end(),
+            self.burst.as_ref().and_then(|burst| burst.last_end()),
+            self.frozen_until,
+            Some(self.room.people_until()),
+            self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
+            self.probing.map(|probing| probing.since + self.window.period().max(EVIDENCE)),
+        ];
+        ends.into_iter().flatten().max().map(|last| last.max(now))
     }
 
-    pub(super) fn used(&mut self, now: Instant) -> u32 {
+    /// How it stands.
+    pub(super) fn state(&mut self, now: Instant) -> BucketState {
         self.expire(now);
-        self.window.used()
-    }
-
-    pub(super) fn quota(&self) -> u32 {
-        self.window.quota()
-    }
-
-    /// Until when it is frozen, if it is.
-    pub(super) fn frozen_until(&mut self, now: Instant) -> Option<Instant> {
-        self.expire(now);
-        self.frozen_until
-    }
-
-    fn expire(&mut self, now: Instant) {
-        self.each_window(|window| window.expire(now));
-        if self.frozen_until.is_some_and(|until| until <= now) {
-            self.frozen_until = None;
+        BucketState {
+            key: self.key.clone(),
+            used: self.window.used(),
+            quota: self.window.quota(),
+            frozen_until: self.frozen_until,
+            waiting: self.lineup.waiting(),
         }
     }
 
-    fn each_window(&mut self, mut change: impl FnMut(&mut Window)) {
-        change(&mut self.window);
+    fn expire(&mut self, now: Instant) {
+        self.window.expire(now);
         if let Some(burst) = &mut self.burst {
-            change(burst);
+            burst.expire(now);
+        }
+        self.room.expire(now);
+        if self.frozen_until.is_some_and(|until| until <= now) {
+            self.frozen_until = None;
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A cell: all held calls that need the same buckets.
+//! A cell: all held calls of one class that need the same buckets.
 //!
 //! They are blocked and freed together, so they stand together, in the line of one bucket
-//! that blocks them. Inside, each caller of each class has its calls in their order.
+//! that blocks them. Inside, each caller has its calls in their order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use slab::Slab;
 
@@ -16,67 +16,21 @@ pub(super) type CellId = usize;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = usize;
 
-/// The held calls that need the same buckets.
-#[derive(Debug)]
-pub(super) struct Cell {
+/// What the calls of a cell have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CellKey {
     /// The buckets, each once, in the order of their indices.
-    pub(super) buckets: Box<[BucketId]>,
-    /// In whose line it stands.
-    pub(super) parked: BucketId,
-    lines: BTreeMap<(Class, CallerId), BTreeMap<Sequence, CallId>>,
+    pub(super) buckets: Arc<[BucketId]>,
+    pub(super) class: Class,
 }
 
-// === impl Cell ===
-
-impl Cell {
-    pub(super) fn new(buckets: Box<[BucketId]>, parked: BucketId) -> Self {
-        Self { buckets, parked, lines: BTreeMap::new() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// Adds a call and tells the oldest of its line before and after.
-    pub(super) fn add(
-        &mut self,
-        line: (Class, CallerId),
-        sequence: Sequence,
-        call: CallId,
-    ) -> HeadChange {
-        let calls = self.lines.entry(line).or_default();
-        let before = calls.keys().next().copied();
-        calls.insert(sequence, call);
-        HeadChange { before, after: calls.keys().next().copied() }
-    }
-
-    /// Removes a call and tells the oldest of its line before and after.
-    pub(super) fn remove(&mut self, line: (Class, CallerId), sequence: Sequence) -> HeadChange {
-        let Some(calls) = self.lines.get_mut(&line) else { return HeadChange::default() };
-        let before = calls.keys().next().copied();
-        calls.remove(&sequence);
-        let after = calls.keys().next().copied();
-        if after.is_none() {
-            self.lines.remove(&line);
-        }
-        HeadChange { before, after }
-    }
-
-    /// The oldest call of a line.
-    pub(super) fn head(&self, line: (Class, CallerId)) -> Option<CallId> {
-        self.lines.get(&line)?.values().next().copied()
-    }
-
-    /// Moves the cell from the line of one bucket to that of another.
-    pub(super) fn park(&mut self, id: CellId, at: BucketId, buckets: &mut Slab<Bucket>) {
-        for ((class, caller), calls) in &self.lines {
-            if let Some(head) = calls.keys().next() {
-                buckets[self.parked].lineup.unpark(*class, *caller, *head, id);
-                buckets[at].lineup.park(*class, *caller, *head, id);
-            }
-        }
-        self.parked = at;
-    }
+/// The held calls of one class that need the same buckets.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) key: CellKey,
+    /// In whose line it stands.
+    pub(super) parked: BucketId,
+    lines: BTreeMap<CallerId, BTreeMap<Sequence, CallId>>,
 }
 
 /// The oldest call of a line, before and after a change.
@@ -84,4 +38,52 @@ impl Cell {
 pub(super) struct HeadChange {
     pub(super) before: Option<Sequence>,
     pub(super) after: Option<Sequence>,
+}
+
+// === impl Cell ===
+
+impl Cell {
+    pub(super) fn new(key: CellKey, parked: BucketId) -> Self {
+        Self { key, parked, lines: BTreeMap::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds a call and tells the oldest of its line before and after.
+    pub(super) fn add(&mut self, caller: CallerId, sequence: Sequence, call: CallId) -> HeadChange {
+        let calls = self.lines.entry(caller).or_default();
+        let before = calls.keys().next().copied();
+        calls.insert(sequence, call);
+        HeadChange { before, after: calls.keys().next().copied() }
+    }
+
+    /// Removes a call and tells the oldest of its line before and after.
+    pub(super) fn remove(&mut self, caller: CallerId, sequence: Sequence) -> HeadChange {
+        let Some(calls) = self.lines.get_mut(&caller) else { return HeadChange::default() };
+        let before = calls.keys().next().copied();
+        calls.remove(&sequence);
+        let after = calls.keys().next().copied();
+        if after.is_none() {
+            self.lines.remove(&caller);
+        }
+        HeadChange { before, after }
+    }
+
+    /// The oldest call of a line.
+    pub(super) fn head(&self, caller: CallerId) -> Option<CallId> {
+        self.lines.get(&caller)?.values().next().copied()
+    }
+
+    /// Moves the cell from the line of one bucket to that of another.
+    pub(super) fn park(&mut self, id: CellId, at: BucketId, buckets: &mut Slab<Bucket>) {
+        for (caller, calls) in &self.lines {
+            if let Some(head) = calls.keys().next() {
+                buckets[self.parked].lineup.unpark(self.key.class, *caller, *head, id);
+                buckets[at].lineup.park(self.key.class, *caller, *head, id);
+            }
+        }
+        self.parked = at;
+    }
 }

@@ -54,6 +54,15 @@ pub enum Reason {
     QueueFull,
 }
 
+/// What a refusal by Slack led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// What was closed, the most likely cause first; nothing if no bucket can be the cause.
+    pub freezes: Vec<Freeze>,
+    /// Whether it was unforeseen: no pause was on, and the window had room.
+    pub surprise: bool,
+}
+
 /// A bucket was closed because Slack said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freeze {

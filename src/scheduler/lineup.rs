@@ -5,15 +5,18 @@
 //! callers take turns by start-time fair queueing: a caller's turn carries the tag
 //! `max(virtual time, end of its last turn)`, the lowest tag is next, and a grant moves the
 //! caller's end one step on. A caller with ten thousand calls and one with a single call
-//! thus alternate until the single call is done. Within a caller the oldest call goes
-//! first, whatever cells its calls are in. A caller of weight three moves on by a third of a
-//! step and so has three turns where one of weight one has one.
+//! thus alternate until the single call is done. A caller of weight three moves on by a third
+//! of a step and so has three turns where one of weight one has one. Within a caller the
+//! oldest call goes first, whatever cells its calls are in.
 //!
 //! A turn is charged in every bucket that the call takes a slot of, also where the call did
 //! not stand in the line: otherwise a caller spread over thirty channels would get thirty
 //! turns in the bucket that the channels share. Tags matter only while somebody waits, so a
 //! class in which nobody does forgets them all, but for who had the last turn: a caller whose
 //! burst has just taken the last slot does not start the line as if it had had none.
+//!
+//! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
+//! one turn behind the others: what it could not use here is not saved up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +31,15 @@ pub(super) struct Lineup {
     last: Option<(Class, CallerId)>,
 }
 
+/// How many calls go before another one at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ahead {
+    /// Of all classes.
+    pub(super) all: u64,
+    /// Of its own class.
+    pub(super) class: u64,
+}
+
 #[derive(Debug, Default)]
 struct ClassLine {
     virtual_time: Tag,
@@ -37,7 +49,7 @@ struct ClassLine {
     ready: BTreeSet<(Tag, Sequence, CallerId)>,
     /// The callers who don't wait, by the end of their last turn.
     resting: BTreeSet<(Tag, CallerId)>,
-    /// Calls that wait for this bucket, parked here or elsewhere.
+    /// Calls that wait for this bucket, parked here or elsewhere, and places.
     waiting: u64,
     /// Callers that have such calls.
     callers: u64,
@@ -46,9 +58,11 @@ struct ClassLine {
 }
 
 /// One caller's place among the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turn {
-    end: Tag,
+    /// Its tag.
+    start: Tag,
+    weight: Weight,
     waiting: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
     cells: BTreeSet<(Sequence, CellId)>,
@@ -66,6 +80,9 @@ const STEP: Tag = 1 << 24;
 /// background's and, normal's turn being put off by at most one, two are normal's.
 const FLOORS: [u32; 3] = [u32::MAX, 3, 9];
 
+/// Of so many callers a forecast looks at each; of the others it counts one call.
+const LOOKED_AT: usize = 64;
+
 // === impl Lineup ===
 
 impl Lineup {
@@ -74,21 +91,45 @@ impl Lineup {
         self.lines.is_none()
     }
 
-    /// How many calls wait for the bucket, here or elsewhere.
+    /// How many calls wait for the bucket, here or elsewhere, places included.
     pub(super) fn waiting(&self) -> u64 {
-        self.lines.iter().flat_map(|lines| lines.iter()).map(|line| line.waiting).sum()
+        self.lines().iter().map(|line| line.waiting).sum()
+    }
+
+    /// How many callers they are of; one of two classes counts twice.
+    pub(super) fn callers(&self) -> u64 {
+        self.lines().iter().map(|line| line.callers).sum()
+    }
+
+    /// How many of them are of that caller and class.
+    pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
+        let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
+        turn.map_or(0, |turn| turn.waiting)
     }
 
     /// Whether somebody stands here.
     pub(super) fn has_parked(&self) -> bool {
-        self.lines.iter().flat_map(|lines| lines.iter()).any(|line| !line.ready.is_empty())
+        self.lines().iter().any(|line| !line.ready.is_empty())
     }
 
-    /// Counts a held call.
-    pub(super) fn join(&mut self, class: Class, caller: CallerId) {
+    /// Whether somebody of that class stands here.
+    pub(super) fn stands(&self, class: Class) -> bool {
+        self.lines().get(class.index()).is_some_and(|line| !line.ready.is_empty())
+    }
+
+    /// Whether the class has been passed over so often that it is next. Does not depend on
+    /// whether it stands here now, or a call that is looked at would change what it sees.
+    pub(super) fn is_due(&self, class: Class) -> bool {
+        let line = self.lines().get(class.index());
+        line.is_some_and(|line| line.passed_over >= FLOORS[class.index()])
+    }
+
+    /// Counts a call that is held, or a place that is kept.
+    pub(super) fn join(&mut self, class: Class, caller: Caller) {
         let line = &mut self.lines.get_or_insert_default()[class.index()];
-        if line.waiting == 0 && self.last == Some((class, caller)) {
-            line.turns.insert(caller, Turn { end: STEP, ..Turn::default() });
+        if line.waiting == 0 && self.last == Some((class, caller.id)) {
+            let start = step(caller.weight);
+            line.turns.insert(caller.id, Turn { start, ..Turn::new(caller.weight) });
         }
         line.join(caller);
     }
@@ -104,8 +145,11 @@ impl Lineup {
 
     /// Lets the caller's calls in that cell stand here, the oldest being `head`.
     pub(super) fn park(&mut self, class: Class, caller: CallerId, head: Sequence, cell: CellId) {
-        let line = &mut self.lines.get_or_insert_default()[class.index()];
-        line.turns.entry(caller).or_default().cells.insert((head, cell));
+        let Some(lines) = &mut self.lines else { return };
+        let line = &mut lines[class.index()];
+        if let Some(turn) = line.turns.get_mut(&caller) {
+            turn.cells.insert((head, cell));
+        }
         line.requeue(caller);
     }
 
@@ -119,15 +163,14 @@ impl Lineup {
         line.requeue(caller);
     }
 
-    /// Whose call in which cell is next.
-    pub(super) fn next(&self) -> Option<(Class, CallerId, CellId)> {
+    /// Whose call in which cell is next, of the classes for which the bucket is `open`.
+    pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, CallerId, CellId)> {
         let lines = self.lines.as_ref()?;
-        let stands = |class: &Class| !lines[class.index()].ready.is_empty();
-        let due = |class: &Class| lines[class.index()].passed_over >= FLOORS[class.index()];
+        let stands = |class: &Class| open[class.index()] && !lines[class.index()].ready.is_empty();
         let class = Class::ALL
             .into_iter()
             .rev()
-            .find(|class| stands(class) && due(class))
+            .find(|class| stands(class) && self.is_due(*class))
             .or_else(|| Class::ALL.into_iter().find(stands))?;
         let line = &lines[class.index()];
         let (_, _, caller) = line.ready.first()?;
@@ -147,34 +190,39 @@ impl Lineup {
         lines[class.index()].charge(caller);
     }
 
-    /// How many calls at least go before a new one of that class and caller, if nobody else
-    /// comes: those more urgent, the caller's own, and one of each other caller.
-    pub(super) fn ahead_of(&self, class: Class, caller: CallerId) -> u64 {
-        let Some(lines) = &self.lines else { return 0 };
+    /// How many calls at least go before one of that class and caller, which has so many of
+    /// the caller's `own` before it, if nobody else comes: those, of each other caller as many
+    /// as it has turns until then, and the more urgent ones.
+    pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
+        let Some(lines) = &self.lines else { return Ahead::default() };
         let urgent: u64 = lines[..class.index()].iter().map(|line| line.waiting).sum();
-        let line = &lines[class.index()];
-        let own = line.turns.get(&caller).map_or(0, |turn| turn.waiting);
-        let others = line.callers - u64::from(own > 0);
+        let class_ahead = lines[class.index()].ahead_of(caller, own);
         // The floors give a lower class its part of the grants, so the urgent hold it up
         // by a multiple of its own line at most.
         let floor = match class {
             Class::Interactive | Class::Normal => u64::from(FLOORS[Class::Normal.index()]),
             Class::Background => u64::from(FLOORS[Class::Background.index()]),
         };
-        let own_and_others = own + others;
-        own_and_others + urgent.min(floor * (own_and_others + 1))
+        Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
+    }
+
+    fn lines(&self) -> &[ClassLine] {
+        self.lines.as_deref().map_or(&[], |lines| lines)
     }
 }
 
 // === impl ClassLine ===
 
 impl ClassLine {
-    fn join(&mut self, caller: CallerId) {
-        let turn = self.turns.entry(caller).or_default();
+    fn join(&mut self, Caller { id, weight }: Caller) {
+        let now = self.virtual_time;
+        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.end, caller));
+            self.resting.remove(&(turn.start, id));
             self.callers += 1;
+            turn.start = turn.start.max(now);
         }
+        turn.weight = weight;
         turn.waiting += 1;
         self.waiting += 1;
     }
@@ -185,8 +233,8 @@ impl ClassLine {
         self.waiting -= 1;
         if turn.waiting == 0 {
             self.callers -= 1;
-            if turn.end > self.virtual_time {
-                self.resting.insert((turn.end, caller));
+            if turn.start > self.virtual_time {
+                self.resting.insert((turn.start, caller));
             } else {
                 self.turns.remove(&caller);
             }
@@ -196,17 +244,22 @@ impl ClassLine {
         }
     }
 
-    fn charge(&mut self, Caller { id: caller, weight }: Caller) {
+    fn charge(&mut self, Caller { id, weight }: Caller) {
         if self.waiting == 0 {
             return;
         }
-        let turn = self.turns.entry(caller).or_default();
-        let start = turn.end.max(self.virtual_time);
+        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
+        let start = match (turn.key, turn.waiting) {
+            (Some((tag, _)), _) => tag,
+            (None, 0) => turn.start.max(self.virtual_time),
+            (None, _) => turn.tag(self.virtual_time),
+        };
+        let end = start + step(weight);
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.end, caller));
-            self.resting.insert((start + step(weight), caller));
+            self.resting.remove(&(turn.start, id));
+            self.resting.insert((end, id));
         }
-        turn.end = start + step(weight);
+        turn.start = end;
         // The virtual time never passes somebody who stands here.
         let first = self.ready.first().map_or(start, |(tag, _, _)| *tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
@@ -216,20 +269,18 @@ impl ClassLine {
             self.resting.pop_first();
             self.turns.remove(&rested);
         }
-        self.requeue(caller);
+        self.requeue(id);
     }
 
     /// Puts the caller where its tag and its oldest parked call belong.
     fn requeue(&mut self, caller: CallerId) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
-        let key = turn.cells.first().map(|(head, _)| (turn.end.max(self.virtual_time), *head));
-        // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
-        let key = match (key, turn.key) {
-            (Some((tag, head)), Some((before, _))) if before >= turn.end => {
-                Some((tag.min(before), head))
-            }
-            (key, _) => key,
-        };
+        let key = turn.cells.first().map(|(head, _)| {
+            // Who stands here already keeps its tag: the virtual time moves on, its turn
+            // does not.
+            let kept = turn.key.map(|(tag, _)| tag).filter(|tag| *tag >= turn.start);
+            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), *head)
+        });
         if key == turn.key {
             return;
         }
@@ -240,6 +291,33 @@ impl ClassLine {
             self.ready.insert((tag, head, caller));
         }
         turn.key = key;
+    }
+
+    /// How many calls of this class go before one that has so many of its caller's before it.
+    fn ahead_of(&self, Caller { id, weight }: Caller, own: u64) -> u64 {
+        let waits = self.turns.get(&id).is_some_and(|turn| turn.waiting > 0);
+        let mut callers = self.callers - u64::from(waits);
+        let mut ahead = own;
+        let others = self.turns.iter().filter(|(other, turn)| **other != id && turn.waiting > 0);
+        for (_, turn) in others.take(LOOKED_AT) {
+            let turns = (own + 1) * u64::from(turn.weight.get()) / u64::from(weight.get());
+            ahead += turn.waiting.min(turns);
+            callers -= 1;
+        }
+        ahead + callers
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    fn new(weight: Weight) -> Self {
+        Self { start: 0, weight, waiting: 0, cells: BTreeSet::new(), key: None }
+    }
+
+    /// The tag of a caller that comes to stand here.
+    fn tag(&self, virtual_time: Tag) -> Tag {
+        self.start.max(virtual_time.saturating_sub(step(self.weight)))
     }
 }
 

@@ -37,9 +37,15 @@
 mod admit;
 mod bucket;
 mod cell;
+mod claims;
 mod class;
 mod events;
+mod evidence;
+mod forecast;
+mod hold;
 mod lineup;
+mod places;
+mod room;
 mod serve;
 mod time;
 mod window;
@@ -52,37 +58,54 @@ mod tests;
 use std::{
     collections::{BTreeSet, HashMap},
     num::NonZeroU8,
-    time::Duration,
 };
 
 use slab::Slab;
 
 use self::{
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId},
+    cell::{BucketId, CallId, Cell, CellId, CellKey},
+    forecast::Arrival,
+    hold::Callers,
+    places::Places,
 };
 pub use self::{
-    bucket::{BucketKey, Outcome},
+    bucket::{Block, BucketKey, Outcome, Why},
     class::{Class, UnknownClass},
-    events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal},
+    events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused},
+    places::PlaceId,
+    room::Share,
     time::Instant,
 };
 
 /// The state machine.
 #[derive(Debug)]
 pub struct Scheduler {
-    bounds: Bounds,
+    policy: Policy,
     buckets: Slab<Bucket>,
     bucket_ids: HashMap<BucketKey, BucketId>,
     cells: Slab<Cell>,
-    cell_ids: HashMap<Box<[BucketId]>, CellId>,
+    cell_ids: HashMap<CellKey, CellId>,
     held: Slab<Held>,
     granted: Slab<Granted>,
+    places: Places,
+    callers: Callers,
     /// When which bucket is looked at next.
     alarms: BTreeSet<(Instant, BucketId)>,
     deadlines: BTreeSet<(Instant, CallId)>,
-    sequence: u64,
+    /// The buckets in which something changed since they were looked at.
+    touched: Vec<BucketId>,
+    sequence: Sequence,
     events: Vec<Event>,
+}
+
+/// What the operator decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How many calls may be held.
+    pub bounds: Bounds,
+    /// How much of a window background calls may take.
+    pub background: Share,
 }
 
 /// How many calls may be held.
@@ -105,6 +128,10 @@ pub struct Call {
     pub caller: Caller,
     /// Until when it may be held.
     pub deadline: Instant,
+    /// How many calls its caller may have in the queue, where the operator says so.
+    pub max_depth: Option<usize>,
+    /// By what it is known when it is sent away and returns.
+    pub place: Option<PlaceId>,
 }
 
 /// Who sent a call, and how large its part is.
@@ -149,9 +176,16 @@ struct Held {
     class: Class,
     caller: Caller,
     deadline: Instant,
+    max_depth: Option<usize>,
+    place: Option<PlaceId>,
     cell: CellId,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
     kept: Vec<Slot>,
+    /// How often it was next in its line but blocked elsewhere.
+    passed_over: u8,
+    /// Whether the next slots of its buckets are kept for it, and by when it needs them.
+    claims: bool,
+    needs_slots_by: Instant,
 }
 
 #[derive(Debug)]
@@ -160,6 +194,7 @@ struct Granted {
     class: Class,
     caller: Caller,
     deadline: Instant,
+    place: Option<PlaceId>,
     slots: Vec<Slot>,
 }
 
@@ -210,21 +245,44 @@ impl Permit {
     }
 }
 
+// === impl Held ===
+
+impl Held {
+    fn new(sequence: Sequence, class: Class, caller: Caller, deadline: Instant) -> Self {
+        Self {
+            sequence,
+            class,
+            caller,
+            deadline,
+            max_depth: None,
+            place: None,
+            cell: 0,
+            kept: Vec::new(),
+            passed_over: 0,
+            claims: false,
+            needs_slots_by: Instant::ZERO,
+        }
+    }
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
     /// An empty scheduler.
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(policy: Policy) -> Self {
         Self {
-            bounds,
+            policy,
             buckets: Slab::new(),
             bucket_ids: HashMap::new(),
             cells: Slab::new(),
             cell_ids: HashMap::new(),
             held: Slab::new(),
             granted: Slab::new(),
+            places: Places::default(),
+            callers: Callers::default(),
             alarms: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            touched: Vec::new(),
             sequence: 0,
             events: Vec::new(),
         }
@@ -235,67 +293,38 @@ impl Scheduler {
     pub fn enqueue(&mut self, now: Instant, call: Call) -> Enqueued {
         self.advance(now);
         let buckets = self.resolve(call.buckets);
-        self.sequence += 1;
-        self.admit(
-            now,
-            buckets,
-            Held {
-                sequence: self.sequence,
-                class: call.class,
-                caller: call.caller,
-                deadline: call.deadline,
-                cell: 0,
-                kept: Vec::new(),
-            },
-        )
-    }
-
-    /// Slack refused the call of `permit` for a limit and asks for a pause of
-    /// `retry_after`: freezes the bucket that most likely refused it and tells which. The
-    /// permit is still to be settled or replayed.
-    pub fn refused(
-        &mut self,
-        now: Instant,
-        permit: &Permit,
-        retry_after: Duration,
-    ) -> Option<Freeze> {
-        self.advance(now);
-        let slots = &self.granted.get(permit.index)?.slots;
-        let (_, culprit) = slots
-            .iter()
-            .filter_map(|slot| Some((self.buckets[slot.bucket].suspicion()?, slot.bucket)))
-            .max()?;
-        let bucket = &mut self.buckets[culprit];
-        let until = now + retry_after;
-        bucket.freeze(until);
-        let freeze = Freeze { bucket: bucket.key.clone(), until };
-        self.rearm(now, culprit);
-        Some(freeze)
+        if call.class == Class::Interactive {
+            for &id in &buckets {
+                self.buckets[id].expect_people(now);
+            }
+        }
+        let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
+        let (sequence, arrival) = match returned {
+            Some(sequence) => (sequence, Arrival::Returned),
+            None => (self.next_sequence(), Arrival::New),
+        };
+        let held = Held {
+            max_depth: call.max_depth,
+            place: call.place,
+            ..Held::new(sequence, call.class, call.caller, call.deadline)
+        };
+        let enqueued = self.admit(now, &buckets, held, arrival);
+        self.run(now);
+        enqueued
     }
 
     /// Lets a refused call wait again, before all of its line that came after it.
     pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
-        let granted = self.granted.remove(permit.spend());
-        let (kept, spent): (Vec<_>, Vec<_>) = granted
-            .slots
-            .into_iter()
-            .partition(|slot| self.buckets[slot.bucket].counts_in_flight());
-        self.release(now, &spent, Outcome::Refused);
-        let buckets = spent.iter().map(|slot| slot.bucket).collect();
-        let enqueued = self.admit(
-            now,
-            buckets,
-            Held {
-                sequence: granted.sequence,
-                class: granted.class,
-                caller: granted.caller,
-                deadline: granted.deadline,
-                cell: 0,
-                kept,
-            },
-        );
-        self.serve_all(now, &spent);
+        let Granted { sequence, class, caller, deadline, place, slots } =
+            self.granted.remove(permit.spend());
+        let (kept, spent): (Vec<_>, Vec<_>) =
+            slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
+        self.release(now, &spent, class, Outcome::Refused);
+        let buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
+        let held = Held { place, kept, ..Held::new(sequence, class, caller, deadline) };
+        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed);
+        self.run(now);
         enqueued
     }
 
@@ -304,9 +333,9 @@ impl Scheduler {
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
         if self.held.get(ticket.index).is_some_and(|held| held.sequence == ticket.sequence) {
-            let held = self.take_out(now, ticket.index);
-            self.release(now, &held.kept, Outcome::Unsent);
-            self.serve_all(now, &held.kept);
+            let held = self.take_out(ticket.index);
+            self.release(now, &held.kept, held.class, Outcome::Unsent);
+            self.run(now);
         }
     }
 
@@ -314,16 +343,17 @@ impl Scheduler {
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
         let granted = self.granted.remove(permit.spend());
-        self.release(now, &granted.slots, outcome);
-        self.serve_all(now, &granted.slots);
+        self.release(now, &granted.slots, granted.class, outcome);
+        self.run(now);
     }
 
     /// Closes a bucket until `until`. After that one call probes it.
     pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
         self.advance(now);
-        let id = self.resolve(vec![bucket])[0];
-        self.buckets[id].freeze(until);
-        self.rearm(now, id);
+        for id in self.resolve(vec![bucket]) {
+            self.close(id, until);
+        }
+        self.run(now);
     }
 
     /// Lets time pass. Moves what has happened since the last time into `events` and tells
@@ -333,7 +363,7 @@ impl Scheduler {
         events.append(&mut self.events);
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let deadline = self.deadlines.first().map(|(at, _)| *at);
-        [alarm, deadline].into_iter().flatten().min()
+        [alarm, deadline, self.places.next_expiry()].into_iter().flatten().min()
     }
 
     /// How many calls are held.
@@ -341,14 +371,27 @@ impl Scheduler {
         self.held.len()
     }
 
+    /// How many places are kept for calls that were sent away.
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// For which bucket a held call stands in line, and why it does not go.
+    pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
+        let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
+        let (class, parked) = (held.class, self.cells[held.cell].parked);
+        let turn = Block { why: Why::Turn, until: None };
+        let block = self.blocked(now, parked, class, Some(ticket.index)).unwrap_or(turn);
+        Some((self.buckets[parked].key.clone(), block))
+    }
+
     /// Every bucket that is alive, and how it stands.
     pub fn buckets(&mut self, now: Instant) -> impl Iterator<Item = BucketState> {
-        self.buckets.iter_mut().map(move |(_, bucket)| BucketState {
-            key: bucket.key.clone(),
-            used: bucket.used(now),
-            quota: bucket.quota(),
-            frozen_until: bucket.frozen_until(now),
-            waiting: bucket.lineup.waiting(),
-        })
+        self.buckets.iter_mut().map(move |(_, bucket)| bucket.state(now))
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.sequence += 1;
+        self.sequence
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit,
-    Scheduler, Ticket, Weight,
+    PlaceId, Policy, Scheduler, Share, Ticket, Weight,
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 
@@ -22,8 +22,12 @@ pub(super) struct Judge {
     pub(super) held: BTreeMap<u64, (Ticket, Arriving)>,
     /// Calls in flight, by their number.
     pub(super) in_flight: BTreeMap<u64, (Permit, Arriving)>,
-    /// Every grant: buckets, when, and when its answer came.
-    grants: BTreeMap<u64, Vec<(BucketKey, Instant, Option<Instant>)>>,
+    /// Every grant, by its call.
+    grants: BTreeMap<u64, Vec<Grant>>,
+    /// When the last interactive call came to a bucket.
+    people: BTreeMap<String, Instant>,
+    /// When the last background call went through a bucket, even if it never left.
+    drained: BTreeMap<String, Instant>,
     frozen: BTreeMap<String, Instant>,
     /// Buckets that may still be probing, which no model of ours predicts.
     probed: BTreeSet<String>,
@@ -40,8 +44,19 @@ pub(super) struct Arriving {
     pub(super) class: Class,
     pub(super) caller: u64,
     pub(super) deadline: Instant,
+    pub(super) place: Option<u64>,
     /// Of its class and caller, for the order.
     pub(super) granted_at: Option<Instant>,
+}
+
+/// A slot that a call took.
+#[derive(Clone, Debug)]
+struct Grant {
+    bucket: BucketKey,
+    class: Class,
+    at: Instant,
+    /// When its answer came.
+    answered: Option<Instant>,
 }
 
 /// How a call left.
@@ -72,12 +87,12 @@ pub(super) fn rate(name: &str, limit: u32, per_ms: u64, age_from: AgeFrom) -> Ar
 }
 
 /// A limit of so many calls at once.
-pub(super) fn at_once(name: &str, limit: u32) -> Arc<Limit> {
+pub(super) fn at_once(name: &str, limit: u32, age_from: AgeFrom) -> Arc<Limit> {
     Arc::new(Limit {
         name: name.into(),
         rule: Rule::Concurrency(NonZeroU32::new(limit).unwrap()),
         scope: Scope::of(&[Dimension::Channel, Dimension::Caller]),
-        age_from: AgeFrom::Answer,
+        age_from,
     })
 }
 
@@ -93,11 +108,13 @@ impl Judge {
 
     pub(super) fn with_bounds(bounds: Bounds) -> Self {
         Self {
-            scheduler: Scheduler::new(bounds),
+            scheduler: Scheduler::new(Policy { bounds, background: Share::DEFAULT }),
             now: Instant::ZERO,
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             grants: BTreeMap::new(),
+            people: BTreeMap::new(),
+            drained: BTreeMap::new(),
             frozen: BTreeMap::new(),
             probed: BTreeSet::new(),
             ended: Vec::new(),
@@ -114,6 +131,18 @@ impl Judge {
         caller: u64,
         wait: Duration,
     ) -> u64 {
+        self.arrive_with(buckets, class, caller, wait, None)
+    }
+
+    /// The same for a call that keeps its place when it is sent away.
+    pub(super) fn arrive_with(
+        &mut self,
+        buckets: &[BucketKey],
+        class: Class,
+        caller: u64,
+        wait: Duration,
+        place: Option<u64>,
+    ) -> u64 {
         self.next += 1;
         let call = Arriving {
             number: self.next,
@@ -121,8 +150,14 @@ impl Judge {
             class,
             caller,
             deadline: self.now + wait,
+            place,
             granted_at: None,
         };
+        if class == Class::Interactive {
+            for bucket in buckets {
+                self.people.insert(bucket.to_string(), self.now);
+            }
+        }
         let enqueued = self.scheduler.enqueue(
             self.now,
             Call {
@@ -130,6 +165,8 @@ impl Judge {
                 class,
                 caller: Caller { id: CallerId(caller), weight: Weight::ONE },
                 deadline: call.deadline,
+                max_depth: None,
+                place: place.map(PlaceId),
             },
         );
         self.enqueued(call, enqueued);
@@ -162,7 +199,7 @@ impl Judge {
     /// Slack refuses a call in flight.
     pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) {
         let (permit, _) = &self.in_flight[&number];
-        if let Some(freeze) = self.scheduler.refused(self.now, permit, retry_after) {
+        for freeze in self.scheduler.refused(self.now, permit, retry_after).freezes {
             self.froze(&freeze.bucket, freeze.until);
         }
     }
@@ -236,13 +273,27 @@ impl Judge {
         let grants = self.grants.entry(call.number).or_default();
         for bucket in &call.buckets {
             // A replayed call kept the slots of limits on calls in flight.
-            if !grants.iter().any(|(key, _, answered)| key == bucket && answered.is_none()) {
-                grants.push((bucket.clone(), self.now, None));
+            if !grants.iter().any(|grant| grant.bucket == *bucket && grant.answered.is_none()) {
+                grants.push(Grant {
+                    bucket: bucket.clone(),
+                    class: call.class,
+                    at: self.now,
+                    answered: None,
+                });
             }
         }
         for bucket in &call.buckets {
-            let (taken, quota) = self.taken(bucket);
+            if call.class == Class::Background {
+                self.drained.insert(bucket.to_string(), self.now);
+            }
+            let (taken, quota) = self.taken(bucket, &Class::ALL);
             assert!(taken <= quota, "{bucket}: {taken} of {quota} at {:?}", self.now);
+            let (background, most) = self.background(bucket);
+            assert!(
+                call.class != Class::Background || background <= most,
+                "{bucket}: {background} of {quota} are background's at {:?}",
+                self.now
+            );
             let frozen = self.frozen.get(&bucket.to_string());
             assert!(frozen.is_none_or(|until| *until <= self.now), "{bucket} is frozen");
         }
@@ -257,7 +308,7 @@ impl Judge {
         if outcome == Outcome::Unsent {
             // Earlier attempts of the same call were sent.
             let grants = self.grants.get_mut(&call.number).unwrap();
-            grants.retain(|(.., answered)| answered.is_some());
+            grants.retain(|grant| grant.answered.is_some());
         }
         self.age(call.number, answered, |_| true);
     }
@@ -270,8 +321,8 @@ impl Judge {
 
     fn age(&mut self, number: u64, answered: Instant, which: impl Fn(&Rule) -> bool) {
         for grant in self.grants.get_mut(&number).into_iter().flatten() {
-            if grant.2.is_none() && which(&grant.0.limit.rule) {
-                grant.2 = Some(answered);
+            if grant.answered.is_none() && which(&grant.bucket.limit.rule) {
+                grant.answered = Some(answered);
             }
         }
     }
@@ -282,18 +333,26 @@ impl Judge {
         self.probed.insert(bucket.to_string());
     }
 
-    /// How many calls the server may have counted in the period that ends now.
-    fn taken(&self, bucket: &BucketKey) -> (usize, usize) {
-        let all = self.grants.values().flatten().filter(|(key, ..)| key == bucket);
+    /// How many calls of these classes the server may have counted in the period that ends
+    /// now, and how many it allows.
+    fn taken(&self, bucket: &BucketKey, classes: &[Class]) -> (usize, usize) {
+        let all = self.grants.values().flatten();
+        let all = all.filter(|grant| grant.bucket == *bucket && classes.contains(&grant.class));
         match bucket.limit.rule {
             Rule::Concurrency(quota) => {
-                (all.filter(|(.., answered)| answered.is_none()).count(), quota.get() as usize)
+                // An answer that was given up may still be on the way.
+                let lost = bucket.limit.age_from == AgeFrom::Answer;
+                let counts = |grant: &&Grant| {
+                    grant.answered.is_none_or(|answered| lost && answered > self.now)
+                };
+                (all.filter(counts).count(), quota.get() as usize)
             }
+            Rule::Open => (0, usize::MAX),
             Rule::Rate(rate) => {
-                let counts = |(_, granted, answered): &&(BucketKey, Instant, Option<Instant>)| {
+                let counts = |grant: &&Grant| {
                     let from = match bucket.limit.age_from {
-                        AgeFrom::Answer => *answered,
-                        AgeFrom::Send => Some(*granted),
+                        AgeFrom::Answer => grant.answered,
+                        AgeFrom::Send => Some(grant.at),
                     };
                     from.is_none_or(|from| from + (rate.per + GRAIN) > self.now)
                 };
@@ -302,24 +361,76 @@ impl Judge {
         }
     }
 
-    /// No call waits while all of its buckets have room.
-    fn conserves_work(&self) {
-        for (_, call) in self.held.values() {
-            let own = self.grants.get(&call.number);
-            let blocked = call.buckets.iter().any(|bucket| {
-                let (taken, quota) = self.taken(bucket);
-                let keeps = |(key, _, answered): &(BucketKey, _, Option<Instant>)| {
-                    key == bucket && answered.is_none()
-                };
-                let kept = own.is_some_and(|grants| grants.iter().any(keeps));
-                let taken = taken - usize::from(kept);
-                let name = bucket.to_string();
-                taken >= quota
-                    || self.frozen.get(&name).is_some_and(|until| *until > self.now)
-                    || self.probed.contains(&name)
-            });
-            assert!(blocked, "call {} waits for nothing: {call:?}", call.number);
+    /// How many background calls are in a window, and how many may be.
+    fn background(&self, bucket: &BucketKey) -> (usize, usize) {
+        let (taken, quota) = self.taken(bucket, &[Class::Background]);
+        match bucket.limit.rule {
+            Rule::Rate(_) if quota > 1 => (taken, (quota * 3 / 4).min(quota - 1)),
+            _ => (taken, quota),
         }
+    }
+
+    /// No call waits while all of its buckets have room, except where room is kept.
+    fn conserves_work(&mut self) {
+        let idle = self.held.values().find(|(_, call)| {
+            !call
+                .buckets
+                .iter()
+                .any(|bucket| self.is_shut(bucket, call.number) || self.keeps_room(bucket, call))
+        });
+        if let Some((ticket, call)) = idle {
+            let because = self.scheduler.waits_for(self.now, *ticket);
+            panic!("at {:?} {call:?} waits for nothing, but {because:?}", self.now);
+        }
+    }
+
+    /// Whether no call may go through a bucket, not counting what `number` has of it.
+    fn is_shut(&self, bucket: &BucketKey, number: u64) -> bool {
+        let (taken, quota) = self.taken(bucket, &Class::ALL);
+        let own = self.grants.get(&number);
+        let keeps = |grant: &Grant| grant.bucket == *bucket && grant.answered.is_none();
+        let kept = own.is_some_and(|grants| grants.iter().any(keeps));
+        let name = bucket.to_string();
+        taken - usize::from(kept) >= quota
+            || self.frozen.get(&name).is_some_and(|until| *until > self.now)
+            || self.probed.contains(&name)
+    }
+
+    /// Whether a bucket keeps its free slots for others: for people, or for a call that also
+    /// needs another bucket, which is shut.
+    fn keeps_room(&self, bucket: &BucketKey, call: &Arriving) -> bool {
+        let Rule::Rate(rate) = bucket.limit.rule else {
+            return self.is_claimed(bucket, call.number);
+        };
+        let (taken, quota) = self.taken(bucket, &Class::ALL);
+        let people = self.people.get(&bucket.to_string());
+        let expected = people.is_some_and(|seen| *seen + rate.per * 10 > self.now);
+        let spread = call.class > Class::Interactive && expected && (taken + 1) * 2 > quota;
+        let background = call.class == Class::Background && {
+            let (taken, most) = self.background(bucket);
+            let pace = (rate.per + GRAIN) / u32::try_from(most).unwrap();
+            let last = self.drained.get(&bucket.to_string());
+            quota > 1 && (taken >= most || last.is_some_and(|last| *last + pace > self.now))
+        };
+        let last_one = taken + 1 >= quota;
+        spread || background || (last_one && self.is_claimed(bucket, call.number))
+    }
+
+    fn is_claimed(&self, bucket: &BucketKey, number: u64) -> bool {
+        self.held.values().any(|(_, other)| {
+            other.number != number
+                && other.buckets.contains(bucket)
+                && other.buckets.iter().any(|elsewhere| {
+                    elsewhere != bucket
+                        && (self.is_shut(elsewhere, other.number)
+                            || self.keeps_people_out(elsewhere, other))
+                })
+        })
+    }
+
+    /// Whether room for people may keep that call out of a bucket.
+    fn keeps_people_out(&self, bucket: &BucketKey, call: &Arriving) -> bool {
+        call.class > Class::Interactive && matches!(bucket.limit.rule, Rule::Rate(_))
     }
 
     /// Nobody of the same class, caller and buckets has waited longer.
@@ -329,6 +440,8 @@ impl Judge {
                 && other.class == granted.class
                 && other.caller == granted.caller
                 && other.buckets == granted.buckets
+                // One that returned is as old as it was when it was sent away.
+                && granted.place.is_none()
         });
         assert!(older.is_none(), "{granted:?} overtook {older:?}");
     }

@@ -1,85 +1,134 @@
 //! Time passes: slots become free, and those who wait for them are served or sent away.
 
+use std::sync::Arc;
+
 use super::{
-    Event, Held, Instant, Outcome, Reason, Refusal, Scheduler, Slot, Ticket,
+    Class, Event, Instant, Outcome, Reason, Scheduler, Ticket,
     cell::{BucketId, CallId},
+    forecast::Arrival,
 };
 
 impl Scheduler {
     /// Lets time pass: what was due by `now` happens in the order in which it was due.
     pub(super) fn advance(&mut self, now: Instant) {
         loop {
-            let alarm = self.alarms.first().copied();
-            let deadline = self.deadlines.first().copied();
-            match (alarm, deadline) {
-                (Some((at, id)), other)
-                    if at <= now && other.is_none_or(|(other, _)| at <= other) =>
-                {
-                    self.alarms.pop_first();
-                    self.buckets[id].alarm = None;
-                    self.serve(now, id);
-                    self.retire(now, id);
-                }
-                (_, Some((at, index))) if at <= now => self.expire(now, index),
-                _ => return,
+            let alarm = self.alarms.first().map(|(at, _)| *at);
+            let deadline = self.deadlines.first().map(|(at, _)| *at);
+            let place = self.places.next_expiry();
+            let Some(first) = [alarm, deadline, place].into_iter().flatten().min() else { return };
+            if first > now {
+                return;
+            }
+            if alarm == Some(first) {
+                self.ring(now);
+            } else if deadline == Some(first) {
+                self.expire(now);
+            } else {
+                self.expire_place();
+                self.run(now);
             }
         }
     }
 
-    /// A held call's deadline has passed.
-    pub(super) fn expire(&mut self, now: Instant, index: CallId) {
-        let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, cell.buckets.clone());
-        let held = self.take_out(now, index);
-        let (retry_at, binding) =
-            self.forecast(now, &buckets, held.class, held.caller.id).unwrap_or((now, parked));
-        let bucket = self.buckets[binding].key.clone();
-        self.events.push(Event::Expired {
-            ticket: Ticket { index, sequence: held.sequence },
-            refusal: Refusal { reason: Reason::Deadline, bucket, retry_at },
-        });
-        self.release(now, &held.kept, Outcome::Unsent);
-        self.serve_all(now, &held.kept);
+    /// The next bucket's alarm rings.
+    fn ring(&mut self, now: Instant) {
+        let Some((_, id)) = self.alarms.pop_first() else { return };
+        self.buckets[id].alarm = None;
+        self.touch(id);
+        self.run(now);
+        if self.buckets[id].idle_at(now).is_some_and(|at| at <= now) {
+            self.retire(id);
+        }
     }
 
-    pub(super) fn serve_all(&mut self, now: Instant, slots: &[Slot]) {
-        for slot in slots {
-            self.serve(now, slot.bucket);
+    /// The next held call's deadline has passed.
+    fn expire(&mut self, now: Instant) {
+        let Some((_, index)) = self.deadlines.first().copied() else { return };
+        let cell = &self.cells[self.held[index].cell];
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let held = self.take_out(index);
+        let (class, caller) = (held.class, held.caller);
+        let forecast = self.forecast(now, &buckets, class, caller, Arrival::Returned);
+        let (retry_at, binding) = forecast.unwrap_or((now, parked));
+        if let Some(place) = held.place {
+            self.keep_place(now, place, held.sequence, (&buckets, class, caller), retry_at);
+        }
+        self.release(now, &held.kept, class, Outcome::Unsent);
+        self.events.push(Event::Expired {
+            ticket: Ticket { index, sequence: held.sequence },
+            refusal: self.refusal(Reason::Deadline, binding, retry_at),
+        });
+        self.run(now);
+    }
+
+    /// Something changed in a bucket: it is to be looked at.
+    pub(super) fn touch(&mut self, id: BucketId) {
+        let bucket = &mut self.buckets[id];
+        if !bucket.touched {
+            bucket.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    /// Looks at every bucket in which something changed.
+    pub(super) fn run(&mut self, now: Instant) {
+        while let Some(id) = self.touched.pop() {
+            self.buckets[id].touched = false;
+            if self.buckets[id].lineup.has_parked() || self.buckets[id].claim.is_some() {
+                self.serve(now, id);
+            }
+            self.rearm(now, id);
         }
     }
 
     /// Grants the slots that a bucket has free to those who stand in its line.
-    pub(super) fn serve(&mut self, now: Instant, id: BucketId) {
-        while self.buckets[id].lineup.has_parked() && self.buckets[id].has_room(now) {
-            let Some((class, line, cell_id)) = self.buckets[id].lineup.next() else { break };
-            let buckets = self.cells[cell_id].buckets.clone();
-            if let Some(other) = self.blocking(now, &buckets) {
-                self.cells[cell_id].park(cell_id, other, &mut self.buckets);
-                self.rearm(now, other);
+    fn serve(&mut self, now: Instant, id: BucketId) {
+        loop {
+            if self.serve_claim(now, id) {
                 continue;
             }
-            let Some(index) = self.cells[cell_id].head((class, line)) else { break };
-            let Held { sequence, caller, .. } = self.held[index];
-            // The turn is charged while the call still counts as waiting, so that a
-            // caller's tag outlives its last call.
-            self.charge(&buckets, class, caller);
-            let held = self.take_out(now, index);
-            let permit = self.grant(now, &buckets, held);
-            self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
+            let open = Class::ALL.map(|class| {
+                self.buckets[id].lineup.stands(class)
+                    && self.blocked(now, id, class, None).is_none()
+            });
+            let Some((class, caller, cell)) = self.buckets[id].lineup.next(open) else { return };
+            let Some(call) = self.cells[cell].head(caller) else { return };
+            let buckets = Arc::clone(&self.cells[cell].key.buckets);
+            match self.blocking(now, &buckets, class, Some(call)) {
+                None => self.let_go(now, call),
+                Some((other, _)) => {
+                    self.passed_over(now, call);
+                    self.cells[cell].park(cell, other, &mut self.buckets);
+                    self.touch(other);
+                }
+            }
         }
-        self.rearm(now, id);
     }
 
-    /// Sets a bucket's alarm: for the next free slot while somebody stands in its line,
-    /// else for the end of its memory.
-    pub(super) fn rearm(&mut self, now: Instant, id: BucketId) {
-        let bucket = &mut self.buckets[id];
-        let wanted = match bucket.lineup.has_parked() {
-            true => bucket.room_at(now),
+    /// Grants a held call.
+    pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
+        let held = &self.held[index];
+        let (class, caller, sequence) = (held.class, held.caller, held.sequence);
+        let buckets = Arc::clone(&self.cells[held.cell].key.buckets);
+        // The turn is charged while the call still counts as waiting, so that a caller's tag
+        // outlives its last call.
+        self.charge(&buckets, class, caller);
+        let held = self.take_out(index);
+        let permit = self.grant(now, &buckets, held);
+        self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
+    }
+
+    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, else for
+    /// the end of its memory.
+    fn rearm(&mut self, now: Instant, id: BucketId) {
+        let bucket = &self.buckets[id];
+        let wanted = match bucket.lineup.has_parked() || bucket.claim.is_some() {
+            true => self.opens_at(now, id),
             // An early alarm is only early: it is set anew when it rings.
             false if bucket.alarm.is_some() => return,
             false => bucket.idle_at(now),
         };
+        let bucket = &mut self.buckets[id];
         if wanted == bucket.alarm {
             return;
         }
@@ -92,15 +141,23 @@ impl Scheduler {
         bucket.alarm = wanted;
     }
 
+    /// When the next one of those who stand in a bucket's line, or the one for which a slot is
+    /// kept, may take a slot; none if that takes an answer, or another call that goes.
+    fn opens_at(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
+        let bucket = &self.buckets[id];
+        let claim = bucket.claim.map(|call| (self.held[call].class, Some(call)));
+        let standing = Class::ALL.map(|class| bucket.lineup.stands(class).then_some((class, None)));
+        let all = standing.into_iter().chain([claim]).flatten();
+        // Who is not blocked here has been looked at, and is blocked elsewhere.
+        all.filter_map(|(class, call)| self.blocked(now, id, class, call)?.until).min()
+    }
+
     /// Drops a bucket that has nothing left to remember.
-    pub(super) fn retire(&mut self, now: Instant, id: BucketId) {
-        let bucket = &mut self.buckets[id];
-        if bucket.idle_at(now).is_some_and(|at| at <= now) {
-            if let Some(at) = bucket.alarm {
-                self.alarms.remove(&(at, id));
-            }
-            let bucket = self.buckets.remove(id);
-            self.bucket_ids.remove(&bucket.key);
+    fn retire(&mut self, id: BucketId) {
+        if let Some(at) = self.buckets[id].alarm {
+            self.alarms.remove(&(at, id));
         }
+        let bucket = self.buckets.remove(id);
+        self.bucket_ids.remove(&bucket.key);
     }
 }

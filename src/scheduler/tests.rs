@@ -19,7 +19,7 @@ fn seconds(seconds: u64) -> Duration {
 /// What can happen to a scheduler.
 #[derive(Clone, Debug)]
 enum Step {
-    Arrive { buckets: Vec<usize>, class: Class, caller: u64, wait_ms: u64 },
+    Arrive { buckets: Vec<usize>, class: Class, caller: u64, wait_ms: u64, place: Option<u64> },
     Settle { which: usize, outcome: Outcome },
     Replay { which: usize, retry_after: Duration },
     Cancel { which: usize },
@@ -32,7 +32,8 @@ fn buckets() -> Vec<BucketKey> {
     let method = rate("method", 3, 600, AgeFrom::Answer);
     let app = rate("app", 5, 1000, AgeFrom::Answer);
     let channel = rate("channel", 1, 100, AgeFrom::Send);
-    let order = at_once("in_order", 1);
+    let order = at_once("in_order", 1, AgeFrom::Send);
+    let bookmarks = at_once("bookmarks", 2, AgeFrom::Answer);
     vec![
         bucket(&method, "a"),
         bucket(&method, "b"),
@@ -40,12 +41,13 @@ fn buckets() -> Vec<BucketKey> {
         bucket(&channel, "1"),
         bucket(&channel, "2"),
         bucket(&order, "1"),
+        bucket(&bookmarks, "w"),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let class = prop::sample::select(Class::ALL.to_vec());
-    let set = prop::collection::btree_set(0..6_usize, 1..4);
+    let set = prop::collection::btree_set(0..7_usize, 1..4);
     let outcome = prop_oneof![
         6 => Just(Outcome::Answered),
         1 => Just(Outcome::Unsent),
@@ -53,9 +55,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Outcome::Refused),
     ];
     prop_oneof![
-        8 => (set, class, 0..3_u64, 0..20_000_u64).prop_map(|(buckets, class, caller, wait_ms)| {
-            Step::Arrive { buckets: buckets.into_iter().collect(), class, caller, wait_ms }
-        }),
+        8 => (set, class, 0..3_u64, 0..20_000_u64, prop::option::of(0..4_u64)).prop_map(
+            |(buckets, class, caller, wait_ms, place)| {
+                let buckets = buckets.into_iter().collect();
+                Step::Arrive { buckets, class, caller, wait_ms, place }
+            },
+        ),
         6 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::Settle { which, outcome }),
         1 => (any::<usize>(), 1..3000_u64).prop_map(|(which, ms)| {
             Step::Replay { which, retry_after: Duration::from_millis(ms) }
@@ -69,9 +74,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn take(judge: &mut Judge, all: &[BucketKey], step: Step) {
     let pick = |count: usize, which: usize| (count > 0).then(|| which % count.max(1));
     match step {
-        Step::Arrive { buckets, class, caller, wait_ms } => {
+        Step::Arrive { buckets, class, caller, wait_ms, place } => {
             let buckets: Vec<_> = buckets.into_iter().map(|i| all[i].clone()).collect();
-            judge.arrive(&buckets, class, caller, Duration::from_millis(wait_ms));
+            let wait = Duration::from_millis(wait_ms);
+            judge.arrive_with(&buckets, class, caller, wait, place);
         }
         Step::Settle { which, outcome } => {
             if let Some(nth) = pick(judge.in_flight.len(), which) {
@@ -102,7 +108,7 @@ fn take(judge: &mut Judge, all: &[BucketKey], step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     /// No bucket ever grants more than N in any period, nobody waits for nothing, nobody is
     /// overtaken in its own line, each call ends exactly once, and nothing is left behind.
@@ -295,7 +301,7 @@ fn calls_that_were_on_their_way_do_not_open_a_frozen_bucket() {
 fn a_replayed_post_is_not_overtaken_by_another_method() {
     let post = rate("post", 10, 1000, AgeFrom::Answer);
     let ephemeral = rate("ephemeral", 10, 1000, AgeFrom::Answer);
-    let order = at_once("in_order", 1);
+    let order = at_once("in_order", 1, AgeFrom::Send);
     let mut judge = Judge::new();
     let posts = [bucket(&post, "w"), bucket(&order, "c")];
     let whispers = [bucket(&ephemeral, "w"), bucket(&order, "c")];

@@ -35,6 +35,16 @@ impl Window {
         Self { quota: quota.get(), period: period + GRAIN, in_flight: 0, ends: VecDeque::new() }
     }
 
+    /// A part of the slots of another window.
+    pub(super) fn like(other: &Self, quota: u32) -> Self {
+        Self { quota, period: other.period, in_flight: 0, ends: VecDeque::new() }
+    }
+
+    /// Any number of calls.
+    pub(super) fn open() -> Self {
+        Self { quota: u32::MAX, period: Duration::ZERO, in_flight: 0, ends: VecDeque::new() }
+    }
+
     /// At most `quota` calls at once.
     pub(super) fn at_once(quota: NonZeroU32) -> Self {
         Self { quota: quota.get(), period: Duration::ZERO, in_flight: 0, ends: VecDeque::new() }
@@ -92,6 +102,13 @@ impl Window {
         }
     }
 
+    /// Lets a slot of [`Self::take`] age as if its answer came at `answered`, also where slots
+    /// end with the answer.
+    pub(super) fn lost(&mut self, answered: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.age(answered + self.period);
+    }
+
     /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
     pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
         if self.has_room() {
@@ -125,6 +142,23 @@ impl Window {
             let again = turns - slots;
             end(slots - quota + again % quota).after(period, 1 + again / quota)
         }
+    }
+
+    /// How many slots are free at `at`, if no call goes and no answer comes until then.
+    pub(super) fn free_at(&self, at: Instant) -> u32 {
+        let ended = self.ends.partition_point(|end| *end <= at);
+        let ageing = u32::try_from(self.ends.len() - ended).unwrap_or(u32::MAX);
+        self.quota.saturating_sub(self.in_flight.saturating_add(ageing))
+    }
+
+    /// How long a slot ages.
+    pub(super) fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// When the next ageing slot becomes free.
+    pub(super) fn first_end(&self) -> Option<Instant> {
+        self.ends.front().copied()
     }
 
     /// When the last ageing slot becomes free.

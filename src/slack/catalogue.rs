@@ -145,7 +145,7 @@ fn scale(
                 Rule::Rate(rate) => {
                     Rule::Rate(Rate { per: scale_period(rate.per, minute), ..rate })
                 }
-                Rule::Concurrency(at_once) => Rule::Concurrency(at_once),
+                rule @ (Rule::Concurrency(_) | Rule::Open) => rule,
             };
             Arc::new(Limit { rule, ..Limit::clone(limit) })
         });

@@ -24,6 +24,8 @@ pub enum Rule {
     Rate(Rate),
     /// At most so many calls in flight.
     Concurrency(NonZeroU32),
+    /// Any number of calls, until refusals show that it is shut: a workspace, an app.
+    Open,
 }
 
 /// At most `limit` calls in any period of `per`.
@@ -48,7 +50,8 @@ pub enum AgeFrom {
     /// before, so a period after the answer it has certainly forgotten it.
     #[default]
     Answer,
-    /// From the send. Only for limits that tolerate short bursts.
+    /// From the send. Only for limits that tolerate short bursts. Of calls in flight: a slot
+    /// ends when the call is given up, though its answer may still be on the way.
     Send,
 }
 

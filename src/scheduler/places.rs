@@ -1,0 +1,112 @@
+//! Places: what a call leaves in the line when it is sent away.
+//!
+//! Otherwise all that were sent away would come back together, find the same line as before
+//! them, and be sent away again. So a call that would wait too long keeps its place: it counts
+//! in its caller's line and in every forecast, which tells those after it to come later. When
+//! the time has come that it was told, the call that returns takes its place, and its age with
+//! it. No slot is kept for it, and a place that nobody claims is gone a little later.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    Caller, Class, Instant, Scheduler, Sequence,
+    cell::{BucketId, CellKey},
+};
+
+/// What a call is known by when it returns: a hash of its caller, token, method and arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceId(pub u64);
+
+/// The places that are kept.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// The oldest of each id first: two calls may ask for the same.
+    kept: BTreeMap<(PlaceId, Sequence), Place>,
+    expiries: BTreeSet<(Instant, PlaceId, Sequence)>,
+}
+
+#[derive(Debug)]
+struct Place {
+    of: CellKey,
+    caller: Caller,
+    /// When it was told to come back.
+    due: Instant,
+    expires: Instant,
+}
+
+/// How long after its time a place is kept at least; and as a part of its wait.
+const LATE: (Duration, u32) = (Duration::from_secs(2), 10);
+
+// === impl Places ===
+
+impl Places {
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(at, ..)| *at)
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// A call is sent away until `due`: keeps its place.
+    pub(super) fn keep_place(
+        &mut self,
+        now: Instant,
+        id: PlaceId,
+        sequence: Sequence,
+        (buckets, class, caller): (&[BucketId], Class, Caller),
+        due: Instant,
+    ) {
+        let expires = due + LATE.0.max(due.since(now) / LATE.1);
+        let of = CellKey { buckets: Arc::from(buckets), class };
+        for id in buckets {
+            self.buckets[*id].lineup.join(class, caller);
+        }
+        self.callers.join(caller.id);
+        self.places.expiries.insert((expires, id, sequence));
+        self.places.kept.insert((id, sequence), Place { of, caller, due, expires });
+    }
+
+    /// The place that a call left when it was sent away, if its time has come: the call's
+    /// age. The place is gone then.
+    pub(super) fn take_place(
+        &mut self,
+        now: Instant,
+        id: PlaceId,
+        buckets: &[BucketId],
+        class: Class,
+    ) -> Option<Sequence> {
+        let mut kept = self.places.kept.range((id, 0)..=(id, Sequence::MAX));
+        let (&(_, sequence), place) = kept.next()?;
+        let returns = place.due <= now && place.of.class == class && *place.of.buckets == *buckets;
+        returns.then(|| {
+            self.drop_place(id, sequence);
+            sequence
+        })
+    }
+
+    /// Drops the places for which nobody came.
+    pub(super) fn expire_place(&mut self) {
+        if let Some((_, id, sequence)) = self.places.expiries.first().copied() {
+            self.drop_place(id, sequence);
+        }
+    }
+
+    fn drop_place(&mut self, id: PlaceId, sequence: Sequence) {
+        let Some(place) = self.places.kept.remove(&(id, sequence)) else { return };
+        self.places.expiries.remove(&(place.expires, id, sequence));
+        self.callers.leave(place.caller.id);
+        for id in place.of.buckets.iter().copied() {
+            self.buckets[id].lineup.leave(place.of.class, place.caller.id);
+            self.touch(id);
+        }
+    }
+}
