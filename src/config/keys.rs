@@ -32,7 +32,7 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("callers", Unbuilt { what: "rules for callers are", inert: &["[]", "null"] }),
-    ("background", Unbuilt { what: "the background share is", inert: &["null", "{}"] }),
+    ("background", Map(&[("share", Value)])),
     (
         "queue",
         Map(&[

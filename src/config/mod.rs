@@ -4,6 +4,7 @@
 //! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
 //! a default.
 
+mod background;
 mod check;
 mod keys;
 mod load;
@@ -13,6 +14,7 @@ mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+pub use background::Share;
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
 pub use load::{CONFIG_ENV, LoadError, environment, load};
 
@@ -34,6 +36,9 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
     pub tokens: Vec<KnownToken>,
+    /// What calls of class background take at most of each window, which always leaves one
+    /// slot to the others.
+    pub background_share: Share,
     /// How long and how many calls are held.
     pub queue: Queue,
     /// How long the upstream may take.
@@ -162,6 +167,7 @@ impl Config {
             app,
             catalogue: Arc::new(catalogue),
             tokens: Vec::new(),
+            background_share: Share::default(),
             queue: Queue::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,

@@ -49,6 +49,7 @@ fn whole(config: &Config) -> String {
         app,
         catalogue,
         tokens,
+        background_share,
         queue,
         timeouts,
         trust_callers,
@@ -57,8 +58,8 @@ fn whole(config: &Config) -> String {
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} {queue:?} \
-         {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
+         {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -140,6 +141,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert_eq!(config.background_share, Share::new(0.75).unwrap());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
     for text in ["# only a comment\n", "queue:\n", "methods: {}\nupstreams:\n"] {
         assert_eq!(whole(&checked(text)), whole(&config), "{text}");
@@ -157,6 +159,7 @@ upstreams:
 app: unlisted
 tiers: { tier3: { limit: 40 }, tier4: { per: 2m } }
 unknown_method: tier1
+background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
@@ -187,6 +190,7 @@ log: { format: json, level: debug }
         }
     );
     assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));
+    assert_eq!(config.background_share, Share::new(1.0).unwrap());
     assert_eq!(config.trust_callers, TrustCallers::Never);
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);

@@ -428,6 +428,24 @@ fn tokens() {
 }
 
 #[test]
+fn background() {
+    for share in ["0", "1.5", "-0.5", "75%", "nan", "inf", "1e-999", "''", "most"] {
+        let bare = share.trim_matches('\'');
+        let expected = format!(
+            "f.yaml:1:22: background.share: {bare:?} is no share; write a number above 0 and up to 1, as in 0.75"
+        );
+        assert_eq!(problems(&format!("background: {{ share: {share} }}")), expected);
+    }
+    expect(&[
+        (
+            "background: 0.5",
+            &["1:13: background: is a single value; write a mapping, `key: value` each"],
+        ),
+        ("background: { shares: 0.5 }", &["1:15: background.shares: is no key here; is it share?"]),
+    ]);
+}
+
+#[test]
 fn what_is_not_built_is_refused() {
     expect(&[
         (
@@ -445,12 +463,6 @@ fn what_is_not_built_is_refused() {
         (
             "callers: [{ name: x }]",
             &["1:1: callers: rules for callers are not built yet; delete the key or set it to []"],
-        ),
-        (
-            "background: { share: 0.5 }",
-            &[
-                "1:1: background: the background share is not built yet; delete the key or set it to null",
-            ],
         ),
         (
             "shed_as: auto",
@@ -544,6 +556,7 @@ fn a_value_from_the_environment_is_never_shown() {
         "log: { level: X }",
         "tiers: { tier1: { per: X } }",
         "upstreams: [{ prefix: X, url: X, kind: X }]",
+        "background: { share: X }",
         "identity: { tokens: [{ token_env: X, app: 'a X', workspace: 'a X' }] }",
         "methods: { chat.update: { tier: X, class: X, reads: X, max_wait: X } }",
         "methods: { api.test: { limits: [{ name: 'X X', limit: X, per: X, scope: [X], age_from: X }] } }",
