@@ -5,7 +5,9 @@
 //! a default.
 
 mod background;
+mod callers;
 mod check;
+mod glob;
 mod keys;
 mod load;
 mod methods;
@@ -15,7 +17,9 @@ mod upstreams;
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use background::Share;
+pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
 
 use crate::slack::{AppKind, Catalogue};
@@ -36,6 +40,8 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
     pub tokens: Vec<KnownToken>,
+    /// Whose calls are whose, and what each caller may have; the first match counts.
+    pub callers: Vec<CallerRule>,
     /// What calls of class background take at most of each window, which always leaves one
     /// slot to the others.
     pub background_share: Share,
@@ -167,6 +173,7 @@ impl Config {
             app,
             catalogue: Arc::new(catalogue),
             tokens: Vec::new(),
+            callers: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
             timeouts: Timeouts::default(),

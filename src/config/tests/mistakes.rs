@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod callers;
+
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
     for (text, expected) in table {
@@ -461,8 +463,10 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "callers: [{ name: x }]",
-            &["1:1: callers: rules for callers are not built yet; delete the key or set it to []"],
+            "callers: [{ name: x, enabled: false }]",
+            &[
+                "1:31: callers[0].enabled: switching a caller off is not built yet; delete the key or set it to true",
+            ],
         ),
         (
             "shed_as: auto",
@@ -556,6 +560,8 @@ fn a_value_from_the_environment_is_never_shown() {
         "log: { level: X }",
         "tiers: { tier1: { per: X } }",
         "upstreams: [{ prefix: X, url: X, kind: X }]",
+        "callers: [{ name: 'X*', class: X, max_class: X, weight: X, max_depth: X, enabled: X, match: { user_agent: 'X?', lane: 'X ', token_hash: X } }]",
+        "callers: [{ name: X }, { name: X, match: { lane: '*X*' } }, { name: Y, match: { lane: 'X' } }]",
         "background: { share: X }",
         "identity: { tokens: [{ token_env: X, app: 'a X', workspace: 'a X' }] }",
         "methods: { chat.update: { tier: X, class: X, reads: X, max_wait: X } }",
