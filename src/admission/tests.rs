@@ -49,6 +49,7 @@ fn call(patience: Duration) -> Call {
         class: Class::Normal,
         caller_id: CallerId(1),
         weight: Weight::ONE,
+        max_depth: None,
         caller: "test".into(),
         buckets: vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }],
         arrived: Instant::now(),

@@ -18,7 +18,8 @@ use super::{
     arguments::{self, Values},
     body::{Body, Memory},
     buckets::{self, Dimensions},
-    identity::{Identities, bearer},
+    callers::{Callers, Signs, Standing},
+    identity::{Identities, bearer, hash},
     patience::patience,
     record::Labels,
     route::Routed,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     config::{Config, Kind, TrustCallers},
     respond::Failure,
-    scheduler::{BucketKey, CallerId, Class, Weight},
+    scheduler::CallerId,
     slack::{Dimension, Method},
     upstream::headers,
 };
@@ -49,9 +50,8 @@ pub struct Classify<S> {
 struct Knowledge {
     config: Arc<Config>,
     identities: Identities,
+    callers: Callers,
     memory: Memory,
-    /// Whether a caller may say that its calls are more urgent than their method's default.
-    may_raise: bool,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
 }
@@ -62,9 +62,6 @@ struct Knowledge {
 pub struct NoMethod {
     name: String,
 }
-
-/// Who calls that give no name are.
-const DEFAULT_CALLER: &str = "default";
 
 // === impl ClassifyLayer ===
 
@@ -79,9 +76,9 @@ impl ClassifyLayer {
         Self {
             knowledge: Arc::new(Knowledge {
                 identities: Identities::new(&config.tokens),
+                callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
-                may_raise,
                 hasher: RandomState::new(),
             }),
         }
@@ -132,19 +129,41 @@ impl Knowledge {
             Kind::WebApi => Some(self.method(&rest)?),
             Kind::Plain => None,
         };
-        let caller = lane.caller.unwrap_or_else(|| DEFAULT_CALLER.into());
-        let class = self.class(lane.class, method);
+        let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await;
+        // Also a call whose body cannot be read is somebody's.
+        let known = body.as_ref().map_or(&[] as &[u8], Body::known);
+        let [token, channel, user] = match method {
+            Some(method) => arguments_of(method, &parts, known).await,
+            None => Values::default(),
+        };
+        let token = bearer(&parts.headers).or(token.as_deref());
+        // Hashing is a good part of what a call costs.
+        let token = token.filter(|_| method.is_some() || self.callers.by_token()).map(hash);
+        let agent = parts.headers.get(header::USER_AGENT);
+        let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
+        let signs = Signs {
+            lane: &lane,
+            user_agent: agent.unwrap_or_default(),
+            token: token.as_ref().map(AsRef::as_ref),
+        };
+        let Standing { caller, class, weight, max_depth } =
+            self.callers.of(signs, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: Arc::clone(&caller),
         });
-        let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await?;
-        let buckets = match method {
-            Some(method) => self.buckets(method, &rest, &caller, &parts, body.known()).await,
-            None => Vec::new(),
-        };
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let body = body?;
+        let buckets = method.map_or_else(Vec::new, |method| {
+            let dimensions = Dimensions {
+                identity: &self.identities.of(token.as_ref()),
+                method: &rest,
+                channel: channel.as_deref(),
+                user: user.as_deref(),
+                caller: &caller,
+            };
+            buckets::of(method, dimensions)
+        });
         let method = method.map(Arc::clone);
         let Config { catalogue, queue, .. } = &*self.config;
         let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
@@ -159,7 +178,8 @@ impl Knowledge {
             method,
             class,
             caller_id: CallerId(self.hasher.hash_one(&*caller)),
-            weight: Weight::ONE,
+            weight,
+            max_depth,
             caller,
             buckets,
             arrived,
@@ -176,52 +196,23 @@ impl Knowledge {
         }
         Ok(self.config.catalogue.method(rest))
     }
+}
 
-    async fn buckets(
-        &self,
-        method: &Method,
-        name: &str,
-        caller: &str,
-        parts: &http::request::Parts,
-        body: &[u8],
-    ) -> Vec<BucketKey> {
-        let header = bearer(&parts.headers);
-        let argument = |by: Dimension, name: &Option<Arc<str>>| {
-            name.clone().filter(|_| buckets::counts_by(method, by))
-        };
-        let channel_arg = argument(Dimension::Channel, &method.channel_arg);
-        let user_arg = argument(Dimension::User, &method.user_arg);
-        // Nothing is read that nothing depends on.
-        let wanted = header.is_none() || channel_arg.is_some() || user_arg.is_some();
-        let [token, channel, user]: Values<3> = if wanted {
-            let names = [
-                "token",
-                channel_arg.as_deref().unwrap_or_default(),
-                user_arg.as_deref().unwrap_or_default(),
-            ];
-            arguments::find(names, parts.uri.query(), &parts.headers, body).await
-        } else {
-            [const { None }; 3]
-        };
-        let identity = self.identities.of(header.or(token.as_deref()));
-        let dimensions = Dimensions {
-            identity: &identity,
-            method: name,
-            channel: channel.as_deref(),
-            user: user.as_deref(),
-            caller,
-        };
-        buckets::of(method, dimensions)
+/// The token, the channel and the user that a call names. Nothing is read that nothing depends
+/// on.
+async fn arguments_of(method: &Method, parts: &http::request::Parts, body: &[u8]) -> Values<3> {
+    let argument = |by: Dimension, name: &Option<Arc<str>>| {
+        name.clone().filter(|_| buckets::counts_by(method, by))
+    };
+    let channel_arg = argument(Dimension::Channel, &method.channel_arg);
+    let user_arg = argument(Dimension::User, &method.user_arg);
+    if bearer(&parts.headers).is_some() && channel_arg.is_none() && user_arg.is_none() {
+        return Values::default();
     }
-
-    /// What the call says, else the method's default. Where callers are not trusted they may
-    /// only say that a call is less urgent than it would be.
-    fn class(&self, said: Option<Class>, method: Option<&Arc<Method>>) -> Class {
-        let default = method.and_then(|method| method.class).unwrap_or_default();
-        match said {
-            Some(said) if self.may_raise => said,
-            Some(said) => said.max(default),
-            None => default,
-        }
-    }
+    let names = [
+        "token",
+        channel_arg.as_deref().unwrap_or_default(),
+        user_arg.as_deref().unwrap_or_default(),
+    ];
+    arguments::find(names, parts.uri.query(), &parts.headers, body).await
 }

@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use aws_lc_rs::digest::{self, Digest};
 use http::{HeaderMap, header};
 
 use crate::config::KnownToken;
@@ -46,13 +47,10 @@ impl Identities {
         Self { known: Arc::new(known), nobody }
     }
 
-    /// Whose token that is. Calls without a token count for one app, `none`.
-    pub fn of(&self, token: Option<&str>) -> Identity {
-        let Some(token) = token else { return self.nobody.clone() };
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        if let Some(identity) =
-            <[u8; 32]>::try_from(hash.as_ref()).ok().and_then(|hash| self.known.get(&hash))
-        {
+    /// Whose token it is that has this hash. Calls without a token count for one app, `none`.
+    pub fn of(&self, hash: Option<&Digest>) -> Identity {
+        let Some(hash) = hash else { return self.nobody.clone() };
+        if let Some(identity) = self.known.get(hash.as_ref()) {
             return identity.clone();
         }
         let token = short(hash.as_ref());
@@ -66,6 +64,11 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// A token's SHA-256, which is all that is kept of it.
+pub fn hash(token: &str) -> Digest {
+    digest::digest(&digest::SHA256, token.as_bytes())
 }
 
 fn short(hash: &[u8]) -> Arc<str> {
@@ -87,15 +90,14 @@ mod tests {
 
     #[test]
     fn a_known_token_has_its_app_and_an_unknown_one_its_hash() {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"xoxb-known");
         let identities = Identities::new(&[KnownToken {
-            sha256: digest.as_ref().try_into().unwrap(),
+            sha256: hash("xoxb-known").as_ref().try_into().unwrap(),
             app: "A1".into(),
             workspace: "T1".into(),
         }]);
-        let known = identities.of(Some("xoxb-known"));
+        let known = identities.of(Some(&hash("xoxb-known")));
         assert_eq!((&*known.app, &*known.workspace), ("A1", "T1"));
-        let unknown = identities.of(Some("xoxb-secret"));
+        let unknown = identities.of(Some(&hash("xoxb-secret")));
         assert_eq!(unknown.app, unknown.workspace);
         assert!(!format!("{unknown:?}").contains("secret"));
         assert_eq!(&*identities.of(None).app, "none");

@@ -121,13 +121,14 @@ impl Lane {
 
 fn caller(text: &str, place: &'static str) -> Result<Arc<str>, LaneError> {
     let name = decode(text);
+    if is_name(&name) { Ok(name.into()) } else { Err(LaneError::Caller { place }) }
+}
+
+/// Whether a caller may have that name.
+pub(crate) fn is_name(name: &str) -> bool {
     let printable = |c: char| !c.is_control() && c != '\u{fffd}';
     let length = name.chars().count();
-    if (1..=64).contains(&length) && name.trim() == name && name.chars().all(printable) {
-        Ok(name.into())
-    } else {
-        Err(LaneError::Caller { place })
-    }
+    (1..=64).contains(&length) && name.trim() == name && name.chars().all(printable)
 }
 
 fn class(value: &str, place: &'static str) -> Result<Class, LaneError> {

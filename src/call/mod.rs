@@ -2,12 +2,13 @@
 //!
 //! A request comes in, is [routed](route) by its path, and its [lane](lane) is read. Then it
 //! is [classified](classify): its method, whose [token](identity) it carries, which channel
-//! its [arguments](arguments) name, which [buckets](buckets) it counts against, and how long
-//! its client [waits](patience).
+//! its [arguments](arguments) name, whose call it [is](callers), which [buckets](buckets) it
+//! counts against, and how long its client [waits](patience).
 
 pub mod arguments;
 pub mod body;
 pub mod buckets;
+pub mod callers;
 pub mod classify;
 pub mod identity;
 pub mod lane;
@@ -45,6 +46,8 @@ pub struct Call {
     pub caller_id: CallerId,
     /// How large its caller's part is.
     pub weight: Weight,
+    /// How many calls of its caller are held at most.
+    pub max_depth: Option<usize>,
     /// Who sent it.
     pub caller: Arc<str>,
     /// What it counts against.

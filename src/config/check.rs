@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use tracing::Level;
 
-use super::{Config, LogFormat, TrustCallers, keys, methods, tokens, upstreams};
+use super::{
+    Config, LogFormat, TrustCallers, background, callers, keys, methods, tokens, upstreams,
+};
 use crate::{
     slack::{AppKind, read},
     yaml::{Cursor, Problems, Report, Tree, shape},
@@ -44,6 +46,8 @@ pub fn check(
         config.upstreams = list;
     }
     config.tokens = tokens::read(root, &env, &mut report);
+    config.callers = callers::read(root, &mut report);
+    set(&mut config.background_share, background::read(root, &mut report));
     queue(&mut config, root, &mut report);
     rest(&mut config, root, &mut report);
     report.finish(file).map(|()| config)

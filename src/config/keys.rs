@@ -31,8 +31,8 @@ pub(super) const CONFIG: Shape = Map(&[
             ("tokens", List(&Map(&[("token_env", Value), ("app", Value), ("workspace", Value)]))),
         ]),
     ),
-    ("callers", Unbuilt { what: "rules for callers are", inert: &["[]", "null"] }),
-    ("background", Unbuilt { what: "the background share is", inert: &["null", "{}"] }),
+    ("callers", List(&CALLER)),
+    ("background", Map(&[("share", Value)])),
     (
         "queue",
         Map(&[
@@ -63,6 +63,17 @@ pub(super) const CONFIG: Shape = Map(&[
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
     ("drain_timeout", Value),
     ("log", Map(&[("format", Value), ("level", Value)])),
+]);
+
+/// A rule in `callers`.
+const CALLER: Shape = Map(&[
+    ("name", Value),
+    ("match", Map(&[("user_agent", Value), ("lane", Value), ("token_hash", Value)])),
+    ("class", Value),
+    ("max_class", Value),
+    ("weight", Value),
+    ("max_depth", Value),
+    ("enabled", Unbuilt { what: "switching a caller off is", inert: &["true"] }),
 ]);
 
 /// A method under `methods`.

@@ -4,7 +4,10 @@
 //! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
 //! a default.
 
+mod background;
+mod callers;
 mod check;
+mod glob;
 mod keys;
 mod load;
 mod methods;
@@ -13,7 +16,10 @@ mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+pub use background::Share;
+pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
 
 use crate::slack::{AppKind, Catalogue};
@@ -34,6 +40,11 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
     pub tokens: Vec<KnownToken>,
+    /// Whose calls are whose, and what each caller may have; the first match counts.
+    pub callers: Vec<CallerRule>,
+    /// What calls of class background take at most of each window, which always leaves one
+    /// slot to the others.
+    pub background_share: Share,
     /// How long and how many calls are held.
     pub queue: Queue,
     /// How long the upstream may take.
@@ -162,6 +173,8 @@ impl Config {
             app,
             catalogue: Arc::new(catalogue),
             tokens: Vec::new(),
+            callers: Vec::new(),
+            background_share: Share::default(),
             queue: Queue::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,

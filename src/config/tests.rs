@@ -49,6 +49,8 @@ fn whole(config: &Config) -> String {
         app,
         catalogue,
         tokens,
+        callers,
+        background_share,
         queue,
         timeouts,
         trust_callers,
@@ -57,8 +59,8 @@ fn whole(config: &Config) -> String {
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} {queue:?} \
-         {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -111,14 +113,18 @@ fn the_annotated_file_has_every_key() {
 /// What stands in the comments is right too: uncommented, it is a configuration.
 #[test]
 fn the_examples_in_the_annotated_file_are_right() {
-    let example = ANNOTATED.lines().skip_while(|line| *line != "#   methods:");
-    let example = example.take_while(|line| line.starts_with("#   "));
-    let example: Vec<&str> = example.map(|line| &line[4..]).collect();
-    let config = checked(&example.join("\n"));
+    let example = |first: &str| {
+        let example = ANNOTATED.lines().skip_while(|line| *line != first);
+        let example = example.take_while(|line| line.starts_with("#   "));
+        let example: Vec<&str> = example.map(|line| &line[4..]).collect();
+        checked(&example.join("\n"))
+    };
+    let config = example("#   methods:");
     let close = config.catalogue.get("conversations.close").unwrap();
     assert_eq!(close.class, Some(Class::Background));
     let post = config.catalogue.get("chat.postMessage").unwrap();
     assert_eq!(post.limits.len(), 3);
+    assert_eq!(example("#   callers:").callers.len(), 3);
 }
 
 #[test]
@@ -140,6 +146,8 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert!(config.callers.is_empty());
+    assert_eq!(config.background_share, Share::new(0.75).unwrap());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
     for text in ["# only a comment\n", "queue:\n", "methods: {}\nupstreams:\n"] {
         assert_eq!(whole(&checked(text)), whole(&config), "{text}");
@@ -157,6 +165,10 @@ upstreams:
 app: unlisted
 tiers: { tier3: { limit: 40 }, tier4: { per: 2m } }
 unknown_method: tier1
+callers:
+  - { name: cleanup, weight: 3 }
+  - { name: jobs, match: { user_agent: 'job/*', lane: 'job-*', token_hash: token-0123ABCD }, class: normal, max_class: normal, weight: 255, max_depth: 9, enabled: true }
+background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
@@ -187,6 +199,26 @@ log: { format: json, level: debug }
         }
     );
     assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));
+    let [cleanup, jobs] = &config.callers[..] else { panic!("{:?}", config.callers) };
+    assert_eq!(
+        (&*cleanup.name, cleanup.terms.weight.get(), cleanup.terms.max_depth),
+        ("cleanup", 3, None)
+    );
+    assert_eq!((cleanup.terms.class, cleanup.terms.max_class), (None, None));
+    assert!(cleanup.calls.lane.as_ref().unwrap().matches("cleanup"));
+    assert!(cleanup.calls.user_agent.is_none() && cleanup.calls.token.is_none());
+    assert_eq!(
+        (jobs.terms.class, jobs.terms.max_class),
+        (Some(Class::Normal), Some(Class::Normal))
+    );
+    assert_eq!((jobs.terms.weight.get(), jobs.terms.max_depth), (255, Some(9)));
+    let Match { user_agent: Some(agent), lane: Some(lane), token: Some(token) } = &jobs.calls
+    else {
+        panic!("{jobs:?}")
+    };
+    assert!(agent.matches("job/1") && lane.matches("job-1"));
+    assert!(token.matches(b"\x01\x23\xab\xcd\xef") && !token.matches(b"\x01\x23\xab"));
+    assert_eq!(config.background_share, Share::new(1.0).unwrap());
     assert_eq!(config.trust_callers, TrustCallers::Never);
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);

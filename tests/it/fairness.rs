@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::harness::{Ask, Bot, Proxy, fake, ms, secs, settled};
+use crate::harness::{Answer, Ask, Bot, Proxy, fake, ms, secs, settled};
 
 /// One call a second, so that every grant can be seen.
 const SLOW: &str = "methods: { conversations.members: { tier: special, limits: [{ name: slow, limit: 1, per: 1s, scope: [app, workspace] }] } }";
@@ -89,4 +89,68 @@ async fn a_callers_calls_go_in_their_order() {
         order.push(n.unwrap());
     }
     assert!(order.is_sorted(), "{order:?}");
+}
+
+/// Of two callers that the operator's rules find by their User-Agent, the one of weight 3 has
+/// three calls where the other has one.
+///
+/// Turned red by: rules that are read and not applied.
+#[tokio::test(start_paused = true)]
+async fn a_caller_of_weight_three_has_three_turns() {
+    let rules = "callers: [{ name: web, match: { user_agent: 'web/*' }, weight: 3 }, { name: job, match: { user_agent: 'job/*' } }]";
+    let proxy = Proxy::configured(&format!("{SLOW}\n{rules}"), &fake());
+    let bot = proxy.bot();
+    let flood = |agent: &'static str| {
+        let mut calls = JoinSet::new();
+        for _ in 0..100 {
+            let ask = bot.call("conversations.members").header("user-agent", agent);
+            calls.spawn(ask.header("slackwater-max-wait", "1h").send());
+        }
+        calls
+    };
+    let (mut web, mut job) = (flood("web/2.1"), flood("job/7"));
+    settled().await;
+    let callers = |status: &slackwater::admission::Status| {
+        status.queues.iter().map(|queue| queue.caller.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(callers(&proxy.admission.status()), ["job", "web"]);
+    proxy.until(ms(40_500)).await;
+    let answered = |calls: &mut JoinSet<Answer>| {
+        std::iter::from_fn(|| calls.try_join_next())
+            .filter(|one| one.as_ref().unwrap().is_ok())
+            .count()
+    };
+    let (web, job) = (answered(&mut web), answered(&mut job));
+    assert!(web + job >= 39 && (9..=11).contains(&job), "{web} of weight 3, {job} of weight 1");
+}
+
+/// A caller that claims to be urgent is held to the class that its rule allows, in the lane, in a
+/// header, and known by its token in the body alone.
+///
+/// Turned red by: a ceiling that is read and not applied; a token that is looked for in the header
+/// only.
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_held_to_its_class() {
+    // printf xoxb-T1-A1-claims | sha256sum
+    let rules = "callers: [{ name: cleanup, max_class: background }, { name: script, match: { token_hash: '7b624006' }, max_class: background }]";
+    let proxy = Proxy::configured(&format!("{SLOW}\n{rules}"), &fake());
+    let bot = proxy.bot();
+    let lane = ask(&bot, "cleanup;class=interactive");
+    let header = ask(&bot, "cleanup").header("slackwater-class", "interactive");
+    let body = ask(&bot, "mine;class=interactive")
+        .form("token=xoxb-T1-A1-claims")
+        .without_header("authorization");
+    let free = ask(&bot, "click;class=interactive");
+    // Each token has a limit to itself, as nobody said whose they are; these two have its slot.
+    let _went = [free.clone().held(), body.clone().held()];
+    settled().await;
+    let _held = [lane.held(), header.held(), body.held(), free.held()];
+    settled().await;
+    let status = proxy.admission.status();
+    let held: Vec<_> =
+        status.queues.iter().map(|queue| (&*queue.caller, queue.class, queue.depth)).collect();
+    assert_eq!(
+        held,
+        [("click", "interactive", 1), ("cleanup", "background", 2), ("mine", "background", 1)]
+    );
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod callers;
+
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
     for (text, expected) in table {
@@ -428,6 +430,24 @@ fn tokens() {
 }
 
 #[test]
+fn background() {
+    for share in ["0", "1.5", "-0.5", "75%", "nan", "inf", "1e-999", "''", "most"] {
+        let bare = share.trim_matches('\'');
+        let expected = format!(
+            "f.yaml:1:22: background.share: {bare:?} is no share; write a number above 0 and up to 1, as in 0.75"
+        );
+        assert_eq!(problems(&format!("background: {{ share: {share} }}")), expected);
+    }
+    expect(&[
+        (
+            "background: 0.5",
+            &["1:13: background: is a single value; write a mapping, `key: value` each"],
+        ),
+        ("background: { shares: 0.5 }", &["1:15: background.shares: is no key here; is it share?"]),
+    ]);
+}
+
+#[test]
 fn what_is_not_built_is_refused() {
     expect(&[
         (
@@ -443,13 +463,9 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "callers: [{ name: x }]",
-            &["1:1: callers: rules for callers are not built yet; delete the key or set it to []"],
-        ),
-        (
-            "background: { share: 0.5 }",
+            "callers: [{ name: x, enabled: false }]",
             &[
-                "1:1: background: the background share is not built yet; delete the key or set it to null",
+                "1:31: callers[0].enabled: switching a caller off is not built yet; delete the key or set it to true",
             ],
         ),
         (
@@ -544,6 +560,9 @@ fn a_value_from_the_environment_is_never_shown() {
         "log: { level: X }",
         "tiers: { tier1: { per: X } }",
         "upstreams: [{ prefix: X, url: X, kind: X }]",
+        "callers: [{ name: 'X*', class: X, max_class: X, weight: X, max_depth: X, enabled: X, match: { user_agent: 'X?', lane: 'X ', token_hash: X } }]",
+        "callers: [{ name: X }, { name: X, match: { lane: '*X*' } }, { name: Y, match: { lane: 'X' } }]",
+        "background: { share: X }",
         "identity: { tokens: [{ token_env: X, app: 'a X', workspace: 'a X' }] }",
         "methods: { chat.update: { tier: X, class: X, reads: X, max_wait: X } }",
         "methods: { api.test: { limits: [{ name: 'X X', limit: X, per: X, scope: [X], age_from: X }] } }",

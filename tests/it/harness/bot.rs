@@ -113,6 +113,12 @@ impl Ask {
         self
     }
 
+    /// Without that header.
+    pub(crate) fn without_header(mut self, name: &'static str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
     /// With these arguments.
     pub(crate) fn form(self, form: &str) -> Self {
         self.body("application/x-www-form-urlencoded", form.to_owned())

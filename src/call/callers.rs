@@ -1,0 +1,106 @@
+//! Who sends a call, how urgent it is and what its caller may have.
+//!
+//! Strongest first: what a `Slackwater-*` header says, the lane in the path, the first rule of the
+//! operator's that matches, the method's default. A rule's ceilings hold over all of them.
+//!
+//! A rule names whoever it finds by User-Agent or token and who gives no name. A name that the
+//! call gives stays, because the bot chose it to tell its own jobs apart, unless the rule matches
+//! by that name: then several names become one.
+
+use std::sync::Arc;
+
+use super::lane::Lane;
+use crate::{
+    config::{CallerRule, Match, Terms},
+    scheduler::{Class, Weight},
+    slack::Method,
+};
+
+/// The operator's rules for callers, and what holds without one.
+#[derive(Debug)]
+pub struct Callers {
+    rules: Box<[CallerRule]>,
+    /// Whether a caller may say that its calls are more urgent than their default.
+    may_raise: bool,
+    /// Who calls that give no name are.
+    default: Arc<str>,
+}
+
+/// What tells who sends a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Signs<'c> {
+    /// What it says itself, in headers and path.
+    pub lane: &'c Lane,
+    /// Its User-Agent; empty without one.
+    pub user_agent: &'c str,
+    /// The SHA-256 of its token.
+    pub token: Option<&'c [u8]>,
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who sends it.
+    pub caller: Arc<str>,
+    /// How urgent it is.
+    pub class: Class,
+    /// How large its caller's part is.
+    pub weight: Weight,
+    /// How many calls of its caller are held at most.
+    pub max_depth: Option<usize>,
+}
+
+// === impl Callers ===
+
+impl Callers {
+    /// By these rules; the first that matches counts.
+    pub fn new(rules: &[CallerRule], may_raise: bool) -> Self {
+        Self { rules: rules.into(), may_raise, default: "default".into() }
+    }
+
+    /// Whether some rule looks at the token.
+    pub fn by_token(&self) -> bool {
+        self.rules.iter().any(|rule| rule.calls.token.is_some())
+    }
+
+    /// Whose call it is. Allocates nothing.
+    pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
+        let said = signs.lane.caller.as_ref();
+        let name = said.unwrap_or(&self.default);
+        let rule = self.rules.iter().find(|rule| fits(&rule.calls, name, signs));
+        let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
+        let Terms { class, max_class, weight, max_depth } =
+            rule.map(|rule| rule.terms).unwrap_or_default();
+        let class = self.class(signs.lane.class, class.or_else(|| method?.class));
+        Standing {
+            caller: Arc::clone(named.map_or(name, |rule| &rule.name)),
+            // The less urgent is the greater.
+            class: max_class.map_or(class, |most| class.max(most)),
+            weight,
+            max_depth,
+        }
+    }
+
+    /// What the call says, else the default. Where callers are not trusted they may only say
+    /// that a call is less urgent than it would be.
+    fn class(&self, said: Option<Class>, default: Option<Class>) -> Class {
+        let default = default.unwrap_or_default();
+        match said {
+            Some(said) if self.may_raise => said,
+            Some(said) => said.max(default),
+            None => default,
+        }
+    }
+}
+
+fn fits(calls: &Match, name: &str, signs: Signs<'_>) -> bool {
+    calls.lane.as_ref().is_none_or(|lane| lane.matches(name))
+        && calls.user_agent.as_ref().is_none_or(|agent| agent.matches(signs.user_agent))
+        && calls
+            .token
+            .as_ref()
+            .is_none_or(|prefix| signs.token.is_some_and(|hash| prefix.matches(hash)))
+}
+
+#[cfg(test)]
+mod tests;
