@@ -38,6 +38,7 @@ macro_rules! scenarios {
 scenarios! {
     ageing;
     ageing_a_second;
+    ageing_burst;
     ageing_from_the_send;
     ageing_needs_the_answer;
     background_floor;
@@ -46,6 +47,7 @@ scenarios! {
     busy_channel;
     channels;
     come_back ignore "awaits places for shed calls";
+    come_back_in_turn ignore "awaits places for shed calls";
     flooder;
     held_up_elsewhere;
     herd ignore "awaits places for shed calls";
@@ -57,6 +59,7 @@ scenarios! {
     refusal_app ignore "awaits freezes that widen";
     refusal_hidden_limit;
     refusal_penalty;
+    refusal_workspace ignore "awaits freezes that widen";
     starvation ignore "awaits claims";
     starvation_of_a_click ignore "awaits claims";
     town;
