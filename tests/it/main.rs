@@ -17,4 +17,5 @@ mod headers;
 mod limits;
 mod patience;
 mod refusals;
+mod scenarios;
 mod upstream_down;
