@@ -91,7 +91,7 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
 
     let metrics = Metrics::new()?;
     let shared = Shared {
-        admission: Admission::new(&config.queue, metrics.clone()),
+        admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
         exchanges: TaskTracker::new(),
         metrics: metrics.clone(),
         config: Arc::clone(&config),

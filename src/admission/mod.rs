@@ -98,10 +98,10 @@ type Verdict = Result<scheduler::Permit, Shed>;
 // === impl Admission ===
 
 impl Admission {
-    /// An empty queue with these bounds.
-    pub fn new(queue: &Queue, metrics: Metrics) -> Self {
+    /// An empty queue with these bounds; background calls take at most that share of a window.
+    pub fn new(queue: &Queue, background: Share, metrics: Metrics) -> Self {
         let bounds = Bounds { per_bucket: queue.max_depth, total: queue.max_total };
-        let policy = Policy { bounds, background: Share::DEFAULT };
+        let policy = Policy { bounds, background };
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -138,8 +138,8 @@ impl Admission {
                         class: call.class,
                         caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                         deadline: shared.at(call.deadline),
-                        max_depth: None,
-                        place: None,
+                        max_depth: call.max_depth,
+                        place: Some(call.place),
                     },
                 ),
             };

@@ -14,14 +14,14 @@ use crate::{
     },
     config::{Kind, Queue, Upstream},
     metrics::Metrics,
-    scheduler::{BucketKey, CallerId, Class, Weight},
+    scheduler::{BucketKey, CallerId, Class, PlaceId, Share, Weight},
     slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn admission() -> Admission {
-    Admission::new(&Queue::default(), Metrics::new().unwrap())
+    Admission::new(&Queue::default(), Share::default(), Metrics::new().unwrap())
 }
 
 /// A call under a limit of one a minute.
@@ -47,6 +47,7 @@ fn call(patience: Duration) -> Call {
         }),
         method: None,
         class: Class::Normal,
+        place: PlaceId(1),
         caller_id: CallerId(1),
         weight: Weight::ONE,
         max_depth: None,

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::{Config, Kind, TrustCallers},
     respond::Failure,
-    scheduler::CallerId,
+    scheduler::{CallerId, PlaceId},
     slack::{Dimension, Method},
     upstream::headers,
 };
@@ -62,6 +62,9 @@ struct Knowledge {
 pub struct NoMethod {
     name: String,
 }
+
+/// So much of a body tells one call from another.
+const TELLING: usize = 4096;
 
 // === impl ClassifyLayer ===
 
@@ -164,6 +167,9 @@ impl Knowledge {
             };
             buckets::of(method, dimensions)
         });
+        let caller_id = CallerId(self.hasher.hash_one(&*caller));
+        let token = token.as_ref().map(AsRef::as_ref);
+        let place = self.place(caller_id, token, &rest, &parts.uri, body.known());
         let method = method.map(Arc::clone);
         let Config { catalogue, queue, .. } = &*self.config;
         let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
@@ -177,7 +183,8 @@ impl Knowledge {
             upstream,
             method,
             class,
-            caller_id: CallerId(self.hasher.hash_one(&*caller)),
+            place,
+            caller_id,
             weight,
             max_depth,
             caller,
@@ -187,6 +194,21 @@ impl Knowledge {
             record,
             refused: None,
         })
+    }
+
+    /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the
+    /// beginning tells.
+    fn place(
+        &self,
+        caller: CallerId,
+        token: Option<&[u8]>,
+        rest: &str,
+        uri: &http::Uri,
+        body: &[u8],
+    ) -> PlaceId {
+        let beginning = &body[..body.len().min(TELLING)];
+        let asks = (rest, uri.query(), body.len(), beginning);
+        PlaceId(self.hasher.hash_one((caller, token, asks)))
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {

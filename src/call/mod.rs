@@ -25,7 +25,7 @@ use self::{body::Body, record::Record};
 use crate::{
     admission::Permit,
     config::Upstream,
-    scheduler::{BucketKey, CallerId, Class, Weight},
+    scheduler::{BucketKey, CallerId, Class, PlaceId, Weight},
     slack,
 };
 
@@ -42,6 +42,8 @@ pub struct Call {
     pub method: Option<Arc<slack::Method>>,
     /// How urgent it is.
     pub class: Class,
+    /// What it is known by should it be sent away and return.
+    pub place: PlaceId,
     /// The hash of its caller's name.
     pub caller_id: CallerId,
     /// How large its caller's part is.

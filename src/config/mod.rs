@@ -16,14 +16,16 @@ mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-pub use background::Share;
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
 
-use crate::slack::{AppKind, Catalogue};
 pub use crate::yaml::{Place, Problem, Problems};
+use crate::{
+    scheduler::Share,
+    slack::{AppKind, Catalogue},
+};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

@@ -108,7 +108,7 @@ impl Judge {
 
     pub(super) fn with_bounds(bounds: Bounds) -> Self {
         Self {
-            scheduler: Scheduler::new(Policy { bounds, background: Share::DEFAULT }),
+            scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
             now: Instant::ZERO,
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),

@@ -48,12 +48,14 @@ const EXPECTED: u64 = 10;
 // === impl Share ===
 
 impl Share {
-    /// Where nothing is configured.
-    pub const DEFAULT: Self = Self(0.75);
+    /// That part of one: above 0, and 1 at most.
+    pub fn new(part: f64) -> Option<Self> {
+        (part > 0.0 && part <= 1.0).then_some(Self(part))
+    }
 
-    /// A part of one; what is beyond counts as nothing, or as all.
-    pub const fn new(part: f64) -> Self {
-        Self(part.clamp(0.0, 1.0))
+    /// As a number.
+    pub const fn get(self) -> f64 {
+        self.0
     }
 
     /// Its slots of a window that has so many.
@@ -64,6 +66,13 @@ impl Share {
     )]
     fn of(self, quota: u32) -> u32 {
         (f64::from(quota) * self.0).floor() as u32
+    }
+}
+
+/// Three quarters.
+impl Default for Share {
+    fn default() -> Self {
+        Self(0.75)
     }
 }
 

@@ -91,7 +91,7 @@ impl Proxy {
     fn with(config: Arc<Config>, upstream: Wire) -> Self {
         let metrics = Metrics::new().unwrap();
         let shared = Shared {
-            admission: Admission::new(&config.queue, metrics.clone()),
+            admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
             exchanges: TaskTracker::new(),
             metrics,
             config,

@@ -13,8 +13,8 @@ use std::{
 use slackwater::{
     fake_slack::{self, Flight},
     scheduler::{
-        Bounds, BucketKey, Call, Enqueued, Event, Instant, Outcome, Permit, Refusal, Scheduler,
-        Ticket,
+        Bounds, BucketKey, Call, Enqueued, Event, Instant, Outcome, Permit, PlaceId, Policy,
+        Refusal, Scheduler, Share, Ticket,
     },
 };
 
@@ -96,7 +96,10 @@ impl<'w> Driver<'w> {
         });
         Self {
             world,
-            scheduler: Scheduler::new(Bounds { per_bucket: 1_000_000, total: 1_000_000 }),
+            scheduler: Scheduler::new(Policy {
+                bounds: Bounds { per_bucket: 1_000_000, total: 1_000_000 },
+                background: Share::default(),
+            }),
             server: Server::new(world),
             processes: process.collect(),
             made: vec![0; world.members.len()],
@@ -208,6 +211,8 @@ impl<'w> Driver<'w> {
                 class: member.spec.class.0,
                 caller: member.caller,
                 deadline: member.spec.patience.map_or(Instant::FAR, |span| self.now + span.0),
+                max_depth: None,
+                place: Some(PlaceId(call as u64)),
             },
         );
         self.enqueued(call, enqueued);

@@ -1,11 +1,16 @@
 //! What a scenario has in it: limits, methods, callers and what a call counts against.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use slackwater::{
     fake_slack,
     scheduler::{BucketKey, Caller, CallerId, Weight},
-    slack::{Dimension, Limit, Method, Rate, Rule, Scope, Tier},
+    slack::{AgeFrom, Dimension, Limit, Method, Rate, Rule, Scope, Tier},
 };
 
 use super::file::{CallerSpec, LimitSpec, Scenario};
@@ -70,7 +75,7 @@ impl World {
     pub(super) fn rate(&self, limit: &str) -> Option<Rate> {
         match rule(&self.scenario.limits[limit]) {
             Rule::Rate(rate) => Some(rate),
-            Rule::Concurrency(_) => None,
+            Rule::Concurrency(_) | Rule::Open => None,
         }
     }
 
@@ -104,7 +109,7 @@ impl Member {
             Dimension::Caller => &self.name,
             _ => &*call.method,
         };
-        let limits = method.limits.iter();
+        let limits = method.limits.iter().chain(&*OPEN);
         let bucket = |limit: &Arc<Limit>| {
             let values: Vec<&str> = limit.scope.iter().map(value).collect();
             BucketKey { limit: Arc::clone(limit), values: values.join("/").into() }
@@ -112,6 +117,19 @@ impl Member {
         limits.map(bucket).collect()
     }
 }
+
+/// Every call's workspace and app, which are shut only on evidence.
+static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
+    let open = |name: &str, scope: &[Dimension]| {
+        Arc::new(Limit {
+            name: name.into(),
+            rule: Rule::Open,
+            scope: Scope::of(scope),
+            age_from: AgeFrom::Answer,
+        })
+    };
+    [open("workspace", &[Dimension::App, Dimension::Workspace]), open("app", &[Dimension::App])]
+});
 
 fn limit(name: &str, spec: &LimitSpec) -> Limit {
     let scope: Vec<_> = spec.scope.iter().map(|dimension| dimension.0).collect();

@@ -86,9 +86,9 @@ impl Driver<'_> {
     /// A refused call goes again when the bucket opens, unless nobody waits for it any more.
     pub(super) fn refused(&mut self, call: usize, retry_after: Duration) {
         let Stage::Sent(permit, ..) = self.take(call) else { return };
-        let freeze = self.scheduler.refused(self.now, &permit, retry_after);
-        let closed = freeze.is_some();
-        if let Some(Freeze { bucket, until }) = freeze {
+        let freezes = self.scheduler.refused(self.now, &permit, retry_after).freezes;
+        let closed = !freezes.is_empty();
+        for Freeze { bucket, until } in freezes {
             let bucket = self.bucket(bucket);
             self.record.freezes.push(Frozen { bucket, at: self.now, until });
         }
