@@ -52,7 +52,10 @@ static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
             age_from: AgeFrom::Answer,
         })
     };
-    [open("workspace", &[Dimension::App, Dimension::Workspace]), open("app", &[Dimension::App])]
+    [
+        open("whole_workspace", &[Dimension::App, Dimension::Workspace]),
+        open("whole_app", &[Dimension::App]),
+    ]
 });
 
 /// The longest value that is part of a key as it is.

@@ -1,9 +1,8 @@
 //! Claims: a call that needs two busy buckets is served, too.
 //!
 //! All or nothing can starve: whenever one of the two has a free slot the other has none, and
-//! calls that need only one of them take every slot. So a call that was passed over a few
-//! times, each time next in its line but blocked elsewhere, **claims** its buckets: the next
-//! slot of each is kept for it.
+//! calls that need only one of them take every slot. So a call that is next in its line but
+//! blocked elsewhere **claims** its buckets: the next slot of each is kept for it.
 //!
 //! Keeping a slot free costs throughput, so it is kept as late as possible: others may go as
 //! long as there is a slot left at the time when the last of the claimed buckets has one, as
@@ -37,22 +36,9 @@ impl Scheduler {
         bucket.blocked(now, class, leave)
     }
 
-    /// A call was next in its line but is blocked elsewhere.
-    pub(super) fn passed_over(&mut self, now: Instant, call: CallId) {
-        let held = &mut self.held[call];
-        held.passed_over = held.passed_over.saturating_add(1);
-        let patience = match held.class {
-            Class::Interactive => 1,
-            Class::Normal | Class::Background => 2,
-        };
-        if held.passed_over >= patience {
-            self.claim(now, call);
-        }
-    }
-
     /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for
     /// another that goes before it.
-    fn claim(&mut self, now: Instant, call: CallId) {
+    pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &super::Held| (held.class, held.sequence);
         let buckets = self.cells[self.held[call].cell].key.buckets.clone();
         let others: Vec<_> = buckets

@@ -6,6 +6,7 @@
 
 use super::{
     Caller, Class, Held, Instant, Reason, Refusal, Scheduler, cell::BucketId, lineup::Ahead,
+    places::Line,
 };
 
 /// How a call comes to its buckets.
@@ -13,8 +14,8 @@ use super::{
 pub(super) enum Arrival {
     /// For the first time.
     New,
-    /// It was sent away, and takes its place.
-    Returned,
+    /// It was sent away, and takes its place, with so many of its caller's own before it.
+    Returned { own: u64 },
     /// It was sent, and refused.
     Replayed,
 }
@@ -43,7 +44,8 @@ impl Scheduler {
             return None;
         };
         if let Some(place) = held.place.filter(|_| self.full(buckets, held).is_none()) {
-            let line = (buckets, class, caller);
+            let own = self.own_before(binding, class, caller, arrival);
+            let line = Line { buckets, class, caller, binding, own };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         Some(self.refusal(reason, binding, retry_at))
@@ -64,17 +66,26 @@ impl Scheduler {
     ) -> Option<(Instant, BucketId)> {
         let forecast = |id: BucketId| {
             let bucket = &self.buckets[id];
-            let own = match arrival {
-                Arrival::New => bucket.lineup.waiting_of(class, caller.id),
-                Arrival::Returned | Arrival::Replayed => 0,
-            };
+            let own = self.own_before(id, class, caller, arrival);
             let ahead = match arrival {
                 Arrival::Replayed => Ahead::default(),
-                Arrival::New | Arrival::Returned => bucket.lineup.ahead_of(class, caller, own),
+                Arrival::New | Arrival::Returned { .. } => {
+                    bucket.lineup.ahead_of(class, caller, own)
+                }
             };
             bucket.forecast(now, class, ahead)
         };
         buckets.iter().map(|&id| (forecast(id), id)).max()
+    }
+
+    /// How many of its caller's own are before a call in a bucket.
+    fn own_before(&self, id: BucketId, class: Class, caller: Caller, arrival: Arrival) -> u64 {
+        let all = self.buckets[id].lineup.waiting_of(class, caller.id);
+        match arrival {
+            Arrival::New => all,
+            Arrival::Returned { own } => own.min(all),
+            Arrival::Replayed => 0,
+        }
     }
 
     /// The bucket whose queue is full for a call, if one is; where the queue of all calls or

@@ -64,6 +64,8 @@ struct Turn {
     start: Tag,
     weight: Weight,
     waiting: u64,
+    /// How many turns it had since it waits.
+    served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
     cells: BTreeSet<(Sequence, CellId)>,
     /// Under which key it stands in [`ClassLine::ready`].
@@ -80,7 +82,7 @@ const STEP: Tag = 1 << 24;
 /// background's and, normal's turn being put off by at most one, two are normal's.
 const FLOORS: [u32; 3] = [u32::MAX, 3, 9];
 
-/// Of so many callers a forecast looks at each; of the others it counts one call.
+/// Of so many callers a forecast looks at each; of the others it counts the last round only.
 const LOOKED_AT: usize = 64;
 
 // === impl Lineup ===
@@ -105,6 +107,12 @@ impl Lineup {
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
         let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
         turn.map_or(0, |turn| turn.waiting)
+    }
+
+    /// How many turns that caller has had since it waits.
+    pub(super) fn served(&self, class: Class, caller: CallerId) -> u64 {
+        let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
+        turn.map_or(0, |turn| turn.served)
     }
 
     /// Whether somebody stands here.
@@ -260,6 +268,7 @@ impl ClassLine {
             self.resting.insert((end, id));
         }
         turn.start = end;
+        turn.served += 1;
         // The virtual time never passes somebody who stands here.
         let first = self.ready.first().map_or(start, |(tag, _, _)| *tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
@@ -294,17 +303,18 @@ impl ClassLine {
     }
 
     /// How many calls of this class go before one that has so many of its caller's before it.
+    /// In the last round of turns half of the others are before it, as far as is known.
     fn ahead_of(&self, Caller { id, weight }: Caller, own: u64) -> u64 {
         let waits = self.turns.get(&id).is_some_and(|turn| turn.waiting > 0);
-        let mut callers = self.callers - u64::from(waits);
+        let mut last_round = self.callers - u64::from(waits);
         let mut ahead = own;
         let others = self.turns.iter().filter(|(other, turn)| **other != id && turn.waiting > 0);
         for (_, turn) in others.take(LOOKED_AT) {
-            let turns = (own + 1) * u64::from(turn.weight.get()) / u64::from(weight.get());
+            let turns = own * u64::from(turn.weight.get()) / u64::from(weight.get());
             ahead += turn.waiting.min(turns);
-            callers -= 1;
+            last_round -= u64::from(turn.waiting <= turns);
         }
-        ahead + callers
+        ahead + last_round.div_ceil(2)
     }
 }
 
@@ -312,7 +322,7 @@ impl ClassLine {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, cells: BTreeSet::new(), key: None }
+        Self { start: 0, weight, waiting: 0, served: 0, cells: BTreeSet::new(), key: None }
     }
 
     /// The tag of a caller that comes to stand here.

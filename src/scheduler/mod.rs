@@ -67,7 +67,7 @@ use self::{
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
     hold::Callers,
-    places::Places,
+    places::{Places, Returned},
 };
 pub use self::{
     bucket::{Block, BucketKey, Outcome, Why},
@@ -181,8 +181,6 @@ struct Held {
     cell: CellId,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
     kept: Vec<Slot>,
-    /// How often it was next in its line but blocked elsewhere.
-    passed_over: u8,
     /// Whether the next slots of its buckets are kept for it, and by when it needs them.
     claims: bool,
     needs_slots_by: Instant,
@@ -258,7 +256,6 @@ impl Held {
             place: None,
             cell: 0,
             kept: Vec::new(),
-            passed_over: 0,
             claims: false,
             needs_slots_by: Instant::ZERO,
         }
@@ -300,7 +297,7 @@ impl Scheduler {
         }
         let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
         let (sequence, arrival) = match returned {
-            Some(sequence) => (sequence, Arrival::Returned),
+            Some(Returned { sequence, own }) => (sequence, Arrival::Returned { own }),
             None => (self.next_sequence(), Arrival::New),
         };
         let held = Held {

@@ -29,10 +29,32 @@ pub(super) struct Places {
     expiries: BTreeSet<(Instant, PlaceId, Sequence)>,
 }
 
+/// A place that is taken again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Returned {
+    /// The age of the call.
+    pub(super) sequence: Sequence,
+    /// How many calls of its caller are before it.
+    pub(super) own: u64,
+}
+
+/// Where a call stands that is sent away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'b> {
+    pub(super) buckets: &'b [BucketId],
+    pub(super) class: Class,
+    pub(super) caller: Caller,
+    /// The bucket that it waits for longest, and how many of its caller's are before it there.
+    pub(super) binding: BucketId,
+    pub(super) own: u64,
+}
+
 #[derive(Debug)]
 struct Place {
     of: CellKey,
     caller: Caller,
+    /// Which turn of its caller is its own, in the bucket that it waited for.
+    turn: (BucketId, u64),
     /// When it was told to come back.
     due: Instant,
     expires: Instant,
@@ -62,7 +84,7 @@ impl Scheduler {
         now: Instant,
         id: PlaceId,
         sequence: Sequence,
-        (buckets, class, caller): (&[BucketId], Class, Caller),
+        Line { buckets, class, caller, binding, own }: Line<'_>,
         due: Instant,
     ) {
         let expires = due + LATE.0.max(due.since(now) / LATE.1);
@@ -71,25 +93,28 @@ impl Scheduler {
             self.buckets[*id].lineup.join(class, caller);
         }
         self.callers.join(caller.id);
+        let turn = (binding, self.buckets[binding].lineup.served(class, caller.id) + own);
         self.places.expiries.insert((expires, id, sequence));
-        self.places.kept.insert((id, sequence), Place { of, caller, due, expires });
+        self.places.kept.insert((id, sequence), Place { of, caller, turn, due, expires });
     }
 
-    /// The place that a call left when it was sent away, if its time has come: the call's
-    /// age. The place is gone then.
+    /// The place that a call left when it was sent away, if its time has come. The place is
+    /// gone then.
     pub(super) fn take_place(
         &mut self,
         now: Instant,
         id: PlaceId,
         buckets: &[BucketId],
         class: Class,
-    ) -> Option<Sequence> {
+    ) -> Option<Returned> {
         let mut kept = self.places.kept.range((id, 0)..=(id, Sequence::MAX));
         let (&(_, sequence), place) = kept.next()?;
         let returns = place.due <= now && place.of.class == class && *place.of.buckets == *buckets;
+        let (binding, turn) = place.turn;
+        let served = self.buckets[binding].lineup.served(class, place.caller.id);
         returns.then(|| {
             self.drop_place(id, sequence);
-            sequence
+            Returned { sequence, own: turn.saturating_sub(served) }
         })
     }
 

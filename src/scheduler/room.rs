@@ -9,10 +9,13 @@
 //! there the order alone decides.
 //!
 //! **Normal** calls may take a whole window at once where nobody interactive is seen. Where
-//! somebody was in the last ten periods, they burst to half of the window. Beyond that they
-//! are spread over the time till the next slot ages: with `free` slots left, the next call
-//! goes when the `free + 1`th part of that time has passed, and so on, so that there is a free
-//! slot most of the time and the window is used up just when it gets room again.
+//! somebody was in the last ten periods, they burst to half of the window at most. Beyond that
+//! they keep the pace of the limit: every call, of whatever class, moves the time when the next
+//! normal one is due by a period's part for one slot. So slots become free again one by one and
+//! not in a bunch with a period of nothing between, whatever bunch there was before, and a
+//! click finds a slot free or waits for about one slot time. It costs no throughput: at that
+//! pace the window is as full as it may be. A call that goes a little late does not delay the
+//! next, so nothing is lost to the time that answers take.
 
 use std::time::Duration;
 
@@ -31,8 +34,8 @@ pub(super) struct Room {
     held: Option<Box<Held>>,
     /// Until when interactive calls are expected.
     people_until: Instant,
-    /// When the last call went.
-    last: Option<Instant>,
+    /// When the next call beyond half of the window is due, by the pace of the limit.
+    due: Instant,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl Room {
     /// For a window of `quota` slots.
     pub(super) fn new(quota: u32, share: Share) -> Self {
         let background = share.of(quota).min(quota.saturating_sub(1));
-        Self { background, held: None, people_until: Instant::ZERO, last: None }
+        Self { background, held: None, people_until: Instant::ZERO, due: Instant::ZERO }
     }
 
     /// An interactive call came to a bucket of this period.
@@ -130,11 +133,11 @@ impl Room {
 
     /// A call of that class takes a slot of `window`.
     pub(super) fn take(&mut self, now: Instant, class: Class, window: &Window, ages: bool) {
-        self.last = Some(now);
+        let period = window.period();
+        self.due = paced(self.due, now, period / window.quota());
         if class != Class::Background || self.background == 0 {
             return;
         }
-        let period = window.period();
         let held = self.held.get_or_insert_with(|| {
             Box::new(Held { slots: Window::like(window, self.background), due: now })
         });
@@ -144,10 +147,9 @@ impl Room {
         } else {
             held.slots.take()
         }
-        // From when it was due: one that went a little late delays no other.
+        // A floor may have let it go before it was due.
         let pace = period / self.background;
-        let due = held.due + pace;
-        held.due = if due > now { due.min(now + pace) } else { now + pace };
+        held.due = paced(held.due, now, pace).min(now + pace);
     }
 
     /// A slot that a call of that class took changes.
@@ -166,13 +168,13 @@ impl Room {
 
     /// When a normal call may take a free slot.
     fn spread(&self, now: Instant, window: &Window) -> Instant {
-        let Some(last) = self.last.filter(|_| self.people_until > now) else { return now };
-        let (used, quota) = (window.used(), window.quota());
-        if used >= quota || (used + 1).saturating_mul(2) <= quota {
-            return now;
-        }
-        let free = quota - used;
-        let next = window.first_end().unwrap_or_else(|| last + window.period());
-        (last + next.since(last) / (free + 1)).min(self.people_until)
+        let half = (window.used() + 1).saturating_mul(2) <= window.quota();
+        if half || self.people_until <= now { now } else { self.due.min(self.people_until) }
     }
+}
+
+/// When the next call is due after one that goes `now`. It may be late by one pace without
+/// delaying the next.
+fn paced(due: Instant, now: Instant, pace: Duration) -> Instant {
+    due.max(now.before(pace)) + pace
 }

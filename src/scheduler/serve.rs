@@ -6,6 +6,7 @@ use super::{
     Class, Event, Instant, Outcome, Reason, Scheduler, Ticket,
     cell::{BucketId, CallId},
     forecast::Arrival,
+    places::Line,
 };
 
 impl Scheduler {
@@ -48,10 +49,13 @@ impl Scheduler {
         let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
-        let forecast = self.forecast(now, &buckets, class, caller, Arrival::Returned);
+        // Its caller's calls expire in their order as a rule, so none of them is before it.
+        let (arrival, own) = (Arrival::Returned { own: 0 }, 0);
+        let forecast = self.forecast(now, &buckets, class, caller, arrival);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         if let Some(place) = held.place {
-            self.keep_place(now, place, held.sequence, (&buckets, class, caller), retry_at);
+            let line = Line { buckets: &buckets, class, caller, binding, own };
+            self.keep_place(now, place, held.sequence, line, retry_at);
         }
         self.release(now, &held.kept, class, Outcome::Unsent);
         self.events.push(Event::Expired {
@@ -97,7 +101,7 @@ impl Scheduler {
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
-                    self.passed_over(now, call);
+                    self.claim(now, call);
                     self.cells[cell].park(cell, other, &mut self.buckets);
                     self.touch(other);
                 }

@@ -29,6 +29,11 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// So much earlier; the start, if that is nearer.
+    pub(super) fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
     /// This instant moved by `times` periods.
     pub(super) fn after(self, period: Duration, times: u64) -> Self {
         Self(self.0.saturating_add(nanos(period).saturating_mul(times)))

@@ -11,6 +11,9 @@ use crate::{
 /// The longest name of a limit: it goes into headers and metrics.
 const MAX_NAME: usize = 64;
 
+/// Limits that every call may be under, whatever is configured. One name has one definition.
+const RESERVED: [&str; 3] = ["posts_in_order", "whole_workspace", "whole_app"];
+
 /// The keys of a limit.
 pub(crate) const LIMIT: Shape = Shape::Map(&[
     ("name", Shape::Value),
@@ -94,6 +97,13 @@ fn limit_name(at: Cursor<'_>, report: &mut Report) -> Option<Arc<str>> {
     if name.len() > MAX_NAME || !name.chars().all(fits) {
         let text = "is no name of a limit; write up to 64 lower-case letters, digits and _";
         report.add(at, format!("{} {text}", at.quoted()));
+        return None;
+    }
+    if RESERVED.contains(&&*name) {
+        report.add(
+            at,
+            format!("{} is the name of a limit of the proxy's own; choose another", at.quoted()),
+        );
         return None;
     }
     Some(name)

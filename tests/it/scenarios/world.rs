@@ -128,7 +128,10 @@ static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
             age_from: AgeFrom::Answer,
         })
     };
-    [open("workspace", &[Dimension::App, Dimension::Workspace]), open("app", &[Dimension::App])]
+    [
+        open("whole_workspace", &[Dimension::App, Dimension::Workspace]),
+        open("whole_app", &[Dimension::App]),
+    ]
 });
 
 fn limit(name: &str, spec: &LimitSpec) -> Limit {
