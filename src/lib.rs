@@ -19,6 +19,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod stack;
+pub mod step;
 
 pub mod listen;
 

@@ -66,7 +66,8 @@ where
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         // Around all that is ours: a bug costs one call.
         .layer(CatchPanicLayer::custom(respond::panicked))
-        // Around all that can fail: it answers, counts and logs whatever happened.
+        // Around all that can fail: it answers, counts and logs whatever happened. What follows
+        // are steps, shared by all calls.
         .layer(RespondLayer::new(metrics))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(&config.upstreams))

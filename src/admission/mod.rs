@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::waiting::{Waiter, Waiting};
 pub use self::{
-    admit::{Admit, AdmitLayer, Admitted},
+    admit::{Admit, AdmitLayer, Admitted, Asking, Claim},
     permit::Permit,
     status::{BucketStatus, QueueStatus, Status},
 };
@@ -122,18 +122,21 @@ impl Admission {
     ///
     /// # Errors
     /// If the call is shed.
-    pub async fn acquire(&self, call: &mut Call) -> Result<Permit, Shed> {
+    pub async fn acquire(&self, call: &Call, claim: Claim) -> Result<Permit, Shed> {
         let shared = &self.shared;
-        let refused = call.refused.take().and_then(Permit::into_inner);
         let waiting = {
             let mut state = shared.lock();
             let now = shared.now();
-            let enqueued = match refused {
-                Some(permit) => state.scheduler.replay(now, permit),
-                None => state.scheduler.enqueue(
+            let enqueued = match claim {
+                Claim::Again(permit) => match permit.into_inner() {
+                    Some(permit) => state.scheduler.replay(now, permit),
+                    // Nobody holds a permit that is spent.
+                    None => return Err(Shed::draining()),
+                },
+                Claim::First(buckets) => state.scheduler.enqueue(
                     now,
                     scheduler::Call {
-                        buckets: call.buckets.clone(),
+                        buckets,
                         class: call.class,
                         caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                         deadline: shared.at(call.deadline),

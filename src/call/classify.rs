@@ -3,15 +3,13 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use http::header;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::{
     Call, Head,
@@ -24,10 +22,12 @@ use super::{
     route::Routed,
 };
 use crate::{
+    admission::{Asking, Claim},
     config::{Config, Kind, TrustCallers},
     respond::Failure,
     scheduler::{BucketKey, CallerId, Class, Weight},
     slack::{Dimension, Method},
+    step::Step,
     upstream::headers,
 };
 
@@ -38,7 +38,7 @@ pub struct ClassifyLayer {
 }
 
 /// Makes a [`Call`] of a routed request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Classify<S> {
     inner: S,
     knowledge: Arc<Knowledge>,
@@ -98,34 +98,23 @@ impl<S> Layer<S> for ClassifyLayer {
 
 // === impl Classify ===
 
-impl<S> Service<Routed<Incoming>> for Classify<S>
+impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Service<Call, Error = Failure> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Step<Asking, Error = Failure>,
 {
     type Response = S::Response;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<Incoming>) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let knowledge = Arc::clone(&self.knowledge);
-        Box::pin(async move {
-            let call = knowledge.classify(routed).await?;
-            inner.call(call).await
-        })
+    async fn call(&self, routed: Routed<Incoming>) -> Result<S::Response, Failure> {
+        let asking = self.knowledge.classify(routed).await?;
+        self.inner.call(asking).await
     }
 }
 
 // === impl Knowledge ===
 
 impl Knowledge {
-    async fn classify(&self, routed: Routed<Incoming>) -> Result<Call, Failure> {
+    async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
         let Routed { request, upstream, url, rest, lane, record } = routed;
         let (mut parts, incoming) = request.into_parts();
         let method = match upstream.kind {
@@ -152,7 +141,7 @@ impl Knowledge {
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
-        Ok(Call {
+        let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
             body,
             upstream,
@@ -161,12 +150,11 @@ impl Knowledge {
             caller_id: CallerId(self.hasher.hash_one(&*caller)),
             weight: Weight::ONE,
             caller,
-            buckets,
             arrived,
             deadline: arrived + wait,
             record,
-            refused: None,
-        })
+        };
+        Ok(Asking { call: Box::new(call), claim: Claim::First(buckets) })
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {

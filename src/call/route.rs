@@ -4,22 +4,16 @@
 //! URL and the rest of the path, and every form of request that could name another host, or
 //! climb out of the configured path, is refused.
 
-use std::{
-    future::{Ready, ready},
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::IpAddr, sync::Arc};
 
-use futures_util::future::Either;
 use http::{HeaderMap, Method, Request, Uri, Version, uri::PathAndQuery};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::{
     lane::{Lane, LaneError},
     record::Record,
 };
-use crate::{config::Upstream, respond::Failure};
+use crate::{config::Upstream, respond::Failure, step::Step};
 
 /// A request and where it goes.
 #[derive(Debug)]
@@ -77,7 +71,7 @@ pub struct RouteLayer {
 }
 
 /// Finds the upstream by the path's prefix.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Route<S> {
     inner: S,
     upstreams: Arc<[Arc<Upstream>]>,
@@ -102,27 +96,22 @@ impl<S> Layer<S> for RouteLayer {
 
 // === impl Route ===
 
-impl<S, B> Service<Arriving<B>> for Route<S>
+impl<S, B> Step<Arriving<B>> for Route<S>
 where
-    S: Service<Routed<B>, Error = Failure>,
+    S: Step<Routed<B>, Error = Failure>,
+    B: Send,
 {
     type Response = S::Response;
     type Error = Failure;
-    type Future = Either<S::Future, Ready<Result<S::Response, Failure>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, Arriving { request, record }: Arriving<B>) -> Self::Future {
+    async fn call(
+        &self,
+        Arriving { request, record }: Arriving<B>,
+    ) -> Result<S::Response, Failure> {
         let (verb, uri) = (request.method(), request.uri());
-        match route(&self.upstreams, verb, request.version(), uri, request.headers()) {
-            Ok((upstream, url, rest, lane)) => {
-                let routed = Routed { request, upstream, url, rest, lane, record };
-                Either::Left(self.inner.call(routed))
-            }
-            Err(error) => Either::Right(ready(Err(error.into()))),
-        }
+        let (upstream, url, rest, lane) =
+            route(&self.upstreams, verb, request.version(), uri, request.headers())?;
+        self.inner.call(Routed { request, upstream, url, rest, lane, record }).await
     }
 }
 
