@@ -33,6 +33,7 @@ pub mod outcome;
 pub mod retry;
 pub mod upstream;
 
+pub mod request_id;
 pub mod respond;
 
 pub mod admin;

@@ -19,7 +19,7 @@ use super::{
     identity::{Identities, bearer},
     patience::patience,
     record::Labels,
-    route::Routed,
+    route::{Routed, rest},
 };
 use crate::{
     admission::{Asking, Claim},
@@ -52,6 +52,8 @@ struct Knowledge {
     memory: Memory,
     /// Whether a caller may say that its calls are more urgent than their method's default.
     may_raise: bool,
+    /// Who calls that give no name are.
+    default_caller: Arc<str>,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
 }
@@ -63,7 +65,6 @@ pub struct NoMethod {
     name: String,
 }
 
-/// Who calls that give no name are.
 const DEFAULT_CALLER: &str = "default";
 
 // === impl ClassifyLayer ===
@@ -82,6 +83,7 @@ impl ClassifyLayer {
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
                 may_raise,
+                default_caller: DEFAULT_CALLER.into(),
                 hasher: RandomState::new(),
             }),
         }
@@ -115,13 +117,14 @@ where
 
 impl Knowledge {
     async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
-        let Routed { request, upstream, url, rest, lane, record } = routed;
+        let Routed { request, upstream, url, lane, record } = routed;
         let (mut parts, incoming) = request.into_parts();
+        let name = rest(&url, &upstream);
         let method = match upstream.kind {
-            Kind::WebApi => Some(self.method(&rest)?),
+            Kind::WebApi => Some(self.method(name)?),
             Kind::Plain => None,
         };
-        let caller = lane.caller.unwrap_or_else(|| DEFAULT_CALLER.into());
+        let caller = lane.caller.unwrap_or_else(|| Arc::clone(&self.default_caller));
         let class = self.class(lane.class, method);
         record.classified(Labels {
             method: method.map(Arc::clone),
@@ -130,7 +133,7 @@ impl Knowledge {
         });
         let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await?;
         let buckets = match method {
-            Some(method) => self.buckets(method, &rest, &caller, &parts, body.known()).await,
+            Some(method) => self.buckets(method, name, &caller, &parts, body.known()).await,
             None => Vec::new(),
         };
         let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());

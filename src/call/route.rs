@@ -24,8 +24,6 @@ pub struct Routed<B> {
     pub upstream: Arc<Upstream>,
     /// The whole URL there.
     pub url: Uri,
-    /// What the path had after the prefix, without the query.
-    pub rest: Box<str>,
     /// What the path and the headers say about the caller.
     pub lane: Lane,
     /// What is told of it in the end.
@@ -109,9 +107,9 @@ where
         Arriving { request, record }: Arriving<B>,
     ) -> Result<S::Response, Failure> {
         let (verb, uri) = (request.method(), request.uri());
-        let (upstream, url, rest, lane) =
+        let (upstream, url, lane) =
             route(&self.upstreams, verb, request.version(), uri, request.headers())?;
-        self.inner.call(Routed { request, upstream, url, rest, lane, record }).await
+        self.inner.call(Routed { request, upstream, url, lane, record }).await
     }
 }
 
@@ -121,7 +119,7 @@ fn route(
     version: Version,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<(Arc<Upstream>, Uri, Box<str>, Lane), RouteError> {
+) -> Result<(Arc<Upstream>, Uri, Lane), RouteError> {
     if verb == Method::CONNECT {
         return Err(RouteError::ForwardProxy);
     }
@@ -147,7 +145,13 @@ fn route(
         return Err(RouteError::UnknownPath { prefixes: prefixes.join(", ") });
     };
     let url = target(&upstream.url, rest, uri.query()).ok_or(RouteError::InvalidUrl)?;
-    Ok((Arc::clone(upstream), url, rest.into(), lane))
+    Ok((Arc::clone(upstream), url, lane))
+}
+
+/// What the path of a request had after the prefix, without the query: what its URL has after
+/// the upstream's.
+pub fn rest<'u>(url: &'u Uri, upstream: &Upstream) -> &'u str {
+    url.path().get(upstream.url.path().len()..).unwrap_or_default()
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -190,7 +194,9 @@ fn is_unsafe(path: &str) -> bool {
 
 fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
     let base_path = base.path();
-    let mut path = String::with_capacity(base_path.len() + rest.len() + 64);
+    let mut path = String::with_capacity(
+        base_path.len() + rest.len() + query.map_or(0, |query| query.len() + 1),
+    );
     path.push_str(base_path);
     path.push_str(rest);
     if let Some(query) = query {
@@ -217,7 +223,7 @@ mod tests {
         })];
         let uri: Uri = uri.parse().unwrap();
         route(&upstreams, verb, Version::HTTP_11, &uri, &HeaderMap::new())
-            .map(|(_, url, rest, _)| (url.to_string(), rest.to_string()))
+            .map(|(upstream, url, _)| (url.to_string(), rest(&url, &upstream).to_owned()))
     }
 
     #[test]
