@@ -1,6 +1,5 @@
 //! Lets a call pass when it has its permit.
 
-use tokio::time::Instant;
 use tower::Layer;
 
 use super::{Admission, Permit};
@@ -75,9 +74,7 @@ where
     type Error = Failure;
 
     async fn call(&self, Asking { call, claim }: Asking) -> Result<S::Response, Failure> {
-        let from = Instant::now();
-        let permit = self.admission.acquire(&call, claim).await;
-        call.record.waited(Instant::now().duration_since(from));
-        self.inner.call(Admitted { call, permit: permit? }).await
+        let permit = self.admission.acquire(&call, claim).await?;
+        self.inner.call(Admitted { call, permit }).await
     }
 }

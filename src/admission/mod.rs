@@ -161,7 +161,12 @@ impl Admission {
         };
         let verdict = match waiting {
             Ok(verdict) => verdict,
-            Err(waiting) => waiting.await,
+            Err(waiting) => {
+                let from = Instant::now();
+                let verdict = waiting.await;
+                call.record.waited(Instant::now().duration_since(from));
+                verdict
+            }
         };
         Ok(Permit::new(verdict?, shared))
     }

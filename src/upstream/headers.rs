@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 /// What our own headers begin with.
-const OWN: &str = "slackwater-";
+pub const OWN: &str = "slackwater-";
 
 /// Leaves what the upstream is to see: not the connection's headers, not ours, and not the
 /// host and length, which the client writes anew, nor what only its first recipient can act on.
@@ -49,8 +49,9 @@ fn leave_out(headers: &mut HeaderMap, stays_here: impl Fn(&str) -> bool) {
     for name in named {
         headers.remove(name);
     }
-    while let Some(name) = headers.keys().find(|name| stays_here(name.as_str())) {
-        let name = name.clone();
+    let leaving: Vec<HeaderName> =
+        headers.keys().filter(|name| stays_here(name.as_str())).cloned().collect();
+    for name in leaving {
         headers.remove(name);
     }
 }
