@@ -19,6 +19,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod stack;
+pub mod step;
 
 pub mod listen;
 
@@ -32,6 +33,7 @@ pub mod outcome;
 pub mod retry;
 pub mod upstream;
 
+pub mod request_id;
 pub mod respond;
 
 pub mod admin;

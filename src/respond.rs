@@ -24,6 +24,7 @@ use crate::{
         route::{Arriving, RouteError},
     },
     metrics::Metrics,
+    step::Step,
     upstream::{UpstreamError, body::Answer},
 };
 
@@ -57,8 +58,15 @@ pub struct RespondLayer {
 }
 
 /// Answers every call.
-#[derive(Clone, Debug)]
+///
+/// Clones share all steps below. Each call is one future, for all of them.
+#[derive(Debug)]
 pub struct Respond<S> {
+    shared: Arc<Shared<S>>,
+}
+
+#[derive(Debug)]
+struct Shared<S> {
     inner: S,
     metrics: Metrics,
 }
@@ -198,32 +206,38 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner, metrics: self.metrics.clone() }
+        Respond { shared: Arc::new(Shared { inner, metrics: self.metrics.clone() }) }
     }
 }
 
 // === impl Respond ===
 
+impl<S> Clone for Respond<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
 impl<S> Service<Request<Incoming>> for Respond<S>
 where
-    S: Service<Arriving<Incoming>, Response = Response<Answer>, Error = Failure>,
-    S::Future: Send + 'static,
+    S: Step<Arriving<Incoming>, Response = Response<Answer>, Error = Failure> + 'static,
 {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The layers below are always ready: whatever waits, waits in `call`.
+        // The steps below are always ready: whatever waits, waits in its call.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let record = Arc::new(Record::default());
-        let answering = self.inner.call(Arriving { request, record: Arc::clone(&record) });
-        let metrics = self.metrics.clone();
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let mut response = answering.await.unwrap_or_else(|failure| {
+            let Shared { inner, metrics } = &*shared;
+            let record = Arc::new(Record::default());
+            let answered = inner.call(Arriving { request, record: Arc::clone(&record) }).await;
+            let mut response = answered.unwrap_or_else(|failure| {
                 if let Some(reason) = failure.shed_reason() {
                     metrics.shed(record.method(), reason.as_str());
                 }

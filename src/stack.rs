@@ -2,15 +2,13 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
-use http::{HeaderName, Request, Response, header};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::Connect;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceBuilder};
 use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
-    sensitive_headers::SetSensitiveRequestHeadersLayer,
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
 use crate::{
@@ -19,6 +17,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     outcome::OutcomeLayer,
+    request_id::RequestIdLayer,
     respond::{self, RespondLayer},
     retry::RetryLayer,
     upstream::Upstream,
@@ -36,8 +35,6 @@ pub struct Shared {
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
 }
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything between a connection's request and the upstream's answer.
 pub fn stack<C>(
@@ -62,11 +59,11 @@ where
         // First of all, so that whatever prints a request prints no token.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
         // Before anything that can fail: every answer has the id.
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MadeHere::default()))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(RequestIdLayer::default())
         // Around all that is ours: a bug costs one call.
         .layer(CatchPanicLayer::custom(respond::panicked))
-        // Around all that can fail: it answers, counts and logs whatever happened.
+        // Around all that can fail: it answers, counts and logs whatever happened. What follows
+        // are steps, shared by all calls.
         .layer(RespondLayer::new(metrics))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(&config.upstreams))
@@ -81,27 +78,3 @@ where
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Numbers requests that come without an id, from a start that differs per process.
-#[derive(Clone, Debug)]
-struct MadeHere {
-    next: Arc<std::sync::atomic::AtomicU64>,
-}
-
-// === impl MadeHere ===
-
-impl Default for MadeHere {
-    fn default() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        let start = RandomState::new().hash_one(std::process::id());
-        Self { next: Arc::new(start.into()) }
-    }
-}
-
-impl MakeRequestId for MadeHere {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let id = http::HeaderValue::try_from(format!("{number:016x}")).ok()?;
-        Some(RequestId::new(id))
-    }
-}

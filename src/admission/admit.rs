@@ -1,21 +1,33 @@
 //! Lets a call pass when it has its permit.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::{Admission, Permit};
-use crate::{call::Call, respond::Failure};
+use crate::{call::Call, respond::Failure, scheduler::BucketKey, step::Step};
+
+/// A call that asks to go.
+#[derive(Debug)]
+pub struct Asking {
+    /// The call.
+    pub call: Box<Call>,
+    /// What it asks with.
+    pub attempt: Attempt,
+}
+
+/// What a call asks to go with.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It has not been sent yet, and counts against these.
+    First(Vec<BucketKey>),
+    /// Slack refused it; this is the permit of that attempt.
+    Again(Permit),
+}
 
 /// A call and its right to go.
 #[derive(Debug)]
 pub struct Admitted {
     /// The call.
-    pub call: Call,
+    pub call: Box<Call>,
     /// Its right to go.
     pub permit: Permit,
 }
@@ -28,9 +40,8 @@ pub struct AdmitLayer {
 
 /// Holds calls until they may go, or sheds them.
 ///
-/// Waiting happens in `call`, because each call waits for buckets of its own; the service
-/// is always ready. Dropping the future leaves the queue.
-#[derive(Clone, Debug)]
+/// Each call waits for buckets of its own. Dropping the future leaves the queue.
+#[derive(Debug)]
 pub struct Admit<S> {
     inner: S,
     admission: Admission,
@@ -55,28 +66,15 @@ impl<S> Layer<S> for AdmitLayer {
 
 // === impl Admit ===
 
-impl<S> Service<Call> for Admit<S>
+impl<S> Step<Asking> for Admit<S>
 where
-    S: Service<Admitted, Error = Failure> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Step<Admitted, Error = Failure>,
 {
     type Response = S::Response;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let admission = self.admission.clone();
-        Box::pin(async move {
-            let from = Instant::now();
-            let permit = admission.acquire(&mut call).await;
-            call.record.waited(Instant::now().duration_since(from));
-            inner.call(Admitted { call, permit: permit? }).await
-        })
+    async fn call(&self, Asking { call, attempt }: Asking) -> Result<S::Response, Failure> {
+        let permit = self.admission.acquire(&call, attempt).await?;
+        self.inner.call(Admitted { call, permit }).await
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::waiting::{Waiter, Waiting};
 pub use self::{
-    admit::{Admit, AdmitLayer, Admitted},
+    admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
     permit::Permit,
     status::{BucketStatus, QueueStatus, Status},
 };
@@ -123,18 +123,21 @@ impl Admission {
     ///
     /// # Errors
     /// If the call is shed.
-    pub async fn acquire(&self, call: &mut Call) -> Result<Permit, Shed> {
+    pub async fn acquire(&self, call: &Call, attempt: Attempt) -> Result<Permit, Shed> {
         let shared = &self.shared;
-        let refused = call.refused.take().and_then(Permit::into_inner);
         let waiting = {
             let mut state = shared.lock();
             let now = shared.now();
-            let enqueued = match refused {
-                Some(permit) => state.scheduler.replay(now, permit),
-                None => state.scheduler.enqueue(
+            let enqueued = match attempt {
+                Attempt::Again(permit) => match permit.into_inner() {
+                    Some(permit) => state.scheduler.replay(now, permit),
+                    // Nobody holds a permit that is spent.
+                    None => return Err(Shed::draining()),
+                },
+                Attempt::First(buckets) => state.scheduler.enqueue(
                     now,
                     scheduler::Call {
-                        buckets: call.buckets.clone(),
+                        buckets,
                         class: call.class,
                         caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                         deadline: shared.at(call.deadline),
@@ -161,7 +164,12 @@ impl Admission {
         };
         let verdict = match waiting {
             Ok(verdict) => verdict,
-            Err(waiting) => waiting.await,
+            Err(waiting) => {
+                let from = Instant::now();
+                let verdict = waiting.await;
+                call.record.waited(Instant::now().duration_since(from));
+                verdict
+            }
         };
         Ok(Permit::new(verdict?, shared))
     }

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use http::HeaderMap;
 use tokio::time::{Instant, advance};
 
-use super::{Admission, Permit, Shed, ShedReason};
+use super::{Admission, Attempt, Permit, Shed, ShedReason};
 use crate::{
     call::{
         Call, Head,
@@ -24,8 +24,8 @@ fn admission() -> Admission {
     Admission::new(&Queue::default(), Share::default(), Metrics::new().unwrap())
 }
 
-/// A call under a limit of one a minute.
-fn call(patience: Duration) -> Call {
+/// A limit of one a minute.
+fn one_a_minute() -> Attempt {
     let rate = Rate { limit: NonZeroU32::MIN, per: MINUTE, burst: None, tolerates: None };
     let limit = Limit {
         name: "tier1".into(),
@@ -33,6 +33,10 @@ fn call(patience: Duration) -> Call {
         scope: Scope::of(&[Dimension::Workspace]),
         age_from: AgeFrom::Answer,
     };
+    Attempt::First(vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }])
+}
+
+fn call(patience: Duration) -> Call {
     Call {
         head: Head {
             verb: http::Method::POST,
@@ -52,11 +56,9 @@ fn call(patience: Duration) -> Call {
         weight: Weight::ONE,
         max_depth: None,
         caller: "test".into(),
-        buckets: vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }],
         arrived: Instant::now(),
         deadline: Instant::now() + patience,
         record: Arc::new(Record::default()),
-        refused: None,
     }
 }
 
@@ -66,16 +68,16 @@ fn waits(
     patience: Duration,
 ) -> tokio_test::task::Spawn<impl Future<Output = Result<Permit, Shed>> + use<>> {
     let admission = admission.clone();
-    let mut task = tokio_test::task::spawn(async move {
-        let mut call = call(patience);
-        admission.acquire(&mut call).await
-    });
+    let mut task =
+        tokio_test::task::spawn(
+            async move { admission.acquire(&call(patience), one_a_minute()).await },
+        );
     assert!(task.poll().is_pending(), "it is held");
     task
 }
 
 async fn sent(admission: &Admission) -> Permit {
-    let mut permit = admission.acquire(&mut call(Duration::ZERO)).await.unwrap();
+    let mut permit = admission.acquire(&call(Duration::ZERO), one_a_minute()).await.unwrap();
     permit.sent();
     permit
 }
@@ -126,7 +128,7 @@ async fn a_call_that_was_sent_and_forgotten_still_counts() {
     let admission = admission();
     drop(sent(&admission).await);
     advance(MINUTE + Duration::from_secs(1)).await;
-    let shed = admission.acquire(&mut call(Duration::from_secs(8))).await.unwrap_err();
+    let shed = admission.acquire(&call(Duration::from_secs(8)), one_a_minute()).await.unwrap_err();
     assert_eq!(shed.reason, ShedReason::Deadline);
     // A minute for the answer that may still come, and the period from there.
     assert_eq!(shed.retry_after_seconds(), 60);
@@ -140,7 +142,7 @@ async fn a_closed_queue_tells_all_that_wait() {
     admission.close();
     let verdict = tokio_test::assert_ready!(waiting.poll());
     assert_eq!(verdict.unwrap_err().reason, ShedReason::Draining);
-    let late = admission.acquire(&mut call(3 * MINUTE)).await;
+    let late = admission.acquire(&call(3 * MINUTE), one_a_minute()).await;
     assert_eq!(late.unwrap_err().reason, ShedReason::Draining);
     assert_eq!(admission.held(), 0);
 }

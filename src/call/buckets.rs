@@ -65,10 +65,12 @@ const LONGEST: usize = 80;
 /// of its workspace and app. A call that names no channel is not under a limit per channel.
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     let mut buckets = Vec::with_capacity(method.limits.len() + 3);
+    let mut key = String::with_capacity(128);
     let in_order = method.in_order.then(|| &*IN_ORDER);
     for limit in method.limits.iter().chain(in_order).chain(&*OPEN) {
-        if let Some(values) = values(limit.scope, call) {
-            buckets.push(BucketKey { limit: Arc::clone(limit), values });
+        key.clear();
+        if write(&mut key, limit.scope, call).is_some() {
+            buckets.push(BucketKey { limit: Arc::clone(limit), values: key.as_str().into() });
         }
     }
     buckets
@@ -80,8 +82,8 @@ pub fn counts_by(method: &Method, dimension: Dimension) -> bool {
         || method.limits.iter().any(|limit| limit.scope.contains(dimension))
 }
 
-fn values(scope: Scope, call: Dimensions<'_>) -> Option<Arc<str>> {
-    let mut key = String::with_capacity(64);
+/// Writes the call's values of these dimensions, if it has all of them.
+fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     for dimension in scope.iter() {
         let value = match dimension {
             Dimension::App => &call.identity.app,
@@ -96,9 +98,9 @@ fn values(scope: Scope, call: Dimensions<'_>) -> Option<Arc<str>> {
         if !key.is_empty() {
             key.push('/');
         }
-        push(&mut key, value);
+        push(key, value);
     }
-    Some(key.into())
+    Some(())
 }
 
 /// Appends a value so that no two lists of values make the same key, and none is long.

@@ -3,15 +3,13 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use http::header;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::{
     Call, Head,
@@ -22,13 +20,15 @@ use super::{
     identity::{Identities, bearer, hash},
     patience::patience,
     record::Labels,
-    route::Routed,
+    route::{Routed, rest},
 };
 use crate::{
+    admission::{Asking, Attempt},
     config::{Config, Kind, TrustCallers},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
     slack::{Dimension, Method},
+    step::Step,
     upstream::headers,
 };
 
@@ -39,7 +39,7 @@ pub struct ClassifyLayer {
 }
 
 /// Makes a [`Call`] of a routed request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Classify<S> {
     inner: S,
     knowledge: Arc<Knowledge>,
@@ -98,38 +98,28 @@ impl<S> Layer<S> for ClassifyLayer {
 
 // === impl Classify ===
 
-impl<S> Service<Routed<Incoming>> for Classify<S>
+impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Service<Call, Error = Failure> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Step<Asking, Error = Failure>,
 {
     type Response = S::Response;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, routed: Routed<Incoming>) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let knowledge = Arc::clone(&self.knowledge);
-        Box::pin(async move {
-            let call = knowledge.classify(routed).await?;
-            inner.call(call).await
-        })
+    async fn call(&self, routed: Routed<Incoming>) -> Result<S::Response, Failure> {
+        let asking = self.knowledge.classify(routed).await?;
+        self.inner.call(asking).await
     }
 }
 
 // === impl Knowledge ===
 
 impl Knowledge {
-    async fn classify(&self, routed: Routed<Incoming>) -> Result<Call, Failure> {
-        let Routed { request, upstream, url, rest, lane, record } = routed;
+    async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
+        let Routed { request, upstream, url, lane, record } = routed;
         let (mut parts, incoming) = request.into_parts();
+        let name = rest(&url, &upstream);
         let method = match upstream.kind {
-            Kind::WebApi => Some(self.method(&rest)?),
+            Kind::WebApi => Some(self.method(name)?),
             Kind::Plain => None,
         };
         let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await;
@@ -160,7 +150,7 @@ impl Knowledge {
         let buckets = method.map_or_else(Vec::new, |method| {
             let dimensions = Dimensions {
                 identity: &self.identities.of(token.as_ref()),
-                method: &rest,
+                method: name,
                 channel: channel.as_deref(),
                 user: user.as_deref(),
                 caller: &caller,
@@ -169,7 +159,7 @@ impl Knowledge {
         });
         let caller_id = CallerId(self.hasher.hash_one(&*caller));
         let token = token.as_ref().map(AsRef::as_ref);
-        let place = self.place(caller_id, token, &rest, &parts.uri, body.known());
+        let place = self.place(caller_id, token, name, &parts.uri, body.known());
         let method = method.map(Arc::clone);
         let Config { catalogue, queue, .. } = &*self.config;
         let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
@@ -177,7 +167,7 @@ impl Knowledge {
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
-        Ok(Call {
+        let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
             body,
             upstream,
@@ -188,12 +178,11 @@ impl Knowledge {
             weight,
             max_depth,
             caller,
-            buckets,
             arrived,
             deadline: arrived + wait,
             record,
-            refused: None,
-        })
+        };
+        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
     }
 
     /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the

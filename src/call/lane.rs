@@ -9,7 +9,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-use crate::{scheduler::Class, units};
+use crate::{scheduler::Class, units, upstream::headers::OWN};
 
 /// What a call says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,10 @@ impl Lane {
     /// # Errors
     /// If a header says something that it may not.
     pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, LaneError> {
+        // Nearly no call has any of them, which is seen sooner than that each is missing.
+        if !headers.keys().any(|name| name.as_str().starts_with(OWN)) {
+            return Ok(self);
+        }
         let text = |name: HeaderName| {
             headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
         };

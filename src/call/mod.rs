@@ -23,9 +23,8 @@ use tokio::time::Instant;
 
 use self::{body::Body, record::Record};
 use crate::{
-    admission::Permit,
     config::Upstream,
-    scheduler::{BucketKey, CallerId, Class, PlaceId, Weight},
+    scheduler::{CallerId, Class, PlaceId, Weight},
     slack,
 };
 
@@ -52,16 +51,12 @@ pub struct Call {
     pub max_depth: Option<usize>,
     /// Who sent it.
     pub caller: Arc<str>,
-    /// What it counts against.
-    pub buckets: Vec<BucketKey>,
     /// When it was complete.
     pub arrived: Instant,
     /// Until when its client waits.
     pub deadline: Instant,
     /// What is told of it in the end.
     pub record: Arc<Record>,
-    /// The permit of the attempt before, which Slack refused.
-    pub refused: Option<Permit>,
 }
 
 /// What is sent of a request, but for the body.

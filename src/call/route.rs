@@ -4,22 +4,16 @@
 //! URL and the rest of the path, and every form of request that could name another host, or
 //! climb out of the configured path, is refused.
 
-use std::{
-    future::{Ready, ready},
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::IpAddr, sync::Arc};
 
-use futures_util::future::Either;
 use http::{HeaderMap, Method, Request, Uri, Version, uri::PathAndQuery};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::{
     lane::{Lane, LaneError},
     record::Record,
 };
-use crate::{config::Upstream, respond::Failure};
+use crate::{config::Upstream, respond::Failure, step::Step};
 
 /// A request and where it goes.
 #[derive(Debug)]
@@ -30,8 +24,6 @@ pub struct Routed<B> {
     pub upstream: Arc<Upstream>,
     /// The whole URL there.
     pub url: Uri,
-    /// What the path had after the prefix, without the query.
-    pub rest: Box<str>,
     /// What the path and the headers say about the caller.
     pub lane: Lane,
     /// What is told of it in the end.
@@ -77,7 +69,7 @@ pub struct RouteLayer {
 }
 
 /// Finds the upstream by the path's prefix.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Route<S> {
     inner: S,
     upstreams: Arc<[Arc<Upstream>]>,
@@ -102,27 +94,22 @@ impl<S> Layer<S> for RouteLayer {
 
 // === impl Route ===
 
-impl<S, B> Service<Arriving<B>> for Route<S>
+impl<S, B> Step<Arriving<B>> for Route<S>
 where
-    S: Service<Routed<B>, Error = Failure>,
+    S: Step<Routed<B>, Error = Failure>,
+    B: Send,
 {
     type Response = S::Response;
     type Error = Failure;
-    type Future = Either<S::Future, Ready<Result<S::Response, Failure>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, Arriving { request, record }: Arriving<B>) -> Self::Future {
+    async fn call(
+        &self,
+        Arriving { request, record }: Arriving<B>,
+    ) -> Result<S::Response, Failure> {
         let (verb, uri) = (request.method(), request.uri());
-        match route(&self.upstreams, verb, request.version(), uri, request.headers()) {
-            Ok((upstream, url, rest, lane)) => {
-                let routed = Routed { request, upstream, url, rest, lane, record };
-                Either::Left(self.inner.call(routed))
-            }
-            Err(error) => Either::Right(ready(Err(error.into()))),
-        }
+        let (upstream, url, lane) =
+            route(&self.upstreams, verb, request.version(), uri, request.headers())?;
+        self.inner.call(Routed { request, upstream, url, lane, record }).await
     }
 }
 
@@ -132,7 +119,7 @@ fn route(
     version: Version,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<(Arc<Upstream>, Uri, Box<str>, Lane), RouteError> {
+) -> Result<(Arc<Upstream>, Uri, Lane), RouteError> {
     if verb == Method::CONNECT {
         return Err(RouteError::ForwardProxy);
     }
@@ -158,7 +145,13 @@ fn route(
         return Err(RouteError::UnknownPath { prefixes: prefixes.join(", ") });
     };
     let url = target(&upstream.url, rest, uri.query()).ok_or(RouteError::InvalidUrl)?;
-    Ok((Arc::clone(upstream), url, rest.into(), lane))
+    Ok((Arc::clone(upstream), url, lane))
+}
+
+/// What the path of a request had after the prefix, without the query: what its URL has after
+/// the upstream's.
+pub fn rest<'u>(url: &'u Uri, upstream: &Upstream) -> &'u str {
+    url.path().get(upstream.url.path().len()..).unwrap_or_default()
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -201,7 +194,9 @@ fn is_unsafe(path: &str) -> bool {
 
 fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
     let base_path = base.path();
-    let mut path = String::with_capacity(base_path.len() + rest.len() + 64);
+    let mut path = String::with_capacity(
+        base_path.len() + rest.len() + query.map_or(0, |query| query.len() + 1),
+    );
     path.push_str(base_path);
     path.push_str(rest);
     if let Some(query) = query {
@@ -228,7 +223,7 @@ mod tests {
         })];
         let uri: Uri = uri.parse().unwrap();
         route(&upstreams, verb, Version::HTTP_11, &uri, &HeaderMap::new())
-            .map(|(_, url, rest, _)| (url.to_string(), rest.to_string()))
+            .map(|(upstream, url, _)| (url.to_string(), rest(&url, &upstream).to_owned()))
     }
 
     #[test]

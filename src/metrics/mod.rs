@@ -7,10 +7,11 @@ pub use gather::CONTENT_TYPE;
 
 use std::{sync::Arc, time::Duration};
 
-use dashmap::DashSet;
+use dashmap::DashMap;
 use http::StatusCode;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use crate::{
@@ -37,7 +38,7 @@ struct All {
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
     /// The callers that are counted by name.
-    callers: DashSet<Arc<str>>,
+    callers: DashMap<Arc<str>, IntCounter>,
     queue_depth: IntGaugeVec,
     oldest_wait: prometheus::GaugeVec,
     frozen: IntGauge,
@@ -146,7 +147,7 @@ impl Metrics {
                 "Calls answered, by caller; those beyond the first fifty count as other.",
                 &["caller"],
             )?,
-            callers: DashSet::new(),
+            callers: DashMap::new(),
             queue_depth: gauges(
                 "slackwater_queue_depth",
                 "Calls held.",
@@ -165,8 +166,7 @@ impl Metrics {
         let labels = [record.method(), tier, class, status.as_str()];
         self.all.requests.with_label_values(&labels).inc();
         if let Some(labels) = record.labels() {
-            let caller = self.caller_label(&labels.caller);
-            self.all.by_caller.with_label_values(&[caller]).inc();
+            self.answered_caller(&labels.caller);
         }
         if record.attempts() > 0 {
             let wait = self.all.wait.with_label_values(&[tier, class]);
@@ -174,18 +174,18 @@ impl Metrics {
         }
     }
 
-    /// The name that a caller is counted under.
-    fn caller_label<'c>(&self, caller: &'c Arc<str>) -> &'c str {
-        let callers = &self.all.callers;
-        if callers.contains(caller) {
-            return caller;
+    fn answered_caller(&self, caller: &Arc<str>) {
+        let All { callers, by_caller, .. } = &*self.all;
+        if let Some(counter) = callers.get(caller) {
+            counter.inc();
+        } else if callers.len() < CALLERS {
+            // Two that come at once may both get the last place; the bound need not be exact.
+            let counter = by_caller.with_label_values(&[caller]);
+            counter.inc();
+            callers.insert(Arc::clone(caller), counter);
+        } else {
+            by_caller.with_label_values(&[OTHER]).inc();
         }
-        // Two that come at once may both get the last place; the bound need not be exact.
-        if callers.len() >= CALLERS {
-            return OTHER;
-        }
-        callers.insert(Arc::clone(caller));
-        caller
     }
 
     /// A call was shed.

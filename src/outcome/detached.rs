@@ -13,28 +13,28 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// A future that, when dropped, goes on as a task.
-pub(super) struct Detached<F>
+pub(super) struct Detached<'t, F>
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
     future: Option<Pin<Box<F>>>,
-    tasks: TaskTracker,
+    tasks: &'t TaskTracker,
 }
 
 // === impl Detached ===
 
-impl<F> Detached<F>
+impl<'t, F> Detached<'t, F>
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    pub(super) fn new(future: Pin<Box<F>>, tasks: TaskTracker) -> Self {
+    pub(super) fn new(future: Pin<Box<F>>, tasks: &'t TaskTracker) -> Self {
         Self { future: Some(future), tasks }
     }
 }
 
-impl<F> Future for Detached<F>
+impl<F> Future for Detached<'_, F>
 where
     F: Future + Send + 'static,
     F::Output: Send,
@@ -49,7 +49,7 @@ where
     }
 }
 
-impl<F> Drop for Detached<F>
+impl<F> Drop for Detached<'_, F>
 where
     F: Future + Send + 'static,
     F::Output: Send,

@@ -4,12 +4,7 @@
 
 mod detached;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
@@ -17,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use self::detached::Detached;
 use crate::{
@@ -27,6 +22,7 @@ use crate::{
     metrics::Metrics,
     respond::Failure,
     slack::reply::{self, Verdict},
+    step::Step,
     upstream::{UpstreamError, body::Answer, headers},
 };
 
@@ -43,7 +39,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Refused {
     /// The call.
-    pub call: Call,
+    pub call: Box<Call>,
     /// Its permit; the bucket is frozen.
     pub permit: Permit,
     /// Slack's answer, for when the call is not sent again.
@@ -62,10 +58,19 @@ pub struct OutcomeLayer {
 ///
 /// Once the call is handed over, dropping the future does not end the exchange: it goes on
 /// by itself until the answer's headers are here, so that the permit is settled in time.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Judge<S> {
+    /// Shared with the exchanges, which may outlive all else.
+    court: Arc<Court<S>>,
+    exchanges: TaskTracker,
+}
+
+/// What an exchange needs.
+#[derive(Debug)]
+struct Court<S> {
     inner: S,
-    shared: OutcomeLayer,
+    config: Arc<Config>,
+    metrics: Metrics,
 }
 
 /// The largest body of a refusal that is read, so that the connection can be used again.
@@ -86,48 +91,46 @@ impl<S> Layer<S> for OutcomeLayer {
     type Service = Judge<S>;
 
     fn layer(&self, inner: S) -> Judge<S> {
-        Judge { inner, shared: self.clone() }
+        let (config, metrics) = (Arc::clone(&self.config), self.metrics.clone());
+        let court = Arc::new(Court { inner, config, metrics });
+        Judge { court, exchanges: self.exchanges.clone() }
     }
 }
 
 // === impl Judge ===
 
-impl<S> Service<Admitted> for Judge<S>
+impl<S> Step<Admitted> for Judge<S>
 where
-    S: Service<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError>,
-    S::Future: Send + 'static,
+    S: Step<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError> + 'static,
 {
     type Response = Outcome;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx).map_err(Failure::Upstream)
+    async fn call(&self, admitted: Admitted) -> Result<Outcome, Failure> {
+        let exchange = Arc::clone(&self.court).exchange(admitted);
+        Detached::new(Box::pin(exchange), &self.exchanges).await
     }
+}
 
-    fn call(&mut self, Admitted { mut call, mut permit }: Admitted) -> Self::Future {
+// === impl Court ===
+
+impl<S> Court<S>
+where
+    S: Step<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError>,
+{
+    async fn exchange(
+        self: Arc<Self>,
+        Admitted { mut call, mut permit }: Admitted,
+    ) -> Result<Outcome, Failure> {
         let mut request = Request::new(call.body.send());
         *request.method_mut() = call.head.verb.clone();
         *request.uri_mut() = call.head.url.clone();
         *request.headers_mut() = call.head.headers.clone();
         call.record.sent();
         permit.sent();
-        let exchange = self.inner.call(request);
-        let judged = self.shared.clone().judge(call, permit, exchange);
-        Box::pin(Detached::new(Box::pin(judged), self.shared.exchanges.clone()))
-    }
-}
-
-impl OutcomeLayer {
-    async fn judge(
-        self,
-        call: Call,
-        mut permit: Permit,
-        exchange: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
-    ) -> Result<Outcome, Failure> {
         let sent = Instant::now();
         let in_flight = self.metrics.in_flight(&call.upstream.prefix);
-        let response = exchange.await;
+        let response = self.inner.call(request).await;
         drop(in_flight);
         let took = Instant::now().duration_since(sent);
         let code = response.as_ref().map_or("error", |response| code(response.status()));

@@ -4,20 +4,17 @@
 //! line that came later. The caller sees a refusal only when the attempts are spent, when the
 //! body has streamed through and is gone, or when it would wait longer than its client does.
 
-use std::{
-    num::NonZeroU32,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::num::NonZeroU32;
 
 use http::Response;
-use tower::{Layer, Service, ServiceExt};
+use tower::Layer;
 
 use crate::{
-    call::Call,
+    admission::{Asking, Attempt},
     metrics::Metrics,
     outcome::{Outcome, Refused},
     respond::Failure,
+    step::Step,
     upstream::body::Answer,
 };
 
@@ -29,7 +26,7 @@ pub struct RetryLayer {
 }
 
 /// Sends refused calls again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Retry<S> {
     inner: S,
     shared: RetryLayer,
@@ -44,14 +41,13 @@ impl RetryLayer {
     }
 
     /// The call to send again, or the answer that its caller gets.
-    fn again(&self, refused: Refused) -> Result<Call, Failure> {
-        let Refused { mut call, permit, answer } = refused;
+    fn again(&self, refused: Refused) -> Result<Asking, Failure> {
+        let Refused { call, permit, answer } = refused;
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(Failure::Refused(Box::new(answer)));
         }
         self.metrics.replayed(call.record.method());
-        call.refused = Some(permit);
-        Ok(call)
+        Ok(Asking { call, attempt: Attempt::Again(permit) })
     }
 }
 
@@ -65,30 +61,19 @@ impl<S> Layer<S> for RetryLayer {
 
 // === impl Retry ===
 
-impl<S> Service<Call> for Retry<S>
+impl<S> Step<Asking> for Retry<S>
 where
-    S: Service<Call, Response = Outcome, Error = Failure> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Step<Asking, Response = Outcome, Error = Failure>,
 {
     type Response = Response<Answer>;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let shared = self.shared.clone();
-        Box::pin(async move {
-            loop {
-                match inner.ready().await?.call(call).await? {
-                    Outcome::Answered(response) => return Ok(*response),
-                    Outcome::Refused(refused) => call = shared.again(*refused)?,
-                }
+    async fn call(&self, mut asking: Asking) -> Result<Response<Answer>, Failure> {
+        loop {
+            match self.inner.call(asking).await? {
+                Outcome::Answered(response) => return Ok(*response),
+                Outcome::Refused(refused) => asking = self.shared.again(*refused)?,
             }
-        })
+        }
     }
 }

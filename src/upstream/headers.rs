@@ -2,53 +2,55 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Headers that concern one connection only (RFC 9110, 7.6.1), and three that only a proxy sees.
-static HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// What our client writes anew, and what only its first recipient can act on.
-static REQUESTS: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
-
 /// What our own headers begin with.
-const OWN: &str = "slackwater-";
+pub const OWN: &str = "slackwater-";
 
 /// Leaves what the upstream is to see: not the connection's headers, not ours, and not the
-/// host and length, which the client writes anew.
+/// host and length, which the client writes anew, nor what only its first recipient can act on.
 pub fn forward_request(headers: &mut HeaderMap) {
-    leave_out(headers, &REQUESTS);
+    leave_out(headers, |name| {
+        concerns_one_connection(name) || matches!(name, "host" | "content-length" | "expect")
+    });
 }
 
 /// Leaves what the caller is to see: nobody but us speaks for us.
 pub fn forward_response(headers: &mut HeaderMap) {
-    leave_out(headers, &[]);
+    leave_out(headers, concerns_one_connection);
 }
 
-/// Removes what stays here, and `more`. Looks at every header there is instead of for every
-/// header there could be, which are more.
-fn leave_out(headers: &mut HeaderMap, more: &[HeaderName]) {
-    let named: Vec<&str> = headers
+/// Headers that concern one connection only (RFC 9110, 7.6.1), and three that only a proxy sees.
+fn concerns_one_connection(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    ) || name.starts_with(OWN)
+}
+
+/// Removes what stays here, and what `Connection` names. Looks at every header there is instead
+/// of for every header there could be, which are more.
+fn leave_out(headers: &mut HeaderMap, stays_here: impl Fn(&str) -> bool) {
+    let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(str::trim))
+        // What nearly every request says, and no header's name.
+        .filter(|named| !named.eq_ignore_ascii_case("keep-alive"))
+        .filter_map(|named| named.parse().ok())
         .collect();
-    let stays_here = |name: &&HeaderName| {
-        let text = name.as_str();
-        HOP_BY_HOP.contains(name)
-            || more.contains(name)
-            || text.starts_with(OWN)
-            || named.iter().any(|named| named.eq_ignore_ascii_case(text))
-    };
-    let leaving: Vec<HeaderName> = headers.keys().filter(stays_here).cloned().collect();
+    for name in named {
+        headers.remove(name);
+    }
+    let leaving: Vec<HeaderName> =
+        headers.keys().filter(|name| stays_here(name.as_str())).cloned().collect();
     for name in leaving {
         headers.remove(name);
     }

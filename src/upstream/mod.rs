@@ -4,12 +4,7 @@ pub mod body;
 pub mod connect;
 pub mod headers;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -17,19 +12,17 @@ use hyper_util::{
     client::legacy::{Client, connect::Connect},
     rt::{TokioExecutor, TokioTimer},
 };
-use tower::Service;
 
-use crate::call::body::Outgoing;
+use crate::{call::body::Outgoing, step::Step};
 
 /// How long an unused connection is kept. Shorter than servers and load balancers keep
 /// theirs, so that a request rarely meets a closing one.
 const IDLE: Duration = Duration::from_secs(50);
 
 /// Sends requests to upstreams.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Upstream<C> {
-    /// Shared, because a stack of services is cloned for every call.
-    client: Arc<Client<C, Outgoing>>,
+    client: Client<C, Outgoing>,
     headers: Duration,
 }
 
@@ -60,33 +53,24 @@ where
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Self { client: Arc::new(client), headers }
+        Self { client, headers }
     }
 }
 
-impl<C> Service<Request<Outgoing>> for Upstream<C>
+impl<C> Step<Request<Outgoing>> for Upstream<C>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
     type Response = Response<Incoming>;
     type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Incoming>, UpstreamError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Outgoing>) -> Self::Future {
-        let exchange = self.client.request(request);
-        let limit = self.headers;
-        Box::pin(async move {
-            match tokio::time::timeout(limit, exchange).await {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
-                Ok(Err(error)) => Err(UpstreamError::Broken(error)),
-                Err(_) => Err(UpstreamError::Timeout(limit)),
-            }
-        })
+    async fn call(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, UpstreamError> {
+        match tokio::time::timeout(self.headers, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
+            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+            Err(_) => Err(UpstreamError::Timeout(self.headers)),
+        }
     }
 }
 
