@@ -168,8 +168,12 @@ impl Room {
 
     /// When a normal call may take a free slot.
     fn spread(&self, now: Instant, window: &Window) -> Instant {
-        let half = (window.used() + 1).saturating_mul(2) <= window.quota();
-        if half || self.people_until <= now { now } else { self.due.min(self.people_until) }
+        let due = self.due.min(self.people_until);
+        if due <= now {
+            return now;
+        }
+        let half = (window.quota() / 2).checked_sub(1);
+        half.and_then(|half| window.falls_to(now, half)).map_or(due, |at| at.min(due))
     }
 }
 

@@ -111,12 +111,16 @@ impl Window {
 
     /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
     pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
-        if self.has_room() {
-            return Some(now);
+        self.falls_to(now, self.quota.saturating_sub(1))
+    }
+
+    /// When at most so many slots are taken if nothing else happens; `None` if that takes an
+    /// answer.
+    pub(super) fn falls_to(&self, now: Instant, used: u32) -> Option<Instant> {
+        match self.used().checked_sub(used + 1) {
+            None => Some(now),
+            Some(over) => self.ends.get(over as usize).copied(),
         }
-        // So many must end before one is free.
-        let over = (self.used() - self.quota) as usize;
-        self.ends.get(over).copied()
     }
 
     /// The earliest that the call behind `ahead` others can have a slot: every answer
