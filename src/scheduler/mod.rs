@@ -4,35 +4,58 @@
 //! what happened and when, and asks it when it wants to be asked again. A day of traffic
 //! thus runs in a test in seconds, the same way every time.
 //!
-//! # How it thinks
+//! # What a call needs
 //!
 //! A call counts against several limits at once: its method's tier in its workspace,
 //! perhaps its channel, perhaps the whole app. Each limit at one value of its dimensions is
 //! a [bucket](bucket), with a [sliding window](window) of slots. A call goes when **all**
-//! of its buckets have a free slot, and takes one in each, all or nothing; while it waits
-//! it takes none.
+//! of its buckets have a slot for it, and takes one in each, all or nothing; while it waits
+//! it takes none. A slot is taken while the call is in flight and ages from its answer, because
+//! Slack counts the call somewhere between the two.
 //!
-//! Calls that need the same buckets form a [cell](cell). A cell that cannot go is parked in
-//! the [line-up](lineup) of exactly one bucket that blocks it. When that bucket gets room,
-//! the cell next in its order is looked at: it goes, or, if another of its buckets blocks
-//! it, it moves to that one's line-up. Two things follow. A bucket with room never has
-//! anybody parked in it, so a new call whose buckets all have room may go at once: nobody
-//! is before it. And a call to a busy channel never holds up one to another channel: it
-//! stands in the channel's line-up, not in the one they share.
+//! # Where it waits
 //!
-//! The order inside a line-up is by class, then by caller in turns, then by age; see
-//! [`lineup`].
+//! Calls of one class that need the same buckets form a [cell](cell). A cell that cannot go is
+//! parked in the [line-up](lineup) of exactly one bucket that blocks it. When that bucket has a
+//! slot, the cell next in its order is looked at: it goes, or, if another of its buckets
+//! blocks it, it moves to that one's line-up. Two things follow. A bucket that is open to a
+//! class has nobody of that class parked in it, so a new call to whom all of its buckets are
+//! open may go at once: nobody is before it. And a call to a busy channel never holds up one to
+//! another channel: it stands in the channel's line-up, not in the one they share.
 //!
-//! A granted call holds a permit until it is [settled](Scheduler::settle). Slots age from
-//! the answer, so an unsettled permit occupies its slots: whoever drives the scheduler
-//! settles every permit, however its call ended. When Slack refuses a call for a limit, the
-//! bucket that most likely refused it is frozen, and the call can be
-//! [replayed](Scheduler::replay): it keeps its age, so it is first in its line, and it keeps
-//! its place among posts that go one at a time, so nobody overtakes it.
+//! # In what order
 //!
-//! Nothing is forgotten too early and everything is forgotten in the end: a bucket without
-//! waiting calls, calls in flight, freeze or ageing slots is dropped, so memory follows
-//! live traffic and not history.
+//! - By class, with floors, then by callers in turns, then by age; see [`lineup`].
+//! - Some slots are kept free so that a person's click finds one; see [`room`].
+//! - A call that is blocked elsewhere whenever it is its turn claims the next slot of each of
+//!   its buckets; see [`claims`].
+//! - Whatever would wait longer than its client does is sent away at once, with the time when
+//!   to come back, and keeps its place in line till then; see [`forecast`] and [`places`].
+//! - Posts of one caller to one channel go one at a time: a limit on calls in flight, with a
+//!   quota of one. A replayed call keeps its slots of such limits while it waits, so nobody
+//!   overtakes it.
+//!
+//! # When Slack refuses
+//!
+//! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
+//! perhaps a wider one with it; see [`evidence`]. The call can be
+//! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
+//! freeze one call probes; each that passes admits one more.
+//!
+//! # Why it ends
+//!
+//! Whatever happens in a bucket marks it as touched, and [`Scheduler::run`](serve) looks at
+//! touched buckets until none is left. At one instant, what blocks a call depends only on the
+//! state of its buckets, which only grants change, and on claims, of which the more urgent and
+//! older one always wins. So between two grants a cell moves at most once, to a bucket that does
+//! not let it go, and there are no more grants than calls. A look costs the logarithm of what
+//! is held; a move that of each caller in the cell.
+//!
+//! A granted call holds a permit until it is [settled](Scheduler::settle): an unsettled permit
+//! occupies its slots, so whoever drives the scheduler settles every permit, however its call
+//! ended. Nothing is forgotten too early and everything is forgotten in the end: a bucket
+//! without waiting calls, calls in flight, freeze, evidence, people or ageing slots is dropped,
+//! so memory follows live traffic and not history.
 
 mod admit;
 mod bucket;
