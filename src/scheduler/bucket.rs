@@ -242,9 +242,10 @@ impl Bucket {
 
     /// When a call of that class may take a free slot; none if that takes an answer.
     fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
-        match self.lineup.is_due(class) {
-            true => self.room.opens_for_due_at(now, class),
-            false => self.room.opens_at(now, class, &self.window),
+        if self.lineup.is_due(class) {
+            self.room.opens_for_due_at(now, class)
+        } else {
+            self.room.opens_at(now, class, &self.window)
         }
     }
 

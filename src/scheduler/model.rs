@@ -423,14 +423,9 @@ impl Judge {
                 && other.buckets.iter().any(|elsewhere| {
                     elsewhere != bucket
                         && (self.is_shut(elsewhere, other.number)
-                            || self.keeps_people_out(elsewhere, other))
+                            || keeps_people_out(elsewhere, other))
                 })
         })
-    }
-
-    /// Whether room for people may keep that call out of a bucket.
-    fn keeps_people_out(&self, bucket: &BucketKey, call: &Arriving) -> bool {
-        call.class > Class::Interactive && matches!(bucket.limit.rule, Rule::Rate(_))
     }
 
     /// Nobody of the same class, caller and buckets has waited longer.
@@ -476,4 +471,9 @@ impl Judge {
 fn several_at_once(call: &Arriving) -> bool {
     let several = |rule: &Rule| matches!(rule, Rule::Concurrency(quota) if quota.get() > 1);
     call.buckets.iter().any(|bucket| several(&bucket.limit.rule))
+}
+
+/// Whether room for people may keep that call out of a bucket.
+fn keeps_people_out(bucket: &BucketKey, call: &Arriving) -> bool {
+    call.class > Class::Interactive && matches!(bucket.limit.rule, Rule::Rate(_))
 }

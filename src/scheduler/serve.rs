@@ -95,14 +95,14 @@ impl Scheduler {
                 self.buckets[id].lineup.stands(class)
                     && self.blocked(now, id, class, None).is_none()
             });
-            let Some((class, caller, cell)) = self.buckets[id].lineup.next(open) else { return };
-            let Some(call) = self.cells[cell].head(caller) else { return };
-            let buckets = Arc::clone(&self.cells[cell].key.buckets);
+            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else { return };
+            let Some(call) = self.cells[stands].head(caller) else { return };
+            let buckets = Arc::clone(&self.cells[stands].key.buckets);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
                     self.claim(now, call);
-                    self.cells[cell].park(cell, other, &mut self.buckets);
+                    self.cells[stands].park(stands, other, &mut self.buckets);
                     self.touch(other);
                 }
             }
