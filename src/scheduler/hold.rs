@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     CallerId, Class, Held, Scheduler, Ticket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
+    hash::Quick,
 };
 
 /// How many calls and places each caller has.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    depths: HashMap<CallerId, usize>,
+    depths: HashMap<CallerId, usize, Quick>,
 }
 
 // === impl Callers ===

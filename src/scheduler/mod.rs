@@ -42,6 +42,7 @@ mod class;
 mod events;
 mod evidence;
 mod forecast;
+mod hash;
 mod hold;
 mod lineup;
 mod places;
@@ -66,6 +67,7 @@ use self::{
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
+    hash::Quick,
     hold::Callers,
     places::Places,
 };
@@ -83,9 +85,9 @@ pub use self::{
 pub struct Scheduler {
     policy: Policy,
     buckets: Slab<Bucket>,
-    bucket_ids: HashMap<BucketKey, BucketId>,
+    bucket_ids: HashMap<BucketKey, BucketId, Quick>,
     cells: Slab<Cell>,
-    cell_ids: HashMap<CellKey, CellId>,
+    cell_ids: HashMap<CellKey, CellId, Quick>,
     held: Slab<Held>,
     granted: Slab<Granted>,
     places: Places,
@@ -273,9 +275,9 @@ impl Scheduler {
         Self {
             policy,
             buckets: Slab::new(),
-            bucket_ids: HashMap::new(),
+            bucket_ids: HashMap::default(),
             cells: Slab::new(),
-            cell_ids: HashMap::new(),
+            cell_ids: HashMap::default(),
             held: Slab::new(),
             granted: Slab::new(),
             places: Places::default(),
