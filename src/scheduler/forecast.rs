@@ -64,6 +64,10 @@ impl Scheduler {
     ) -> Option<(Instant, BucketId)> {
         let forecast = |id: BucketId| {
             let bucket = &self.buckets[id];
+            if bucket.is_open() {
+                // Whoever is before it takes no time.
+                return bucket.forecast(now, class, Ahead::default());
+            }
             let own = match arrival {
                 Arrival::New => bucket.lineup.waiting_of(class, caller.id),
                 Arrival::Returned | Arrival::Replayed => 0,
