@@ -92,6 +92,10 @@ impl Scheduler {
             return buckets.first().copied();
         }
         let is_full = |id: &&BucketId| {
+            // What everything goes through has no queue of its own, only the one of all calls.
+            if self.buckets[**id].is_open() {
+                return false;
+            }
             let lineup = &self.buckets[**id].lineup;
             let count = |calls: u64| usize::try_from(calls).unwrap_or(usize::MAX);
             let own = count(lineup.waiting_of(held.class, held.caller.id));
