@@ -327,6 +327,11 @@ impl Bucket {
         self.frozen_until.is_none() && self.probing.is_none_or(|probing| taken >= probing.since)
     }
 
+    /// Whether any number of calls goes through it, but for a freeze.
+    pub(super) fn is_open(&self) -> bool {
+        self.key.limit.rule == Rule::Open
+    }
+
     /// When a call of that class behind `ahead` others can go at the earliest.
     pub(super) fn forecast(&self, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until.map_or(now, |until| until.max(now));

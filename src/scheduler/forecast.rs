@@ -66,6 +66,10 @@ impl Scheduler {
     ) -> Option<(Instant, BucketId)> {
         let forecast = |id: BucketId| {
             let bucket = &self.buckets[id];
+            if bucket.is_open() {
+                // Whoever is before it takes no time.
+                return bucket.forecast(now, class, Ahead::default());
+            }
             let own = self.own_before(id, class, caller, arrival);
             let ahead = match arrival {
                 Arrival::Replayed => Ahead::default(),
@@ -99,6 +103,10 @@ impl Scheduler {
             return buckets.first().copied();
         }
         let is_full = |id: &&BucketId| {
+            // What everything goes through has no queue of its own, only the one of all calls.
+            if self.buckets[**id].is_open() {
+                return false;
+            }
             let lineup = &self.buckets[**id].lineup;
             let count = |calls: u64| usize::try_from(calls).unwrap_or(usize::MAX);
             let own = count(lineup.waiting_of(held.class, held.caller.id));

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use foldhash::quality::RandomState;
+
 use super::{
     CallerId, Class, Held, Scheduler, Ticket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
@@ -10,7 +12,7 @@ use super::{
 /// How many calls and places each caller has.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    depths: HashMap<CallerId, usize>,
+    depths: HashMap<CallerId, usize, RandomState>,
 }
 
 // === impl Callers ===

@@ -83,6 +83,7 @@ use std::{
     num::NonZeroU8,
 };
 
+use foldhash::quality::RandomState;
 use slab::Slab;
 
 use self::{
@@ -106,9 +107,9 @@ pub use self::{
 pub struct Scheduler {
     policy: Policy,
     buckets: Slab<Bucket>,
-    bucket_ids: HashMap<BucketKey, BucketId>,
+    bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
     cells: Slab<Cell>,
-    cell_ids: HashMap<CellKey, CellId>,
+    cell_ids: HashMap<CellKey, CellId, RandomState>,
     held: Slab<Held>,
     granted: Slab<Granted>,
     places: Places,
@@ -293,9 +294,9 @@ impl Scheduler {
         Self {
             policy,
             buckets: Slab::new(),
-            bucket_ids: HashMap::new(),
+            bucket_ids: HashMap::default(),
             cells: Slab::new(),
-            cell_ids: HashMap::new(),
+            cell_ids: HashMap::default(),
             held: Slab::new(),
             granted: Slab::new(),
             places: Places::default(),

@@ -10,6 +10,7 @@ mod harness;
 mod bad_input;
 mod bodies;
 mod catalogue;
+mod day;
 mod drain;
 mod fairness;
 mod hang_up;
