@@ -1,6 +1,7 @@
 //! What holds whatever happens, and each part of the behaviour in a module of its own.
 
 mod bounds;
+mod claims;
 mod forecast;
 mod order;
 mod refusals;
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{
     Bounds, BucketKey, Call, Caller, Class, Outcome, PlaceId, Weight,
-    model::{Judge, PATIENT, at_once, bucket, of, open, rate},
+    model::{Judge, PATIENT, at_once, bucket, in_bursts, of, open, rate},
 };
 use crate::slack::{AgeFrom, Dimension};
 
@@ -82,7 +83,7 @@ fn buckets() -> Vec<BucketKey> {
     let order = at_once("in_order", 1, AgeFrom::Send);
     let bookmarks = at_once("bookmarks", 2, AgeFrom::Answer);
     let single = rate("single", 1, 300, AgeFrom::Answer);
-    let bursts = rate("bursts", 6, 900, AgeFrom::Answer);
+    let bursts = in_bursts(&rate("bursts", 6, 900, AgeFrom::Answer), 2);
     let whole = open("whole", &[Dimension::App]);
     vec![
         bucket(&method, "a"),
