@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit,
-    PlaceId, Policy, Refusal, Scheduler, Share, Ticket, Weight,
+    Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Freeze, Instant, Outcome,
+    Permit, PlaceId, Policy, Refusal, Scheduler, Share, Ticket, Weight,
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 
@@ -249,12 +249,14 @@ impl Judge {
         self.poll();
     }
 
-    /// Slack refuses a call in flight.
-    pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) {
+    /// Slack refuses a call in flight. Tells what is closed for it.
+    pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) -> Vec<Freeze> {
         let (permit, _) = &self.in_flight[&number];
-        for freeze in self.scheduler.refused(self.now, permit, retry_after).freezes {
+        let freezes = self.scheduler.refused(self.now, permit, retry_after).freezes;
+        for freeze in &freezes {
             self.froze(&freeze.bucket, freeze.until);
         }
+        freezes
     }
 
     /// A call in flight is refused and waits again.

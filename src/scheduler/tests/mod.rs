@@ -2,9 +2,12 @@
 
 mod bounds;
 mod claims;
+mod evidence;
 mod forecast;
 mod order;
+mod places;
 mod refusals;
+mod room;
 mod slots;
 
 use std::time::Duration;
@@ -12,8 +15,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Bounds, BucketKey, Call, Caller, Class, Outcome, PlaceId, Weight,
-    model::{Judge, PATIENT, at_once, bucket, in_bursts, of, open, rate},
+    Bounds, BucketKey, Call, Caller, Class, Instant, Outcome, PlaceId, Weight,
+    model::{Judge, PATIENT, at_once, bucket, in_bursts, of, open, per, rate},
 };
 use crate::slack::{AgeFrom, Dimension};
 

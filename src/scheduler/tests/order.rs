@@ -107,3 +107,19 @@ fn a_flood_of_urgent_calls_starves_nobody() {
         assert!(count(Class::Interactive) >= 6, "{ten:?}");
     }
 }
+
+/// Red when every turn is a whole step.
+#[test]
+fn a_caller_of_weight_three_has_three_turns_where_one_of_weight_one_has_one() {
+    let tier = [bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    for _ in 0..40 {
+        judge.offer(&tier, |call| call.caller = Caller { weight: weight(3), ..of(1) });
+    }
+    let light = flood(&mut judge, &tier, 2, 40);
+    judge.pass_answering(seconds(40));
+    for eight in sent(&judge, 1)[..32].chunks(8) {
+        let turns = eight.iter().filter(|number| light.contains(number)).count();
+        assert_eq!(turns, 2, "of {eight:?}");
+    }
+}
