@@ -119,3 +119,28 @@ fn who_waited_in_vain_keeps_its_place_too() {
     judge.pass_answering(seconds(60));
     assert_eq!(sent(&judge, 1), [later[0], back, later[1]]);
 }
+
+/// It asks for all of its limits again. Red when the place is only one in the lines of those
+/// that it had no slot of.
+#[test]
+fn a_replayed_post_that_is_sent_away_finds_its_place() {
+    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
+    let order = bucket(&at_once("in_order", 1, AgeFrom::Send), "c");
+    for waits in [0, 5] {
+        let both = [tier[0].clone(), order.clone()];
+        let mut judge = Judge::new();
+        let deadline = judge.now + seconds(waits);
+        let post = judge.offer(&both, |call| {
+            call.deadline = deadline;
+            call.place = Some(PlaceId(1));
+        });
+        judge.replay(post, seconds(4));
+        judge.freeze(&tier[0], judge.now + seconds(20));
+        judge.pass(seconds(waits));
+        assert_eq!(judge.scheduler.places(), 1);
+        judge.pass(seconds(20 - waits));
+        let back = comes_back(&mut judge, &both, 1);
+        assert_eq!(judge.scheduler.places(), 0, "it has taken it");
+        assert!(judge.in_flight.contains_key(&back));
+    }
+}
