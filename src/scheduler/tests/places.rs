@@ -55,7 +55,7 @@ fn a_place_that_nobody_claims_is_gone_a_little_after_its_time() {
         let (mut judge, tier) = busy(WIDE);
         flood(&mut judge, &tier, 1, before);
         let wait = sent_away(&mut judge, &tier, 1);
-        judge.pass_answering(wait + late - millis(1));
+        judge.pass_answering(wait + late.saturating_sub(millis(1)));
         assert_eq!(judge.scheduler.places(), 1);
         judge.pass_answering(millis(1));
         assert_eq!(judge.scheduler.places(), 0, "{late:?} after its time");
