@@ -227,7 +227,9 @@ impl Bucket {
             return full;
         }
         if leave.is_some_and(|by| !self.can_leave_one(now, by)) {
-            return Some(Block { why: Why::Claimed, until: self.window.first_end() });
+            let windows = [Some(&self.window), self.burst.as_deref()];
+            let until = windows.into_iter().flatten().filter_map(Window::first_end).min();
+            return Some(Block { why: Why::Claimed, until });
         }
         let opens = self.opens_at(now, class);
         let waits = opens.is_none_or(|at| at > now);

@@ -45,7 +45,7 @@ impl Scheduler {
         };
         if let Some(place) = held.place.filter(|_| self.full(buckets, held).is_none()) {
             let own = self.own_before(binding, class, caller, arrival);
-            let line = Line { buckets, class, caller, binding, own };
+            let line = Line { buckets: &held.all_buckets(buckets), class, caller, binding, own };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         Some(self.refusal(reason, binding, retry_at))

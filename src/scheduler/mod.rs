@@ -284,6 +284,14 @@ impl Held {
             needs_slots_by: Instant::ZERO,
         }
     }
+
+    /// All of its buckets: those for which it waits, and those of which it kept a slot.
+    fn all_buckets(&self, waits_for: &[BucketId]) -> Vec<BucketId> {
+        let kept = self.kept.iter().map(|slot| slot.bucket);
+        let mut all: Vec<_> = waits_for.iter().copied().chain(kept).collect();
+        all.sort_unstable();
+        all
+    }
 }
 
 // === impl Scheduler ===

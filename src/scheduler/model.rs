@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome, Permit,
-    PlaceId, Policy, Scheduler, Share, Ticket, Weight,
+    Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Freeze, Instant, Outcome,
+    Permit, PlaceId, Policy, Refusal, Scheduler, Share, Ticket, Weight,
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 
@@ -32,6 +32,15 @@ pub(super) struct Judge {
     /// Buckets that may still be probing, which no model of ours predicts.
     probed: BTreeSet<String>,
     pub(super) ended: Vec<(u64, End)>,
+    /// Which call went when, in order.
+    pub(super) sent: Vec<(Instant, u64)>,
+    /// What those were told that were sent away.
+    pub(super) refusals: BTreeMap<u64, Refusal>,
+    /// The calls that were refused.
+    pub(super) away: Vec<Call>,
+    /// The places that are kept, the oldest first.
+    places: Vec<Kept>,
+    bounds: Bounds,
     next: u64,
     wake: Option<Instant>,
 }
@@ -40,6 +49,8 @@ pub(super) struct Judge {
 #[derive(Clone, Debug)]
 pub(super) struct Arriving {
     pub(super) number: u64,
+    /// Its number, or that of the call whose place it took.
+    age: u64,
     pub(super) buckets: Vec<BucketKey>,
     pub(super) class: Class,
     pub(super) caller: u64,
@@ -47,6 +58,17 @@ pub(super) struct Arriving {
     pub(super) place: Option<u64>,
     /// Of its class and caller, for the order.
     pub(super) granted_at: Option<Instant>,
+}
+
+/// A place that a call left when it was sent away.
+#[derive(Clone, Debug)]
+struct Kept {
+    place: u64,
+    age: u64,
+    buckets: Vec<BucketKey>,
+    class: Class,
+    due: Instant,
+    expires: Instant,
 }
 
 /// A slot that a call took.
@@ -71,6 +93,9 @@ pub(super) enum End {
 /// The clock's grain that the scheduler adds to every period.
 const GRAIN: Duration = Duration::from_millis(20);
 
+/// How long a call may be held that says nothing else.
+pub(super) const PATIENT: Duration = Duration::from_secs(3600);
+
 /// A limit of so many calls per so many milliseconds.
 pub(super) fn rate(name: &str, limit: u32, per_ms: u64, age_from: AgeFrom) -> Arc<Limit> {
     Arc::new(Limit {
@@ -84,6 +109,24 @@ pub(super) fn rate(name: &str, limit: u32, per_ms: u64, age_from: AgeFrom) -> Ar
         scope: Scope::of(&[Dimension::Workspace]),
         age_from,
     })
+}
+
+/// The same limit, counted by these dimensions.
+pub(super) fn per(limit: &Arc<Limit>, scope: &[Dimension]) -> Arc<Limit> {
+    Arc::new(Limit { scope: Scope::of(scope), ..Limit::clone(limit) })
+}
+
+/// The same limit for a server that refuses more than so many in a burst.
+pub(super) fn in_bursts(limit: &Arc<Limit>, burst: u32) -> Arc<Limit> {
+    let Rule::Rate(rate) = limit.rule else { panic!("only a rate has bursts") };
+    let rule = Rule::Rate(Rate { burst: NonZeroU32::new(burst), ..rate });
+    Arc::new(Limit { rule, ..Limit::clone(limit) })
+}
+
+/// What is shut only on evidence.
+pub(super) fn open(name: &str, scope: &[Dimension]) -> Arc<Limit> {
+    let age_from = AgeFrom::Answer;
+    Arc::new(Limit { name: name.into(), rule: Rule::Open, scope: Scope::of(scope), age_from })
 }
 
 /// A limit of so many calls at once.
@@ -118,6 +161,11 @@ impl Judge {
             frozen: BTreeMap::new(),
             probed: BTreeSet::new(),
             ended: Vec::new(),
+            sent: Vec::new(),
+            refusals: BTreeMap::new(),
+            away: Vec::new(),
+            places: Vec::new(),
+            bounds,
             next: 0,
             wake: None,
         }
@@ -131,45 +179,48 @@ impl Judge {
         caller: u64,
         wait: Duration,
     ) -> u64 {
-        self.arrive_with(buckets, class, caller, wait, None)
+        let deadline = self.now + wait;
+        self.offer(buckets, |call| {
+            call.class = class;
+            call.caller = of(caller);
+            call.deadline = deadline;
+        })
     }
 
-    /// The same for a call that keeps its place when it is sent away.
-    pub(super) fn arrive_with(
-        &mut self,
-        buckets: &[BucketKey],
-        class: Class,
-        caller: u64,
-        wait: Duration,
-        place: Option<u64>,
-    ) -> u64 {
+    /// A normal call of caller 1 arrives, or what `change` makes of it.
+    pub(super) fn offer(&mut self, buckets: &[BucketKey], change: impl FnOnce(&mut Call)) -> u64 {
         self.next += 1;
-        let call = Arriving {
-            number: self.next,
+        let mut call = Call {
             buckets: buckets.to_vec(),
-            class,
-            caller,
-            deadline: self.now + wait,
-            place,
-            granted_at: None,
+            class: Class::Normal,
+            caller: of(1),
+            deadline: self.now + PATIENT,
+            max_depth: None,
+            place: None,
         };
-        if class == Class::Interactive {
+        change(&mut call);
+        if call.class == Class::Interactive {
             for bucket in buckets {
                 self.people.insert(bucket.to_string(), self.now);
             }
         }
-        let enqueued = self.scheduler.enqueue(
-            self.now,
-            Call {
-                buckets: call.buckets.clone(),
-                class,
-                caller: Caller { id: CallerId(caller), weight: Weight::ONE },
-                deadline: call.deadline,
-                max_depth: None,
-                place: place.map(PlaceId),
-            },
-        );
-        self.enqueued(call, enqueued);
+        let (before, waiting) = (self.queued(), self.waiting(&call));
+        let arriving = Arriving {
+            number: self.next,
+            age: self.take_place(&call).unwrap_or(self.next),
+            buckets: call.buckets.clone(),
+            class: call.class,
+            caller: call.caller.id.0,
+            deadline: call.deadline,
+            place: call.place.map(|PlaceId(place)| place),
+            granted_at: None,
+        };
+        let enqueued = self.scheduler.enqueue(self.now, call.clone());
+        self.stays_in_bounds(&call, before, &waiting);
+        if matches!(enqueued, Enqueued::Refused(_)) {
+            self.away.push(call);
+        }
+        self.enqueued(arriving, enqueued);
         self.next
     }
 
@@ -181,6 +232,8 @@ impl Judge {
             }
             Enqueued::Refused(refusal) => {
                 assert!(refusal.retry_at >= self.now, "a refusal names a time to come");
+                self.keep_place(&call, refusal.retry_at);
+                self.refusals.insert(call.number, refusal);
                 self.leave(call.number, End::Refused);
             }
         }
@@ -196,12 +249,14 @@ impl Judge {
         self.poll();
     }
 
-    /// Slack refuses a call in flight.
-    pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) {
+    /// Slack refuses a call in flight. Tells what is closed for it.
+    pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) -> Vec<Freeze> {
         let (permit, _) = &self.in_flight[&number];
-        for freeze in self.scheduler.refused(self.now, permit, retry_after).freezes {
+        let freezes = self.scheduler.refused(self.now, permit, retry_after).freezes;
+        for freeze in &freezes {
             self.froze(&freeze.bucket, freeze.until);
         }
+        freezes
     }
 
     /// A call in flight is refused and waits again.
@@ -209,7 +264,7 @@ impl Judge {
         self.refuse(number, retry_after);
         let (permit, call) = self.in_flight.remove(&number).unwrap();
         let enqueued = self.scheduler.replay(self.now, permit);
-        self.age(call.number, self.now, |rule| matches!(rule, Rule::Rate(_)));
+        self.age(call.number, self.now, |rule| !matches!(rule, Rule::Concurrency(_)));
         self.enqueued(call, enqueued);
     }
 
@@ -239,7 +294,23 @@ impl Judge {
         self.poll();
     }
 
+    /// The same, with every call answered as soon as it goes.
+    pub(super) fn pass_answering(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            while let Some(number) = self.in_flight.keys().next().copied() {
+                self.settle(number, Outcome::Answered);
+            }
+            match self.wake.filter(|wake| *wake <= end) {
+                Some(wake) => self.pass(wake.since(self.now)),
+                None => break,
+            }
+        }
+        self.pass(end.since(self.now));
+    }
+
     fn poll(&mut self) {
+        self.places.retain(|kept| kept.expires > self.now);
         let mut events = Vec::new();
         self.wake = self.scheduler.poll(self.now, &mut events);
         assert!(self.wake.is_none_or(|wake| wake > self.now), "it never asks for the past");
@@ -251,16 +322,69 @@ impl Judge {
                     self.overtakes_nobody(&call);
                     self.granted(call, permit);
                 }
-                Event::Expired { ticket, .. } => {
+                Event::Expired { ticket, refusal } => {
                     let number = self.number_of(ticket);
                     let (_, call) = self.held.remove(&number).unwrap();
                     assert!(call.deadline <= self.now, "nobody is sent away before time");
+                    self.keep_place(&call, refusal.retry_at);
+                    self.refusals.insert(number, refusal);
                     self.leave(number, End::Expired);
                 }
             }
         }
         self.conserves_work();
         assert_eq!(self.scheduler.held(), self.held.len(), "none lost, none made up");
+        assert_eq!(self.scheduler.places(), self.places.len(), "a place is kept for its time");
+    }
+
+    /// The age of the place that a call finds when it returns.
+    fn take_place(&mut self, call: &Call) -> Option<u64> {
+        let PlaceId(place) = call.place?;
+        let found = self.places.iter().position(|kept| kept.place == place)?;
+        let Kept { buckets, class, due, .. } = &self.places[found];
+        let set = |buckets: &[BucketKey]| -> BTreeSet<String> {
+            buckets.iter().map(ToString::to_string).collect()
+        };
+        let same = *class == call.class && set(buckets) == set(&call.buckets);
+        (same && *due <= self.now).then(|| self.places.remove(found).age)
+    }
+
+    /// A call is sent away; it keeps its place if the queue has space for it.
+    fn keep_place(&mut self, call: &Arriving, due: Instant) {
+        let (Some(place), true) = (call.place, self.scheduler.places() > self.places.len()) else {
+            return;
+        };
+        let expires = due + (due.since(self.now) / 10).max(Duration::from_secs(2));
+        let (age, buckets, class) = (call.age, call.buckets.clone(), call.class);
+        self.places.push(Kept { place, age, buckets, class, due, expires });
+        self.places.sort_by_key(|kept| kept.age);
+    }
+
+    /// How many are in the queue, as calls or as places.
+    fn queued(&self) -> usize {
+        self.scheduler.held() + self.scheduler.places()
+    }
+
+    /// How many wait for each of a call's buckets.
+    fn waiting(&mut self, call: &Call) -> Vec<u64> {
+        let states: Vec<_> = self.scheduler.buckets(self.now).collect();
+        let waiting = |key: &BucketKey| {
+            states.iter().find(|state| state.key == *key).map_or(0, |state| state.waiting)
+        };
+        call.buckets.iter().map(waiting).collect()
+    }
+
+    /// No queue grows beyond its bound by a call that comes; replays alone may do so.
+    fn stays_in_bounds(&mut self, call: &Call, before: usize, waiting: &[u64]) {
+        let grows = self.queued() > before;
+        assert!(!grows || self.queued() <= self.bounds.total, "{call:?} joins a full queue");
+        for (before, after) in waiting.iter().zip(self.waiting(call)) {
+            let most = u64::try_from(self.bounds.per_bucket).unwrap();
+            assert!(after <= most.max(*before), "{call:?} joins a full line");
+        }
+        let own = self.held.values().filter(|(_, held)| held.caller == call.caller.id.0).count();
+        let may = call.max_depth.is_none_or(|most| own < most);
+        assert!(!grows || may, "{call:?} is one too many of its caller");
     }
 
     fn number_of(&self, ticket: Ticket) -> u64 {
@@ -270,6 +394,7 @@ impl Judge {
 
     fn granted(&mut self, mut call: Arriving, permit: Permit) {
         call.granted_at = Some(self.now);
+        self.sent.push((self.now, call.number));
         let grants = self.grants.entry(call.number).or_default();
         for bucket in &call.buckets {
             // A replayed call kept the slots of limits on calls in flight.
@@ -286,12 +411,13 @@ impl Judge {
             if call.class == Class::Background {
                 self.drained.insert(bucket.to_string(), self.now);
             }
-            let (taken, quota) = self.taken(bucket, &Class::ALL);
-            assert!(taken <= quota, "{bucket}: {taken} of {quota} at {:?}", self.now);
+            for (taken, quota) in self.windows(bucket) {
+                assert!(taken <= quota, "{bucket}: {taken} of {quota} at {:?}", self.now);
+            }
             let (background, most) = self.background(bucket);
             assert!(
                 call.class != Class::Background || background <= most,
-                "{bucket}: {background} of {quota} are background's at {:?}",
+                "{bucket}: {background} of {most} are background's at {:?}",
                 self.now
             );
             let frozen = self.frozen.get(&bucket.to_string());
@@ -349,16 +475,31 @@ impl Judge {
             }
             Rule::Open => (0, usize::MAX),
             Rule::Rate(rate) => {
-                let counts = |grant: &&Grant| {
-                    let from = match bucket.limit.age_from {
-                        AgeFrom::Answer => grant.answered,
-                        AgeFrom::Send => Some(grant.at),
-                    };
-                    from.is_none_or(|from| from + (rate.per + GRAIN) > self.now)
-                };
+                let counts = |grant: &&Grant| self.counts(grant, rate.per);
                 (all.filter(counts).count(), rate.limit.get() as usize)
             }
         }
+    }
+
+    /// The same for each window of a bucket: a limit that refuses bursts has two.
+    fn windows(&self, bucket: &BucketKey) -> Vec<(usize, usize)> {
+        let mut windows = vec![self.taken(bucket, &Class::ALL)];
+        if let Rule::Rate(Rate { limit, per, burst: Some(burst), .. }) = bucket.limit.rule {
+            let per = per * burst.get() / limit.get();
+            let of_it = self.grants.values().flatten().filter(|grant| grant.bucket == *bucket);
+            let taken = of_it.filter(|grant| self.counts(grant, per)).count();
+            windows.push((taken, burst.get() as usize));
+        }
+        windows
+    }
+
+    /// Whether the server may have counted a call in the `period` that ends now.
+    fn counts(&self, grant: &Grant, period: Duration) -> bool {
+        let from = match grant.bucket.limit.age_from {
+            AgeFrom::Answer => grant.answered,
+            AgeFrom::Send => Some(grant.at),
+        };
+        from.is_none_or(|from| from + (period + GRAIN) > self.now)
     }
 
     /// How many background calls are in a window, and how many may be.
@@ -386,12 +527,12 @@ impl Judge {
 
     /// Whether no call may go through a bucket, not counting what `number` has of it.
     fn is_shut(&self, bucket: &BucketKey, number: u64) -> bool {
-        let (taken, quota) = self.taken(bucket, &Class::ALL);
         let own = self.grants.get(&number);
         let keeps = |grant: &Grant| grant.bucket == *bucket && grant.answered.is_none();
         let kept = own.is_some_and(|grants| grants.iter().any(keeps));
         let name = bucket.to_string();
-        taken - usize::from(kept) >= quota
+        let full = |(taken, quota)| taken - usize::from(kept) >= quota;
+        self.windows(bucket).into_iter().any(full)
             || self.frozen.get(&name).is_some_and(|until| *until > self.now)
             || self.probed.contains(&name)
     }
@@ -412,7 +553,7 @@ impl Judge {
             let last = self.drained.get(&bucket.to_string());
             quota > 1 && (taken >= most || last.is_some_and(|last| *last + pace > self.now))
         };
-        let last_one = taken + 1 >= quota;
+        let last_one = self.windows(bucket).into_iter().any(|(taken, quota)| taken + 1 >= quota);
         spread || background || (last_one && self.is_claimed(bucket, call.number))
     }
 
@@ -431,12 +572,10 @@ impl Judge {
     /// Nobody of the same class, caller and buckets has waited longer.
     fn overtakes_nobody(&self, granted: &Arriving) {
         let older = self.held.values().find(|(_, other)| {
-            other.number < granted.number
+            other.age < granted.age
                 && other.class == granted.class
                 && other.caller == granted.caller
                 && other.buckets == granted.buckets
-                // One that returned is as old as it was when it was sent away.
-                && granted.place.is_none()
                 // One that is replayed keeps its slots of limits on calls in flight, and so
                 // stands with others than its like; where these are several at once, one of
                 // them may go in the same instant.
@@ -458,13 +597,18 @@ impl Judge {
             self.settle(number, Outcome::Answered);
         }
         self.pass(Duration::from_secs(100_000));
-        assert!(self.held.is_empty() && self.in_flight.is_empty());
+        assert!(self.held.is_empty() && self.in_flight.is_empty() && self.places.is_empty());
         assert_eq!(self.scheduler.buckets(self.now).count(), 0, "memory follows live traffic");
         let mut ended: Vec<_> = self.ended.iter().map(|(number, _)| *number).collect();
         ended.sort_unstable();
         let arrived: Vec<_> = (1..=self.next).collect();
         assert_eq!(ended, arrived, "each call ends exactly once");
     }
+}
+
+/// A caller of weight one.
+pub(super) fn of(caller: u64) -> Caller {
+    Caller { id: CallerId(caller), weight: Weight::ONE }
 }
 
 /// Whether a call is under a limit on calls in flight that allows more than one.

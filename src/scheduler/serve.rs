@@ -54,7 +54,7 @@ impl Scheduler {
         let forecast = self.forecast(now, &buckets, class, caller, arrival);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         if let Some(place) = held.place {
-            let line = Line { buckets: &buckets, class, caller, binding, own };
+            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, binding, own };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         self.release(now, &held.kept, class, Outcome::Unsent);

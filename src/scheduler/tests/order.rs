@@ -1,0 +1,125 @@
+//! Who goes before whom.
+
+use super::*;
+
+/// Red with: first in, first out.
+#[test]
+fn one_call_does_not_wait_behind_ten_thousand_of_another_caller() {
+    let tier = rate("tier", 1, 1000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    for _ in 0..1000 {
+        judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
+    }
+    let one = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 2, PATIENT);
+    let mut order = Vec::new();
+    while order.len() < 3 {
+        let number = *judge.in_flight.keys().next().unwrap();
+        order.push(number);
+        judge.settle(number, Outcome::Answered);
+        judge.pass(millis(1020));
+    }
+    assert_eq!(order, [1, one, 2]);
+}
+
+/// Red with: a turn charged only in the bucket where the call stood.
+#[test]
+fn a_turn_taken_from_one_line_counts_in_the_others() {
+    let workspace = rate("workspace", 1, 1000, AgeFrom::Answer);
+    let channel = rate("channel", 1, 10_000, AgeFrom::Answer);
+    let (both, one) = ([bucket(&workspace, "w"), bucket(&channel, "c")], [bucket(&workspace, "w")]);
+    let mut judge = Judge::new();
+    for (keys, caller) in [(&both[..], 1), (&one[..], 2)] {
+        let number = judge.arrive(keys, Class::Normal, caller, PATIENT);
+        judge.settle(number, Outcome::Answered);
+        judge.pass(seconds(2));
+    }
+    let from_channel = judge.arrive(&both, Class::Normal, 1, PATIENT);
+    judge.pass(seconds(7));
+    assert!(judge.in_flight.contains_key(&from_channel));
+    judge.arrive(&one, Class::Normal, 1, PATIENT);
+    let next = judge.arrive(&one, Class::Normal, 2, PATIENT);
+    judge.settle(from_channel, Outcome::Answered);
+    judge.pass(seconds(2));
+    assert_eq!(judge.in_flight.keys().copied().collect::<Vec<_>>(), [next]);
+}
+
+/// Red with: first in, first out.
+#[test]
+fn thirty_channels_do_not_buy_thirty_turns() {
+    let shared = rate("workspace", 2, 1000, AgeFrom::Answer);
+    let channel = rate("channel", 1, 1, AgeFrom::Send);
+    let mut judge = Judge::new();
+    let mut sent = [0_u32; 3];
+    for round in 0..60 {
+        for name in 0..30 {
+            let keys = [bucket(&shared, "w"), bucket(&channel, &format!("c{name}"))];
+            if round % 5 == 0 {
+                judge.arrive(&keys, Class::Normal, 1, PATIENT);
+            }
+        }
+        let keys = [bucket(&shared, "w"), bucket(&channel, "one")];
+        judge.arrive(&keys, Class::Normal, 2, PATIENT);
+        judge.arrive(&keys, Class::Normal, 2, PATIENT);
+        for number in judge.in_flight.keys().copied().collect::<Vec<_>>() {
+            sent[usize::try_from(judge.in_flight[&number].1.caller).unwrap()] += 1;
+            judge.settle(number, Outcome::Answered);
+        }
+        judge.pass(millis(1020));
+    }
+    assert!(sent[1].abs_diff(sent[2]) <= 4, "{sent:?}");
+}
+
+#[test]
+fn a_busy_channel_holds_up_no_other() {
+    let workspace = rate("workspace", 100, 60_000, AgeFrom::Answer);
+    let channel = rate("channel", 1, 1000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    for _ in 0..50 {
+        let keys = [bucket(&workspace, "w"), bucket(&channel, "busy")];
+        judge.arrive(&keys, Class::Interactive, 1, PATIENT);
+    }
+    let keys = [bucket(&workspace, "w"), bucket(&channel, "quiet")];
+    let quiet = judge.arrive(&keys, Class::Background, 1, PATIENT);
+    assert!(judge.in_flight.contains_key(&quiet));
+}
+
+/// Of ten grants one is background's and two are normal's. Red without floors.
+#[test]
+fn a_flood_of_urgent_calls_starves_nobody() {
+    let tier = rate("tier", 1, 1000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    for class in Class::ALL {
+        for _ in 0..200 {
+            judge.arrive(&[bucket(&tier, "w")], class, 1, PATIENT);
+        }
+    }
+    let mut classes = Vec::new();
+    for _ in 0..200 {
+        let number = *judge.in_flight.keys().next().unwrap();
+        classes.push(judge.in_flight[&number].1.class);
+        judge.settle(number, Outcome::Answered);
+        judge.pass(millis(1020));
+    }
+    for ten in classes[1..].windows(10) {
+        let count = |class| ten.iter().filter(|other| **other == class).count();
+        assert!(count(Class::Background) >= 1, "{ten:?}");
+        assert!(count(Class::Normal) >= 2, "{ten:?}");
+        assert!(count(Class::Interactive) >= 6, "{ten:?}");
+    }
+}
+
+/// Red when every turn is a whole step.
+#[test]
+fn a_caller_of_weight_three_has_three_turns_where_one_of_weight_one_has_one() {
+    let tier = [bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    for _ in 0..40 {
+        judge.offer(&tier, |call| call.caller = Caller { weight: weight(3), ..of(1) });
+    }
+    let light = flood(&mut judge, &tier, 2, 40);
+    judge.pass_answering(seconds(40));
+    for eight in sent(&judge, 1)[..32].chunks(8) {
+        let turns = eight.iter().filter(|number| light.contains(number)).count();
+        assert_eq!(turns, 2, "of {eight:?}");
+    }
+}

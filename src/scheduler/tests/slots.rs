@@ -1,0 +1,62 @@
+//! What a slot counts, and for how long.
+
+use super::*;
+
+#[test]
+fn a_bucket_with_room_sends_at_once_and_then_at_the_pace_of_its_window() {
+    let tier = rate("tier", 20, 60_000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    for _ in 0..45 {
+        judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
+    }
+    let mut sent = Vec::new();
+    for _ in 0..150 {
+        sent.push(judge.in_flight.len());
+        for number in judge.in_flight.keys().copied().collect::<Vec<_>>() {
+            judge.settle(number, Outcome::Answered);
+        }
+        judge.pass(seconds(1));
+    }
+    let bursts: Vec<_> = sent.into_iter().enumerate().filter(|(_, sent)| *sent > 0).collect();
+    assert_eq!(bursts, [(0, 20), (61, 20), (122, 5)]);
+    judge.wind_up();
+}
+
+/// Red when the second window is not looked at, or has the whole period.
+#[test]
+fn a_limit_that_refuses_bursts_is_kept_in_a_second_shorter_window() {
+    let tier = [bucket(&in_bursts(&rate("tier", 6, 900, AgeFrom::Answer), 2), "w")];
+    let mut judge = Judge::new();
+    flood(&mut judge, &tier, 1, 8);
+    judge.pass_answering(seconds(5));
+    let times = judge.sent.iter().map(|(at, _)| at.since(Instant::ZERO));
+    let wanted = [0, 0, 320, 320, 640, 640, 960, 960].map(millis);
+    assert_eq!(times.collect::<Vec<_>>(), wanted);
+}
+
+/// Its answer may still be on the way, and Slack still at work. Red when a lost call's slot
+/// ends at once.
+#[test]
+fn a_lost_call_counts_as_in_flight_for_another_minute() {
+    let bookmarks = [bucket(&at_once("bookmarks", 1, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    let lost = flood(&mut judge, &bookmarks, 1, 1)[0];
+    let next = flood(&mut judge, &bookmarks, 1, 1)[0];
+    judge.settle(lost, Outcome::Lost);
+    judge.pass(millis(59_999));
+    assert!(judge.held.contains_key(&next));
+    judge.pass(millis(1));
+    assert!(judge.in_flight.contains_key(&next));
+}
+
+/// Posts of one caller wait for each other, and for a lost one no longer than for its end.
+/// Red when a lost call's slot is kept everywhere.
+#[test]
+fn a_lost_post_does_not_hold_up_the_next() {
+    let order = [bucket(&at_once("in_order", 1, AgeFrom::Send), "c")];
+    let mut judge = Judge::new();
+    let lost = flood(&mut judge, &order, 1, 1)[0];
+    let next = flood(&mut judge, &order, 1, 1)[0];
+    judge.settle(lost, Outcome::Lost);
+    assert!(judge.in_flight.contains_key(&next));
+}
