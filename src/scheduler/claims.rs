@@ -13,6 +13,8 @@
 //! want the same bucket the more urgent and older one has it, so nobody waits in a circle. A
 //! frozen bucket is claimed by nobody: it would keep slots of others for nothing.
 
+use std::sync::Arc;
+
 use super::{
     Class, Instant, Scheduler, Why,
     bucket::Block,
@@ -40,7 +42,7 @@ impl Scheduler {
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &super::Held| (held.class, held.sequence);
-        let buckets = self.cells[self.held[call].cell].key.buckets.clone();
+        let buckets = Arc::clone(&self.cells[self.held[call].cell].key.buckets);
         let others: Vec<_> = buckets
             .iter()
             .filter_map(|id| self.buckets[*id].claim)
@@ -88,7 +90,7 @@ impl Scheduler {
         if !std::mem::take(&mut self.held[call].claims) {
             return;
         }
-        let buckets = self.cells[self.held[call].cell].key.buckets.clone();
+        let buckets = Arc::clone(&self.cells[self.held[call].cell].key.buckets);
         for &id in buckets.iter() {
             self.buckets[id].claim = None;
             self.touch(id);
@@ -100,9 +102,9 @@ impl Scheduler {
     pub(super) fn serve_claim(&mut self, now: Instant, id: BucketId) -> bool {
         let Some(call) = self.buckets[id].claim else { return false };
         let held = &self.held[call];
-        let (class, cell) = (held.class, &self.cells[held.cell]);
-        let is_head = cell.head(held.caller.id) == Some(call);
-        let buckets = cell.key.buckets.clone();
+        let (class, its_cell) = (held.class, &self.cells[held.cell]);
+        let is_head = its_cell.head(held.caller.id) == Some(call);
+        let buckets = Arc::clone(&its_cell.key.buckets);
         if !is_head {
             // A replayed call came before it.
             self.give_up_claims(call);

@@ -423,13 +423,13 @@ impl Judge {
                 && other.buckets.iter().any(|elsewhere| {
                     elsewhere != bucket
                         && (self.is_shut(elsewhere, other.number)
-                            || self.keeps_people_out(elsewhere, other))
+                            || Self::keeps_people_out(elsewhere, other))
                 })
         })
     }
 
     /// Whether room for people may keep that call out of a bucket.
-    fn keeps_people_out(&self, bucket: &BucketKey, call: &Arriving) -> bool {
+    fn keeps_people_out(bucket: &BucketKey, call: &Arriving) -> bool {
         call.class > Class::Interactive && matches!(bucket.limit.rule, Rule::Rate(_))
     }
 

@@ -143,9 +143,9 @@ impl Room {
         });
         held.slots.expire(now);
         if ages {
-            held.slots.take_ageing(now)
+            held.slots.take_ageing(now);
         } else {
-            held.slots.take()
+            held.slots.take();
         }
         // A floor may have let it go before it was due.
         let pace = period / self.background;

@@ -96,12 +96,12 @@ impl Scheduler {
                     && self.blocked(now, id, class, None).is_none()
             });
             let Some((class, caller, cell)) = self.buckets[id].lineup.next(open) else { return };
-            let Some(call) = self.cells[cell].head(caller) else { return };
+            let Some(head) = self.cells[cell].head(caller) else { return };
             let buckets = Arc::clone(&self.cells[cell].key.buckets);
-            match self.blocking(now, &buckets, class, Some(call)) {
-                None => self.let_go(now, call),
+            match self.blocking(now, &buckets, class, Some(head)) {
+                None => self.let_go(now, head),
                 Some((other, _)) => {
-                    self.claim(now, call);
+                    self.claim(now, head);
                     self.cells[cell].park(cell, other, &mut self.buckets);
                     self.touch(other);
                 }
