@@ -47,6 +47,7 @@ mod lineup;
 mod places;
 mod room;
 mod serve;
+mod standing;
 mod time;
 mod window;
 
@@ -75,6 +76,7 @@ pub use self::{
     events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused},
     places::PlaceId,
     room::Share,
+    standing::Standing,
     time::Instant,
 };
 

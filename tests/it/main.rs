@@ -19,3 +19,4 @@ mod patience;
 mod refusals;
 mod scenarios;
 mod upstream_down;
+mod views;
