@@ -98,7 +98,12 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
     };
     let service = stack(&shared, listen, connect::connector(config.timeouts.connect)?);
     let ready = Arc::new(AtomicBool::new(true));
-    let shown = Shown { admission: shared.admission.clone(), metrics, ready: Arc::clone(&ready) };
+    let shown = Shown {
+        admission: shared.admission.clone(),
+        metrics,
+        catalogue: Arc::clone(&config.catalogue),
+        ready: Arc::clone(&ready),
+    };
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, shown, end.clone())?;
 

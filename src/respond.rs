@@ -4,6 +4,8 @@
 //! errors have, so that every SDK shows it. Every answer tells how long the call waited and
 //! how often it was sent.
 
+mod standing;
+
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -16,11 +18,11 @@ use hyper::body::Incoming;
 use tower::{Layer, Service};
 
 use crate::{
-    admission::{Shed, ShedReason},
+    admission::{Shed, ShedReason, whole_seconds},
     call::{
         body::BodyError,
         classify::NoMethod,
-        record::Record,
+        record::{Record, Standing},
         route::{Arriving, RouteError},
     },
     metrics::Metrics,
@@ -72,7 +74,6 @@ struct Shared<S> {
 }
 
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
-const BUCKET: HeaderName = HeaderName::from_static("slackwater-bucket");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
 
@@ -167,16 +168,10 @@ fn shed_response(shed: &Shed) -> Response<Answer> {
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(shed.retry_after_seconds()));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
-    let bucket = shed.bucket.as_ref().map(|bucket| printable(bucket));
-    if let Some(Ok(bucket)) = bucket.map(HeaderValue::try_from) {
-        headers.insert(BUCKET, bucket);
+    if let Some(bucket) = &shed.bucket {
+        standing::tell(headers, bucket, 0, shed.retry_after_seconds());
     }
     response
-}
-
-/// A header's value has no characters but printable ASCII.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
 fn json_response(status: StatusCode, body: String) -> Response<Answer> {
@@ -237,6 +232,9 @@ where
             let Shared { inner, metrics } = &*shared;
             let record = Arc::new(Record::default());
             let answered = inner.call(Arriving { request, record: Arc::clone(&record) }).await;
+            // What is shed tells of its own bucket; what broke is not known to have been counted.
+            let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
+            let standing = record.standing().filter(|_| counted);
             let mut response = answered.unwrap_or_else(|failure| {
                 if let Some(reason) = failure.shed_reason() {
                     metrics.shed(record.method(), reason.as_str());
@@ -246,6 +244,9 @@ where
                 }
                 failure.into_response()
             });
+            if let Some(Standing { bucket, left, more_in }) = standing {
+                standing::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
+            }
             tell(response.headers_mut(), &record);
             metrics.answered(&record, response.status());
             tracing::debug!(

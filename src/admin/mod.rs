@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::{
     admission::{Admission, BucketStatus, QueueStatus},
     metrics::{self, Metrics},
+    slack::Catalogue,
 };
 
 /// What the pages show.
@@ -28,6 +29,8 @@ pub struct Shown {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Metrics,
+    /// The methods that metrics name.
+    pub catalogue: Arc<Catalogue>,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
 }
@@ -43,6 +46,8 @@ struct StatusPage {
 struct Totals {
     /// Calls held.
     held: usize,
+    /// Places kept for calls that were sent away.
+    places: usize,
     /// Buckets that are alive.
     buckets: usize,
     /// Buckets that are closed.
@@ -63,7 +68,7 @@ pub fn router(shown: Shown) -> Router {
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text(&shown.admission.status()) {
+    match shown.metrics.text(&shown.admission.status(), &shown.catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -73,6 +78,7 @@ async fn status_page(State(shown): State<Shown>) -> Response {
     let status = shown.admission.status();
     let totals = Totals {
         held: status.queues.iter().map(|queue| queue.depth).sum(),
+        places: status.places,
         buckets: status.buckets.len(),
         frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
         ready: shown.ready.load(Ordering::Relaxed),

@@ -7,13 +7,13 @@
 mod admit;
 mod permit;
 mod status;
+mod waiters;
 mod waiting;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,17 +24,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::waiting::{Waiter, Waiting};
 pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
-    permit::Permit,
+    permit::{Permit, Refused},
     status::{BucketStatus, QueueStatus, Status},
 };
+use self::{waiters::Waiters, waiting::Waiting};
 use crate::{
     call::Call,
     config::Queue,
     metrics::Metrics,
-    scheduler::{self, Bounds, Enqueued, Event, Policy, Scheduler, Share},
+    scheduler::{self, Bounds, BucketKey, Enqueued, Event, Policy, Scheduler, Share},
 };
 
 /// Where calls wait for their turn.
@@ -49,7 +49,7 @@ pub struct Shed {
     /// Why.
     pub reason: ShedReason,
     /// Which bucket stands in its way, where one does.
-    pub bucket: Option<String>,
+    pub bucket: Option<BucketKey>,
     /// When it makes sense to come back.
     pub retry_after: Duration,
 }
@@ -82,8 +82,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     scheduler: Scheduler,
-    /// By the number of their ticket.
-    waiting: HashMap<u64, Waiter>,
+    waiting: Waiters,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -106,7 +105,7 @@ impl Admission {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
                     scheduler: Scheduler::new(policy),
-                    waiting: HashMap::new(),
+                    waiting: Waiters::default(),
                     armed: None,
                     closed: false,
                     events: Vec::new(),
@@ -155,7 +154,7 @@ impl Admission {
                 }
                 Enqueued::Held(ticket) => {
                     let (verdict, told) = oneshot::channel();
-                    state.waiting.insert(ticket.number(), Waiter::new(ticket, call, verdict));
+                    state.waiting.add(ticket, call, verdict);
                     Err(Waiting::new(shared, ticket, told))
                 }
             };
@@ -208,7 +207,7 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         state.closed = true;
-        for (_, waiter) in std::mem::take(&mut state.waiting) {
+        for waiter in state.waiting.take() {
             state.scheduler.cancel(now, waiter.ticket);
             // Whoever is gone needs no answer.
             let _ = waiter.verdict.send(Err(Shed::draining()));
@@ -265,7 +264,7 @@ impl State {
                         (ticket, Err(Shed::refused(&refusal, now)))
                     }
                 };
-                let verdict = match self.waiting.remove(&ticket.number()) {
+                let verdict = match self.waiting.remove(ticket) {
                     Some(waiter) => waiter.verdict.send(verdict),
                     None => Err(verdict),
                 };
@@ -292,7 +291,7 @@ impl Shed {
                 scheduler::Reason::Deadline => ShedReason::Deadline,
                 scheduler::Reason::QueueFull => ShedReason::QueueFull,
             },
-            bucket: Some(refusal.bucket.to_string()),
+            bucket: Some(refusal.bucket.clone()),
             retry_after: refusal.retry_at.since(now),
         }
     }
@@ -303,9 +302,13 @@ impl Shed {
 
     /// The whole seconds to say: never too early, never none.
     pub fn retry_after_seconds(&self) -> u64 {
-        let whole = self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0);
-        whole.max(1)
+        whole_seconds(self.retry_after).max(1)
     }
+}
+
+/// A time in whole seconds, for those who are to wait for it: never less.
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 // === impl ShedReason ===

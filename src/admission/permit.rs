@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Shared;
-use crate::scheduler::{self, Outcome};
+use super::{Shared, whole_seconds};
+use crate::{
+    call::record::Standing,
+    scheduler::{self, Freeze, Instant, Outcome},
+    slack::{Dimension, Limit, Rule},
+};
 
 /// The right to send one call now.
 ///
@@ -15,6 +19,17 @@ pub struct Permit {
     /// What its drop says of the call.
     fate: Outcome,
     shared: Arc<Shared>,
+}
+
+/// What a refusal by Slack led to.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// Whether a bucket is closed; then the call may queue again with its permit.
+    pub closed: bool,
+    /// Whether it was unforeseen: no pause was on, and the window had room.
+    pub surprise: bool,
+    /// How the call's tightest bucket stands.
+    pub standing: Option<Standing>,
 }
 
 // === impl Permit ===
@@ -34,33 +49,46 @@ impl Permit {
         self.fate = Outcome::Unsent;
     }
 
-    /// Its answer's headers are here.
-    pub fn answered(mut self) {
+    /// Its answer's headers are here. Tells how the call's tightest bucket stands.
+    pub fn answered(mut self) -> Option<Standing> {
         self.fate = Outcome::Answered;
+        let inner = self.inner.take()?;
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let standing = state.scheduler.standing(now, &inner);
+        state.scheduler.settle(now, inner, Outcome::Answered);
+        state.pump(&self.shared, now);
+        standing.map(|standing| stands(standing, now))
     }
 
     /// Slack refused the call and asks for a pause: the bucket that most likely caused it is
-    /// closed now. Tells whether there is one; then the call may queue again with this permit.
-    pub fn refused(&mut self, retry_after: Duration) -> bool {
+    /// closed now, and wider ones where several refusals have one cause.
+    pub fn refused(&mut self, retry_after: Duration) -> Refused {
         self.fate = Outcome::Refused;
-        let Some(inner) = &self.inner else { return false };
-        let freezes = {
+        let Some(inner) = &self.inner else { return Refused::default() };
+        let (now, refused, standing) = {
             let mut state = self.shared.lock();
             let now = self.shared.now();
             let refused = state.scheduler.refused(now, inner, retry_after);
+            let standing = state.scheduler.standing(now, inner);
             state.pump(&self.shared, now);
-            refused.freezes
+            (now, refused, standing)
         };
-        for freeze in &freezes {
-            self.shared.metrics.froze(freeze.bucket.limit.scope);
+        for (n, Freeze { bucket, until }) in refused.freezes.iter().enumerate() {
+            self.shared.metrics.froze(bucket.limit.scope);
             tracing::info!(
-                limit = %freeze.bucket.limit.name,
-                bucket = %freeze.bucket.values,
-                seconds = retry_after.as_secs(),
-                "Slack refused a call: its bucket is closed"
+                limit = %bucket.limit.name,
+                bucket = %bucket.values,
+                seconds = whole_seconds(until.since(now)),
+                "{}",
+                if n == 0 { CULPRIT } else { widened(&bucket.limit) }
             );
         }
-        !freezes.is_empty()
+        Refused {
+            closed: !refused.freezes.is_empty(),
+            surprise: refused.surprise,
+            standing: standing.map(|standing| stands(standing, now)),
+        }
     }
 
     /// For a replay.
@@ -77,5 +105,46 @@ impl Drop for Permit {
             state.scheduler.settle(now, inner, self.fate);
             state.pump(&self.shared, now);
         }
+    }
+}
+
+fn stands(standing: scheduler::Standing, now: Instant) -> Standing {
+    let scheduler::Standing { bucket, left, more_at } = standing;
+    Standing { bucket, left, more_in: more_at.since(now) }
+}
+
+/// What the log says of the bucket that most likely refused a call.
+const CULPRIT: &str = "Slack refused a call: its bucket is closed";
+
+/// What the log says of a wider bucket that several refusals point to.
+fn widened(limit: &Limit) -> &'static str {
+    match limit.rule {
+        Rule::Open if limit.scope.contains(Dimension::Workspace) => {
+            "Slack refused several methods: the whole workspace waits"
+        }
+        Rule::Open => "Slack refused several workspaces: the whole app waits",
+        Rule::Rate(_) | Rule::Concurrency(_) => {
+            "Slack refused several of a method's channels or users: the whole method waits"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slack::{AgeFrom, Scope};
+
+    #[test]
+    fn a_widened_freeze_is_logged_as_one() {
+        let open = |scope: &[Dimension]| Limit {
+            name: "x".into(),
+            rule: Rule::Open,
+            scope: Scope::of(scope),
+            age_from: AgeFrom::Answer,
+        };
+        let workspace = open(&[Dimension::App, Dimension::Workspace]);
+        assert_eq!(widened(&workspace), "Slack refused several methods: the whole workspace waits");
+        let app = open(&[Dimension::App]);
+        assert_eq!(widened(&app), "Slack refused several workspaces: the whole app waits");
     }
 }

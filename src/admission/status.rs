@@ -1,20 +1,25 @@
-//! What operators see of the queue.
+//! What operators see of the queue: who waits, why, and until when.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Admission;
-use crate::scheduler::Class;
+use super::{Admission, waiters::QueueKey};
+use crate::{
+    scheduler::{BucketKey, BucketState},
+    slack::{Limit, Rule},
+};
 
 /// Who waits, and for what.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// Held calls, by method, class and caller.
     pub queues: Vec<QueueStatus>,
-    /// The buckets that are alive.
+    /// The buckets that are alive; whole workspaces and apps only while they are shut.
     pub buckets: Vec<BucketStatus>,
+    /// Places that are kept for calls that were sent away.
+    pub places: usize,
 }
 
 /// The held calls of one method, class and caller.
@@ -32,66 +37,98 @@ pub struct QueueStatus {
     pub depth: usize,
     /// How long the oldest of them has waited, in milliseconds.
     pub oldest_wait_ms: u64,
+    /// For which bucket the oldest stands in line.
+    pub waits_for: Option<String>,
+    /// Why it does not go.
+    pub why: Option<&'static str>,
+    /// For how much longer, in milliseconds; absent if that takes an answer.
+    pub until_ms: Option<u64>,
 }
 
 /// One bucket.
 #[derive(Clone, Debug, Serialize)]
 pub struct BucketStatus {
     /// The limit's name.
-    pub limit: Arc<str>,
+    #[serde(serialize_with = "name")]
+    pub limit: Arc<Limit>,
     /// The values it counts by.
     pub key: Arc<str>,
     /// Slots taken.
     pub used: u32,
     /// Slots in all.
     pub quota: u32,
-    /// Calls that wait for it.
+    /// Calls that are held for it.
     pub waiting: u64,
+    /// Places in its line, of calls that were sent away.
+    pub places: u64,
     /// For how much longer it is closed, in milliseconds; 0 if it is open.
     pub frozen_for_ms: u64,
+    /// Whether, after a pause, calls are let through one by one.
+    pub probing: bool,
+}
+
+fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&limit.name)
 }
 
 // === impl Admission ===
 
 impl Admission {
-    /// A snapshot of the queue. Its cost grows with the calls held and the buckets alive.
+    /// A snapshot of the queue. Its cost grows with the queues and the buckets alive, not with
+    /// the calls held.
     pub fn status(&self) -> Status {
         let clock = Instant::now();
-        let mut state = self.shared.lock();
+        let mut guard = self.shared.lock();
         let now = self.shared.now();
-        let mut buckets: Vec<_> = state
-            .scheduler
-            .buckets(now)
+        let state = &mut *guard;
+        let places = state.scheduler.places();
+        let buckets: Vec<BucketState> = state.scheduler.buckets(now).filter(is_shown).collect();
+        let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
+        for (queue, since, oldest) in state.waiting.queues() {
+            let (bucket, block) = state.scheduler.waits_for(now, oldest).unzip();
+            let status = QueueStatus {
+                method: Arc::clone(&queue.key.method),
+                tier: queue.method.as_ref().map_or("none", |method| method.tier.as_str()),
+                class: queue.key.class.as_str(),
+                caller: Arc::clone(&queue.key.caller),
+                depth: queue.depth(),
+                oldest_wait_ms: millis(clock.saturating_duration_since(since)),
+                waits_for: None,
+                why: block.map(|block| block.why.as_str()),
+                until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),
+            };
+            queues.push((queue.key.clone(), status, bucket));
+        }
+        // What follows costs more than what has been read, and needs no lock.
+        drop(guard);
+        queues.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let queues = queues.into_iter().map(|(_, queue, bucket)| QueueStatus {
+            waits_for: bucket.map(|bucket| bucket.to_string()),
+            ..queue
+        });
+        let mut buckets: Vec<_> = buckets
+            .into_iter()
             .map(|bucket| BucketStatus {
-                limit: Arc::clone(&bucket.key.limit.name),
-                key: Arc::clone(&bucket.key.values),
+                limit: bucket.key.limit,
+                key: bucket.key.values,
                 used: bucket.used,
                 quota: bucket.quota,
                 waiting: bucket.waiting,
+                places: bucket.places,
                 frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
+                probing: bucket.probing,
             })
             .collect();
-        let mut queues = BTreeMap::<(Arc<str>, Class, Arc<str>), QueueStatus>::new();
-        for waiter in state.waiting.values() {
-            let method = waiter.method.as_ref();
-            let name = method.map_or_else(|| "-".into(), |method| Arc::clone(&method.name));
-            let key = (Arc::clone(&name), waiter.class, Arc::clone(&waiter.caller));
-            let queue = queues.entry(key).or_insert_with(|| QueueStatus {
-                method: name,
-                tier: method.map_or("none", |method| method.tier.as_str()),
-                class: waiter.class.as_str(),
-                caller: Arc::clone(&waiter.caller),
-                depth: 0,
-                oldest_wait_ms: 0,
-            });
-            queue.depth += 1;
-            let waited = millis(clock.saturating_duration_since(waiter.since));
-            queue.oldest_wait_ms = queue.oldest_wait_ms.max(waited);
-        }
-        drop(state);
-        buckets.sort_by(|one, other| (&one.limit, &one.key).cmp(&(&other.limit, &other.key)));
-        Status { queues: queues.into_values().collect(), buckets }
+        buckets.sort_by(|one, other| {
+            (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
+        });
+        Status { queues: queues.collect(), buckets, places }
     }
+}
+
+/// A whole workspace or app says something only while it is shut.
+fn is_shown(bucket: &BucketState) -> bool {
+    bucket.key.limit.rule != Rule::Open || bucket.frozen_until.is_some() || bucket.probing
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -162,3 +162,49 @@ async fn who_comes_as_another_is_granted_does_not_get_the_others_permit() {
     drop(permit);
     assert!(tokio_test::assert_ready!(second.poll()).is_ok());
 }
+
+/// Of a caller's calls the one that has waited longest is told of, also when it came last into
+/// the queue; queues in which nobody waits any more are gone.
+#[tokio::test(start_paused = true)]
+async fn a_queue_tells_of_its_oldest_call() {
+    let admission = admission();
+    sent(&admission).await.answered();
+    advance(Duration::from_secs(1)).await;
+    let first = waits(&admission, 3 * MINUTE);
+    advance(Duration::from_secs(2)).await;
+    let second = waits(&admission, 3 * MINUTE);
+    let seen = || {
+        let status = admission.status();
+        let queue = status.queues.first().map(|queue| (queue.depth, queue.oldest_wait_ms));
+        (queue, status.buckets[0].waiting)
+    };
+    assert_eq!(seen(), (Some((2, 2_000)), 2));
+    drop(first);
+    assert_eq!(seen(), (Some((1, 0)), 1));
+    let queue = &admission.status().queues[0];
+    assert_eq!((queue.waits_for.as_deref(), queue.why), (Some("tier1:T1"), Some("full")));
+    assert_eq!(queue.until_ms, Some(57_020));
+    drop(second);
+    assert_eq!(seen(), (None, 0));
+}
+
+/// Every call needs the lock that a look at the queue holds.
+#[tokio::test(start_paused = true)]
+#[ignore = "measures time: run it alone, in release"]
+#[expect(clippy::disallowed_types, reason = "it measures what the machine takes")]
+async fn a_look_at_a_hundred_thousand_calls_is_short() {
+    const CALLS: usize = 100_000;
+    let bounds = Queue { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..Queue::default() };
+    let admission = Admission::new(&bounds, Share::default(), Metrics::new().unwrap());
+    let _permit = sent(&admission).await;
+    let _held: Vec<_> = (0..CALLS).map(|_| waits(&admission, 3 * MINUTE)).collect();
+    let mut times: Vec<_> = (0..20)
+        .map(|_| {
+            let before = std::time::Instant::now();
+            assert_eq!(admission.status().queues[0].depth, CALLS);
+            before.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    assert!(times[10] < Duration::from_millis(5), "{times:?}");
+}

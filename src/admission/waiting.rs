@@ -1,30 +1,14 @@
-//! A call that waits, seen from both sides: who is to be told, and who may leave.
+//! A call that waits, and may leave.
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::{Shared, Shed, Verdict};
-use crate::{
-    call::Call,
-    scheduler::{Class, Outcome, Ticket},
-    slack::Method,
-};
-
-/// Whom to tell, and what status shows of it.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
-    pub(super) verdict: oneshot::Sender<Verdict>,
-    pub(super) method: Option<Arc<Method>>,
-    pub(super) class: Class,
-    pub(super) caller: Arc<str>,
-    pub(super) since: Instant,
-}
+use crate::scheduler::{Outcome, Ticket};
 
 /// Waits for the verdict. Dropped before, it leaves the queue and costs no slot.
 #[derive(Debug)]
@@ -33,21 +17,6 @@ pub(super) struct Waiting<'s> {
     ticket: Ticket,
     told: oneshot::Receiver<Verdict>,
     heard: bool,
-}
-
-// === impl Waiter ===
-
-impl Waiter {
-    pub(super) fn new(ticket: Ticket, call: &Call, verdict: oneshot::Sender<Verdict>) -> Self {
-        Self {
-            ticket,
-            verdict,
-            method: call.method.clone(),
-            class: call.class,
-            caller: Arc::clone(&call.caller),
-            since: call.arrived,
-        }
-    }
 }
 
 // === impl Waiting ===
@@ -80,7 +49,7 @@ impl Drop for Waiting<'_> {
         }
         let mut state = self.shared.lock();
         let now = self.shared.now();
-        if state.waiting.remove(&self.ticket.number()).is_some() {
+        if state.waiting.remove(self.ticket).is_some() {
             state.scheduler.cancel(now, self.ticket);
         } else if let Ok(Ok(permit)) = self.told.try_recv() {
             state.scheduler.settle(now, permit, Outcome::Unsent);

@@ -2,14 +2,14 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crate::{
-    scheduler::Class,
+    scheduler::{BucketKey, Class},
     slack::{Method, Tier},
 };
 
@@ -19,6 +19,19 @@ pub struct Record {
     labels: OnceLock<Labels>,
     waited: AtomicU64,
     attempts: AtomicU32,
+    /// Of its last answer.
+    standing: Mutex<Option<Standing>>,
+}
+
+/// How the tightest bucket of a call stands, the call itself counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub bucket: BucketKey,
+    /// Calls that it has room for.
+    pub left: u32,
+    /// The time until it has room for one more.
+    pub more_in: Duration,
 }
 
 /// What a call is counted under.
@@ -50,6 +63,16 @@ impl Record {
     /// It was sent, for the nth time, which is returned.
     pub fn sent(&self) -> u32 {
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// An attempt was answered, and its limits stand like this; nothing if it is under none.
+    pub fn stands(&self, standing: Option<Standing>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    /// How its limits stand, for those who ask first.
+    pub fn standing(&self) -> Option<Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long it has waited in all.

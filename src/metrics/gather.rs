@@ -2,40 +2,118 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::Metrics;
-use crate::admission::Status;
+use crate::{
+    admission::{BucketStatus, Status},
+    slack::{Catalogue, Dimension, OTHER},
+};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
+/// What is known only by looking: brought up to date when somebody looks.
+#[derive(Debug)]
+pub(super) struct Shown {
+    queue_depth: IntGaugeVec,
+    oldest_wait: GaugeVec,
+    slots_used: IntGaugeVec,
+    slots_quota: IntGaugeVec,
+    frozen: IntGauge,
+    places: IntGauge,
+}
+
+// === impl Metrics ===
+
 impl Metrics {
-    /// Everything in Prometheus' text format, the queue as `status` has it.
+    /// Everything in Prometheus' text format, the queue as `status` has it. Methods that the
+    /// catalogue does not know are `other`.
     ///
     /// # Errors
     /// If a metric cannot be written as text, which a sound build never meets.
-    pub fn text(&self, status: &Status) -> prometheus::Result<Vec<u8>> {
-        self.show(status);
+    pub fn text(&self, status: &Status, catalogue: &Catalogue) -> prometheus::Result<Vec<u8>> {
+        self.all.shown.show(status, catalogue);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.all.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
 
-    fn show(&self, status: &Status) {
-        let all = &*self.all;
+// === impl Shown ===
+
+impl Shown {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauges.clone()))?;
+            prometheus::Result::Ok(gauges)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            prometheus::Result::Ok(gauge)
+        };
+        let oldest_wait = GaugeVec::new(
+            Opts::new(
+                "slackwater_queue_oldest_wait_seconds",
+                "How long the oldest held call of the method has waited.",
+            ),
+            &["method"],
+        )?;
+        registry.register(Box::new(oldest_wait.clone()))?;
+        Ok(Self {
+            queue_depth: gauges(
+                "slackwater_queue_depth",
+                "Calls held.",
+                &["method", "tier", "class"],
+            )?,
+            oldest_wait,
+            slots_used: gauges(
+                "slackwater_slots_used",
+                "Slots taken in the buckets that count by method.",
+                &["method"],
+            )?,
+            slots_quota: gauges(
+                "slackwater_slots_quota",
+                "Slots in all of the buckets that count by method.",
+                &["method"],
+            )?,
+            frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
+            places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+        })
+    }
+
+    fn show(&self, status: &Status, catalogue: &Catalogue) {
         // Scrapes are rare and what is gone must not linger, so the gauges are made anew.
-        all.queue_depth.reset();
-        all.oldest_wait.reset();
+        self.queue_depth.reset();
+        self.oldest_wait.reset();
         for queue in &status.queues {
             let depth = i64::try_from(queue.depth).unwrap_or(i64::MAX);
             let labels = [&*queue.method, queue.tier, queue.class];
-            all.queue_depth.with_label_values(&labels).add(depth);
-            let oldest = all.oldest_wait.with_label_values(&[&*queue.method]);
+            self.queue_depth.with_label_values(&labels).add(depth);
+            let oldest = self.oldest_wait.with_label_values(&[&*queue.method]);
             let wait = Duration::from_millis(queue.oldest_wait_ms).as_secs_f64();
             oldest.set(oldest.get().max(wait));
         }
         let frozen = status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count();
-        all.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
+        self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
+        self.places.set(i64::try_from(status.places).unwrap_or(i64::MAX));
+        self.slots_used.reset();
+        self.slots_quota.reset();
+        for bucket in &status.buckets {
+            if let Some(method) = method(bucket) {
+                let label = [catalogue.get(method).map_or(OTHER, |method| &method.name)];
+                self.slots_used.with_label_values(&label).add(bucket.used.into());
+                self.slots_quota.with_label_values(&label).add(bucket.quota.into());
+            }
+        }
     }
+}
+
+/// The method that a bucket counts, if its limit counts by method: one of the key's values,
+/// which stand in the order of the dimensions.
+fn method(bucket: &BucketStatus) -> Option<&str> {
+    let at = bucket.limit.scope.iter().position(|by| by == Dimension::Method)?;
+    bucket.key.split('/').nth(at)
 }

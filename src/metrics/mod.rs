@@ -4,6 +4,7 @@
 mod gather;
 
 pub use gather::CONTENT_TYPE;
+use gather::Shown;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,9 +40,7 @@ struct All {
     by_caller: IntCounterVec,
     /// The callers that are counted by name.
     callers: DashMap<Arc<str>, IntCounter>,
-    queue_depth: IntGaugeVec,
-    oldest_wait: prometheus::GaugeVec,
-    frozen: IntGauge,
+    shown: Shown,
 }
 
 /// An exchange that is going on.
@@ -82,17 +81,6 @@ impl Metrics {
             registry.register(Box::new(histograms.clone()))?;
             prometheus::Result::Ok(histograms)
         };
-        let oldest_wait = prometheus::GaugeVec::new(
-            Opts::new(
-                "slackwater_queue_oldest_wait_seconds",
-                "How long the oldest held call of the method has waited.",
-            ),
-            &["method"],
-        )?;
-        registry.register(Box::new(oldest_wait.clone()))?;
-        let frozen =
-            IntGauge::new("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?;
-        registry.register(Box::new(frozen.clone()))?;
         let build = gauges(
             "slackwater_build_info",
             "Always 1; the version is in the label.",
@@ -118,8 +106,8 @@ impl Metrics {
             )?,
             refusals: counters(
                 "slackwater_upstream_429_total",
-                "Calls that Slack refused for a limit.",
-                &["method"],
+                "Calls that Slack refused for a limit, and whether that was unforeseen.",
+                &["method", "surprise"],
             )?,
             freezes: counters(
                 "slackwater_freezes_total",
@@ -148,13 +136,7 @@ impl Metrics {
                 &["caller"],
             )?,
             callers: DashMap::new(),
-            queue_depth: gauges(
-                "slackwater_queue_depth",
-                "Calls held.",
-                &["method", "tier", "class"],
-            )?,
-            oldest_wait,
-            frozen,
+            shown: Shown::new(&registry)?,
             registry,
         };
         Ok(Self { all: Arc::new(all) })
@@ -193,12 +175,14 @@ impl Metrics {
         self.all.sheds.with_label_values(&[method, reason]).inc();
     }
 
-    /// Slack refused a call.
-    pub fn refused(&self, method: &str) {
-        self.all.refusals.with_label_values(&[method]).inc();
+    /// Slack refused a call; by surprise where no pause was on and the window had room.
+    pub fn refused(&self, method: &str, surprise: bool) {
+        let surprise = if surprise { "true" } else { "false" };
+        self.all.refusals.with_label_values(&[method, surprise]).inc();
     }
 
-    /// A bucket of a limit with that scope was closed.
+    /// A bucket of a limit with that scope was closed. The label is bounded: limits come from
+    /// the catalogue and the configuration only.
     pub fn froze(&self, scope: Scope) {
         let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
         self.all.freezes.with_label_values(&[scope.join("_")]).inc();

@@ -149,25 +149,26 @@ where
         headers::forward_response(&mut parts.headers);
         let default = self.config.on_429.default_retry_after;
         let reads = call.method.as_ref().is_some_and(|method| method.reads);
-        let pause = match reply::verdict(parts.status, &parts.headers, default) {
+        let (pause, is_limit) = match reply::verdict(parts.status, &parts.headers, default) {
             Verdict::Passed => {
-                permit.answered();
+                call.record.stands(permit.answered());
                 return Ok(self.pass_on(parts, body));
             }
             // What may have been done is done again only if that does no harm.
             Verdict::Unavailable(pause) if !reads => {
-                permit.refused(pause);
+                call.record.stands(permit.refused(pause).standing);
                 return Ok(self.pass_on(parts, body));
             }
-            Verdict::Unavailable(pause) => pause,
-            Verdict::Refused(pause) => {
-                self.metrics.refused(call.record.method());
-                pause
-            }
+            Verdict::Unavailable(pause) => (pause, false),
+            Verdict::Refused(pause) => (pause, true),
         };
-        let closed = permit.refused(pause);
+        let refused = permit.refused(pause);
+        if is_limit {
+            self.metrics.refused(call.record.method(), refused.surprise);
+        }
+        call.record.stands(refused.standing);
         let answer = refusal(parts, drain(body).await, pause);
-        if closed {
+        if refused.closed {
             Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
         } else {
             // With no bucket closed, nothing would keep the call from going again at once.

@@ -13,6 +13,7 @@ use super::{
     evidence::{EVIDENCE, Evidence},
     lineup::{Ahead, Lineup},
     room::Room,
+    standing::Left,
     time::Instant,
     window::Window,
 };
@@ -73,6 +74,8 @@ pub(super) struct Bucket {
     pub(super) key: BucketKey,
     /// Who waits for it.
     pub(super) lineup: Lineup,
+    /// How many of them are places of calls that were sent away.
+    pub(super) places: u64,
     /// When it is looked at next, if nothing happens before.
     pub(super) alarm: Option<Instant>,
     /// Whether something changed since it was last looked at.
@@ -200,6 +203,7 @@ impl Bucket {
         Self {
             key,
             lineup: Lineup::default(),
+            places: 0,
             alarm: None,
             touched: false,
             claim: None,
@@ -388,6 +392,28 @@ impl Bucket {
         ends.into_iter().flatten().max().map(|last| last.max(now))
     }
 
+    /// How many slots its rate has left, and when there is one more; nothing for a limit
+    /// without a rate.
+    pub(super) fn left(&mut self, now: Instant) -> Option<Left> {
+        let Rule::Rate(_) = self.key.limit.rule else { return None };
+        self.expire(now);
+        let windows = [Some(&self.window), self.burst.as_deref()].into_iter().flatten();
+        let all = windows.map(|window| Left {
+            slots: window.quota().saturating_sub(window.used()),
+            quota: window.quota(),
+            more_at: window.first_end().unwrap_or_else(|| now + window.period()),
+        });
+        let left = all.reduce(|one, other| if other.slots < one.slots { other } else { one })?;
+        Some(match self.frozen_until {
+            Some(until) => Left {
+                slots: 0,
+                more_at: if left.slots == 0 { until.max(left.more_at) } else { until },
+                ..left
+            },
+            None => left,
+        })
+    }
+
     /// How it stands.
     pub(super) fn state(&mut self, now: Instant) -> BucketState {
         self.expire(now);
@@ -396,7 +422,9 @@ impl Bucket {
             used: self.window.used(),
             quota: self.window.quota(),
             frozen_until: self.frozen_until,
-            waiting: self.lineup.waiting(),
+            probing: self.frozen_until.is_none() && self.probing.is_some(),
+            waiting: self.lineup.waiting() - self.places,
+            places: self.places,
         }
     }
 

@@ -83,8 +83,12 @@ pub struct BucketState {
     pub quota: u32,
     /// Until when it is closed, if it is.
     pub frozen_until: Option<Instant>,
-    /// Calls that wait for it, perhaps among other buckets.
+    /// Whether, after a pause, calls are let through one by one to see whether it is over.
+    pub probing: bool,
+    /// Calls that are held for it, perhaps for other buckets too.
     pub waiting: u64,
+    /// Places that are kept in its line for calls that were sent away.
+    pub places: u64,
 }
 
 // === impl Reason ===

@@ -70,6 +70,7 @@ mod lineup;
 mod places;
 mod room;
 mod serve;
+mod standing;
 mod time;
 mod window;
 
@@ -99,6 +100,7 @@ pub use self::{
     events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused},
     places::PlaceId,
     room::Share,
+    standing::Standing,
     time::Instant,
 };
 

@@ -91,6 +91,7 @@ impl Scheduler {
         let of = CellKey { buckets: Arc::from(buckets), class };
         for id in buckets {
             self.buckets[*id].lineup.join(class, caller);
+            self.buckets[*id].places += 1;
         }
         self.callers.join(caller.id);
         let turn = (binding, self.buckets[binding].lineup.served(class, caller.id) + own);
@@ -131,6 +132,7 @@ impl Scheduler {
         self.callers.leave(place.caller.id);
         for id in place.of.buckets.iter().copied() {
             self.buckets[id].lineup.leave(place.of.class, place.caller.id);
+            self.buckets[id].places -= 1;
             self.touch(id);
         }
     }

@@ -20,3 +20,4 @@ mod patience;
 mod refusals;
 mod scenarios;
 mod upstream_down;
+mod views;

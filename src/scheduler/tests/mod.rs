@@ -9,6 +9,7 @@ mod places;
 mod refusals;
 mod room;
 mod slots;
+mod standing;
 
 use std::time::Duration;
 

@@ -31,6 +31,8 @@ pub(crate) use self::{
 pub(crate) struct Proxy {
     /// Its queue.
     pub(crate) admission: Admission,
+    /// What it counts.
+    pub(crate) metrics: Metrics,
     /// Exchanges that outlive their callers.
     pub(crate) exchanges: TaskTracker,
     start: Instant,
@@ -101,13 +103,22 @@ impl Proxy {
         let (pipes, accept) = mpsc::channel(BACKLOG);
         let (end, connections, tasks) =
             (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        let Shared { admission, exchanges, .. } = shared;
+        let Shared { admission, exchanges, metrics, .. } = shared;
         let (timer, end_timer) = (admission.clone(), end.clone());
         tasks.spawn(async move { timer.keep_time(end_timer).await });
         let serving =
             listen::serve(Listener(accept), service, BACKLOG, end.clone(), connections.clone());
         tasks.spawn(serving);
-        Self { admission, exchanges, start: Instant::now(), pipes, end, connections, tasks }
+        Self {
+            admission,
+            metrics,
+            exchanges,
+            start: Instant::now(),
+            pipes,
+            end,
+            connections,
+            tasks,
+        }
     }
 
     /// The time since the start.

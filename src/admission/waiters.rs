@@ -1,0 +1,113 @@
+//! Those who wait, by their ticket and by the queue that status shows them in.
+//!
+//! Queues are kept up to date as calls come and go, so that a look at them costs what the
+//! queues are, not the calls in them: whoever looks has the lock that every call needs.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use slab::Slab;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::Verdict;
+use crate::{
+    call::Call,
+    scheduler::{Class, Ticket},
+    slack::Method,
+};
+
+/// All who wait.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    /// By the number of their ticket.
+    all: HashMap<u64, Waiter>,
+    queues: Slab<Queue>,
+    ids: HashMap<QueueKey, usize>,
+}
+
+/// Whom to tell.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) verdict: oneshot::Sender<Verdict>,
+    since: Instant,
+    queue: usize,
+}
+
+/// The held calls of one method, class and caller.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) key: QueueKey,
+    /// Absent where calls are only forwarded.
+    pub(super) method: Option<Arc<Method>>,
+    /// Since when each waits, the oldest first, with the number of its ticket.
+    calls: BTreeSet<(Instant, u64)>,
+}
+
+/// Which queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct QueueKey {
+    /// The method's name; `-` where there is none.
+    pub(super) method: Arc<str>,
+    pub(super) class: Class,
+    pub(super) caller: Arc<str>,
+}
+
+// === impl Waiters ===
+
+impl Waiters {
+    /// A call begins to wait.
+    pub(super) fn add(&mut self, ticket: Ticket, call: &Call, verdict: oneshot::Sender<Verdict>) {
+        let method = call.method.as_ref();
+        let key = QueueKey {
+            method: method.map_or_else(|| "-".into(), |method| Arc::clone(&method.name)),
+            class: call.class,
+            caller: Arc::clone(&call.caller),
+        };
+        let queue = self.ids.get(&key).copied().unwrap_or_else(|| {
+            let (method, calls) = (call.method.clone(), BTreeSet::new());
+            let id = self.queues.insert(Queue { key: key.clone(), method, calls });
+            self.ids.insert(key, id);
+            id
+        });
+        let since = call.arrived;
+        self.queues[queue].calls.insert((since, ticket.number()));
+        self.all.insert(ticket.number(), Waiter { ticket, verdict, since, queue });
+    }
+
+    /// The call with that ticket no longer waits.
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.all.remove(&ticket.number())?;
+        let queue = &mut self.queues[waiter.queue];
+        queue.calls.remove(&(waiter.since, ticket.number()));
+        if queue.calls.is_empty() {
+            let queue = self.queues.remove(waiter.queue);
+            self.ids.remove(&queue.key);
+        }
+        Some(waiter)
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        std::mem::take(self).all.into_values()
+    }
+
+    /// Every queue in which somebody waits, and the ticket of the oldest call.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&Queue, Instant, Ticket)> {
+        self.queues.iter().filter_map(|(_, queue)| {
+            let (since, number) = queue.calls.first()?;
+            Some((queue, *since, self.all.get(number)?.ticket))
+        })
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// How many calls wait in it.
+    pub(super) fn depth(&self) -> usize {
+        self.calls.len()
+    }
+}

@@ -1,0 +1,40 @@
+//! What a call is told of its limits.
+
+use super::*;
+
+/// Of a minute's three and a second's one the second is the tighter while it is taken; then the
+/// minute is. Limits on calls in flight have nothing to tell.
+#[test]
+fn a_call_is_told_of_its_tightest_bucket() {
+    let minute = rate("minute", 3, 60_000, AgeFrom::Answer);
+    let second = rate("second", 2, 1000, AgeFrom::Answer);
+    let order = at_once("in_order", 1, AgeFrom::Answer);
+    let keys = [bucket(&order, "1"), bucket(&second, "a"), bucket(&minute, "w")];
+    let mut judge = Judge::new();
+    let mut seen = Vec::new();
+    for pause in [0, 2, 0] {
+        judge.pass(seconds(pause));
+        let number = judge.arrive(&keys, Class::Normal, 1, PATIENT);
+        let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
+        let more_in = standing.more_at.since(judge.now).as_millis();
+        seen.push((standing.bucket.to_string(), standing.left, more_in));
+        judge.settle(number, Outcome::Answered);
+    }
+    let told = |bucket: &str, left, more_in| (bucket.to_owned(), left, more_in);
+    assert_eq!(
+        seen,
+        [told("second:a", 1, 1_020), told("minute:w", 1, 58_020), told("minute:w", 0, 58_020)]
+    );
+    let alone = judge.arrive(&[bucket(&order, "2")], Class::Normal, 1, PATIENT);
+    assert_eq!(judge.scheduler.standing(judge.now, &judge.in_flight[&alone].0), None);
+}
+
+#[test]
+fn a_frozen_bucket_has_nothing_left_until_it_opens() {
+    let tier = rate("tier", 20, 60_000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    let number = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
+    judge.refuse(number, seconds(7));
+    let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
+    assert_eq!((standing.left, standing.more_at), (0, judge.now + seconds(7)));
+}
