@@ -4,6 +4,14 @@
 //! The judge shares nothing with what it judges: it has a ring of slots per bucket, each with
 //! the last answer that it stands for, and looks for one that is over at every grant.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::unchecked_time_subtraction,
+    clippy::print_stdout,
+    reason = "the figures of a day are far below what these lints warn of"
+)]
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap},
