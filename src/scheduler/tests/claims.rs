@@ -67,8 +67,10 @@ fn a_call_that_needs_two_flooded_limits_is_served_within_a_few_slots() {
 fn a_limit_of_a_quick_period_is_not_held_up_by_one_of_a_slow_period() {
     let keys = [one_in("quick", 1000), one_in("slow", 30_000)];
     let mut judge = Judge::new();
-    spend(&mut judge, &keys[1]);
+    spend(&mut judge, &keys[0]);
     flood(&mut judge, &keys[..1], 1, 60);
+    // It is in flight, so that the call that needs both stands in the quick one's line.
+    flood(&mut judge, &keys[1..], 1, 1);
     let both = flood(&mut judge, &keys, 2, 1)[0];
     judge.pass_answering(seconds(29));
     assert_eq!(judge.sent.len(), 31, "one to the slow one, and thirty in thirty seconds");
@@ -96,7 +98,8 @@ fn a_claim_gives_way_to_a_more_urgent_call_and_to_no_other() {
     }
 }
 
-/// Red when a frozen bucket is claimed, and when a claim outlives a freeze.
+/// The pause is shorter than the period of the slot that would be kept, or another would be
+/// back in time. Red when a frozen bucket is claimed.
 #[test]
 fn no_slot_is_kept_for_a_call_that_waits_for_a_freeze() {
     for (before, after) in [(500, 1700), (2200, 0)] {
@@ -106,7 +109,7 @@ fn no_slot_is_kept_for_a_call_that_waits_for_a_freeze() {
         spend(&mut judge, &keys[0]);
         flood(&mut judge, &keys, 2, 1);
         judge.pass(millis(before));
-        let until = judge.now + seconds(60);
+        let until = judge.now + millis(1900);
         judge.freeze(&keys[1], until);
         judge.pass(millis(after));
         let alone = flood(&mut judge, &keys[..1], 3, 1)[0];
