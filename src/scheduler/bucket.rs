@@ -90,6 +90,8 @@ pub(super) struct Bucket {
     /// Who may take what is free.
     room: Room,
     in_flight: u32,
+    /// When a call took a slot last.
+    used_at: Instant,
     frozen_until: Option<Instant>,
     /// After a freeze, until it is known that calls pass again.
     probing: Option<Probing>,
@@ -118,6 +120,9 @@ pub(super) struct Suspicion {
 
 /// When so many calls have passed after a freeze, it is over: there is no herd any more.
 const PROBED: u32 = 64;
+
+/// How long an open bucket outlives its last call.
+const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long after a call was given up its answer may still be on the way.
 const LOST_GRACE: Duration = Duration::from_secs(60);
@@ -212,6 +217,7 @@ impl Bucket {
             burst,
             room,
             in_flight: 0,
+            used_at: Instant::ZERO,
             frozen_until: None,
             probing: None,
         }
@@ -225,6 +231,9 @@ impl Bucket {
         class: Class,
         leave: Option<Instant>,
     ) -> Option<Block> {
+        if self.is_open() && self.frozen_until.is_none() && self.probing.is_none() {
+            return None;
+        }
         self.expire(now);
         let full = self.full(now);
         if full.is_some() {
@@ -288,6 +297,10 @@ impl Bucket {
     /// Takes a slot for a call of that class.
     pub(super) fn take(&mut self, now: Instant, class: Class) {
         self.in_flight += 1;
+        self.used_at = now;
+        if self.is_open() {
+            return;
+        }
         let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
         self.room.take(now, class, &self.window, ages);
         for window in [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten() {
@@ -388,6 +401,8 @@ impl Bucket {
             Some(self.room.people_until()),
             self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
             self.probing.map(|probing| probing.since + self.window.period().max(EVIDENCE)),
+            // A whole app or workspace is seldom used once.
+            self.is_open().then(|| self.used_at + OPEN_FOR),
         ];
         ends.into_iter().flatten().max().map(|last| last.max(now))
     }

@@ -396,9 +396,6 @@ impl Chance {
 
 /// No window is exceeded, each call ends exactly once, what is crowded is used, and nothing is
 /// left behind.
-///
-/// Turned red by: slots that age from the send; a bucket whose alarm is forgotten; a place that
-/// is kept for ever.
 #[test]
 #[ignore = "takes minutes unoptimized: cargo test --release --test it day -- --ignored"]
 fn a_day_of_traffic() {
