@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use slackwater::{
     scheduler::{BucketKey, Caller, CallerId, Weight},
-    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
+    slack::{AgeFrom, Dimension, Limit, OPEN, POSTS_IN_ORDER, Rate, Rule, Scope},
 };
 
 /// A shape of queue.
@@ -57,8 +57,6 @@ struct Limits {
     in_order: Arc<Limit>,
     tier2: Arc<Limit>,
     once: Arc<Limit>,
-    workspace: Arc<Limit>,
-    app: Arc<Limit>,
 }
 
 // === impl Shape ===
@@ -119,14 +117,14 @@ impl Shape {
                 (kinds.collect(), vec![Kind::of(vec![ceiling(0)], 10)], 300)
             }
             Self::TierTwo => {
-                let kinds = (0..10_000).map(|n| limits.listing(&limits.tier2, n / 10, n % 10));
-                let fillers = (0..1_000).map(|w| limits.listing(&limits.tier2, w, 10));
+                let kinds = (0..10_000).map(|n| Limits::listing(&limits.tier2, n / 10, n % 10));
+                let fillers = (0..1_000).map(|w| Limits::listing(&limits.tier2, w, 10));
                 (kinds.collect(), fillers.collect(), 20)
             }
             Self::Post => {
                 let kinds = (0..10_000).map(|n| limits.post(n / 100, n % 100, n % 10));
                 let fillers = (0..100).map(|w| {
-                    let mut open = limits.open(w);
+                    let mut open = Limits::open(w);
                     open.push(ceiling(w));
                     Kind::of(open, 10)
                 });
@@ -134,7 +132,7 @@ impl Shape {
             }
             Self::MillionBuckets => {
                 let kinds: Vec<_> =
-                    (0..500_000).map(|w| limits.listing(&limits.once, w, w % 10)).collect();
+                    (0..500_000).map(|w| Limits::listing(&limits.once, w, w % 10)).collect();
                 (kinds.clone(), kinds, 1)
             }
         };
@@ -146,11 +144,11 @@ impl Shape {
             Self::Channels => spares
                 .map(|w| Kind::of(vec![limits.posts_per_channel.at(&[w, 0]), ceiling(w)], 0))
                 .collect(),
-            Self::TierTwo => spares.map(|w| limits.listing(&limits.tier2, w, 0)).collect(),
+            Self::TierTwo => spares.map(|w| Limits::listing(&limits.tier2, w, 0)).collect(),
             Self::Post => spares.map(|w| limits.post(w, 0, 0)).collect(),
             // As many again, so that what they touch is in no cache.
             Self::MillionBuckets => (1_000_000..1_250_000)
-                .map(|w| limits.listing(&limits.posts_per_workspace, w, 0))
+                .map(|w| Limits::listing(&limits.posts_per_workspace, w, 0))
                 .collect(),
         };
         Calls { kinds, fillers, quota, spares }
@@ -171,7 +169,7 @@ impl Kind {
 
 impl Limits {
     fn new() -> Self {
-        use Dimension::{App, Caller, Channel, Workspace};
+        use Dimension::{App, Channel, Workspace};
         let limit = |name: &str, rule, scope: &[Dimension], age_from| {
             Arc::new(Limit { name: name.into(), rule, scope: Scope::of(scope), age_from })
         };
@@ -198,27 +196,21 @@ impl Limits {
                 team,
                 AgeFrom::Answer,
             ),
-            in_order: limit(
-                "posts_in_order",
-                Rule::Concurrency(NonZeroU32::MIN),
-                &[App, Workspace, Channel, Caller],
-                AgeFrom::Send,
-            ),
+            in_order: Arc::clone(&POSTS_IN_ORDER),
             tier2: limit("tier2", rate(20, PERIOD, 0), team, AgeFrom::Answer),
             once: limit("once", rate(1, PERIOD, 0), team, AgeFrom::Answer),
-            workspace: limit("workspace", Rule::Open, team, AgeFrom::Answer),
-            app: limit("app", Rule::Open, &[App], AgeFrom::Answer),
         }
     }
 
     /// What is shut only on evidence.
-    fn open(&self, workspace: usize) -> Vec<BucketKey> {
-        vec![self.workspace.at(&[workspace]), self.app.at(&[])]
+    fn open(workspace: usize) -> Vec<BucketKey> {
+        let [whole_workspace, whole_app] = &*OPEN;
+        vec![whole_workspace.at(&[workspace]), whole_app.at(&[])]
     }
 
     /// A call under one limit of its method.
-    fn listing(&self, limit: &Arc<Limit>, workspace: usize, caller: usize) -> Kind {
-        let mut buckets = self.open(workspace);
+    fn listing(limit: &Arc<Limit>, workspace: usize, caller: usize) -> Kind {
+        let mut buckets = Self::open(workspace);
         buckets.insert(0, limit.at(&[workspace]));
         Kind::of(buckets, caller)
     }
@@ -229,7 +221,7 @@ impl Limits {
             self.posts_per_workspace.at(&[workspace]),
             self.in_order.at(&[workspace, channel, caller]),
         ];
-        buckets.extend(self.open(workspace));
+        buckets.extend(Self::open(workspace));
         Kind::of(buckets, caller)
     }
 }

@@ -1,14 +1,11 @@
 //! Which buckets a call counts against.
 
-use std::{
-    num::NonZeroU32,
-    sync::{Arc, LazyLock},
-};
+use std::sync::Arc;
 
 use super::identity::{Identity, push_hex};
 use crate::{
     scheduler::BucketKey,
-    slack::{AgeFrom, Dimension, Limit, Method, Rule, Scope},
+    slack::{Dimension, Method, OPEN, POSTS_IN_ORDER, Scope},
 };
 
 /// The values of a call's dimensions.
@@ -26,38 +23,6 @@ pub struct Dimensions<'c> {
     pub caller: &'c str,
 }
 
-/// Posts of one caller to one channel go one at a time, so that they arrive in the order in
-/// which they were sent. One that is given up holds up the next no longer.
-static IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
-    Arc::new(Limit {
-        name: "posts_in_order".into(),
-        rule: Rule::Concurrency(NonZeroU32::MIN),
-        scope: Scope::of(&[
-            Dimension::App,
-            Dimension::Workspace,
-            Dimension::Channel,
-            Dimension::Caller,
-        ]),
-        age_from: AgeFrom::Send,
-    })
-});
-
-/// What is shut only on evidence: whole workspaces and apps, narrowest first.
-static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
-    let open = |name: &str, scope: &[Dimension]| {
-        Arc::new(Limit {
-            name: name.into(),
-            rule: Rule::Open,
-            scope: Scope::of(scope),
-            age_from: AgeFrom::Answer,
-        })
-    };
-    [
-        open("whole_workspace", &[Dimension::App, Dimension::Workspace]),
-        open("whole_app", &[Dimension::App]),
-    ]
-});
-
 /// The longest value that is part of a key as it is.
 const LONGEST: usize = 80;
 
@@ -66,7 +31,7 @@ const LONGEST: usize = 80;
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     let mut buckets = Vec::with_capacity(method.limits.len() + 3);
     let mut key = String::with_capacity(128);
-    let in_order = method.in_order.then(|| &*IN_ORDER);
+    let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
     for limit in method.limits.iter().chain(in_order).chain(&*OPEN) {
         key.clear();
         if write(&mut key, limit.scope, call).is_some() {

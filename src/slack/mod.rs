@@ -5,6 +5,7 @@
 mod catalogue;
 mod draft;
 mod limit;
+mod own;
 pub(crate) mod read;
 mod tier;
 
@@ -13,6 +14,7 @@ pub(crate) use draft::{Draft, Flaw, Rules};
 pub mod reply;
 
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
+pub use own::{OPEN, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use slackwater::{
         Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome,
         Permit, PlaceId, Policy, Scheduler, Share, Ticket, Weight,
     },
-    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
+    slack::{AgeFrom, Dimension, Limit, OPEN, Rate, Rule, Scope},
 };
 
 /// How much traffic there is, and in how many places.
@@ -284,9 +284,8 @@ fn buckets(workspaces: usize) -> Vec<Bucket> {
         })
     };
     let team = &[Dimension::App, Dimension::Workspace];
-    let workspace = limit("workspace".into(), Rule::Open, team);
-    let app = limit("app".into(), Rule::Open, &[Dimension::App]);
-    let app = BucketKey { limit: app, values: "A1".into() };
+    let [workspace, app] = &*OPEN;
+    let app = BucketKey { limit: Arc::clone(app), values: "A1".into() };
     let methods: Vec<_> = (0..METHODS)
         .map(|method| {
             let (quota, per) = match QUOTAS.get(method / 2) {
@@ -307,7 +306,7 @@ fn buckets(workspaces: usize) -> Vec<Bucket> {
         };
         for (limit, quota, period) in &methods {
             buckets.push(Bucket {
-                keys: [key(limit), key(&workspace), app.clone()],
+                keys: [key(limit), key(workspace), app.clone()],
                 quota: *quota,
                 period: *period,
                 ring: vec![Instant::ZERO; *quota as usize],

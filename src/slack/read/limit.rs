@@ -4,15 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::missing;
 use crate::{
-    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
+    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope, own::is_own},
     yaml::{Cursor, Form, Report, shape::Shape},
 };
 
 /// The longest name of a limit: it goes into headers and metrics.
 const MAX_NAME: usize = 64;
-
-/// Limits that every call may be under, whatever is configured. One name has one definition.
-const RESERVED: [&str; 3] = ["posts_in_order", "whole_workspace", "whole_app"];
 
 /// The keys of a limit.
 pub(crate) const LIMIT: Shape = Shape::Map(&[
@@ -99,7 +96,7 @@ fn limit_name(at: Cursor<'_>, report: &mut Report) -> Option<Arc<str>> {
         report.add(at, format!("{} {text}", at.quoted()));
         return None;
     }
-    if RESERVED.contains(&&*name) {
+    if is_own(&name) {
         report.add(
             at,
             format!("{} is the name of a limit of the proxy's own; choose another", at.quoted()),

@@ -1,16 +1,11 @@
 //! What a scenario has in it: limits, methods, callers and what a call counts against.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU32,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use slackwater::{
     fake_slack,
     scheduler::{BucketKey, Caller, CallerId, Weight},
-    slack::{AgeFrom, Dimension, Limit, Method, Rate, Rule, Scope, Tier},
+    slack::{Dimension, Limit, Method, OPEN, Rate, Rule, Scope, Tier},
 };
 
 use super::file::{CallerSpec, LimitSpec, Scenario};
@@ -117,22 +112,6 @@ impl Member {
         limits.map(bucket).collect()
     }
 }
-
-/// Every call's workspace and app, which are shut only on evidence.
-static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
-    let open = |name: &str, scope: &[Dimension]| {
-        Arc::new(Limit {
-            name: name.into(),
-            rule: Rule::Open,
-            scope: Scope::of(scope),
-            age_from: AgeFrom::Answer,
-        })
-    };
-    [
-        open("whole_workspace", &[Dimension::App, Dimension::Workspace]),
-        open("whole_app", &[Dimension::App]),
-    ]
-});
 
 fn limit(name: &str, spec: &LimitSpec) -> Limit {
     let scope: Vec<_> = spec.scope.iter().map(|dimension| dimension.0).collect();
