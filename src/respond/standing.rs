@@ -61,18 +61,7 @@ fn number(text: &mut BytesMut, name: &[u8], number: u64) {
     text.put_u8(b';');
     text.put_slice(name);
     text.put_u8(b'=');
-    let mut rest = number.min(MOST);
-    let mut digits = [b'0'; 20];
-    let mut first = digits.len();
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        first = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.put_slice(digits.get(first..).unwrap_or_default());
+    text.put_slice(itoa::Buffer::new().format(number.min(MOST)).as_bytes());
 }
 
 #[cfg(test)]
