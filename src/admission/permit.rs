@@ -51,7 +51,6 @@ impl Permit {
 
     /// Its answer's headers are here. Tells how the call's tightest bucket stands.
     pub fn answered(mut self) -> Option<Standing> {
-        self.fate = Outcome::Answered;
         let inner = self.inner.take()?;
         let mut state = self.shared.lock();
         let now = self.shared.now();

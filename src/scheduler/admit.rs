@@ -1,9 +1,8 @@
 //! A call meets its buckets: it is granted, held or refused.
 
 use super::{
-    Bucket, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit, Scheduler,
-    Slot,
-    bucket::Block,
+    Block, Bucket, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit,
+    Scheduler, Slot,
     cell::{BucketId, CallId},
     forecast::Arrival,
 };

@@ -1,16 +1,15 @@
 //! A bucket: one limit at one value of its dimensions, with its freeze and its probes.
 
 use std::{
-    cmp::Ordering,
     hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
 
 use super::{
-    BucketState, Class, Share,
+    Block, BucketState, Class, Share, Why,
     cell::CallId,
-    evidence::{EVIDENCE, Evidence},
+    evidence::{EVIDENCE, Evidence, Suspicion},
     lineup::{Ahead, Lineup},
     room::Room,
     standing::Left,
@@ -41,32 +40,6 @@ pub enum Outcome {
     Lost,
     /// Slack refused it for a limit: its slots age too, since Slack may have counted it.
     Refused,
-}
-
-/// Why a call that stands in a bucket's line does not go, and until when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Why.
-    pub why: Why,
-    /// Until when, if nothing else happens; absent if that takes an answer.
-    pub until: Option<Instant>,
-}
-
-/// Why a bucket lets a call wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// All of its slots are taken.
-    Full,
-    /// Slack asked for a pause.
-    Frozen,
-    /// After a pause, other calls try whether it is over.
-    Probing,
-    /// Its free slots are kept for more urgent calls.
-    Room,
-    /// Its free slot is kept for a call that also needs another bucket.
-    Claimed,
-    /// Others are before it.
-    Turn,
 }
 
 #[derive(Debug)]
@@ -107,17 +80,6 @@ struct Probing {
     since: Instant,
 }
 
-/// How likely a bucket is the one that Slack refused a call for. Ordered: by the share of
-/// its quota that was used, the call itself not counted, then the narrower, then the one
-/// with the longer period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Suspicion {
-    used: u32,
-    quota: u32,
-    narrowness: u32,
-    period: Duration,
-}
-
 /// When so many calls have passed after a freeze, it is over: there is no herd any more.
 const PROBED: u32 = 64;
 
@@ -141,50 +103,6 @@ impl Hash for BucketKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.limit.name.hash(state);
         self.values.hash(state);
-    }
-}
-
-// === impl Suspicion ===
-
-impl Ord for Suspicion {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let share = |one: &Self, of: &Self| u64::from(one.used) * u64::from(of.quota);
-        share(self, other)
-            .cmp(&share(other, self))
-            .then(self.narrowness.cmp(&other.narrowness))
-            .then(self.period.cmp(&other.period))
-    }
-}
-
-impl PartialOrd for Suspicion {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-// === impl Why ===
-
-impl Why {
-    /// The name in status.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Frozen => "frozen",
-            Self::Probing => "probing",
-            Self::Room => "room_for_people",
-            Self::Claimed => "claimed",
-            Self::Turn => "turn",
-        }
-    }
-}
-
-// === impl Block ===
-
-impl Block {
-    /// The one that lasts longer. One that takes an answer is shorter than one that takes
-    /// time.
-    pub(super) fn longer(self, other: Self) -> Self {
-        if other.until > self.until { other } else { self }
     }
 }
 
@@ -240,8 +158,7 @@ impl Bucket {
             return full;
         }
         if leave.is_some_and(|by| !self.can_leave_one(now, by)) {
-            let windows = [Some(&self.window), self.burst.as_deref()];
-            let until = windows.into_iter().flatten().filter_map(Window::first_end).min();
+            let until = self.windows().filter_map(Window::first_end).min();
             return Some(Block { why: Why::Claimed, until });
         }
         let opens = self.opens_at(now, class);
@@ -268,8 +185,7 @@ impl Bucket {
     fn full(&self, now: Instant) -> Option<Block> {
         let frozen = self.frozen_until.map(|until| Block { why: Why::Frozen, until: Some(until) });
         let probing = self.is_probed_enough().then_some(Block { why: Why::Probing, until: None });
-        let windows = [Some(&self.window), self.burst.as_deref()];
-        let full = windows.into_iter().flatten().filter(|window| !window.has_room());
+        let full = self.windows().filter(|window| !window.has_room());
         let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
         full.chain(probing).chain(frozen).reduce(Block::longer)
     }
@@ -280,8 +196,7 @@ impl Bucket {
 
     /// Whether there is another slot by then if one is taken now.
     fn can_leave_one(&self, now: Instant, by: Instant) -> bool {
-        let windows = [Some(&self.window), self.burst.as_deref()];
-        windows.into_iter().flatten().all(|window| {
+        self.windows().all(|window| {
             let back = !window.period().is_zero() && now + window.period() <= by;
             window.free_at(by) > u32::from(!back)
         })
@@ -303,7 +218,7 @@ impl Bucket {
         }
         let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
         self.room.take(now, class, &self.window, ages);
-        for window in [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten() {
+        for window in self.windows_mut() {
             if ages { window.take_ageing(now) } else { window.take() }
         }
     }
@@ -320,8 +235,7 @@ impl Bucket {
             (Outcome::Lost, false) => window.lost(now + LOST_GRACE),
             _ => window.answered(now),
         };
-        change(&mut self.window);
-        self.burst.as_deref_mut().map(change);
+        self.windows_mut().for_each(change);
         self.room.settle(class, change);
         if outcome == Outcome::Answered
             && let Some(Probing { allowed, since }) = self.probing
@@ -395,8 +309,7 @@ impl Bucket {
             return None;
         }
         let ends = [
-            self.window.last_end(),
-            self.burst.as_ref().and_then(|burst| burst.last_end()),
+            self.windows().filter_map(Window::last_end).max(),
             self.frozen_until,
             Some(self.room.people_until()),
             self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
@@ -412,8 +325,7 @@ impl Bucket {
     pub(super) fn left(&mut self, now: Instant) -> Option<Left> {
         let Rule::Rate(_) = self.key.limit.rule else { return None };
         self.expire(now);
-        let windows = [Some(&self.window), self.burst.as_deref()].into_iter().flatten();
-        let all = windows.map(|window| Left {
+        let all = self.windows().map(|window| Left {
             slots: window.quota().saturating_sub(window.used()),
             quota: window.quota(),
             more_at: window.first_end().unwrap_or_else(|| now + window.period()),
@@ -444,13 +356,19 @@ impl Bucket {
     }
 
     fn expire(&mut self, now: Instant) {
-        self.window.expire(now);
-        if let Some(burst) = &mut self.burst {
-            burst.expire(now);
-        }
+        self.windows_mut().for_each(|window| window.expire(now));
         self.room.expire(now);
         if self.frozen_until.is_some_and(|until| until <= now) {
             self.frozen_until = None;
         }
+    }
+
+    /// The window of its limit, and the shorter one for bursts.
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        [Some(&self.window), self.burst.as_deref()].into_iter().flatten()
+    }
+
+    fn windows_mut(&mut self) -> impl Iterator<Item = &mut Window> {
+        [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten()
     }
 }

@@ -16,8 +16,7 @@
 use std::sync::Arc;
 
 use super::{
-    Class, Instant, Scheduler, Why,
-    bucket::Block,
+    Block, Class, Instant, Scheduler, Why,
     cell::{BucketId, CallId},
 };
 

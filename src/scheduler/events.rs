@@ -54,6 +54,32 @@ pub enum Reason {
     QueueFull,
 }
 
+/// Why a call that stands in a bucket's line does not go, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Why.
+    pub why: Why,
+    /// Until when, if nothing else happens; absent if that takes an answer.
+    pub until: Option<Instant>,
+}
+
+/// Why a bucket lets a call wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// All of its slots are taken.
+    Full,
+    /// Slack asked for a pause.
+    Frozen,
+    /// After a pause, other calls try whether it is over.
+    Probing,
+    /// Its free slots are kept for more urgent calls.
+    Room,
+    /// Its free slot is kept for a call that also needs another bucket.
+    Claimed,
+    /// Others are before it.
+    Turn,
+}
+
 /// What a refusal by Slack led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
@@ -100,6 +126,32 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::QueueFull => "queue_full",
         }
+    }
+}
+
+// === impl Why ===
+
+impl Why {
+    /// The name in status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Frozen => "frozen",
+            Self::Probing => "probing",
+            Self::Room => "room_for_people",
+            Self::Claimed => "claimed",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+// === impl Block ===
+
+impl Block {
+    /// The one that lasts longer. One that takes an answer is shorter than one that takes
+    /// time.
+    pub(super) fn longer(self, other: Self) -> Self {
+        if other.until > self.until { other } else { self }
     }
 }
 

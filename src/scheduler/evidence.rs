@@ -12,7 +12,7 @@
 //! Workspace and app are buckets like others, but [open](Rule::Open): any number of calls goes
 //! through them until there is evidence.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use super::{BucketKey, Freeze, Instant, Permit, Refused, Scheduler, Slot, cell::BucketId};
 use crate::slack::{Dimension, Rule};
@@ -29,9 +29,40 @@ pub(super) struct Evidence {
     until: Instant,
 }
 
+/// How likely a bucket is the one that Slack refused a call for. Ordered: by the share of
+/// its quota that was used, the call itself not counted, then the narrower, then the one
+/// with the longer period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    pub(super) used: u32,
+    pub(super) quota: u32,
+    pub(super) narrowness: u32,
+    pub(super) period: Duration,
+}
+
 /// What is counted more narrowly than a method.
 const NARROWER_THAN_A_METHOD: [Dimension; 4] =
     [Dimension::Channel, Dimension::User, Dimension::Url, Dimension::Caller];
+
+// === impl Suspicion ===
+
+impl Ord for Suspicion {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let share = |one: &Self, of: &Self| u64::from(one.used) * u64::from(of.quota);
+        share(self, other)
+            .cmp(&share(other, self))
+            .then(self.narrowness.cmp(&other.narrowness))
+            .then(self.period.cmp(&other.period))
+    }
+}
+
+impl PartialOrd for Suspicion {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+// === impl Scheduler ===
 
 impl Scheduler {
     /// Slack refused the call of `permit` for a limit and asks for a pause of `retry_after`:

@@ -95,9 +95,9 @@ use self::{
     places::{Places, Returned},
 };
 pub use self::{
-    bucket::{Block, BucketKey, Outcome, Why},
+    bucket::{BucketKey, Outcome},
     class::{Class, UnknownClass},
-    events::{BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused},
+    events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
     places::PlaceId,
     room::Share,
     standing::Standing,
@@ -392,9 +392,7 @@ impl Scheduler {
     pub fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> Option<Instant> {
         self.advance(now);
         events.append(&mut self.events);
-        let alarm = self.alarms.first().map(|(at, _)| *at);
-        let deadline = self.deadlines.first().map(|(at, _)| *at);
-        [alarm, deadline, self.places.next_expiry()].into_iter().flatten().min()
+        self.next().map(|(at, _)| at)
     }
 
     /// How many calls are held.

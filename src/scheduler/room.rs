@@ -56,11 +56,6 @@ impl Share {
         (part > 0.0 && part <= 1.0).then_some(Self(part))
     }
 
-    /// As a number.
-    pub const fn get(self) -> f64 {
-        self.0
-    }
-
     /// Its slots of a window that has so many.
     #[expect(
         clippy::cast_possible_truncation,

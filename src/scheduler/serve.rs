@@ -9,26 +9,38 @@ use super::{
     places::Line,
 };
 
+/// What happens by itself as time passes. Of two at one instant the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A bucket is to be looked at.
+    Alarm,
+    /// A held call has waited as long as it may.
+    Deadline,
+    /// Nobody came for a place.
+    Place,
+}
+
 impl Scheduler {
     /// Lets time pass: what was due by `now` happens in the order in which it was due.
     pub(super) fn advance(&mut self, now: Instant) {
-        loop {
-            let alarm = self.alarms.first().map(|(at, _)| *at);
-            let deadline = self.deadlines.first().map(|(at, _)| *at);
-            let place = self.places.next_expiry();
-            let Some(first) = [alarm, deadline, place].into_iter().flatten().min() else { return };
-            if first > now {
-                return;
-            }
-            if alarm == Some(first) {
-                self.ring(now);
-            } else if deadline == Some(first) {
-                self.expire(now);
-            } else {
-                self.expire_place();
-                self.run(now);
+        while let Some((_, due)) = self.next().filter(|(at, _)| *at <= now) {
+            match due {
+                Due::Alarm => self.ring(now),
+                Due::Deadline => self.expire(now),
+                Due::Place => {
+                    self.expire_place();
+                    self.run(now);
+                }
             }
         }
+    }
+
+    /// What happens next by itself, and when.
+    pub(super) fn next(&self) -> Option<(Instant, Due)> {
+        let alarm = self.alarms.first().map(|(at, _)| (*at, Due::Alarm));
+        let deadline = self.deadlines.first().map(|(at, _)| (*at, Due::Deadline));
+        let place = self.places.next_expiry().map(|at| (at, Due::Place));
+        [alarm, deadline, place].into_iter().flatten().min()
     }
 
     /// The next bucket's alarm rings.
