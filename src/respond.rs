@@ -26,6 +26,7 @@ use crate::{
         route::{Arriving, RouteError},
     },
     metrics::Metrics,
+    slack::reply,
     step::Step,
     upstream::{UpstreamError, body::Answer},
 };
@@ -163,8 +164,8 @@ fn error_response(status: StatusCode, error: &str, message: &str) -> Response<An
 
 /// What a shed call gets: what Slack would have said, which every SDK understands.
 fn shed_response(shed: &Shed) -> Response<Answer> {
-    let body = r#"{"ok":false,"error":"ratelimited"}"#;
-    let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body.to_owned());
+    let body = reply::RATE_LIMITED.to_owned();
+    let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body);
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(shed.retry_after_seconds()));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));

@@ -182,7 +182,7 @@ impl Knowledge {
             deadline: arrived + wait,
             record,
         };
-        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
+        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
 
     /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the

@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
-    upstream::{Scripted, fake, json, slack, text},
+    upstream::{Scripted, Stream, fake, json, slack, text},
     wire::Wire,
 };
 
