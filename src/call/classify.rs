@@ -141,10 +141,13 @@ impl Knowledge {
         };
         let Standing { caller, class, weight, max_depth } =
             self.callers.of(signs, method.map(|method| &**method));
+        let Config { catalogue, queue, shed_as, .. } = &*self.config;
+        let client = agent.and_then(|agent| catalogue.client(agent));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: Arc::clone(&caller),
+            refused_as: shed_as.to(client),
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
@@ -161,8 +164,7 @@ impl Knowledge {
         let token = token.as_ref().map(AsRef::as_ref);
         let place = self.place(caller_id, token, name, &parts.uri, body.known());
         let method = method.map(Arc::clone);
-        let Config { catalogue, queue, .. } = &*self.config;
-        let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
+        let wait = patience(lane.max_wait, client, method.as_deref(), queue);
         headers::forward_request(&mut parts.headers);
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.

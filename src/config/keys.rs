@@ -45,7 +45,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),
     ("trust_callers", Value),
-    ("shed_as", Unbuilt { what: "shedding otherwise than with a 429 is", inert: &["429"] }),
+    ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
     (
         "adaptive",

@@ -23,8 +23,9 @@ pub use load::{CONFIG_ENV, LoadError, environment, load};
 
 pub use crate::yaml::{Place, Problem, Problems};
 use crate::{
+    call::record::RefusedAs,
     scheduler::Share,
-    slack::{AppKind, Catalogue},
+    slack::{AppKind, Catalogue, Client},
 };
 
 /// A checked configuration.
@@ -53,6 +54,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Whether callers may raise their own class.
     pub trust_callers: TrustCallers,
+    /// How calls are told that they are refused for a limit.
+    pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
     /// How long held calls go on after SIGTERM.
@@ -136,6 +139,15 @@ pub enum TrustCallers {
     Never,
 }
 
+/// How calls are told that they are refused for a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShedAs {
+    /// As their client takes it best.
+    Auto,
+    /// All in the same way.
+    Always(RefusedAs),
+}
+
 /// What happens when Slack refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On429 {
@@ -180,6 +192,7 @@ impl Config {
             queue: Queue::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,
+            shed_as: ShedAs::Auto,
             on_429: On429::default(),
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
@@ -245,6 +258,19 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             headers: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+// === impl ShedAs ===
+
+impl ShedAs {
+    /// How a call of that client is told, if the client is known.
+    pub fn to(self, client: Option<&Client>) -> RefusedAs {
+        match self {
+            Self::Auto if client.is_some_and(|client| client.stops_whole) => RefusedAs::OkFalse,
+            Self::Auto => RefusedAs::Status429,
+            Self::Always(way) => way,
         }
     }
 }

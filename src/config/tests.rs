@@ -54,13 +54,14 @@ fn whole(config: &Config) -> String {
         queue,
         timeouts,
         trust_callers,
+        shed_as,
         on_429,
         drain_timeout,
         log,
     } = rest;
     format!(
         "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -146,6 +147,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert_eq!(config.shed_as, ShedAs::Auto);
     assert!(config.callers.is_empty());
     assert_eq!(config.background_share, Share::new(0.75).unwrap());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
@@ -172,6 +174,7 @@ background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
+shed_as: ok_false
 on_429: { max_attempts: 1, default_retry_after: 500ms }
 drain_timeout: 0s
 log: { format: json, level: debug }
@@ -220,6 +223,10 @@ log: { format: json, level: debug }
     assert!(token.matches(b"\x01\x23\xab\xcd\xef") && !token.matches(b"\x01\x23\xab"));
     assert_eq!(config.background_share, Share::new(1.0).unwrap());
     assert_eq!(config.trust_callers, TrustCallers::Never);
+    assert_eq!(config.shed_as, ShedAs::Always(RefusedAs::OkFalse));
+    for text in ["shed_as: 429", "shed_as: \"429\""] {
+        assert_eq!(checked(text).shed_as, ShedAs::Always(RefusedAs::Status429), "{text}");
+    }
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
@@ -300,7 +307,6 @@ fn what_asks_for_nothing_is_no_mistake() {
 identity: { resolve: false, tokens: [] }
 callers: []
 background: {}
-shed_as: 429
 adaptive: { down: false, up: false, ceiling: 2.0 }
 shared: null
 state_file: null

@@ -98,12 +98,12 @@ fn coding(headers: &HeaderMap) -> Coding {
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
     let Some(coding) = codings.next() else { return Coding::Plain };
     let is = |name: &str| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+    // What is packed twice is told in a list, too.
     match codings.next() {
-        Some(_) => Coding::Other,
         None if is("gzip") || is("x-gzip") => Coding::Gzip,
         None if is("deflate") => Coding::Deflate,
         None if is("identity") || is("") => Coding::Plain,
-        None => Coding::Other,
+        _ => Coding::Other,
     }
 }
 

@@ -181,7 +181,7 @@ async fn nothing_happens_to_an_answer_that_is_no_refusal() {
     for case in 0..400 {
         let size = [0, 1, 40, 300, 4_090, 4_100, 9_000][chance.below(7)];
         let mut body: Vec<u8> = match chance.below(4) {
-            0 => (0..size).map(|_| chance.below(256) as u8).collect(),
+            0 => (0..size).map(|_| chance.below(256).to_le_bytes()[0]).collect(),
             1 => b"{\"ok\":false,\"error\":\"x\",\"y\":\"".to_vec(),
             2 => Packing::Gzip.pack(&vec![b'a'; size]).to_vec(),
             _ => br#"{"ok":false,"error":"fatal","in":{"error":"ratelimited"}}"#.to_vec(),

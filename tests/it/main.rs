@@ -20,5 +20,6 @@ mod limits;
 mod patience;
 mod refusals;
 mod scenarios;
+mod shedding;
 mod upstream_down;
 mod views;

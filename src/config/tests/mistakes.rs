@@ -469,10 +469,8 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "shed_as: auto",
-            &[
-                "1:10: shed_as: shedding otherwise than with a 429 is not built yet; delete the key or set it to 429",
-            ],
+            "shed_as: 503",
+            &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
         ),
         (
             "adaptive: { down: true }",
