@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::lane::Lane;
 use crate::{
     config::{CallerRule, Match, Terms},
+    identity::TokenHash,
     scheduler::{Class, Weight},
     slack::Method,
 };
@@ -33,8 +34,8 @@ pub struct Signs<'c> {
     pub lane: &'c Lane,
     /// Its User-Agent; empty without one.
     pub user_agent: &'c str,
-    /// The SHA-256 of its token.
-    pub token: Option<&'c [u8]>,
+    /// Its token.
+    pub token: Option<&'c TokenHash>,
 }
 
 /// What comes of it.
@@ -99,7 +100,7 @@ fn fits(calls: &Match, name: &str, signs: Signs<'_>) -> bool {
         && calls
             .token
             .as_ref()
-            .is_none_or(|prefix| signs.token.is_some_and(|hash| prefix.matches(hash)))
+            .is_none_or(|prefix| signs.token.is_some_and(|token| prefix.matches(token.as_bytes())))
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use super::{
     body::{Body, Memory},
     buckets::{self, Dimensions},
     callers::{Callers, Signs, Standing},
-    identity::{Identities, bearer, hash},
     patience::patience,
     record::Labels,
     route::{Routed, rest},
@@ -25,6 +24,7 @@ use super::{
 use crate::{
     admission::{Asking, Attempt},
     config::{Config, Kind, TrustCallers},
+    identity::{Identities, TokenHash, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
     slack::{Dimension, Method},
@@ -131,14 +131,12 @@ impl Knowledge {
         };
         let token = bearer(&parts.headers).or(token.as_deref());
         // Hashing is a good part of what a call costs.
-        let token = token.filter(|_| method.is_some() || self.callers.by_token()).map(hash);
+        let token =
+            token.filter(|_| method.is_some() || self.callers.by_token()).map(TokenHash::of);
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
-        let signs = Signs {
-            lane: &lane,
-            user_agent: agent.unwrap_or_default(),
-            token: token.as_ref().map(AsRef::as_ref),
-        };
+        let signs =
+            Signs { lane: &lane, user_agent: agent.unwrap_or_default(), token: token.as_ref() };
         let Standing { caller, class, weight, max_depth } =
             self.callers.of(signs, method.map(|method| &**method));
         let Config { catalogue, queue, shed_as, .. } = &*self.config;
@@ -161,8 +159,7 @@ impl Knowledge {
             buckets::of(method, dimensions)
         });
         let caller_id = CallerId(self.hasher.hash_one(&*caller));
-        let token = token.as_ref().map(AsRef::as_ref);
-        let place = self.place(caller_id, token, name, &parts.uri, body.known());
+        let place = self.place(caller_id, token.as_ref(), name, &parts.uri, body.known());
         let method = method.map(Arc::clone);
         let wait = patience(lane.max_wait, client, method.as_deref(), queue);
         headers::forward_request(&mut parts.headers);
@@ -192,7 +189,7 @@ impl Knowledge {
     fn place(
         &self,
         caller: CallerId,
-        token: Option<&[u8]>,
+        token: Option<&TokenHash>,
         rest: &str,
         uri: &http::Uri,
         body: &[u8],

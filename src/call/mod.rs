@@ -1,7 +1,7 @@
 //! What is asked: everything about a call that decides where it goes and when.
 //!
 //! A request comes in, is [routed](route) by its path, and its [lane](lane) is read. Then it
-//! is [classified](classify): its method, whose [token](identity) it carries, which channel
+//! is [classified](classify): its method, [whose](crate::identity) token it carries, which channel
 //! its [arguments](arguments) name, whose call it [is](callers), which [buckets](buckets) it
 //! counts against, and how long its client [waits](patience).
 
@@ -10,7 +10,6 @@ pub mod body;
 pub mod buckets;
 pub mod callers;
 pub mod classify;
-pub mod identity;
 pub mod lane;
 pub mod patience;
 pub mod record;

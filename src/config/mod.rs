@@ -24,6 +24,7 @@ pub use load::{CONFIG_ENV, LoadError, environment, load};
 pub use crate::yaml::{Place, Problem, Problems};
 use crate::{
     call::record::RefusedAs,
+    identity::TokenHash,
     scheduler::Share,
     slack::{AppKind, Catalogue, Client},
 };
@@ -94,12 +95,14 @@ pub enum Kind {
 /// A token whose app and workspace the operator told.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KnownToken {
-    /// SHA-256 of the token's text.
-    pub sha256: [u8; 32],
+    /// Its hash.
+    pub token: TokenHash,
     /// Its app.
     pub app: Arc<str>,
     /// Its workspace.
     pub workspace: Arc<str>,
+    /// Its Enterprise organization.
+    pub org: Option<Arc<str>>,
 }
 
 /// How long and how many calls are held.
@@ -299,6 +302,7 @@ impl fmt::Debug for KnownToken {
         f.debug_struct("KnownToken")
             .field("app", &self.app)
             .field("workspace", &self.workspace)
+            .field("org", &self.org)
             .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ use http::HeaderMap;
 
 use super::*;
 use crate::{
-    call::identity::hash,
     config::check,
+    identity::TokenHash,
     slack::{AppKind, Catalogue},
 };
 
@@ -128,9 +128,11 @@ fn every_part_of_a_match_has_to_match() {
     let name = |lane: &str, user_agent, token: Option<&str>| {
         let path = format!("{lane}/api/x");
         let (lane, _) = Lane::split(&path).unwrap();
-        let token = token.map(hash);
-        let token = token.as_ref().map(AsRef::as_ref);
-        callers.of(Signs { lane: &lane, user_agent, token }, None).caller.to_string()
+        let token = token.map(TokenHash::of);
+        callers
+            .of(Signs { lane: &lane, user_agent, token: token.as_ref() }, None)
+            .caller
+            .to_string()
     };
     assert_eq!(name("/@ab", "py/1", Some("xoxb-1")), "both");
     assert_eq!(name("/@ab", "py/1", Some("xoxb-2")), "ab");
