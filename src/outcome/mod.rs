@@ -148,7 +148,8 @@ where
         let (mut parts, body) = response.into_parts();
         headers::forward_response(&mut parts.headers);
         let default = self.config.on_429.default_retry_after;
-        let reads = call.method.as_ref().is_some_and(|method| method.reads);
+        let method = call.method.as_ref();
+        let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
         let (pause, is_limit) = match reply::verdict(parts.status, &parts.headers, default) {
             Verdict::Passed => {
                 call.record.stands(permit.answered());
