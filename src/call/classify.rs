@@ -23,11 +23,11 @@ use super::{
 };
 use crate::{
     admission::{Asking, Attempt},
-    config::{Config, Kind, TrustCallers},
+    config::{Config, TrustCallers},
     identity::{Identities, TokenHash, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Method},
+    slack::{Dimension, Endpoint, Kind, Method},
     step::Step,
     upstream::headers,
 };
@@ -118,18 +118,22 @@ impl Knowledge {
         let Routed { request, upstream, url, lane, record } = routed;
         let (mut parts, incoming) = request.into_parts();
         let name = rest(&url, &upstream);
-        let method = match upstream.kind {
-            Kind::WebApi => Some(self.method(name)?),
-            Kind::Plain => None,
+        let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
+        let method = match endpoint {
+            Some(endpoint) => Some(self.config.catalogue.endpoint(endpoint)),
+            None if upstream.kind == Kind::WebApi => Some(self.method(name)?),
+            None => None,
         };
         let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await;
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
         let [token, channel, user] = match method {
-            Some(method) => arguments_of(method, &parts, known).await,
-            None => Values::default(),
+            Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
+            _ => Values::default(),
         };
         let token = bearer(&parts.headers).or(token.as_deref());
+        // Whoever knows the URL may call it; no token decides anything.
+        let token = token.filter(|_| !upstream.kind.has_secret_url());
         // Hashing is a good part of what a call costs.
         let token =
             token.filter(|_| method.is_some() || self.callers.by_token()).map(TokenHash::of);
@@ -149,17 +153,22 @@ impl Knowledge {
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
+            let by_url = buckets::counts_by(method, Dimension::Url);
+            let url = by_url.then(|| buckets::url_key(url.path()));
             let dimensions = Dimensions {
                 identity: &self.identities.of(token.as_ref()),
-                method: name,
+                // The rest of a webhook's path is its secret.
+                method: if endpoint.is_some() { &method.name } else { name },
                 channel: channel.as_deref(),
                 user: user.as_deref(),
+                url: url.as_deref(),
                 caller: &caller,
             };
             buckets::of(method, dimensions)
         });
         let caller_id = CallerId(self.hasher.hash_one(&*caller));
-        let place = self.place(caller_id, token.as_ref(), name, &parts.uri, body.known());
+        let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
+        let place = self.place(caller_id, token.as_ref(), asks, body.known());
         let method = method.map(Arc::clone);
         let wait = patience(lane.max_wait, client, method.as_deref(), queue);
         headers::forward_request(&mut parts.headers);
@@ -190,13 +199,11 @@ impl Knowledge {
         &self,
         caller: CallerId,
         token: Option<&TokenHash>,
-        rest: &str,
-        uri: &http::Uri,
+        asks: (&http::Method, &str, &str, Option<&str>),
         body: &[u8],
     ) -> PlaceId {
         let beginning = &body[..body.len().min(TELLING)];
-        let asks = (rest, uri.query(), body.len(), beginning);
-        PlaceId(self.hasher.hash_one((caller, token, asks)))
+        PlaceId(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {

@@ -20,6 +20,7 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
+    ("govslack", Value),
     ("app", Value),
     ("tiers", TIERS),
     ("methods", Named(&METHOD)),
@@ -97,6 +98,3 @@ const METHOD: Shape = Map(&[
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
     ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
 ]);
-
-/// Kinds of upstreams that are not built yet.
-pub(super) const UNBUILT_KINDS: &[&str] = &["webhook", "response_url", "trigger", "scim", "audit"];

@@ -21,12 +21,16 @@ pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
 
-pub use crate::yaml::{Place, Problem, Problems};
+use self::upstreams::Slack;
 use crate::{
     call::record::RefusedAs,
     identity::TokenHash,
     scheduler::Share,
     slack::{AppKind, Catalogue, Client},
+};
+pub use crate::{
+    slack::Kind,
+    yaml::{Place, Problem, Problems},
 };
 
 /// A checked configuration.
@@ -81,15 +85,6 @@ pub struct Upstream {
     pub url: http::Uri,
     /// What kind of calls go there.
     pub kind: Kind,
-}
-
-/// What kind of calls an upstream takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Slack's Web API: limited by method.
-    WebApi,
-    /// Forwarded, not limited.
-    Plain,
 }
 
 /// A token whose app and workspace the operator told.
@@ -186,7 +181,7 @@ impl Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: Admin::default(),
-            upstreams: vec![Upstream::default()],
+            upstreams: upstreams::defaults(Slack::Public),
             app,
             catalogue: Arc::new(catalogue),
             tokens: Vec::new(),
@@ -208,34 +203,6 @@ impl Config {
 impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
-    }
-}
-
-// === impl Upstream ===
-
-/// Slack's Web API.
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            prefix: Arc::from("/api/"),
-            url: http::Uri::from_static("https://slack.com/api/"),
-            kind: Kind::WebApi,
-        }
-    }
-}
-
-// === impl Kind ===
-
-impl Kind {
-    /// All that are built.
-    pub const ALL: [Self; 2] = [Self::WebApi, Self::Plain];
-
-    /// The name in configuration and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WebApi => "web_api",
-            Self::Plain => "plain",
-        }
     }
 }
 

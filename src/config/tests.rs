@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     scheduler::Class,
-    slack::{AgeFrom, Rule, Tier},
+    slack::{AgeFrom, Endpoint, Rule, Tier},
     yaml::shape::Shape,
 };
 
@@ -64,6 +64,11 @@ fn whole(config: &Config) -> String {
          {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
+}
+
+fn upstreams_of(config: &Config) -> Vec<String> {
+    let shown = |it: &Upstream| format!("{} {} {}", it.prefix, it.url, it.kind.as_str());
+    config.upstreams.iter().map(shown).collect()
 }
 
 fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
@@ -133,10 +138,19 @@ fn nothing_configured_is_a_configuration() {
     let config = checked("");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
-    assert_eq!(config.upstreams.len(), 1);
-    assert_eq!(&*config.upstreams[0].prefix, "/api/");
-    assert_eq!(config.upstreams[0].url, "https://slack.com/api/");
-    assert_eq!(config.upstreams[0].kind, Kind::WebApi);
+    assert_eq!(
+        upstreams_of(&config),
+        [
+            "/api/ https://slack.com/api/ web_api",
+            "/services/ https://hooks.slack.com/services/ webhook",
+            "/workflows/ https://hooks.slack.com/workflows/ trigger",
+            "/triggers/ https://hooks.slack.com/triggers/ trigger",
+            "/actions/ https://hooks.slack.com/actions/ response_url",
+            "/commands/ https://hooks.slack.com/commands/ response_url",
+            "/scim/ https://api.slack.com/scim/ scim",
+            "/audit/ https://api.slack.com/audit/ audit",
+        ]
+    );
     assert_eq!(config.app, AppKind::Internal);
     assert_eq!(config.queue.max_wait, Duration::from_secs(8));
     assert_eq!(config.queue.max_hold, Duration::from_secs(3600));
@@ -230,6 +244,32 @@ log: { format: json, level: debug }
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
+}
+
+#[test]
+fn govslack_is_the_same_at_other_hosts() {
+    let gov = upstreams_of(&checked("govslack: true"));
+    let public = upstreams_of(&checked("govslack: false"));
+    assert_eq!(gov.len(), 8);
+    let moved = public.iter().map(|upstream| upstream.replace("slack.com", "slack-gov.com"));
+    assert_eq!(gov, moved.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoints_limits_are_replaced_as_a_methods_are() {
+    let config = checked(
+        "methods:
+  webhook: { limits: [{ name: mine, limit: 2, per: 1s, scope: [url] }], max_wait: 3s }
+  audit: { tier: none, limits: [] }
+",
+    );
+    let webhook = config.catalogue.endpoint(Endpoint::Webhook);
+    assert_eq!((webhook.kind, webhook.limits.len()), (Kind::Webhook, 1));
+    assert_eq!(
+        (&*webhook.limits[0].name, webhook.max_wait),
+        ("mine", Some(Duration::from_secs(3)))
+    );
+    assert!(config.catalogue.endpoint(Endpoint::Audit).limits.is_empty());
 }
 
 #[test]

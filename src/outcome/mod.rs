@@ -146,7 +146,8 @@ where
         // look takes in.
         let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));
         let default = self.config.on_429.default_retry_after;
-        let reads = call.method.as_ref().is_some_and(|method| method.reads);
+        let method = call.method.as_ref();
+        let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
         let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
         let (pause, is_limit) = match verdict {
             Verdict::Passed => {

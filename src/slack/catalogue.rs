@@ -1,4 +1,5 @@
-//! The catalogue: every method with its tier and its special limits, and how it is looked up.
+//! The catalogue: every method with its tier and its special limits, every endpoint beside the Web
+//! API with its own, and how they are looked up.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AppKind, Limit, Rate, Rule, Tier, read};
+use super::{AppKind, Endpoint, Kind, Limit, Rate, Rule, Tier, endpoint::is_read, read};
 use crate::{scheduler::Class, yaml::Problems};
 
 /// What methods are called that the catalogue does not know, in metrics and status: what callers
@@ -16,7 +17,7 @@ pub const OTHER: &str = "other";
 /// What the periods of Slack's documents are measured in.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Slack's methods and the limits they are under.
+/// Slack's methods and endpoints, and the limits they are under.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     pub(super) tiers: BTreeMap<Tier, Rate>,
@@ -28,11 +29,13 @@ pub struct Catalogue {
     pub(super) clients: Vec<Client>,
 }
 
-/// A Web API method and the rules it is under.
+/// A Web API method, or an endpoint beside it, and the rules it is under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
     /// The name as Slack documents it; [`OTHER`] for the entry of unknown methods.
     pub name: Arc<str>,
+    /// What kind of calls these are.
+    pub kind: Kind,
     /// Its tier.
     pub tier: Tier,
     /// Every limit a call of it counts against: the tier's first, if it has one, then its own.
@@ -76,12 +79,24 @@ impl Catalogue {
         read::built_in(app)
     }
 
-    /// The method of that name; the entry named [`OTHER`] for one that is not known.
+    /// The Web API method of that name; the entry named [`OTHER`] for one that is not known.
     pub fn method(&self, name: &str) -> &Arc<Method> {
-        self.index.get(name).unwrap_or(&self.unknown)
+        let known = self.get(name).filter(|method| method.kind == Kind::WebApi);
+        known.unwrap_or(&self.unknown)
     }
 
-    /// The method of that name, if it is known.
+    /// The entry of an endpoint.
+    pub fn endpoint(&self, endpoint: Endpoint) -> &Arc<Method> {
+        // A test sees to it that the catalogue has all of them, and nobody can take one away.
+        self.get(endpoint.as_str()).unwrap_or(&self.unknown)
+    }
+
+    /// The method or endpoint of that name; the entry named [`OTHER`] for one that is not known.
+    pub fn entry(&self, name: &str) -> &Arc<Method> {
+        self.get(name).unwrap_or(&self.unknown)
+    }
+
+    /// The method or endpoint of that name, if it is known.
     pub fn get(&self, name: &str) -> Option<&Arc<Method>> {
         self.index.get(name)
     }
@@ -91,7 +106,7 @@ impl Catalogue {
         &self.unknown
     }
 
-    /// The methods that are known, by name.
+    /// The methods and endpoints that are known, by name.
     pub fn methods(&self) -> impl ExactSizeIterator<Item = &Arc<Method>> {
         self.methods.iter()
     }
@@ -127,6 +142,16 @@ impl Catalogue {
             .map(|(tier, rate)| (tier, Rate { per: scale_period(rate.per, minute), ..rate }))
             .collect();
         Self { tiers, index: index(&methods), methods, unknown, clients: self.clients }
+    }
+}
+
+// === impl Method ===
+
+impl Method {
+    /// Whether a call of it with that verb does no harm when it is made twice. The Web API takes
+    /// every verb for every method; elsewhere the verb says what is done.
+    pub fn may_be_repeated(&self, verb: &http::Method) -> bool {
+        self.reads && (self.kind == Kind::WebApi || is_read(verb))
     }
 }
 

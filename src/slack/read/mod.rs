@@ -1,4 +1,4 @@
-//! Limits, methods and the built-in catalogue, from YAML. A configuration reads its own methods
+//! Limits, methods, endpoints and the built-in catalogue, from YAML. A configuration reads its own methods
 //! and limits with the same functions.
 
 mod limit;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use limit::LIMIT;
 
-use super::{AppKind, Catalogue, Client, Draft, Flaw, Rate, Rules, Tier};
+use super::{AppKind, Catalogue, Client, Draft, Endpoint, Flaw, Rate, Rules, Tier};
 use crate::{
     scheduler::Class,
     yaml::{Cursor, Form, Problems, Report, Tree, shape, shape::Shape},
@@ -35,6 +35,13 @@ const METHODS: Shape = Shape::Named(&Shape::Map(&[
     ("limits", Shape::List(&LIMIT)),
 ]));
 
+const ENDPOINTS: Shape = Shape::Named(&Shape::Map(&[
+    ("reads", VALUE),
+    ("class", VALUE),
+    ("max_wait", VALUE),
+    ("limits", Shape::List(&LIMIT)),
+]));
+
 const CATALOGUE: Shape = Shape::Map(&[
     ("tiers", TIERS),
     ("unknown_method", VALUE),
@@ -49,6 +56,7 @@ const CATALOGUE: Shape = Shape::Map(&[
     ),
     ("apps", Shape::Named(&METHODS)),
     ("methods", METHODS),
+    ("endpoints", ENDPOINTS),
 ]);
 
 /// The built-in catalogue for this kind of app.
@@ -153,6 +161,12 @@ fn draft(root: Cursor<'_>, app: AppKind, report: &mut Report) -> Draft {
             missing::<()>(entry, "tier", "tier2", report);
         }
         draft.change(name, rules(entry, report));
+    }
+    for (name, entry) in root.get("endpoints").into_iter().flat_map(Cursor::entries) {
+        if Endpoint::named(name).is_none() {
+            report.add(entry, "is no endpoint that calls are counted as; delete it");
+        }
+        draft.change(name, Rules { tier: Some(Tier::Special), ..rules(entry, report) });
     }
     for (kind, changes) in root.get("apps").into_iter().flat_map(Cursor::entries) {
         if AppKind::parse(kind).is_none() {

@@ -49,10 +49,10 @@ struct Listener(mpsc::Receiver<DuplexStream>);
 const BACKLOG: usize = 4096;
 
 /// Read once: it takes longer than most tests.
-static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked(""));
+static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked("", |_| None));
 
-fn checked(file: &str) -> Arc<Config> {
-    Arc::new(config::check(file, "test", |_| None).unwrap_or_else(|e| panic!("{e}")))
+fn checked(file: &str, env: impl Fn(&str) -> Option<String>) -> Arc<Config> {
+    Arc::new(config::check(file, "test", env).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// Milliseconds.
@@ -87,7 +87,16 @@ impl Proxy {
 
     /// Starts one with this configuration file.
     pub(crate) fn configured(file: &str, upstream: impl Into<Wire>) -> Self {
-        Self::with(checked(file), upstream.into())
+        Self::with_environment(file, |_| None, upstream)
+    }
+
+    /// Starts one with this configuration file, in this environment.
+    pub(crate) fn with_environment(
+        file: &str,
+        env: impl Fn(&str) -> Option<String>,
+        upstream: impl Into<Wire>,
+    ) -> Self {
+        Self::with(checked(file, env), upstream.into())
     }
 
     fn with(config: Arc<Config>, upstream: Wire) -> Self {

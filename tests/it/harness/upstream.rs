@@ -62,7 +62,7 @@ static CATALOGUE: LazyLock<Catalogue> =
 
 /// What Slack documents, and for the rest what the test says.
 pub(crate) fn slack(change: impl FnOnce(&mut Options)) -> FakeSlack {
-    let mut options = Options::new(Rules::new(|name| Arc::clone(CATALOGUE.method(name))));
+    let mut options = Options::new(Rules::new(|name| Arc::clone(CATALOGUE.entry(name))));
     change(&mut options);
     FakeSlack::new(options)
 }
