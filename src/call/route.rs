@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{config::Upstream, respond::Failure, step::Step};
 
-/// A request and where it goes.
-#[derive(Debug)]
+/// A request and where it goes. It cannot be printed: its path may be a webhook's secret.
 pub struct Routed<B> {
     /// The request as it came.
     pub request: Request<B>,
@@ -30,8 +29,7 @@ pub struct Routed<B> {
     pub record: Arc<Record>,
 }
 
-/// A request that has just come in.
-#[derive(Debug)]
+/// A request that has just come in. It cannot be printed: its path may be a webhook's secret.
 pub struct Arriving<B> {
     /// The request as it came.
     pub request: Request<B>,

@@ -8,7 +8,7 @@ use std::{
 
 use super::NO;
 use crate::{
-    config::{Config, LoadError, load},
+    config::{Config, Kind, LoadError, load},
     slack::Catalogue,
     units::show_duration,
 };
@@ -51,7 +51,8 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         let (prefix, url, kind) = (&upstream.prefix, &upstream.url, upstream.kind.as_str());
         writeln!(out, "  upstream   {prefix} -> {url} ({kind})")?;
     }
-    let (app, methods) = (config.app, config.catalogue.methods().len());
+    let methods = config.catalogue.methods().filter(|method| method.kind == Kind::WebApi).count();
+    let app = config.app;
     writeln!(out, "  app        {app}")?;
     write!(out, "  methods    {methods}")?;
     match changed(config) {

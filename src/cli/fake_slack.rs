@@ -107,7 +107,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 /// The documented limits.
 fn documented() -> Result<Rules, Problems> {
     let catalogue = Catalogue::built_in(AppKind::Internal)?;
-    Ok(Rules::new(move |name| Arc::clone(catalogue.method(name))))
+    Ok(Rules::new(move |name| Arc::clone(catalogue.entry(name))))
 }
 
 // === impl Args ===

@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, TrustCallers, background, callers, identity, keys, methods, upstreams,
+    Config, LogFormat, ShedAs, TrustCallers, background, callers, identity, keys, methods,
+    upstreams,
 };
 use crate::{
+    call::record::RefusedAs,
     slack::{AppKind, read},
     yaml::{Cursor, Problems, Report, Tree, shape},
 };
@@ -148,6 +150,14 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
             ("never", TrustCallers::Never),
         ];
         set(&mut config.trust_callers, at.read_word(&words, report));
+    }
+    if let Some(at) = root.get("shed_as") {
+        let words = [
+            ("auto", ShedAs::Auto),
+            ("429", ShedAs::Always(RefusedAs::Status429)),
+            ("ok_false", ShedAs::Always(RefusedAs::OkFalse)),
+        ];
+        set(&mut config.shed_as, at.read_word(&words, report));
     }
     if let Some(at) = root.get("on_429") {
         let attempts = at.get("max_attempts").and_then(|it| it.read_count(report));

@@ -20,6 +20,7 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
+    ("govslack", Value),
     ("app", Value),
     ("tiers", TIERS),
     ("methods", Named(&METHOD)),
@@ -54,7 +55,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),
     ("trust_callers", Value),
-    ("shed_as", Unbuilt { what: "shedding otherwise than with a 429 is", inert: &["429"] }),
+    ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
     (
         "adaptive",
@@ -98,6 +99,3 @@ const METHOD: Shape = Map(&[
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
     ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
 ]);
-
-/// Kinds of upstreams that are not built yet.
-pub(super) const UNBUILT_KINDS: &[&str] = &["webhook", "response_url", "trigger", "scim", "audit"];

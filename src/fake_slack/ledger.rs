@@ -28,7 +28,7 @@ pub struct Ledger {
 pub struct Totals {
     /// All calls.
     pub calls: u64,
-    /// Answered with `ok: true`.
+    /// Answered with `ok: true`, or as well as that.
     pub ok: u64,
     /// Refused for a limit: the violations.
     pub refused: u64,
@@ -69,6 +69,9 @@ pub struct Entry {
     pub channel: Option<Arc<str>>,
     /// What stands for its token.
     pub token: Arc<str>,
+    /// What stands for its URL, if whoever knows it may call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Arc<str>>,
     /// The status of the answer.
     pub status: u16,
     /// How it came out.
@@ -173,6 +176,7 @@ impl Ledger {
             workspace: Arc::clone(&call.identity.workspace),
             channel: call.channel.clone(),
             token: Arc::clone(&call.identity.token),
+            url: call.url.clone(),
             status,
             outcome,
             text: call.text.clone(),

@@ -13,6 +13,7 @@ mod answers;
 mod arguments;
 mod call;
 mod decision;
+mod hosts;
 mod identity;
 mod judge;
 mod ledger;

@@ -55,6 +55,13 @@ impl Reply {
         }
     }
 
+    /// A body of plain text.
+    pub fn text(body: &'static str) -> Self {
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        let body = Bytes::from_static(body.as_bytes());
+        Self { body, ..Self::new(StatusCode::OK) }.header(CONTENT_TYPE, plain)
+    }
+
     /// `{"ok":true}`.
     pub fn ok() -> Self {
         Self::json(StatusCode::OK, &Answer { ok: true, error: None })

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     Body, Entry, FakeSlack, Flight, Ledger, Reply, Totals, Violation, arguments::Arguments,
+    hosts::Asked,
 };
 
 /// The largest body it reads, in bytes.
@@ -56,22 +57,22 @@ impl FakeSlack {
     {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let reply = match path.strip_prefix("/api/").map(|rest| rest.trim_end_matches('/')) {
-            Some(method) if !method.is_empty() => {
+        let reply = match Asked::of(&parts.method, path) {
+            Some(mut asked) => {
                 let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
                     return Reply::new(StatusCode::PAYLOAD_TOO_LARGE).into_response();
                 };
                 let body = body.to_bytes();
-                let arguments = Arguments::read(&parts.uri, &parts.headers, body).await;
-                self.call(method.to_owned(), arguments).await
+                asked.arguments = Arguments::read(&parts.uri, &parts.headers, body).await;
+                self.call(asked).await
             }
-            _ => self.operate(&parts.method, path, parts.uri.query().unwrap_or_default()),
+            None => self.operate(&parts.method, path, parts.uri.query().unwrap_or_default()),
         };
         reply.into_response()
     }
 
     /// A call travels, is counted and answered.
-    async fn call(&self, method: String, arguments: Arguments) -> Reply {
+    async fn call(&self, asked: Asked) -> Reply {
         let (before, after) = {
             let mut state = self.state();
             self.shared.options.latency.draw(&mut state.random)
@@ -85,7 +86,7 @@ impl FakeSlack {
             let (reply, flight) = {
                 let mut state = fake.state();
                 let now = fake.now();
-                state.answer(now, fake.shared.started_unix + now, &method, &arguments)
+                state.answer(now, fake.shared.started_unix + now, &asked)
             };
             let _landing = Landing { fake: &fake, flight };
             let rest = after + reply.delay;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{
     AuthError, Call, Decision, Flight, Identity, Judge, Ledger, Options, Outcome, Reply, answers,
-    arguments::Arguments, random::Random,
+    hosts::{Asked, Host},
+    random::Random,
 };
 
 /// Everything that changes.
@@ -60,16 +61,16 @@ impl State {
         decision
     }
 
-    /// Answers the call of `method` that arrives at `now`, `unix` after 1970: by script if
-    /// there is one, else as the limits have it. A flight lands when the answer is sent.
+    /// Answers the call that arrives at `now`, `unix` after 1970: by script if there is one, else as
+    /// the limits have it. A flight lands when the answer is sent.
     pub(super) fn answer(
         &mut self,
         now: Duration,
         unix: Duration,
-        method: &str,
-        arguments: &Arguments,
+        asked: &Asked,
     ) -> (Reply, Option<Flight>) {
-        let (call, auth) = self.read(method, arguments);
+        let method = &*asked.name;
+        let (call, auth) = self.read(asked);
         if let Some(reply) = self.next_scripted(method) {
             self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Scripted, false);
             return (reply, None);
@@ -80,17 +81,23 @@ impl State {
             Ok(()) => None,
         };
         if let Some(error) = failure {
-            self.ledger.record(now, &call, 200, Outcome::Failed, false);
-            return (Reply::error(&error), None);
+            let reply = asked.failed(&error);
+            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Failed, false);
+            return (reply, None);
         }
         match self.judge.handle(now, &call) {
             Decision::Refuse(refusal) => {
                 self.ledger.refuse(now, &call, &refusal);
-                (Reply::refused(&refusal), None)
+                (asked.refused(&refusal), None)
+            }
+            Decision::Accept(flight) if asked.host != Host::Api => {
+                let reply = asked.answer();
+                self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Ok, false);
+                (reply, Some(flight))
             }
             Decision::Accept(flight) => {
                 let ts = self.next_ts(unix);
-                let body = answers::body(method, &call.identity, arguments, &ts);
+                let body = answers::body(method, &call.identity, &asked.arguments, &ts);
                 let ok = body.get("ok").and_then(Value::as_bool) == Some(true);
                 let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
                 let posts = self.judge.method(method).in_order;
@@ -101,8 +108,13 @@ impl State {
     }
 
     /// What the judge and the ledger want to know of a call, and whether it may be made.
-    fn read(&self, method: &str, arguments: &Arguments) -> (Call, Result<(), AuthError>) {
-        let (identity, auth) = match Identity::of_token(arguments.token()) {
+    fn read(&self, asked: &Asked) -> (Call, Result<(), AuthError>) {
+        let Asked { name: method, arguments, .. } = asked;
+        let known = match asked.host {
+            Host::Api => Identity::of_token(arguments.token()),
+            Host::Hooks | Host::Scim | Host::Audit => asked.identity(),
+        };
+        let (identity, auth) = match known {
             Ok(identity) => (identity, Ok(())),
             Err(_) if answers::takes_no_token(method) => {
                 // The only thing that tells one app from another before it has a token.
@@ -113,10 +125,11 @@ impl State {
         let rules = self.judge.method(method);
         let argument = |name: Option<&str>| name.and_then(|name| arguments.get(name));
         let call = Call {
-            method: method.into(),
+            method: method.as_str().into(),
             identity,
             channel: argument(rules.channel_arg.as_deref()).map(beginning),
             user: argument(rules.user_arg.as_deref()).map(beginning),
+            url: asked.url.as_deref().map(Arc::from),
             text: arguments.get("text").map(beginning),
         };
         (call, auth)

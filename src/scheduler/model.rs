@@ -369,7 +369,10 @@ impl Judge {
     fn waiting(&mut self, call: &Call) -> Vec<u64> {
         let states: Vec<_> = self.scheduler.buckets(self.now).collect();
         let waiting = |key: &BucketKey| {
-            states.iter().find(|state| state.key == *key).map_or(0, |state| state.waiting + state.places)
+            states
+                .iter()
+                .find(|state| state.key == *key)
+                .map_or(0, |state| state.waiting + state.places)
         };
         call.buckets.iter().map(waiting).collect()
     }

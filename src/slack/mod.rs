@@ -4,6 +4,8 @@
 
 mod catalogue;
 mod draft;
+mod endpoint;
+mod kind;
 mod limit;
 mod own;
 pub(crate) mod read;
@@ -13,6 +15,8 @@ pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub(crate) use draft::{Draft, Flaw, Rules};
 pub mod reply;
 
+pub use endpoint::{Action, Endpoint, Resource};
+pub use kind::Kind;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use own::{OPEN, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};

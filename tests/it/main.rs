@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod answers;
 mod bad_input;
 mod bodies;
 mod catalogue;
@@ -16,9 +17,12 @@ mod fairness;
 mod hang_up;
 mod headers;
 mod identity;
+mod kinds;
 mod limits;
 mod patience;
 mod refusals;
 mod scenarios;
+mod secrets;
+mod shedding;
 mod upstream_down;
 mod views;

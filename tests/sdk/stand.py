@@ -157,8 +157,17 @@ def listening(line: str) -> tuple[str, str] | None:
 class Proxy:
     """slackwater, as a user starts it: with a configuration file."""
 
-    def __init__(self, *upstreams: tuple[str, str], minute=MINUTE, more: str = ""):
+    # What is beside the Web API: each prefix is the path that Slack has there.
+    BESIDE = {
+        "services": "webhook", "workflows": "trigger", "triggers": "trigger", "commands": "response_url",
+        "actions": "response_url", "scim": "scim", "audit": "audit",
+    }
+
+    def __init__(self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
+        if beside is not None:
+            entries += "".join(f"  - {{ prefix: /{path}/, url: {beside}/{path}/, kind: {kind} }}\n"
+                               for path, kind in self.BESIDE.items())
         Process.log_dir.mkdir(parents=True, exist_ok=True)
         config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
         config.write_text(

@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
-    upstream::{Scripted, fake, json, slack, text},
+    upstream::{Scripted, Stream, fake, json, slack, text},
     wire::Wire,
 };
 
@@ -50,15 +50,13 @@ struct Listener(mpsc::Receiver<DuplexStream>);
 const BACKLOG: usize = 4096;
 
 /// Read once: it takes longer than most tests.
-static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked(""));
+static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked("", |_| None));
 
 /// Slack is not asked whose a token is, unless the test is about that.
-fn checked(file: &str) -> Arc<Config> {
+fn checked(file: &str, env: impl Fn(&str) -> Option<String>) -> Arc<Config> {
     let identity = if file.contains("identity:") { "" } else { "identity: { resolve: false }\n" };
-    Arc::new(
-        config::check(&format!("{identity}{file}"), "test", |_| None)
-            .unwrap_or_else(|e| panic!("{e}")),
-    )
+    let file = format!("{identity}{file}");
+    Arc::new(config::check(&file, "test", env).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// Milliseconds.
@@ -93,7 +91,16 @@ impl Proxy {
 
     /// Starts one with this configuration file.
     pub(crate) fn configured(file: &str, upstream: impl Into<Wire>) -> Self {
-        Self::with(checked(file), upstream.into())
+        Self::with_environment(file, |_| None, upstream)
+    }
+
+    /// Starts one with this configuration file, in this environment.
+    pub(crate) fn with_environment(
+        file: &str,
+        env: impl Fn(&str) -> Option<String>,
+        upstream: impl Into<Wire>,
+    ) -> Self {
+        Self::with(checked(file, env), upstream.into())
     }
 
     fn with(config: Arc<Config>, upstream: Wire) -> Self {

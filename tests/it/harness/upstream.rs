@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -48,6 +51,7 @@ type Handler = dyn Fn(Seen) -> std::pin::Pin<Box<dyn Future<Output = Reply> + Se
 
 struct Shared {
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
     handler: Box<Handler>,
     tasks: TaskTracker,
 }
@@ -58,7 +62,7 @@ static CATALOGUE: LazyLock<Catalogue> =
 
 /// What Slack documents, and for the rest what the test says.
 pub(crate) fn slack(change: impl FnOnce(&mut Options)) -> FakeSlack {
-    let mut options = Options::new(Rules::new(|name| Arc::clone(CATALOGUE.method(name))));
+    let mut options = Options::new(Rules::new(|name| Arc::clone(CATALOGUE.entry(name))));
     change(&mut options);
     FakeSlack::new(options)
 }
@@ -92,8 +96,8 @@ impl Scripted {
         F: Future<Output = Reply> + Send + 'static,
     {
         let handler: Box<Handler> = Box::new(move |seen| Box::pin(handler(seen)));
-        let seen = Mutex::default();
-        Self { shared: Arc::new(Shared { seen, handler, tasks: TaskTracker::new() }) }
+        let (seen, connections, tasks) = Default::default();
+        Self { shared: Arc::new(Shared { seen, connections, handler, tasks }) }
     }
 
     /// The requests that came through, in their order.
@@ -101,7 +105,13 @@ impl Scripted {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
     fn connect(&self) -> DuplexStream {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
         let (client, server) = pipe();
         let shared = Arc::clone(&self.shared);
         let serve = service_fn(move |request| Arc::clone(&shared).answer(request));
