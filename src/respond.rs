@@ -135,7 +135,7 @@ impl Failure {
             Self::Upstream(UpstreamError::Connect(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
             }
-            Self::Upstream(UpstreamError::Broken(_)) => {
+            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::NotTaken(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
             }
         }

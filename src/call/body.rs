@@ -139,6 +139,13 @@ impl Body {
 
 // === impl Outgoing ===
 
+impl Outgoing {
+    /// The same body once more, unless it streams.
+    pub fn copy(&self) -> Option<Self> {
+        self.rest.is_none().then(|| Self { first: self.first.clone(), rest: None })
+    }
+}
+
 impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = hyper::Error;

@@ -16,6 +16,7 @@ mod fairness;
 mod hang_up;
 mod headers;
 mod limits;
+mod outgoing;
 mod patience;
 mod refusals;
 mod scenarios;

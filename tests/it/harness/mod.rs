@@ -1,6 +1,7 @@
 //! What the tests stand on: a proxy between a bot and a Slack, joined by pipes in memory.
 
 mod bot;
+mod tls;
 mod upstream;
 mod wire;
 
@@ -11,20 +12,23 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::client::legacy::connect::Connect;
 use slackwater::{
     admission::Admission,
     config::{self, Config},
     listen,
     metrics::Metrics,
     stack::{Shared, stack},
+    upstream::connect::{self, Over},
 };
 use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
+    tls::{Authority, Machine},
     upstream::{Scripted, fake, json, slack, text},
-    wire::Wire,
+    wire::{Wire, pipe},
 };
 
 /// A proxy that runs.
@@ -90,7 +94,21 @@ impl Proxy {
         Self::with(checked(file), upstream.into())
     }
 
-    fn with(config: Arc<Config>, upstream: Wire) -> Self {
+    /// Starts one with this configuration file on that machine, with the program's own way to
+    /// connect, over this transport.
+    pub(crate) fn on<T>(machine: &Machine, file: &str, transport: T) -> Self
+    where
+        Over<T>: Connect + Clone + Send + Sync + 'static,
+    {
+        let config = config::check_on(machine, file, "test").unwrap_or_else(|e| panic!("{e}"));
+        let connector = connect::over(transport, &config).unwrap();
+        Self::with(Arc::new(config), connector)
+    }
+
+    fn with<C>(config: Arc<Config>, upstream: C) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
         let metrics = Metrics::new().unwrap();
         let shared = Shared {
             admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
