@@ -106,7 +106,10 @@ impl Failure {
                 RouteError::Lane(_) => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
                 }
-                RouteError::ForwardProxy | RouteError::UnsafePath | RouteError::InvalidUrl => {
+                RouteError::ForwardProxy
+                | RouteError::UnsafePath
+                | RouteError::Host
+                | RouteError::InvalidUrl => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_request", &text)
                 }
             },
@@ -119,7 +122,7 @@ impl Failure {
             Self::Body(BodyError::Read(_)) => {
                 error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
             }
-            Self::Body(BodyError::Idle(_)) => {
+            Self::Body(BodyError::Idle(_) | BodyError::Slow(_)) => {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
             Self::Shed(shed) => shed_response(&shed),

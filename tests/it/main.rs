@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod abuse;
 mod bad_input;
 mod bodies;
 mod catalogue;

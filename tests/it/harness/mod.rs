@@ -105,7 +105,19 @@ impl Proxy {
         Self::with(Arc::new(config), connector)
     }
 
+    /// Starts one that serves so many connections at once.
+    pub(crate) fn with_places(upstream: impl Into<Wire>, places: usize) -> Self {
+        Self::serving(Arc::clone(&DEFAULTS), upstream.into(), places)
+    }
+
     fn with<C>(config: Arc<Config>, upstream: C) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        Self::serving(config, upstream, BACKLOG)
+    }
+
+    fn serving<C>(config: Arc<Config>, upstream: C, places: usize) -> Self
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
@@ -125,7 +137,7 @@ impl Proxy {
         let (timer, end_timer) = (admission.clone(), end.clone());
         tasks.spawn(async move { timer.keep_time(end_timer).await });
         let serving =
-            listen::serve(Listener(accept), service, BACKLOG, end.clone(), connections.clone());
+            listen::serve(Listener(accept), service, places, end.clone(), connections.clone());
         tasks.spawn(serving);
         Self {
             admission,
