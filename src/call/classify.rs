@@ -27,7 +27,7 @@ use crate::{
     config::{Config, Kind, TrustCallers},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Method},
+    slack::{Dimension, Method, holds_token},
     step::Step,
     upstream::headers,
 };
@@ -129,6 +129,7 @@ impl Knowledge {
             Some(method) => arguments_of(method, &parts, known).await,
             None => Values::default(),
         };
+        let (channel, user) = (self.unshown(channel), self.unshown(user));
         let token = bearer(&parts.headers).or(token.as_deref());
         // Hashing is a good part of what a call costs.
         let token = token.filter(|_| method.is_some() || self.callers.by_token()).map(hash);
@@ -200,8 +201,19 @@ impl Knowledge {
         PlaceId(self.hasher.hash_one((caller, token, asks)))
     }
 
+    /// A value that is shown, as it is but for a token that stands there by mistake.
+    fn unshown(&self, value: Option<String>) -> Option<String> {
+        value.map(|value| match holds_token(&value) {
+            true => self.identities.of(Some(&hash(&value))).token.to_string(),
+            false => value,
+        })
+    }
+
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if holds_token(rest) {
+            return Err(NoMethod { name: "what looks like a token".to_owned() });
+        }
         if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
             return Err(NoMethod { name: rest.chars().take(100).collect() });
         }

@@ -8,6 +8,7 @@ mod limit;
 mod own;
 pub(crate) mod read;
 mod tier;
+mod token;
 
 pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub(crate) use draft::{Draft, Flaw, Rules};
@@ -16,6 +17,7 @@ pub mod reply;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use own::{OPEN, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
+pub use token::holds_token;
 
 #[cfg(test)]
 mod tests;
