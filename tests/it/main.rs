@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod abuse;
 mod answers;
 mod bad_input;
 mod bodies;
@@ -19,6 +20,7 @@ mod headers;
 mod identity;
 mod kinds;
 mod limits;
+mod outgoing;
 mod patience;
 mod refusals;
 mod scenarios;
