@@ -28,7 +28,8 @@ pub(super) const CONFIG: Shape = Map(&[
     (
         "identity",
         Map(&[
-            ("resolve", Unbuilt { what: "asking Slack whose a token is is", inert: &["false"] }),
+            ("resolve", Value),
+            ("app", Value),
             (
                 "tokens",
                 List(&Map(&[

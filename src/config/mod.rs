@@ -8,10 +8,10 @@ mod background;
 mod callers;
 mod check;
 mod glob;
+mod identity;
 mod keys;
 mod load;
 mod methods;
-mod tokens;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
@@ -47,7 +47,7 @@ pub struct Config {
     /// Slack's methods as the catalogue has them, with the operator's changes.
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
-    pub tokens: Vec<KnownToken>,
+    pub identity: IdentityRules,
     /// Whose calls are whose, and what each caller may have; the first match counts.
     pub callers: Vec<CallerRule>,
     /// What calls of class background take at most of each window, which always leaves one
@@ -85,6 +85,17 @@ pub struct Upstream {
     pub url: http::Uri,
     /// What kind of calls go there.
     pub kind: Kind,
+}
+
+/// How it is found out whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// Whether Slack is asked whose an unknown token is.
+    pub resolve: bool,
+    /// The app of every token of which nothing else is told.
+    pub app: Option<Arc<str>>,
+    /// What the operator tells.
+    pub tokens: Vec<KnownToken>,
 }
 
 /// A token whose app and workspace the operator told.
@@ -184,7 +195,7 @@ impl Config {
             upstreams: upstreams::defaults(Slack::Public),
             app,
             catalogue: Arc::new(catalogue),
-            tokens: Vec::new(),
+            identity: IdentityRules::default(),
             callers: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
@@ -259,6 +270,14 @@ impl Default for On429 {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: tracing::Level::INFO }
+    }
+}
+
+// === impl IdentityRules ===
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self { resolve: true, app: None, tokens: Vec::new() }
     }
 }
 

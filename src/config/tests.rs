@@ -48,7 +48,7 @@ fn whole(config: &Config) -> String {
         upstreams,
         app,
         catalogue,
-        tokens,
+        identity,
         callers,
         background_share,
         queue,
@@ -60,7 +60,7 @@ fn whole(config: &Config) -> String {
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
+        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
          {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
@@ -309,8 +309,11 @@ fn tokens_are_hashed_and_never_shown() {
     - { token_env: OTHER_TOKEN, app: A1, workspace: T1 }
 ",
     );
-    assert_eq!(config.tokens[0].token, TokenHash::of("xoxb-first"));
-    assert_eq!((&*config.tokens[1].app, &*config.tokens[1].workspace), ("A1", "T1"));
+    assert_eq!(config.identity.tokens[0].token, TokenHash::of("xoxb-first"));
+    assert_eq!(
+        (&*config.identity.tokens[1].app, &*config.identity.tokens[1].workspace),
+        ("A1", "T1")
+    );
     let shown = format!("{config:?}");
     assert!(!shown.contains("xox") && !shown.contains("sha256"), "{shown}");
 }
@@ -343,7 +346,7 @@ fn the_environment_counts_more_than_the_file() {
 fn what_asks_for_nothing_is_no_mistake() {
     let config = checked(
         "admin: { token: null, hosts: [] }
-identity: { resolve: false, tokens: [] }
+identity: { resolve: true, tokens: [] }
 callers: []
 background: {}
 adaptive: { down: false, up: false, ceiling: 2.0 }

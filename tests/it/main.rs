@@ -17,6 +17,7 @@ mod fairness;
 mod faults;
 mod hang_up;
 mod headers;
+mod identity;
 mod kinds;
 mod limits;
 mod patience;
