@@ -5,8 +5,9 @@
 mod detached;
 mod look;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -141,7 +142,7 @@ where
         };
         let (mut parts, body) = response.into_parts();
         headers::forward_response(&mut parts.headers);
-        let Looked { body, whole } = self.look(&call, &parts, body).await;
+        let Looked { body, whole } = self.look(&call, &permit, parts.status, body).await;
         // What Slack said to this call is known here and nowhere else, if it is no more than a
         // look takes in.
         let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));
@@ -179,17 +180,28 @@ where
 
     /// Looks into an answer that may be a refusal, or that is read to its end because the call
     /// is sent again and the connection with it. Others go on untouched.
-    async fn look(&self, call: &Call, parts: &Parts, body: Incoming) -> Looked {
+    async fn look(
+        &self,
+        call: &Call,
+        permit: &Permit,
+        status: StatusCode,
+        body: Incoming,
+    ) -> Looked {
         let idle = self.config.timeouts.body_idle;
-        let may_refuse = match parts.status {
+        let may_refuse = match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
             status => status.is_success() && call.method.is_some(),
         };
-        if may_refuse && look::may_be_small(&body) {
-            look::look(body, idle).await
-        } else {
-            Looked { body: Answer::upstream(body, idle), whole: None }
+        if !may_refuse || !look::may_be_small(&body) {
+            return Looked { body: Answer::upstream(body, idle), whole: None };
         }
+        let mut look = pin!(look::look(body, idle));
+        // As a rule a small body is here with its headers.
+        if let Some(looked) = look.as_mut().now_or_never() {
+            return looked;
+        }
+        permit.answer_begins();
+        look.await
     }
 }
 

@@ -249,6 +249,29 @@ async fn a_body_that_stalls_is_handed_on_as_it_comes() {
     }
 }
 
+/// A slot ages from the answer's headers, however long its body takes.
+///
+/// Turned red by: a slot that ages from the end of the body.
+#[tokio::test(start_paused = true)]
+async fn a_slot_ages_from_the_headers_of_its_answer() {
+    for (wait, refused) in [(ms(0), false), (ms(600), false), (ms(600), true), (secs(5), false)] {
+        let upstream = Scripted::new(move |seen| async move {
+            let text = if refused && seen.number == 1 { REFUSAL } else { r#"{"ok":true}"# };
+            Ok(pieces(200, vec![(wait, Bytes::from(text))], false))
+        });
+        let proxy = Proxy::start(&upstream);
+        let bot = proxy.bot();
+        let ask = || bot.call("admin.apps.uninstall").patient();
+        assert!(all([ask(), ask()]).await.iter().all(Answer::is_ok));
+        let seen = upstream.seen();
+        let grain = ms(20);
+        for two in seen.windows(2) {
+            assert_near(two[1].at - two[0].at, secs(60) + grain);
+        }
+        assert_eq!(seen.len(), if refused { 3 } else { 2 });
+    }
+}
+
 /// A refusal of status 200 that is not sent again is handed on as Slack said it, with the time
 /// when to come back, packed as its headers say.
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ mod catalogue;
 mod day;
 mod drain;
 mod fairness;
+mod faults;
 mod hang_up;
 mod headers;
 mod identity;

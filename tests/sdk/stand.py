@@ -39,11 +39,11 @@ def eventually(what: str, probe, seconds: float = 5.0):
         time.sleep(0.01)
 
 
-def http_get(url: str, seconds: float = 5.0) -> tuple[int, str]:
-    """Status and body; status 0 where nobody answers."""
+def http_get(url: str, seconds: float = 5.0, data: bytes | None = None) -> tuple[int, str]:
+    """Status and body; status 0 where nobody answers. A POST where there is data."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=seconds) as response:
+        with opener.open(url, data, timeout=seconds) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -134,6 +134,11 @@ class FakeSlack:
         status, body = http_get(f"{self.url}/ledger")
         assert status == 200, f"the ledger: {status} {body}"
         return json.loads(body)
+
+    def fault(self, method: str, fault: str, calls: int = 1) -> None:
+        """Something goes wrong with the next calls of a method."""
+        status, body = http_get(f"{self.url}/faults?method={method}&fault={fault}&calls={calls}", data=b"")
+        assert status == 200, f"a fault: {status} {body}"
 
     def calls(self, method: str) -> list[dict]:
         """All calls of a method in the order in which they arrived."""
