@@ -47,6 +47,8 @@ pub(super) struct Bucket {
     pub(super) key: BucketKey,
     /// Who waits for it.
     pub(super) lineup: Lineup,
+    /// How many calls are held for it, here or elsewhere, places included.
+    pub(super) waiting: u64,
     /// How many of them are places of calls that were sent away.
     pub(super) places: u64,
     /// When it is looked at next, if nothing happens before.
@@ -126,6 +128,7 @@ impl Bucket {
         Self {
             key,
             lineup: Lineup::default(),
+            waiting: 0,
             places: 0,
             alarm: None,
             touched: false,
@@ -260,6 +263,11 @@ impl Bucket {
         self.frozen_until.is_none() && self.probing.is_none_or(|probing| taken >= probing.since)
     }
 
+    /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.claim.is_some() || self.lineup.has_parked()
+    }
+
     /// Whether any number of calls goes through it, but for a freeze.
     pub(super) fn is_open(&self) -> bool {
         self.key.limit.rule == Rule::Open
@@ -305,7 +313,7 @@ impl Bucket {
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
     /// are held or in flight.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
-        if self.in_flight > 0 || !self.lineup.is_empty() {
+        if self.in_flight > 0 || self.waiting > 0 {
             return None;
         }
         let ends = [
@@ -350,7 +358,7 @@ impl Bucket {
             quota: self.window.quota(),
             frozen_until: self.frozen_until,
             probing: self.frozen_until.is_none() && self.probing.is_some(),
-            waiting: self.lineup.waiting() - self.places,
+            waiting: self.waiting - self.places,
             places: self.places,
         }
     }

@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use slab::Slab;
-
-use super::{CallerId, Class, Sequence, bucket::Bucket};
+use super::{CallerId, Class, Sequence};
 
 /// Index of a bucket in the scheduler.
 pub(super) type BucketId = usize;
@@ -76,14 +74,22 @@ impl Cell {
         self.lines.get(&caller)?.values().next().copied()
     }
 
-    /// Moves the cell from the line of one bucket to that of another.
-    pub(super) fn park(&mut self, id: CellId, at: BucketId, buckets: &mut Slab<Bucket>) {
-        for (caller, calls) in &self.lines {
-            if let Some(head) = calls.keys().next() {
-                buckets[self.parked].lineup.unpark(self.key.class, *caller, *head, id);
-                buckets[at].lineup.park(self.key.class, *caller, *head, id);
-            }
-        }
-        self.parked = at;
+    /// The oldest call of each line.
+    pub(super) fn heads(&self) -> impl Iterator<Item = CallId> {
+        self.lines.values().filter_map(|calls| calls.values().next().copied())
+    }
+}
+
+// === impl HeadChange ===
+
+impl HeadChange {
+    /// The line comes, with that call in front.
+    pub(super) fn comes(head: Sequence) -> Self {
+        Self { before: None, after: Some(head) }
+    }
+
+    /// The line with that call in front leaves.
+    pub(super) fn leaves(head: Sequence) -> Self {
+        Self { before: Some(head), after: None }
     }
 }

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::quality::RandomState;
 
 use super::{
-    CallerId, Class, Held, Scheduler, Ticket,
+    Caller, CallerId, Class, Held, Scheduler, Ticket,
+    bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
 };
 
@@ -42,6 +43,48 @@ impl Callers {
     }
 }
 
+// === impl Bucket ===
+
+impl Bucket {
+    /// Counts a call that is held, or a place that is kept. Where everything goes through,
+    /// callers have no turns until somebody has to stand in line.
+    pub(super) fn join(&mut self, class: Class, caller: Caller) {
+        self.waiting += 1;
+        if !self.is_open() {
+            self.lineup.join(class, caller);
+        }
+    }
+
+    /// Uncounts it.
+    pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
+        self.waiting -= 1;
+        if !self.is_open() {
+            self.lineup.leave(class, caller);
+        }
+    }
+
+    /// A caller's calls in a cell that is parked here have another one in front, come, or leave.
+    fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, cell: CellId) {
+        let HeadChange { before, after } = heads;
+        if before == after {
+            return;
+        }
+        let is_open = self.is_open();
+        if is_open && before.is_none() {
+            self.lineup.join(class, caller);
+        }
+        if let Some(head) = before {
+            self.lineup.unpark(class, caller.id, head, cell);
+        }
+        if let Some(head) = after {
+            self.lineup.park(class, caller.id, head, cell);
+        }
+        if is_open && after.is_none() {
+            self.lineup.leave(class, caller.id);
+        }
+    }
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
@@ -55,7 +98,7 @@ impl Scheduler {
     ) -> Ticket {
         let (sequence, class, caller) = (held.sequence, held.class, held.caller);
         for &id in buckets {
-            self.buckets[id].lineup.join(class, caller);
+            self.buckets[id].join(class, caller);
         }
         self.callers.join(caller.id);
         let key = CellKey { buckets: Arc::from(buckets), class };
@@ -71,7 +114,7 @@ impl Scheduler {
         let cell = &mut self.cells[cell_id];
         let heads = cell.add(caller.id, sequence, index);
         let parked = cell.parked;
-        self.change_head(cell_id, parked, (class, caller.id), heads);
+        self.buckets[parked].change_head(class, caller, heads, cell_id);
         self.touch(parked);
         Ticket { index, sequence }
     }
@@ -89,30 +132,23 @@ impl Scheduler {
             let cell = self.cells.remove(held.cell);
             self.cell_ids.remove(&cell.key);
         }
-        self.change_head(held.cell, parked, (held.class, held.caller.id), heads);
+        self.buckets[parked].change_head(held.class, held.caller, heads, held.cell);
         for id in buckets.iter().copied() {
-            self.buckets[id].lineup.leave(held.class, held.caller.id);
+            self.buckets[id].leave(held.class, held.caller.id);
             self.touch(id);
         }
         held
     }
 
-    fn change_head(
-        &mut self,
-        cell: CellId,
-        parked: BucketId,
-        (class, caller): (Class, CallerId),
-        heads: HeadChange,
-    ) {
-        if heads.before == heads.after {
-            return;
+    /// Moves a cell to the line of another bucket.
+    pub(super) fn park(&mut self, id: CellId, at: BucketId) {
+        let cell = &mut self.cells[id];
+        let from = std::mem::replace(&mut cell.parked, at);
+        for call in cell.heads() {
+            let Held { sequence, class, caller, .. } = self.held[call];
+            self.buckets[from].change_head(class, caller, HeadChange::leaves(sequence), id);
+            self.buckets[at].change_head(class, caller, HeadChange::comes(sequence), id);
         }
-        let lineup = &mut self.buckets[parked].lineup;
-        if let Some(head) = heads.before {
-            lineup.unpark(class, caller, head, cell);
-        }
-        if let Some(head) = heads.after {
-            lineup.park(class, caller, head, cell);
-        }
+        self.touch(at);
     }
 }

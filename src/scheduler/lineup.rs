@@ -88,22 +88,12 @@ const LOOKED_AT: usize = 64;
 // === impl Lineup ===
 
 impl Lineup {
-    /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_none()
-    }
-
-    /// How many calls wait for the bucket, here or elsewhere, places included.
-    pub(super) fn waiting(&self) -> u64 {
-        self.lines().iter().map(|line| line.waiting).sum()
-    }
-
-    /// How many callers they are of; one of two classes counts twice.
+    /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
         self.lines().iter().map(|line| line.callers).sum()
     }
 
-    /// How many of them are of that caller and class.
+    /// How many calls of that caller and class wait, here or elsewhere, places included.
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
         let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
         turn.map_or(0, |turn| turn.waiting)

@@ -62,11 +62,12 @@ impl Scheduler {
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
-        let (arrival, own) = (Arrival::Returned { own: 0 }, 0);
+        let arrival = Arrival::Returned { own: 0 };
         let forecast = self.forecast(now, &buckets, class, caller, arrival);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         if let Some(place) = held.place {
-            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, binding, own };
+            let turn = self.limiting(now, &buckets, class, caller, arrival).map(|id| (id, 0));
+            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         self.release(now, &held.kept, class, Outcome::Unsent);
@@ -77,10 +78,12 @@ impl Scheduler {
         self.run(now);
     }
 
-    /// Something changed in a bucket: it is to be looked at.
+    /// Something changed in a bucket: it is to be looked at, if anybody cares.
     pub(super) fn touch(&mut self, id: BucketId) {
         let bucket = &mut self.buckets[id];
-        if !bucket.touched {
+        // An early alarm is only early: it is set anew when it rings.
+        let is_quiet = !bucket.is_wanted() && bucket.alarm.is_some();
+        if !bucket.touched && !is_quiet {
             bucket.touched = true;
             self.touched.push(id);
         }
@@ -90,7 +93,7 @@ impl Scheduler {
     pub(super) fn run(&mut self, now: Instant) {
         while let Some(id) = self.touched.pop() {
             self.buckets[id].touched = false;
-            if self.buckets[id].lineup.has_parked() || self.buckets[id].claim.is_some() {
+            if self.buckets[id].is_wanted() {
                 self.serve(now, id);
             }
             self.rearm(now, id);
@@ -114,8 +117,7 @@ impl Scheduler {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
                     self.claim(now, call);
-                    self.cells[stands].park(stands, other, &mut self.buckets);
-                    self.touch(other);
+                    self.park(stands, other);
                 }
             }
         }
@@ -138,9 +140,8 @@ impl Scheduler {
     /// the end of its memory.
     fn rearm(&mut self, now: Instant, id: BucketId) {
         let bucket = &self.buckets[id];
-        let wanted = match bucket.lineup.has_parked() || bucket.claim.is_some() {
+        let wanted = match bucket.is_wanted() {
             true => self.opens_at(now, id),
-            // An early alarm is only early: it is set anew when it rings.
             false if bucket.alarm.is_some() => return,
             false => bucket.idle_at(now),
         };
