@@ -58,7 +58,7 @@ pub(super) struct Bucket {
     /// The call for which its next slot is kept.
     pub(super) claim: Option<CallId>,
     /// What was refused below it, and when.
-    pub(super) evidence: Option<Evidence>,
+    pub(super) evidence: Option<Box<Evidence>>,
     window: Window,
     /// The shorter window of a limit that refuses bursts.
     burst: Option<Box<Window>>,
@@ -95,7 +95,9 @@ const LOST_GRACE: Duration = Duration::from_secs(60);
 
 impl PartialEq for BucketKey {
     fn eq(&self, other: &Self) -> bool {
-        self.values == other.values && self.limit.name == other.limit.name
+        let same_limit =
+            Arc::ptr_eq(&self.limit, &other.limit) || self.limit.name == other.limit.name;
+        same_limit && self.values == other.values
     }
 }
 

@@ -133,7 +133,7 @@ impl Scheduler {
     ) -> Option<Instant> {
         let below = self.buckets[below].key.clone();
         let new = Evidence { below, since: now, until };
-        let before = self.buckets[above].evidence.replace(new.clone())?;
+        let before = self.buckets[above].evidence.replace(Box::new(new.clone()))?;
         let together = before.below != new.below && now.since(before.since) <= EVIDENCE;
         let until = before.until.min(until);
         (together && until > now).then_some(until)

@@ -127,7 +127,7 @@ impl Scheduler {
         self.callers.leave(held.caller.id);
         let cell = &mut self.cells[held.cell];
         let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
-        let heads = cell.remove(held.caller.id, held.sequence);
+        let heads = cell.remove(held.caller.id, held.sequence, index);
         if cell.is_empty() {
             let cell = self.cells.remove(held.cell);
             self.cell_ids.remove(&cell.key);

@@ -18,9 +18,9 @@
 //! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
 //! one turn behind the others: what it could not use here is not saved up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId};
+use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId, few::Few};
 
 /// Who waits for a bucket.
 #[derive(Debug, Default)]
@@ -46,9 +46,9 @@ struct ClassLine {
     /// Those who wait, and those whose last turn ends after the virtual time.
     turns: BTreeMap<CallerId, Turn>,
     /// The callers with cells parked here, the next one first.
-    ready: BTreeSet<(Tag, Sequence, CallerId)>,
+    ready: Few<(Tag, Sequence, CallerId)>,
     /// The callers who don't wait, by the end of their last turn.
-    resting: BTreeSet<(Tag, CallerId)>,
+    resting: Few<(Tag, CallerId)>,
     /// Calls that wait for this bucket, parked here or elsewhere, and places.
     waiting: u64,
     /// Callers that have such calls.
@@ -67,7 +67,7 @@ struct Turn {
     /// How many turns it had since it waits.
     served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
-    cells: BTreeSet<(Sequence, CellId)>,
+    cells: Few<(Sequence, CellId)>,
     /// Under which key it stands in [`ClassLine::ready`].
     key: Option<(Tag, Sequence)>,
 }
@@ -156,7 +156,7 @@ impl Lineup {
         let Some(lines) = &mut self.lines else { return };
         let line = &mut lines[class.index()];
         if let Some(turn) = line.turns.get_mut(&caller) {
-            turn.cells.remove(&(head, cell));
+            turn.cells.remove((head, cell));
         }
         line.requeue(caller);
     }
@@ -172,8 +172,8 @@ impl Lineup {
             .or_else(|| Class::ALL.into_iter().find(stands))?;
         let line = &lines[class.index()];
         let (_, _, caller) = line.ready.first()?;
-        let (_, cell) = line.turns.get(caller)?.cells.first()?;
-        Some((class, *caller, *cell))
+        let (_, cell) = line.turns.get(&caller)?.cells.first()?;
+        Some((class, caller, cell))
     }
 
     /// Charges the caller's turn for a call that takes a slot of the bucket.
@@ -216,7 +216,7 @@ impl ClassLine {
         let now = self.virtual_time;
         let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.start, id));
+            self.resting.remove((turn.start, id));
             self.callers += 1;
             turn.start = turn.start.max(now);
         }
@@ -254,18 +254,18 @@ impl ClassLine {
         };
         let end = start + step(weight);
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.start, id));
+            self.resting.remove((turn.start, id));
             self.resting.insert((end, id));
         }
         turn.start = end;
         turn.served += 1;
         // The virtual time never passes somebody who stands here.
-        let first = self.ready.first().map_or(start, |(tag, _, _)| *tag);
+        let first = self.ready.first().map_or(start, |(tag, ..)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
-        while let Some((end, rested)) = self.resting.first().copied()
+        while let Some((end, rested)) = self.resting.first()
             && end <= self.virtual_time
         {
-            self.resting.pop_first();
+            self.resting.remove((end, rested));
             self.turns.remove(&rested);
         }
         self.requeue(id);
@@ -278,13 +278,13 @@ impl ClassLine {
             // Who stands here already keeps its tag: the virtual time moves on, its turn
             // does not.
             let kept = turn.key.map(|(tag, _)| tag).filter(|tag| *tag >= turn.start);
-            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), *head)
+            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), head)
         });
         if key == turn.key {
             return;
         }
         if let Some((tag, head)) = turn.key {
-            self.ready.remove(&(tag, head, caller));
+            self.ready.remove((tag, head, caller));
         }
         if let Some((tag, head)) = key {
             self.ready.insert((tag, head, caller));
@@ -312,7 +312,7 @@ impl ClassLine {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, cells: BTreeSet::new(), key: None }
+        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None, key: None }
     }
 
     /// The tag of a caller that comes to stand here.

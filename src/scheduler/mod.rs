@@ -64,6 +64,7 @@ mod claims;
 mod class;
 mod events;
 mod evidence;
+mod few;
 mod forecast;
 mod hold;
 mod lineup;

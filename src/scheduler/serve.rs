@@ -92,26 +92,34 @@ impl Scheduler {
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
         while let Some(id) = self.touched.pop() {
+            let opens = self.serve(now, id);
+            // What serving it did to it, it has looked at, too.
             self.buckets[id].touched = false;
-            if self.buckets[id].is_wanted() {
-                self.serve(now, id);
-            }
-            self.rearm(now, id);
+            self.rearm(now, id, opens);
         }
     }
 
-    /// Grants the slots that a bucket has free to those who stand in its line.
-    fn serve(&mut self, now: Instant, id: BucketId) {
+    /// Grants the slots that a bucket has free to those who stand in its line. Tells when the
+    /// next one of them may take a slot; none if that takes an answer, or another call that goes.
+    fn serve(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
         loop {
             if self.serve_claim(now, id) {
                 continue;
             }
-            let open = Class::ALL.map(|class| {
-                self.buckets[id].lineup.stands(class)
-                    && self.blocked(now, id, class, None).is_none()
+            let blocks = Class::ALL.map(|class| {
+                let stands = self.buckets[id].lineup.stands(class);
+                stands.then(|| self.blocked(now, id, class, None))
             });
-            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else { return };
-            let Some(call) = self.cells[stands].head(caller) else { return };
+            let open = blocks.map(|block| block == Some(None));
+            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else {
+                return blocks
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter_map(|block| block.until)
+                    .min();
+            };
+            let call = self.cells[stands].head(caller)?;
             let buckets = Arc::clone(&self.cells[stands].key.buckets);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
@@ -136,12 +144,12 @@ impl Scheduler {
         self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
     }
 
-    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, else for
-    /// the end of its memory.
-    fn rearm(&mut self, now: Instant, id: BucketId) {
+    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call
+    /// for which it is kept, else for the end of its memory.
+    fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
         let wanted = match bucket.is_wanted() {
-            true => self.opens_at(now, id),
+            true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
             false if bucket.alarm.is_some() => return,
             false => bucket.idle_at(now),
         };
@@ -158,15 +166,11 @@ impl Scheduler {
         bucket.alarm = wanted;
     }
 
-    /// When the next one of those who stand in a bucket's line, or the one for which a slot is
-    /// kept, may take a slot; none if that takes an answer, or another call that goes.
-    fn opens_at(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
-        let bucket = &self.buckets[id];
-        let claim = bucket.claim.map(|call| (self.held[call].class, Some(call)));
-        let standing = Class::ALL.map(|class| bucket.lineup.stands(class).then_some((class, None)));
-        let all = standing.into_iter().chain([claim]).flatten();
-        // Who is not blocked here has been looked at, and is blocked elsewhere.
-        all.filter_map(|(class, call)| self.blocked(now, id, class, call)?.until).min()
+    /// When the call for which a bucket's slot is kept may take it, if it is this bucket that
+    /// blocks it.
+    fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
+        let call = self.buckets[id].claim?;
+        self.blocked(now, id, self.held[call].class, Some(call))?.until
     }
 
     /// Drops a bucket that has nothing left to remember.
