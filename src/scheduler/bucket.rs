@@ -45,6 +45,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
+    /// The last names that it had, the oldest first.
+    pub(super) former: Vec<BucketKey>,
     /// Who waits for it.
     pub(super) lineup: Lineup,
     /// How many calls are held for it, here or elsewhere, places included.
@@ -129,6 +131,7 @@ impl Bucket {
         };
         Self {
             key,
+            former: Vec::new(),
             lineup: Lineup::default(),
             waiting: 0,
             places: 0,
@@ -310,6 +313,24 @@ impl Bucket {
     /// How long a slot ages; nothing where it ends with the answer.
     pub(super) fn period(&self) -> Duration {
         self.window.period()
+    }
+
+    /// Takes over all that another bucket of the same limit remembers, but for who waits for it.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (window, other) in self.windows_mut().zip(other.windows()) {
+            window.absorb(other);
+        }
+        self.in_flight += other.in_flight;
+        self.used_at = self.used_at.max(other.used_at);
+        self.frozen_until = self.frozen_until.max(other.frozen_until);
+        let probes = [self.probing, other.probing].into_iter().flatten();
+        self.probing = probes.reduce(|one, two| Probing {
+            allowed: one.allowed.min(two.allowed),
+            since: one.since.max(two.since),
+        });
+        let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
+        self.evidence = evidence.max_by_key(|evidence| evidence.since);
+        self.room.absorb(other.room);
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls

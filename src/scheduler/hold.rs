@@ -90,17 +90,23 @@ impl Bucket {
 impl Scheduler {
     /// Lets a call wait. It stands in the line of the bucket in which its like stand, else of
     /// the one that is `blocking` it.
-    pub(super) fn hold(
-        &mut self,
-        buckets: &[BucketId],
-        blocking: BucketId,
-        mut held: Held,
-    ) -> Ticket {
-        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
+    pub(super) fn hold(&mut self, buckets: &[BucketId], blocking: BucketId, held: Held) -> Ticket {
+        let (sequence, deadline) = (held.sequence, held.deadline);
         for &id in buckets {
-            self.buckets[id].join(class, caller);
+            self.buckets[id].join(held.class, held.caller);
         }
-        self.callers.join(caller.id);
+        self.callers.join(held.caller.id);
+        let index = self.held.insert(held);
+        self.deadlines.insert((deadline, index));
+        self.stand(index, buckets, blocking);
+        Ticket { index, sequence }
+    }
+
+    /// Lets a held call stand in the line of the bucket in which its like stand, else of the
+    /// one that is `blocking` it.
+    pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
+        let held = &mut self.held[index];
+        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
         let key = CellKey { buckets: Arc::from(buckets), class };
         let cell_id = self.cell_ids.get(&key).copied().unwrap_or_else(|| {
             let id = self.cells.insert(Cell::new(key.clone(), blocking));
@@ -108,36 +114,39 @@ impl Scheduler {
             id
         });
         held.cell = cell_id;
-        let deadline = held.deadline;
-        let index = self.held.insert(held);
-        self.deadlines.insert((deadline, index));
         let cell = &mut self.cells[cell_id];
         let heads = cell.add(caller.id, sequence, index);
         let parked = cell.parked;
         self.buckets[parked].change_head(class, caller, heads, cell_id);
         self.touch(parked);
-        Ticket { index, sequence }
     }
 
     /// Removes a held call from every line.
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
-        self.give_up_claims(index);
+        let buckets = self.step_out(index);
         let held = self.held.remove(index);
         self.deadlines.remove(&(held.deadline, index));
         self.callers.leave(held.caller.id);
-        let cell = &mut self.cells[held.cell];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
-        let heads = cell.remove(held.caller.id, held.sequence, index);
-        if cell.is_empty() {
-            let cell = self.cells.remove(held.cell);
-            self.cell_ids.remove(&cell.key);
-        }
-        self.buckets[parked].change_head(held.class, held.caller, heads, held.cell);
         for id in buckets.iter().copied() {
             self.buckets[id].leave(held.class, held.caller.id);
             self.touch(id);
         }
         held
+    }
+
+    /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
+    pub(super) fn step_out(&mut self, index: CallId) -> Arc<[BucketId]> {
+        self.give_up_claims(index);
+        let Held { sequence, class, caller, cell: id, .. } = self.held[index];
+        let cell = &mut self.cells[id];
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let heads = cell.remove(caller.id, sequence, index);
+        if cell.is_empty() {
+            let cell = self.cells.remove(id);
+            self.cell_ids.remove(&cell.key);
+        }
+        self.buckets[parked].change_head(class, caller, heads, id);
+        buckets
     }
 
     /// Moves a cell to the line of another bucket.

@@ -31,6 +31,14 @@ pub(super) struct Lineup {
     last: Option<(Class, CallerId)>,
 }
 
+/// By how much a caller's next turn is after the others'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lead {
+    pub(super) class: Class,
+    pub(super) caller: CallerId,
+    pub(super) by: Tag,
+}
+
 /// How many calls go before another one at least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ahead {
@@ -44,7 +52,8 @@ pub(super) struct Ahead {
 struct ClassLine {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
-    turns: BTreeMap<CallerId, Turn>,
+    /// Boxed, because most lines have one or two, and a node of the tree is for eleven.
+    turns: BTreeMap<CallerId, Box<Turn>>,
     /// The callers with cells parked here, the next one first.
     ready: Few<(Tag, Sequence, CallerId)>,
     /// The callers who don't wait, by the end of their last turn.
@@ -73,7 +82,7 @@ struct Turn {
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
-type Tag = u64;
+pub(super) type Tag = u64;
 
 /// Fine enough for every weight, and small enough for a million million grants.
 const STEP: Tag = 1 << 24;
@@ -127,7 +136,8 @@ impl Lineup {
         let line = &mut self.lines.get_or_insert_default()[class.index()];
         if line.waiting == 0 && self.last == Some((class, caller.id)) {
             let start = step(caller.weight);
-            line.turns.insert(caller.id, Turn { start, ..Turn::new(caller.weight) });
+            let turn = Turn { start, ..Turn::new(caller.weight) };
+            line.turns.insert(caller.id, Box::new(turn));
         }
         line.join(caller);
     }
@@ -204,6 +214,26 @@ impl Lineup {
         Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
     }
 
+    /// Who had more turns than others, and by how much.
+    pub(super) fn leads(&self) -> Vec<Lead> {
+        let leads = |(class, line): (Class, &ClassLine)| {
+            let by = |turn: &Turn| turn.start.saturating_sub(line.virtual_time);
+            let turns = line.turns.iter().map(|(caller, turn)| (*caller, by(turn)));
+            turns.map(|(caller, by)| Lead { class, caller, by }).collect::<Vec<_>>()
+        };
+        Class::ALL.into_iter().zip(self.lines()).flat_map(leads).collect()
+    }
+
+    /// A caller that waits here had more turns elsewhere, which count here now.
+    pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
+        let Some(lines) = &mut self.lines else { return };
+        let line = &mut lines[class.index()];
+        if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
+            turn.start = turn.start.max(line.virtual_time + by);
+            line.requeue(caller);
+        }
+    }
+
     fn lines(&self) -> &[ClassLine] {
         self.lines.as_deref().map_or(&[], |lines| lines)
     }
@@ -214,7 +244,7 @@ impl Lineup {
 impl ClassLine {
     fn join(&mut self, Caller { id, weight }: Caller) {
         let now = self.virtual_time;
-        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
+        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
         if turn.waiting == 0 {
             self.resting.remove((turn.start, id));
             self.callers += 1;
@@ -246,7 +276,7 @@ impl ClassLine {
         if self.waiting == 0 {
             return;
         }
-        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
+        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
         let start = match (turn.key, turn.waiting) {
             (Some((tag, _)), _) => tag,
             (None, 0) => turn.start.max(self.virtual_time),

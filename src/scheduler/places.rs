@@ -15,6 +15,7 @@ use std::{
 use super::{
     Caller, Class, Instant, Scheduler, Sequence,
     cell::{BucketId, CellKey},
+    rename::Joins,
 };
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.
@@ -129,6 +130,32 @@ impl Scheduler {
         if let Some((_, id, sequence)) = self.places.expiries.first().copied() {
             self.drop_place(id, sequence);
         }
+    }
+
+    /// Lets places count in the lines of what their buckets become.
+    pub(super) fn move_places(&mut self, joins: &Joins) {
+        let mut places = std::mem::take(&mut self.places);
+        for place in places.kept.values_mut() {
+            let Some(buckets) = joins.of_all(&place.of.buckets) else { continue };
+            let (class, caller) = (place.of.class, place.caller);
+            let left = place
+                .turn
+                .map(|(id, turn)| (id, turn.saturating_sub(self.served(id, class, caller))));
+            for id in &buckets {
+                self.buckets[*id].join(class, caller);
+                self.buckets[*id].places += 1;
+            }
+            for id in place.of.buckets.iter() {
+                self.buckets[*id].leave(class, caller.id);
+                self.buckets[*id].places -= 1;
+            }
+            place.of.buckets = Arc::from(buckets);
+            place.turn = left.map(|(id, left)| {
+                let id = joins.of(id);
+                (id, self.served(id, class, caller) + left)
+            });
+        }
+        self.places = places;
     }
 
     fn drop_place(&mut self, id: PlaceId, sequence: Sequence) {

@@ -49,9 +49,6 @@ impl Scheduler {
         self.buckets[id].alarm = None;
         self.touch(id);
         self.run(now);
-        if self.buckets[id].idle_at(now).is_some_and(|at| at <= now) {
-            self.retire(id);
-        }
     }
 
     /// The next held call's deadline has passed.
@@ -145,13 +142,17 @@ impl Scheduler {
     }
 
     /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call
-    /// for which it is kept, else for the end of its memory.
+    /// for which it is kept, else for the end of its memory. One that has nothing left to
+    /// remember is dropped.
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
         let wanted = match bucket.is_wanted() {
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
             false if bucket.alarm.is_some() => return,
-            false => bucket.idle_at(now),
+            false => match bucket.idle_at(now) {
+                Some(at) if at <= now => return self.retire(id),
+                at => at,
+            },
         };
         let bucket = &mut self.buckets[id];
         if wanted == bucket.alarm {
@@ -175,10 +176,9 @@ impl Scheduler {
 
     /// Drops a bucket that has nothing left to remember.
     fn retire(&mut self, id: BucketId) {
-        if let Some(at) = self.buckets[id].alarm {
-            self.alarms.remove(&(at, id));
+        let bucket = self.remove(id);
+        for name in bucket.former.iter().chain([&bucket.key]) {
+            self.bucket_ids.remove(name);
         }
-        let bucket = self.buckets.remove(id);
-        self.bucket_ids.remove(&bucket.key);
     }
 }
