@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, TrustCallers, background, callers, keys, methods, tokens, upstreams,
+    Config, LogFormat, TrustCallers, background, callers, identity, keys, methods, upstreams,
 };
 use crate::{
     slack::{AppKind, read},
@@ -45,7 +45,7 @@ pub fn check(
     if let Some(list) = upstreams::read(root, &mut report) {
         config.upstreams = list;
     }
-    config.tokens = tokens::read(root, &env, &mut report);
+    config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));
     queue(&mut config, root, &mut report);

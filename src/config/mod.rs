@@ -8,10 +8,10 @@ mod background;
 mod callers;
 mod check;
 mod glob;
+mod identity;
 mod keys;
 mod load;
 mod methods;
-mod tokens;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
@@ -23,6 +23,7 @@ pub use load::{CONFIG_ENV, LoadError, environment, load};
 
 pub use crate::yaml::{Place, Problem, Problems};
 use crate::{
+    identity::TokenHash,
     scheduler::Share,
     slack::{AppKind, Catalogue},
 };
@@ -41,7 +42,7 @@ pub struct Config {
     /// Slack's methods as the catalogue has them, with the operator's changes.
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
-    pub tokens: Vec<KnownToken>,
+    pub identity: IdentityRules,
     /// Whose calls are whose, and what each caller may have; the first match counts.
     pub callers: Vec<CallerRule>,
     /// What calls of class background take at most of each window, which always leaves one
@@ -88,15 +89,28 @@ pub enum Kind {
     Plain,
 }
 
+/// How it is found out whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// Whether Slack is asked whose an unknown token is.
+    pub resolve: bool,
+    /// The app of every token of which nothing else is told.
+    pub app: Option<Arc<str>>,
+    /// What the operator tells.
+    pub tokens: Vec<KnownToken>,
+}
+
 /// A token whose app and workspace the operator told.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KnownToken {
-    /// SHA-256 of the token's text.
-    pub sha256: [u8; 32],
+    /// Its hash.
+    pub token: TokenHash,
     /// Its app.
     pub app: Arc<str>,
     /// Its workspace.
     pub workspace: Arc<str>,
+    /// Its Enterprise organization.
+    pub org: Option<Arc<str>>,
 }
 
 /// How long and how many calls are held.
@@ -174,7 +188,7 @@ impl Config {
             upstreams: vec![Upstream::default()],
             app,
             catalogue: Arc::new(catalogue),
-            tokens: Vec::new(),
+            identity: IdentityRules::default(),
             callers: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
@@ -266,6 +280,14 @@ impl Default for Log {
     }
 }
 
+// === impl IdentityRules ===
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self { resolve: true, app: None, tokens: Vec::new() }
+    }
+}
+
 // === impl KnownToken ===
 
 impl fmt::Debug for KnownToken {
@@ -273,6 +295,7 @@ impl fmt::Debug for KnownToken {
         f.debug_struct("KnownToken")
             .field("app", &self.app)
             .field("workspace", &self.workspace)
+            .field("org", &self.org)
             .finish_non_exhaustive()
     }
 }

@@ -15,6 +15,7 @@ mod drain;
 mod fairness;
 mod hang_up;
 mod headers;
+mod identity;
 mod limits;
 mod patience;
 mod refusals;

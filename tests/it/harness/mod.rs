@@ -14,6 +14,7 @@ use std::{
 use slackwater::{
     admission::Admission,
     config::{self, Config},
+    identity::Identities,
     listen,
     metrics::Metrics,
     stack::{Shared, stack},
@@ -51,8 +52,13 @@ const BACKLOG: usize = 4096;
 /// Read once: it takes longer than most tests.
 static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked(""));
 
+/// Slack is not asked whose a token is, unless the test is about that.
 fn checked(file: &str) -> Arc<Config> {
-    Arc::new(config::check(file, "test", |_| None).unwrap_or_else(|e| panic!("{e}")))
+    let identity = if file.contains("identity:") { "" } else { "identity: { resolve: false }\n" };
+    Arc::new(
+        config::check(&format!("{identity}{file}"), "test", |_| None)
+            .unwrap_or_else(|e| panic!("{e}")),
+    )
 }
 
 /// Milliseconds.
@@ -94,6 +100,7 @@ impl Proxy {
         let metrics = Metrics::new().unwrap();
         let shared = Shared {
             admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
+            identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
             metrics,
             config,
