@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     identity::Identities,
     metrics::Metrics,
-    outcome::OutcomeLayer,
+    outcome::{Learner, OutcomeLayer},
     request_id::RequestIdLayer,
     respond::{self, RespondLayer},
     retry::RetryLayer,
@@ -57,7 +57,8 @@ pub fn stack<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, metrics, exchanges, .. } = shared;
+    let Shared { config, admission, identities, metrics, exchanges } = shared;
+    let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
@@ -75,7 +76,7 @@ where
         .layer(RetryLayer::new(config.on_429.max_attempts))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
-        .layer(OutcomeLayer::new(config, metrics, exchanges))
+        .layer(OutcomeLayer::new(config, learner, metrics, exchanges))
         .service(Upstream::new(connector, config))
 }
 

@@ -36,6 +36,7 @@ use crate::{
     config::Queue,
     metrics::Metrics,
     scheduler::{self, Bounds, BucketKey, Enqueued, Event, Policy, Scheduler, Share},
+    slack::Scope,
 };
 
 /// Where calls wait for their turn.
@@ -211,6 +212,15 @@ impl Admission {
             // Whoever is gone needs no answer.
             let _ = waiter.verdict.send(Err(Shed::draining()));
         }
+        state.pump(&self.shared, now);
+    }
+
+    /// Lets everything that counted for one identity count for another; see
+    /// [`Scheduler::rename`].
+    pub fn rename(&self, of: Scope, from: &str, to: &str) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        state.scheduler.rename(now, of, from, to);
         state.pump(&self.shared, now);
     }
 

@@ -140,6 +140,17 @@ async fn a_call_that_was_sent_and_forgotten_still_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_is_found_under_another_name_too() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let mut waiting = waits(&admission, 3 * MINUTE);
+    admission.rename(Scope::of(&[Dimension::Workspace]), "T1", "T2");
+    assert_eq!(&*admission.status().buckets[0].key, "T2");
+    permit.unsent();
+    assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_queue_tells_all_that_wait() {
     let admission = admission();
     let _permit = sent(&admission).await;

@@ -1,7 +1,7 @@
 //! Asks Slack whose a token is, by an `auth.test` of the proxy's own.
 //!
 //! The first calls of an unknown token wait for the answer, a second at most; then they count by
-//! the token's hash. The question is a call like others:
+//! the token's hash, and are moved when the answer is here. The question is a call like others:
 //! it waits for its limits, and a pause that Slack asks for holds it, too. So that made-up tokens
 //! make no flood of questions, four are on the way at once, ten go in a second, and what Slack said
 //! no to is not asked again for a minute.
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     admission::{Asking, Attempt},
     config::{Config, Upstream},
-    identity::{Identities, Identity, TokenHash, Told, Whose, facts},
+    identity::{Identities, Identity, TokenHash, Whose},
     respond::Failure,
     scheduler::{CallerId, Class, PlaceId, Weight},
     slack::Kind,
@@ -239,25 +239,18 @@ impl<S> Questions<S>
 where
     S: Step<Asking, Response = Response<Answer>, Error = Failure>,
 {
+    /// What the answer tells is taken in on its way, as from every answer.
     async fn ask(&self, call: Asking, token: &TokenHash) {
         let asking = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await.ok()?;
             let response = self.way.call(call).await.ok()?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER).collect().await.ok()?.to_bytes();
-            parts.status.is_success().then_some(body)
+            Limited::new(body, ANSWER).collect().await.ok()?;
+            parts.status.is_success().then_some(())
         };
-        let answer = timeout(TAKES, asking).await.ok().flatten();
-        let told = answer.as_ref().and_then(|body| facts::read(METHOD, body));
-        if let Some(told @ Told::Caller(_)) = told {
-            // What counted by the token's hash stays there.
-            drop(self.identities.learn(Some(token), told));
-            return;
-        }
-        let pause = if answer.is_some() { AFTER_NO } else { AFTER_SILENCE };
+        let answered = matches!(timeout(TAKES, asking).await, Ok(Some(())));
+        let pause = if answered { AFTER_NO } else { AFTER_SILENCE };
         self.identities.quiet(token, Instant::now() + pause);
-        let answered = answer.is_some();
-        tracing::debug!(?token, answered, "Slack does not tell whose a token is");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 use crate::{
-    identity::{Identity, token::push_hex},
+    identity::{Identity, Moved, token::push_hex},
     scheduler::BucketKey,
     slack::{Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Scope},
 };
@@ -50,6 +50,31 @@ pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
         }
     }
     buckets
+}
+
+/// Under which names the buckets of calls that have moved were kept, and are kept from now on: for
+/// each way in which a limit can count by whom a call counts for.
+pub fn renamed(moved: &Moved) -> impl Iterator<Item = (Scope, String, String)> {
+    use Dimension::{App, Org, Workspace};
+    const BY: [&[Dimension]; 7] = [
+        &[Org],
+        &[App],
+        &[Workspace],
+        &[Org, App],
+        &[Org, Workspace],
+        &[App, Workspace],
+        &[Org, App, Workspace],
+    ];
+    let name = |identity: &Identity, by: &[Dimension]| {
+        let mut name = String::new();
+        let call =
+            Dimensions { identity, method: "", channel: None, user: None, url: None, caller: "" };
+        write(&mut name, Scope::of(by), call).map(|()| name)
+    };
+    BY.into_iter().filter_map(move |by| {
+        let (from, to) = (name(&moved.from, by)?, name(&moved.to, by)?);
+        (from != to).then_some((Scope::of(by), from, to))
+    })
 }
 
 /// Whether the buckets of a method depend on this.

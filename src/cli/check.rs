@@ -1,10 +1,14 @@
 //! `slackwater check FILE`: is the configuration right, and what does it come to?
 
+mod live;
+
 use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
+
+use tokio::runtime;
 
 use super::NO;
 use crate::{
@@ -23,6 +27,10 @@ use crate::{
 pub struct Args {
     /// The configuration
     pub file: PathBuf,
+
+    /// Also ask the upstreams: do they answer, and whose are the tokens of identity.tokens?
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Writes every problem of the file, or a summary of what it sets up.
@@ -34,6 +42,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         Ok(config) => {
             writeln!(out, "{}: ok", args.file.display())?;
             summary(&config, out)?;
+            if args.live && !look(&config, out)? {
+                return Ok(ExitCode::from(NO));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(LoadError::Problems(problems)) => {
@@ -42,6 +53,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         }
         Err(error @ LoadError::Read { .. }) => Err(error.into()),
     }
+}
+
+/// Whether what the upstreams say is what the file says.
+fn look(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(live::look(config, out))
 }
 
 fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {

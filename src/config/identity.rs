@@ -58,7 +58,13 @@ fn tokens(
         if tokens.iter().any(|known| known.token == token) {
             report.add(it, "holds a token that an entry before it has too; delete one");
         }
-        tokens.push(KnownToken { token, app, workspace, org });
+        tokens.push(KnownToken {
+            token,
+            env: it.text().unwrap_or_default().into(),
+            app,
+            workspace,
+            org,
+        });
     }
     tokens
 }

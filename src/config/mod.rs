@@ -113,6 +113,8 @@ pub struct IdentityRules {
 pub struct KnownToken {
     /// Its hash.
     pub token: TokenHash,
+    /// The environment variable that holds it.
+    pub env: Arc<str>,
     /// Its app.
     pub app: Arc<str>,
     /// Its workspace.

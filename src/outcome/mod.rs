@@ -3,6 +3,7 @@
 //! From here on the exchange does not depend on its caller any more: see [`detached`].
 
 mod detached;
+mod learn;
 mod look;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
+pub use self::learn::Learner;
 use self::{detached::Detached, look::Looked};
 use crate::{
     admission::{Admitted, Permit, whole_seconds},
@@ -50,6 +52,7 @@ pub struct Refused {
 #[derive(Clone, Debug)]
 pub struct OutcomeLayer {
     config: Arc<Config>,
+    learner: Learner,
     metrics: Metrics,
     exchanges: TaskTracker,
 }
@@ -70,6 +73,7 @@ pub struct Judge<S> {
 struct Court<S> {
     inner: S,
     config: Arc<Config>,
+    learner: Learner,
     metrics: Metrics,
 }
 
@@ -77,8 +81,14 @@ struct Court<S> {
 
 impl OutcomeLayer {
     /// Exchanges that outlive their callers are tracked by `exchanges`.
-    pub fn new(config: &Arc<Config>, metrics: &Metrics, exchanges: &TaskTracker) -> Self {
-        Self { config: Arc::clone(config), metrics: metrics.clone(), exchanges: exchanges.clone() }
+    pub fn new(
+        config: &Arc<Config>,
+        learner: Learner,
+        metrics: &Metrics,
+        exchanges: &TaskTracker,
+    ) -> Self {
+        let (config, metrics) = (Arc::clone(config), metrics.clone());
+        Self { config, learner, metrics, exchanges: exchanges.clone() }
     }
 }
 
@@ -86,8 +96,8 @@ impl<S> Layer<S> for OutcomeLayer {
     type Service = Judge<S>;
 
     fn layer(&self, inner: S) -> Judge<S> {
-        let (config, metrics) = (Arc::clone(&self.config), self.metrics.clone());
-        let court = Arc::new(Court { inner, config, metrics });
+        let Self { config, learner, metrics, .. } = self.clone();
+        let court = Arc::new(Court { inner, config, learner, metrics });
         Judge { court, exchanges: self.exchanges.clone() }
     }
 }
@@ -153,6 +163,9 @@ where
         let (pause, is_limit) = match verdict {
             Verdict::Passed => {
                 call.record.stands(permit.answered());
+                if let Some(text) = text {
+                    self.learner.hear(&call, &text);
+                }
                 return Ok(answered(parts, body));
             }
             // What may have been done is done again only if that does no harm.

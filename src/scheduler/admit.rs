@@ -15,6 +15,7 @@ impl Scheduler {
             let id = self.bucket_ids.get(&key).copied().unwrap_or_else(|| {
                 let bucket = Bucket::new(key.clone(), self.policy.background);
                 let id = self.buckets.insert(bucket);
+                self.owners.insert(&key, id);
                 self.bucket_ids.insert(key, id);
                 id
             });

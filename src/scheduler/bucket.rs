@@ -45,8 +45,12 @@ pub enum Outcome {
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
+    /// The last names that it had, the oldest first.
+    pub(super) former: Vec<BucketKey>,
     /// Who waits for it.
     pub(super) lineup: Lineup,
+    /// How many calls are held for it, here or elsewhere, places included.
+    pub(super) waiting: u64,
     /// How many of them are places of calls that were sent away.
     pub(super) places: u64,
     /// When it is looked at next, if nothing happens before.
@@ -56,7 +60,7 @@ pub(super) struct Bucket {
     /// The call for which its next slot is kept.
     pub(super) claim: Option<CallId>,
     /// What was refused below it, and when.
-    pub(super) evidence: Option<Evidence>,
+    pub(super) evidence: Option<Box<Evidence>>,
     window: Window,
     /// The shorter window of a limit that refuses bursts.
     burst: Option<Box<Window>>,
@@ -93,7 +97,9 @@ const LOST_GRACE: Duration = Duration::from_secs(60);
 
 impl PartialEq for BucketKey {
     fn eq(&self, other: &Self) -> bool {
-        self.values == other.values && self.limit.name == other.limit.name
+        let same_limit =
+            Arc::ptr_eq(&self.limit, &other.limit) || self.limit.name == other.limit.name;
+        same_limit && self.values == other.values
     }
 }
 
@@ -125,7 +131,9 @@ impl Bucket {
         };
         Self {
             key,
+            former: Vec::new(),
             lineup: Lineup::default(),
+            waiting: 0,
             places: 0,
             alarm: None,
             touched: false,
@@ -260,6 +268,11 @@ impl Bucket {
         self.frozen_until.is_none() && self.probing.is_none_or(|probing| taken >= probing.since)
     }
 
+    /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.claim.is_some() || self.lineup.has_parked()
+    }
+
     /// Whether any number of calls goes through it, but for a freeze.
     pub(super) fn is_open(&self) -> bool {
         self.key.limit.rule == Rule::Open
@@ -302,10 +315,28 @@ impl Bucket {
         self.window.period()
     }
 
+    /// Takes over all that another bucket of the same limit remembers, but for who waits for it.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (window, other) in self.windows_mut().zip(other.windows()) {
+            window.absorb(other);
+        }
+        self.in_flight += other.in_flight;
+        self.used_at = self.used_at.max(other.used_at);
+        self.frozen_until = self.frozen_until.max(other.frozen_until);
+        let probes = [self.probing, other.probing].into_iter().flatten();
+        self.probing = probes.reduce(|one, two| Probing {
+            allowed: one.allowed.min(two.allowed),
+            since: one.since.max(two.since),
+        });
+        let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
+        self.evidence = evidence.max_by_key(|evidence| evidence.since);
+        self.room.absorb(other.room);
+    }
+
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
     /// are held or in flight.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
-        if self.in_flight > 0 || !self.lineup.is_empty() {
+        if self.in_flight > 0 || self.waiting > 0 {
             return None;
         }
         let ends = [
@@ -350,7 +381,7 @@ impl Bucket {
             quota: self.window.quota(),
             frozen_until: self.frozen_until,
             probing: self.frozen_until.is_none() && self.probing.is_some(),
-            waiting: self.lineup.waiting() - self.places,
+            waiting: self.waiting - self.places,
             places: self.places,
         }
     }

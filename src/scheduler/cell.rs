@@ -3,11 +3,9 @@
 //! They are blocked and freed together, so they stand together, in the line of one bucket
 //! that blocks them. Inside, each caller has its calls in their order.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{iter, sync::Arc};
 
-use slab::Slab;
-
-use super::{CallerId, Class, Sequence, bucket::Bucket};
+use super::{CallerId, Class, Sequence, few::Few};
 
 /// Index of a bucket in the scheduler.
 pub(super) type BucketId = usize;
@@ -30,7 +28,8 @@ pub(super) struct Cell {
     pub(super) key: CellKey,
     /// In whose line it stands.
     pub(super) parked: BucketId,
-    lines: BTreeMap<CallerId, BTreeMap<Sequence, CallId>>,
+    /// Each caller's calls, the oldest first.
+    calls: Few<(CallerId, Sequence, CallId)>,
 }
 
 /// The oldest call of a line, before and after a change.
@@ -44,46 +43,61 @@ pub(super) struct HeadChange {
 
 impl Cell {
     pub(super) fn new(key: CellKey, parked: BucketId) -> Self {
-        Self { key, parked, lines: BTreeMap::new() }
+        Self { key, parked, calls: Few::None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.calls.is_empty()
     }
 
     /// Adds a call and tells the oldest of its line before and after.
     pub(super) fn add(&mut self, caller: CallerId, sequence: Sequence, call: CallId) -> HeadChange {
-        let calls = self.lines.entry(caller).or_default();
-        let before = calls.keys().next().copied();
-        calls.insert(sequence, call);
-        HeadChange { before, after: calls.keys().next().copied() }
+        let before = self.first(caller).map(|(head, _)| head);
+        self.calls.insert((caller, sequence, call));
+        HeadChange { before, after: Some(before.map_or(sequence, |head| head.min(sequence))) }
     }
 
     /// Removes a call and tells the oldest of its line before and after.
-    pub(super) fn remove(&mut self, caller: CallerId, sequence: Sequence) -> HeadChange {
-        let Some(calls) = self.lines.get_mut(&caller) else { return HeadChange::default() };
-        let before = calls.keys().next().copied();
-        calls.remove(&sequence);
-        let after = calls.keys().next().copied();
-        if after.is_none() {
-            self.lines.remove(&caller);
-        }
-        HeadChange { before, after }
+    pub(super) fn remove(
+        &mut self,
+        caller: CallerId,
+        sequence: Sequence,
+        call: CallId,
+    ) -> HeadChange {
+        let before = self.first(caller).map(|(head, _)| head);
+        self.calls.remove((caller, sequence, call));
+        HeadChange { before, after: self.first(caller).map(|(head, _)| head) }
     }
 
     /// The oldest call of a line.
     pub(super) fn head(&self, caller: CallerId) -> Option<CallId> {
-        self.lines.get(&caller)?.values().next().copied()
+        self.first(caller).map(|(_, call)| call)
     }
 
-    /// Moves the cell from the line of one bucket to that of another.
-    pub(super) fn park(&mut self, id: CellId, at: BucketId, buckets: &mut Slab<Bucket>) {
-        for (caller, calls) in &self.lines {
-            if let Some(head) = calls.keys().next() {
-                buckets[self.parked].lineup.unpark(self.key.class, *caller, *head, id);
-                buckets[at].lineup.park(self.key.class, *caller, *head, id);
-            }
-        }
-        self.parked = at;
+    /// The oldest call of each line.
+    pub(super) fn heads(&self) -> impl Iterator<Item = CallId> {
+        let next = |(caller, ..): &(CallerId, Sequence, CallId)| {
+            self.calls.first_from((*caller, Sequence::MAX, CallId::MAX))
+        };
+        iter::successors(self.calls.first(), next).map(|(.., call)| call)
+    }
+
+    fn first(&self, caller: CallerId) -> Option<(Sequence, CallId)> {
+        let first = self.calls.first_from((caller, 0, 0)).filter(|(of, ..)| *of == caller);
+        first.map(|(_, sequence, call)| (sequence, call))
+    }
+}
+
+// === impl HeadChange ===
+
+impl HeadChange {
+    /// The line comes, with that call in front.
+    pub(super) fn comes(head: Sequence) -> Self {
+        Self { before: None, after: Some(head) }
+    }
+
+    /// The line with that call in front leaves.
+    pub(super) fn leaves(head: Sequence) -> Self {
+        Self { before: Some(head), after: None }
     }
 }

@@ -11,7 +11,8 @@
 //!
 //! A call claims all of its buckets or none, and a bucket is claimed by one call. Of two that
 //! want the same bucket the more urgent and older one has it, so nobody waits in a circle. A
-//! frozen bucket is claimed by nobody: it would keep slots of others for nothing.
+//! frozen bucket is claimed by nobody: it would keep slots of others for nothing. Nor is an open
+//! one: it has a slot for everybody, and calls of all workspaces would want the same.
 
 use std::sync::Arc;
 
@@ -61,7 +62,8 @@ impl Scheduler {
         held.claims = true;
         held.needs_slots_by = by;
         for &id in buckets.iter() {
-            if self.buckets[id].claim.replace(call) != Some(call) {
+            let bucket = &mut self.buckets[id];
+            if !bucket.is_open() && bucket.claim.replace(call) != Some(call) {
                 self.touch(id);
             }
         }
@@ -91,8 +93,9 @@ impl Scheduler {
         }
         let buckets = Arc::clone(&self.cells[self.held[call].cell].key.buckets);
         for &id in buckets.iter() {
-            self.buckets[id].claim = None;
-            self.touch(id);
+            if self.buckets[id].claim.take().is_some() {
+                self.touch(id);
+            }
         }
     }
 

@@ -131,10 +131,11 @@ impl Scheduler {
         below: BucketId,
         until: Instant,
     ) -> Option<Instant> {
-        let below = self.buckets[below].key.clone();
-        let new = Evidence { below, since: now, until };
-        let before = self.buckets[above].evidence.replace(new.clone())?;
-        let together = before.below != new.below && now.since(before.since) <= EVIDENCE;
+        let new = Evidence { below: self.buckets[below].key.clone(), since: now, until };
+        let before = self.buckets[above].evidence.replace(Box::new(new))?;
+        // It may have got another name since.
+        let same = self.bucket_ids.get(&before.below) == Some(&below);
+        let together = !same && now.since(before.since) <= EVIDENCE;
         let until = before.until.min(until);
         (together && until > now).then_some(until)
     }

@@ -44,8 +44,9 @@ impl Scheduler {
             return None;
         };
         if let Some(place) = held.place.filter(|_| self.full(buckets, held).is_none()) {
-            let own = self.own_before(binding, class, caller, arrival);
-            let line = Line { buckets: &held.all_buckets(buckets), class, caller, binding, own };
+            let turn = self.limiting(now, buckets, class, caller, arrival);
+            let turn = turn.map(|id| (id, self.own_before(id, class, caller, arrival)));
+            let line = Line { buckets: &held.all_buckets(buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         Some(self.refusal(reason, binding, retry_at))
@@ -64,22 +65,43 @@ impl Scheduler {
         caller: Caller,
         arrival: Arrival,
     ) -> Option<(Instant, BucketId)> {
-        let forecast = |id: BucketId| {
-            let bucket = &self.buckets[id];
-            if bucket.is_open() {
-                // Whoever is before it takes no time.
-                return bucket.forecast(now, class, Ahead::default());
+        let forecasts =
+            buckets.iter().map(|&id| (self.forecast_in(now, id, class, caller, arrival), id));
+        forecasts.max()
+    }
+
+    /// Which of a call's limits it waits for longest. Open buckets are none.
+    pub(super) fn limiting(
+        &self,
+        now: Instant,
+        buckets: &[BucketId],
+        class: Class,
+        caller: Caller,
+        arrival: Arrival,
+    ) -> Option<BucketId> {
+        let limits = buckets.iter().copied().filter(|&id| !self.buckets[id].is_open());
+        limits.max_by_key(|&id| (self.forecast_in(now, id, class, caller, arrival), id))
+    }
+
+    /// When a call could go at the earliest, if it needed only that bucket.
+    fn forecast_in(
+        &self,
+        now: Instant,
+        id: BucketId,
+        class: Class,
+        caller: Caller,
+        arrival: Arrival,
+    ) -> Instant {
+        let bucket = &self.buckets[id];
+        // Whoever is before it in an open bucket takes no time.
+        let ahead = match arrival {
+            Arrival::New | Arrival::Returned { .. } if !bucket.is_open() => {
+                let own = self.own_before(id, class, caller, arrival);
+                bucket.lineup.ahead_of(class, caller, own)
             }
-            let own = self.own_before(id, class, caller, arrival);
-            let ahead = match arrival {
-                Arrival::Replayed => Ahead::default(),
-                Arrival::New | Arrival::Returned { .. } => {
-                    bucket.lineup.ahead_of(class, caller, own)
-                }
-            };
-            bucket.forecast(now, class, ahead)
+            _ => Ahead::default(),
         };
-        buckets.iter().map(|&id| (forecast(id), id)).max()
+        bucket.forecast(now, class, ahead)
     }
 
     /// How many of its caller's own are before a call in a bucket.
@@ -107,10 +129,10 @@ impl Scheduler {
             if self.buckets[**id].is_open() {
                 return false;
             }
-            let lineup = &self.buckets[**id].lineup;
+            let bucket = &self.buckets[**id];
             let count = |calls: u64| usize::try_from(calls).unwrap_or(usize::MAX);
-            let own = count(lineup.waiting_of(held.class, held.caller.id));
-            let (all, callers) = (count(lineup.waiting()), count(lineup.callers()));
+            let own = count(bucket.lineup.waiting_of(held.class, held.caller.id));
+            let (all, callers) = (count(bucket.waiting), count(bucket.lineup.callers()));
             !has_space(self.policy.bounds.per_bucket, all, own, callers)
         };
         buckets.iter().find(is_full).copied()

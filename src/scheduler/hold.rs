@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::quality::RandomState;
 
 use super::{
-    CallerId, Class, Held, Scheduler, Ticket,
+    Caller, CallerId, Class, Held, Scheduler, Ticket,
+    bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
 };
 
@@ -42,22 +43,70 @@ impl Callers {
     }
 }
 
+// === impl Bucket ===
+
+impl Bucket {
+    /// Counts a call that is held, or a place that is kept. Where everything goes through,
+    /// callers have no turns until somebody has to stand in line.
+    pub(super) fn join(&mut self, class: Class, caller: Caller) {
+        self.waiting += 1;
+        if !self.is_open() {
+            self.lineup.join(class, caller);
+        }
+    }
+
+    /// Uncounts it.
+    pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
+        self.waiting -= 1;
+        if !self.is_open() {
+            self.lineup.leave(class, caller);
+        }
+    }
+
+    /// A caller's calls in a cell that is parked here have another one in front, come, or leave.
+    fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, cell: CellId) {
+        let HeadChange { before, after } = heads;
+        if before == after {
+            return;
+        }
+        let is_open = self.is_open();
+        if is_open && before.is_none() {
+            self.lineup.join(class, caller);
+        }
+        if let Some(head) = before {
+            self.lineup.unpark(class, caller.id, head, cell);
+        }
+        if let Some(head) = after {
+            self.lineup.park(class, caller.id, head, cell);
+        }
+        if is_open && after.is_none() {
+            self.lineup.leave(class, caller.id);
+        }
+    }
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
     /// Lets a call wait. It stands in the line of the bucket in which its like stand, else of
     /// the one that is `blocking` it.
-    pub(super) fn hold(
-        &mut self,
-        buckets: &[BucketId],
-        blocking: BucketId,
-        mut held: Held,
-    ) -> Ticket {
-        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
+    pub(super) fn hold(&mut self, buckets: &[BucketId], blocking: BucketId, held: Held) -> Ticket {
+        let (sequence, deadline) = (held.sequence, held.deadline);
         for &id in buckets {
-            self.buckets[id].lineup.join(class, caller);
+            self.buckets[id].join(held.class, held.caller);
         }
-        self.callers.join(caller.id);
+        self.callers.join(held.caller.id);
+        let index = self.held.insert(held);
+        self.deadlines.insert((deadline, index));
+        self.stand(index, buckets, blocking);
+        Ticket { index, sequence }
+    }
+
+    /// Lets a held call stand in the line of the bucket in which its like stand, else of the
+    /// one that is `blocking` it.
+    pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
+        let held = &mut self.held[index];
+        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
         let key = CellKey { buckets: Arc::from(buckets), class };
         let cell_id = self.cell_ids.get(&key).copied().unwrap_or_else(|| {
             let id = self.cells.insert(Cell::new(key.clone(), blocking));
@@ -65,54 +114,50 @@ impl Scheduler {
             id
         });
         held.cell = cell_id;
-        let deadline = held.deadline;
-        let index = self.held.insert(held);
-        self.deadlines.insert((deadline, index));
         let cell = &mut self.cells[cell_id];
         let heads = cell.add(caller.id, sequence, index);
         let parked = cell.parked;
-        self.change_head(cell_id, parked, (class, caller.id), heads);
+        self.buckets[parked].change_head(class, caller, heads, cell_id);
         self.touch(parked);
-        Ticket { index, sequence }
     }
 
     /// Removes a held call from every line.
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
-        self.give_up_claims(index);
+        let buckets = self.step_out(index);
         let held = self.held.remove(index);
         self.deadlines.remove(&(held.deadline, index));
         self.callers.leave(held.caller.id);
-        let cell = &mut self.cells[held.cell];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
-        let heads = cell.remove(held.caller.id, held.sequence);
-        if cell.is_empty() {
-            let cell = self.cells.remove(held.cell);
-            self.cell_ids.remove(&cell.key);
-        }
-        self.change_head(held.cell, parked, (held.class, held.caller.id), heads);
         for id in buckets.iter().copied() {
-            self.buckets[id].lineup.leave(held.class, held.caller.id);
+            self.buckets[id].leave(held.class, held.caller.id);
             self.touch(id);
         }
         held
     }
 
-    fn change_head(
-        &mut self,
-        cell: CellId,
-        parked: BucketId,
-        (class, caller): (Class, CallerId),
-        heads: HeadChange,
-    ) {
-        if heads.before == heads.after {
-            return;
+    /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
+    pub(super) fn step_out(&mut self, index: CallId) -> Arc<[BucketId]> {
+        self.give_up_claims(index);
+        let Held { sequence, class, caller, cell: id, .. } = self.held[index];
+        let cell = &mut self.cells[id];
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let heads = cell.remove(caller.id, sequence, index);
+        if cell.is_empty() {
+            let cell = self.cells.remove(id);
+            self.cell_ids.remove(&cell.key);
         }
-        let lineup = &mut self.buckets[parked].lineup;
-        if let Some(head) = heads.before {
-            lineup.unpark(class, caller, head, cell);
+        self.buckets[parked].change_head(class, caller, heads, id);
+        buckets
+    }
+
+    /// Moves a cell to the line of another bucket.
+    pub(super) fn park(&mut self, id: CellId, at: BucketId) {
+        let cell = &mut self.cells[id];
+        let from = std::mem::replace(&mut cell.parked, at);
+        for call in cell.heads() {
+            let Held { sequence, class, caller, .. } = self.held[call];
+            self.buckets[from].change_head(class, caller, HeadChange::leaves(sequence), id);
+            self.buckets[at].change_head(class, caller, HeadChange::comes(sequence), id);
         }
-        if let Some(head) = heads.after {
-            lineup.park(class, caller, head, cell);
-        }
+        self.touch(at);
     }
 }

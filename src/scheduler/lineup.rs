@@ -18,9 +18,9 @@
 //! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
 //! one turn behind the others: what it could not use here is not saved up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId};
+use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId, few::Few};
 
 /// Who waits for a bucket.
 #[derive(Debug, Default)]
@@ -29,6 +29,14 @@ pub(super) struct Lineup {
     lines: Option<Box<[ClassLine; 3]>>,
     /// Who had the last turn.
     last: Option<(Class, CallerId)>,
+}
+
+/// By how much a caller's next turn is after the others'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lead {
+    pub(super) class: Class,
+    pub(super) caller: CallerId,
+    pub(super) by: Tag,
 }
 
 /// How many calls go before another one at least.
@@ -44,11 +52,12 @@ pub(super) struct Ahead {
 struct ClassLine {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
-    turns: BTreeMap<CallerId, Turn>,
+    /// Boxed, because most lines have one or two, and a node of the tree is for eleven.
+    turns: BTreeMap<CallerId, Box<Turn>>,
     /// The callers with cells parked here, the next one first.
-    ready: BTreeSet<(Tag, Sequence, CallerId)>,
+    ready: Few<(Tag, Sequence, CallerId)>,
     /// The callers who don't wait, by the end of their last turn.
-    resting: BTreeSet<(Tag, CallerId)>,
+    resting: Few<(Tag, CallerId)>,
     /// Calls that wait for this bucket, parked here or elsewhere, and places.
     waiting: u64,
     /// Callers that have such calls.
@@ -67,13 +76,13 @@ struct Turn {
     /// How many turns it had since it waits.
     served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
-    cells: BTreeSet<(Sequence, CellId)>,
+    cells: Few<(Sequence, CellId)>,
     /// Under which key it stands in [`ClassLine::ready`].
     key: Option<(Tag, Sequence)>,
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
-type Tag = u64;
+pub(super) type Tag = u64;
 
 /// Fine enough for every weight, and small enough for a million million grants.
 const STEP: Tag = 1 << 24;
@@ -88,22 +97,12 @@ const LOOKED_AT: usize = 64;
 // === impl Lineup ===
 
 impl Lineup {
-    /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_none()
-    }
-
-    /// How many calls wait for the bucket, here or elsewhere, places included.
-    pub(super) fn waiting(&self) -> u64 {
-        self.lines().iter().map(|line| line.waiting).sum()
-    }
-
-    /// How many callers they are of; one of two classes counts twice.
+    /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
         self.lines().iter().map(|line| line.callers).sum()
     }
 
-    /// How many of them are of that caller and class.
+    /// How many calls of that caller and class wait, here or elsewhere, places included.
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
         let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
         turn.map_or(0, |turn| turn.waiting)
@@ -137,7 +136,8 @@ impl Lineup {
         let line = &mut self.lines.get_or_insert_default()[class.index()];
         if line.waiting == 0 && self.last == Some((class, caller.id)) {
             let start = step(caller.weight);
-            line.turns.insert(caller.id, Turn { start, ..Turn::new(caller.weight) });
+            let turn = Turn { start, ..Turn::new(caller.weight) };
+            line.turns.insert(caller.id, Box::new(turn));
         }
         line.join(caller);
     }
@@ -166,7 +166,7 @@ impl Lineup {
         let Some(lines) = &mut self.lines else { return };
         let line = &mut lines[class.index()];
         if let Some(turn) = line.turns.get_mut(&caller) {
-            turn.cells.remove(&(head, cell));
+            turn.cells.remove((head, cell));
         }
         line.requeue(caller);
     }
@@ -182,8 +182,8 @@ impl Lineup {
             .or_else(|| Class::ALL.into_iter().find(stands))?;
         let line = &lines[class.index()];
         let (_, _, caller) = line.ready.first()?;
-        let (_, cell) = line.turns.get(caller)?.cells.first()?;
-        Some((class, *caller, *cell))
+        let (_, cell) = line.turns.get(&caller)?.cells.first()?;
+        Some((class, caller, cell))
     }
 
     /// Charges the caller's turn for a call that takes a slot of the bucket.
@@ -214,6 +214,26 @@ impl Lineup {
         Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
     }
 
+    /// Who had more turns than others, and by how much.
+    pub(super) fn leads(&self) -> Vec<Lead> {
+        let leads = |(class, line): (Class, &ClassLine)| {
+            let by = |turn: &Turn| turn.start.saturating_sub(line.virtual_time);
+            let turns = line.turns.iter().map(|(caller, turn)| (*caller, by(turn)));
+            turns.map(|(caller, by)| Lead { class, caller, by }).collect::<Vec<_>>()
+        };
+        Class::ALL.into_iter().zip(self.lines()).flat_map(leads).collect()
+    }
+
+    /// A caller that waits here had more turns elsewhere, which count here now.
+    pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
+        let Some(lines) = &mut self.lines else { return };
+        let line = &mut lines[class.index()];
+        if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
+            turn.start = turn.start.max(line.virtual_time + by);
+            line.requeue(caller);
+        }
+    }
+
     fn lines(&self) -> &[ClassLine] {
         self.lines.as_deref().map_or(&[], |lines| lines)
     }
@@ -224,9 +244,9 @@ impl Lineup {
 impl ClassLine {
     fn join(&mut self, Caller { id, weight }: Caller) {
         let now = self.virtual_time;
-        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
+        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.start, id));
+            self.resting.remove((turn.start, id));
             self.callers += 1;
             turn.start = turn.start.max(now);
         }
@@ -256,7 +276,7 @@ impl ClassLine {
         if self.waiting == 0 {
             return;
         }
-        let turn = self.turns.entry(id).or_insert_with(|| Turn::new(weight));
+        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
         let start = match (turn.key, turn.waiting) {
             (Some((tag, _)), _) => tag,
             (None, 0) => turn.start.max(self.virtual_time),
@@ -264,18 +284,18 @@ impl ClassLine {
         };
         let end = start + step(weight);
         if turn.waiting == 0 {
-            self.resting.remove(&(turn.start, id));
+            self.resting.remove((turn.start, id));
             self.resting.insert((end, id));
         }
         turn.start = end;
         turn.served += 1;
         // The virtual time never passes somebody who stands here.
-        let first = self.ready.first().map_or(start, |(tag, _, _)| *tag);
+        let first = self.ready.first().map_or(start, |(tag, ..)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
-        while let Some((end, rested)) = self.resting.first().copied()
+        while let Some((end, rested)) = self.resting.first()
             && end <= self.virtual_time
         {
-            self.resting.pop_first();
+            self.resting.remove((end, rested));
             self.turns.remove(&rested);
         }
         self.requeue(id);
@@ -288,13 +308,13 @@ impl ClassLine {
             // Who stands here already keeps its tag: the virtual time moves on, its turn
             // does not.
             let kept = turn.key.map(|(tag, _)| tag).filter(|tag| *tag >= turn.start);
-            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), *head)
+            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), head)
         });
         if key == turn.key {
             return;
         }
         if let Some((tag, head)) = turn.key {
-            self.ready.remove(&(tag, head, caller));
+            self.ready.remove((tag, head, caller));
         }
         if let Some((tag, head)) = key {
             self.ready.insert((tag, head, caller));
@@ -322,7 +342,7 @@ impl ClassLine {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, cells: BTreeSet::new(), key: None }
+        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None, key: None }
     }
 
     /// The tag of a caller that comes to stand here.

@@ -42,9 +42,15 @@
 //! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
 //! freeze one call probes; each that passes admits one more.
 //!
+//! # When it turns out whose calls they are
+//!
+//! What counted for one identity may have to count for another, because it is the same: its
+//! buckets are renamed, and where both have one, the two become one; see
+//! [`Scheduler::rename`](rename).
+//!
 //! # Why it ends
 //!
-//! Whatever happens in a bucket marks it as touched, and [`Scheduler::run`](serve) looks at
+//! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
 //! touched buckets until none is left. At one instant, what blocks a call depends only on the
 //! state of its buckets, which only grants change, and on claims, of which the more urgent and
 //! older one always wins. So between two grants a cell moves at most once, to a bucket that does
@@ -64,10 +70,13 @@ mod claims;
 mod class;
 mod events;
 mod evidence;
+mod few;
 mod forecast;
 mod hold;
 mod lineup;
+mod owners;
 mod places;
+mod rename;
 mod room;
 mod serve;
 mod standing;
@@ -92,6 +101,7 @@ use self::{
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
     hold::Callers,
+    owners::Owners,
     places::{Places, Returned},
 };
 pub use self::{
@@ -110,6 +120,7 @@ pub struct Scheduler {
     policy: Policy,
     buckets: Slab<Bucket>,
     bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
+    owners: Owners,
     cells: Slab<Cell>,
     cell_ids: HashMap<CellKey, CellId, RandomState>,
     held: Slab<Held>,
@@ -307,6 +318,7 @@ impl Scheduler {
             policy,
             buckets: Slab::new(),
             bucket_ids: HashMap::default(),
+            owners: Owners::default(),
             cells: Slab::new(),
             cell_ids: HashMap::default(),
             held: Slab::new(),
@@ -354,7 +366,10 @@ impl Scheduler {
         let (kept, spent): (Vec<_>, Vec<_>) =
             slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
         self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
-        let buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
+        let mut buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
+        // Two of them may have become one since.
+        buckets.sort_unstable();
+        buckets.dedup();
         let held = Held { place, kept, ..Held::new(sequence, class, caller, deadline) };
         let enqueued = self.admit(now, &buckets, held, Arrival::Replayed);
         self.run(now);

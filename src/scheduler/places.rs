@@ -15,6 +15,7 @@ use std::{
 use super::{
     Caller, Class, Instant, Scheduler, Sequence,
     cell::{BucketId, CellKey},
+    rename::Joins,
 };
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.
@@ -44,9 +45,8 @@ pub(super) struct Line<'b> {
     pub(super) buckets: &'b [BucketId],
     pub(super) class: Class,
     pub(super) caller: Caller,
-    /// The bucket that it waits for longest, and how many of its caller's are before it there.
-    pub(super) binding: BucketId,
-    pub(super) own: u64,
+    /// The limit that it waits for longest, and how many of its caller's are before it there.
+    pub(super) turn: Option<(BucketId, u64)>,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ struct Place {
     of: CellKey,
     caller: Caller,
     /// Which turn of its caller is its own, in the bucket that it waited for.
-    turn: (BucketId, u64),
+    turn: Option<(BucketId, u64)>,
     /// When it was told to come back.
     due: Instant,
     expires: Instant,
@@ -84,17 +84,17 @@ impl Scheduler {
         now: Instant,
         id: PlaceId,
         sequence: Sequence,
-        Line { buckets, class, caller, binding, own }: Line<'_>,
+        Line { buckets, class, caller, turn }: Line<'_>,
         due: Instant,
     ) {
         let expires = due + LATE.0.max(due.since(now) / LATE.1);
         let of = CellKey { buckets: Arc::from(buckets), class };
         for id in buckets {
-            self.buckets[*id].lineup.join(class, caller);
+            self.buckets[*id].join(class, caller);
             self.buckets[*id].places += 1;
         }
         self.callers.join(caller.id);
-        let turn = (binding, self.buckets[binding].lineup.served(class, caller.id) + own);
+        let turn = turn.map(|(id, own)| (id, self.served(id, class, caller) + own));
         self.places.expiries.insert((expires, id, sequence));
         self.places.kept.insert((id, sequence), Place { of, caller, turn, due, expires });
     }
@@ -111,12 +111,18 @@ impl Scheduler {
         let mut kept = self.places.kept.range((id, 0)..=(id, Sequence::MAX));
         let (&(_, sequence), place) = kept.next()?;
         let returns = place.due <= now && place.of.class == class && *place.of.buckets == *buckets;
-        let (binding, turn) = place.turn;
-        let served = self.buckets[binding].lineup.served(class, place.caller.id);
+        let left =
+            |(id, turn): (BucketId, u64)| turn.saturating_sub(self.served(id, class, place.caller));
+        let own = place.turn.map_or(0, left);
         returns.then(|| {
             self.drop_place(id, sequence);
-            Returned { sequence, own: turn.saturating_sub(served) }
+            Returned { sequence, own }
         })
+    }
+
+    /// How many turns a caller has had in a bucket since it waits there.
+    fn served(&self, id: BucketId, class: Class, caller: Caller) -> u64 {
+        self.buckets[id].lineup.served(class, caller.id)
     }
 
     /// Drops the places for which nobody came.
@@ -126,12 +132,38 @@ impl Scheduler {
         }
     }
 
+    /// Lets places count in the lines of what their buckets become.
+    pub(super) fn move_places(&mut self, joins: &Joins) {
+        let mut places = std::mem::take(&mut self.places);
+        for place in places.kept.values_mut() {
+            let Some(buckets) = joins.of_all(&place.of.buckets) else { continue };
+            let (class, caller) = (place.of.class, place.caller);
+            let left = place
+                .turn
+                .map(|(id, turn)| (id, turn.saturating_sub(self.served(id, class, caller))));
+            for id in &buckets {
+                self.buckets[*id].join(class, caller);
+                self.buckets[*id].places += 1;
+            }
+            for id in place.of.buckets.iter() {
+                self.buckets[*id].leave(class, caller.id);
+                self.buckets[*id].places -= 1;
+            }
+            place.of.buckets = Arc::from(buckets);
+            place.turn = left.map(|(id, left)| {
+                let id = joins.of(id);
+                (id, self.served(id, class, caller) + left)
+            });
+        }
+        self.places = places;
+    }
+
     fn drop_place(&mut self, id: PlaceId, sequence: Sequence) {
         let Some(place) = self.places.kept.remove(&(id, sequence)) else { return };
         self.places.expiries.remove(&(place.expires, id, sequence));
         self.callers.leave(place.caller.id);
         for id in place.of.buckets.iter().copied() {
-            self.buckets[id].lineup.leave(place.of.class, place.caller.id);
+            self.buckets[id].leave(place.of.class, place.caller.id);
             self.buckets[id].places -= 1;
             self.touch(id);
         }

@@ -154,6 +154,21 @@ impl Room {
         }
     }
 
+    /// Becomes the room of two windows that become one.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.background = self.background.min(other.background);
+        self.people_until = self.people_until.max(other.people_until);
+        self.due = self.due.max(other.due);
+        match (&mut self.held, other.held) {
+            (Some(held), Some(other)) => {
+                held.slots.absorb(&other.slots);
+                held.due = held.due.max(other.due);
+            }
+            (None, held) => self.held = held,
+            (Some(_), None) => {}
+        }
+    }
+
     /// Frees the slots whose time has come.
     pub(super) fn expire(&mut self, now: Instant) {
         if let Some(held) = &mut self.held {

@@ -49,9 +49,6 @@ impl Scheduler {
         self.buckets[id].alarm = None;
         self.touch(id);
         self.run(now);
-        if self.buckets[id].idle_at(now).is_some_and(|at| at <= now) {
-            self.retire(id);
-        }
     }
 
     /// The next held call's deadline has passed.
@@ -62,11 +59,12 @@ impl Scheduler {
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
-        let (arrival, own) = (Arrival::Returned { own: 0 }, 0);
+        let arrival = Arrival::Returned { own: 0 };
         let forecast = self.forecast(now, &buckets, class, caller, arrival);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         if let Some(place) = held.place {
-            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, binding, own };
+            let turn = self.limiting(now, &buckets, class, caller, arrival).map(|id| (id, 0));
+            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
         self.release(now, &held.kept, class, Outcome::Unsent);
@@ -77,10 +75,12 @@ impl Scheduler {
         self.run(now);
     }
 
-    /// Something changed in a bucket: it is to be looked at.
+    /// Something changed in a bucket: it is to be looked at, if anybody cares.
     pub(super) fn touch(&mut self, id: BucketId) {
         let bucket = &mut self.buckets[id];
-        if !bucket.touched {
+        // An early alarm is only early: it is set anew when it rings.
+        let is_quiet = !bucket.is_wanted() && bucket.alarm.is_some();
+        if !bucket.touched && !is_quiet {
             bucket.touched = true;
             self.touched.push(id);
         }
@@ -89,33 +89,40 @@ impl Scheduler {
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
         while let Some(id) = self.touched.pop() {
+            let opens = self.serve(now, id);
+            // What serving it did to it, it has looked at, too.
             self.buckets[id].touched = false;
-            if self.buckets[id].lineup.has_parked() || self.buckets[id].claim.is_some() {
-                self.serve(now, id);
-            }
-            self.rearm(now, id);
+            self.rearm(now, id, opens);
         }
     }
 
-    /// Grants the slots that a bucket has free to those who stand in its line.
-    fn serve(&mut self, now: Instant, id: BucketId) {
+    /// Grants the slots that a bucket has free to those who stand in its line. Tells when the
+    /// next one of them may take a slot; none if that takes an answer, or another call that goes.
+    fn serve(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
         loop {
             if self.serve_claim(now, id) {
                 continue;
             }
-            let open = Class::ALL.map(|class| {
-                self.buckets[id].lineup.stands(class)
-                    && self.blocked(now, id, class, None).is_none()
+            let blocks = Class::ALL.map(|class| {
+                let stands = self.buckets[id].lineup.stands(class);
+                stands.then(|| self.blocked(now, id, class, None))
             });
-            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else { return };
-            let Some(call) = self.cells[stands].head(caller) else { return };
+            let open = blocks.map(|block| block == Some(None));
+            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else {
+                return blocks
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter_map(|block| block.until)
+                    .min();
+            };
+            let call = self.cells[stands].head(caller)?;
             let buckets = Arc::clone(&self.cells[stands].key.buckets);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
                     self.claim(now, call);
-                    self.cells[stands].park(stands, other, &mut self.buckets);
-                    self.touch(other);
+                    self.park(stands, other);
                 }
             }
         }
@@ -134,15 +141,18 @@ impl Scheduler {
         self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
     }
 
-    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, else for
-    /// the end of its memory.
-    fn rearm(&mut self, now: Instant, id: BucketId) {
+    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call
+    /// for which it is kept, else for the end of its memory. One that has nothing left to
+    /// remember is dropped.
+    fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
-        let wanted = match bucket.lineup.has_parked() || bucket.claim.is_some() {
-            true => self.opens_at(now, id),
-            // An early alarm is only early: it is set anew when it rings.
+        let wanted = match bucket.is_wanted() {
+            true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
             false if bucket.alarm.is_some() => return,
-            false => bucket.idle_at(now),
+            false => match bucket.idle_at(now) {
+                Some(at) if at <= now => return self.retire(id),
+                at => at,
+            },
         };
         let bucket = &mut self.buckets[id];
         if wanted == bucket.alarm {
@@ -157,23 +167,18 @@ impl Scheduler {
         bucket.alarm = wanted;
     }
 
-    /// When the next one of those who stand in a bucket's line, or the one for which a slot is
-    /// kept, may take a slot; none if that takes an answer, or another call that goes.
-    fn opens_at(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
-        let bucket = &self.buckets[id];
-        let claim = bucket.claim.map(|call| (self.held[call].class, Some(call)));
-        let standing = Class::ALL.map(|class| bucket.lineup.stands(class).then_some((class, None)));
-        let all = standing.into_iter().chain([claim]).flatten();
-        // Who is not blocked here has been looked at, and is blocked elsewhere.
-        all.filter_map(|(class, call)| self.blocked(now, id, class, call)?.until).min()
+    /// When the call for which a bucket's slot is kept may take it, if it is this bucket that
+    /// blocks it.
+    fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
+        let call = self.buckets[id].claim?;
+        self.blocked(now, id, self.held[call].class, Some(call))?.until
     }
 
     /// Drops a bucket that has nothing left to remember.
     fn retire(&mut self, id: BucketId) {
-        if let Some(at) = self.buckets[id].alarm {
-            self.alarms.remove(&(at, id));
+        let bucket = self.remove(id);
+        for name in bucket.former.iter().chain([&bucket.key]) {
+            self.bucket_ids.remove(name);
         }
-        let bucket = self.buckets.remove(id);
-        self.bucket_ids.remove(&bucket.key);
     }
 }

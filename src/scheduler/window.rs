@@ -174,6 +174,16 @@ impl Window {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
+    /// Takes over the slots that are taken of another window of the same limit. There may be more
+    /// than the quota then.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.quota = self.quota.min(other.quota);
+        self.in_flight += other.in_flight;
+        for end in &other.ends {
+            self.age(*end);
+        }
+    }
+
     /// Ends come in order but for calls that were lost, which age later.
     fn age(&mut self, end: Instant) {
         if self.ends.back().is_none_or(|last| *last <= end) {

@@ -154,6 +154,12 @@ impl Scope {
         self.0 & (1 << dimension as u8) != 0
     }
 
+    /// The dimensions that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The dimensions in it, widest first.
     pub fn iter(self) -> impl Iterator<Item = Dimension> {
         Dimension::ALL.into_iter().filter(move |dimension| self.contains(*dimension))

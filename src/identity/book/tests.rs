@@ -6,6 +6,7 @@ use crate::config::KnownToken;
 fn book(app: Option<&str>, tokens: &[(&str, &str, &str)]) -> Book {
     let known = tokens.iter().map(|(token, app, workspace)| KnownToken {
         token: TokenHash::of(token),
+        env: "TOKEN".into(),
         app: (*app).into(),
         workspace: (*workspace).into(),
         org: None,

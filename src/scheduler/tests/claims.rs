@@ -49,6 +49,26 @@ fn claimed(judge: &mut Judge, keys: &[BucketKey; 2], wait: Duration) -> (u64, u6
     (claimer, blocking)
 }
 
+/// Red when what everything goes through is claimed, too: its next slot is for one call only.
+#[test]
+fn a_claim_in_one_workspace_is_no_hindrance_in_another() {
+    let app = bucket(&open("app", &[Dimension::App]), "A");
+    let through = |key: &BucketKey| [key.clone(), app.clone()];
+    let (slow, busy) = (one_in("slow", 60_000), [one_in("a", 1000), one_in("b", 1000)]);
+    let mut judge = Judge::new();
+    flood(&mut judge, &through(&slow), 1, 1);
+    let spent = flood(&mut judge, &through(&one_in("c", 1000)), 1, 1)[0];
+    judge.settle(spent, Outcome::Answered);
+    flood(&mut judge, &[slow, one_in("c", 1000), app.clone()], 2, 1);
+    judge.pass(seconds(2));
+    flood(&mut judge, &through(&busy[0]), 1, 50);
+    judge.pass_answering(millis(500));
+    flood(&mut judge, &through(&busy[1]), 1, 50);
+    let both = flood(&mut judge, &[busy.to_vec(), vec![app.clone()]].concat(), 2, 1)[0];
+    judge.pass_answering(seconds(5));
+    assert!(went(&judge, both).is_some());
+}
+
 /// Red without claims.
 #[test]
 fn a_call_that_needs_two_flooded_limits_is_served_within_a_few_slots() {

@@ -7,6 +7,7 @@ mod forecast;
 mod order;
 mod places;
 mod refusals;
+mod rename;
 mod room;
 mod slots;
 mod standing;
@@ -77,6 +78,12 @@ enum Step {
     Pass {
         ms: u64,
     },
+    /// What counted for one counts for another.
+    Rename {
+        of: Dimension,
+        from: &'static str,
+        to: &'static str,
+    },
 }
 
 /// A few buckets of every kind, so that random calls meet in them.
@@ -108,6 +115,8 @@ fn step() -> impl Strategy<Value = Step> {
     let set = prop::collection::btree_set(0..10_usize, 1..4);
     let place = prop::option::of(0..4_u64);
     let depth = prop::option::of(0..6_usize);
+    let identity = prop::sample::select(vec![Dimension::App, Dimension::Workspace]);
+    let owner = prop::sample::select(vec!["a", "b", "w", "1", "2"]);
     let outcome = prop_oneof![
         6 => Just(Outcome::Answered),
         1 => Just(Outcome::Unsent),
@@ -130,10 +139,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|which| Step::Cancel { which }),
         1 => (prop::sample::select(vec![0, 1, 2, 3, 4, 7, 8, 9_usize]), 1..2000_u64).prop_map(|(bucket, ms)| Step::Freeze { bucket, ms }),
         6 => (0..500_u64).prop_map(|ms| Step::Pass { ms }),
+        1 => (identity, owner.clone(), owner).prop_map(|(of, from, to)| {
+            Step::Rename { of, from, to }
+        }),
     ]
 }
 
-fn take(judge: &mut Judge, all: &[BucketKey], step: Step) {
+fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
     let pick = |count: usize, which: usize| (count > 0).then(|| which % count.max(1));
     match step {
         Step::Arrive { buckets, class, caller, wait_ms, place, max_depth } => {
@@ -180,6 +192,11 @@ fn take(judge: &mut Judge, all: &[BucketKey], step: Step) {
             judge.freeze(&all[bucket], judge.now + millis(ms));
         }
         Step::Pass { ms } => judge.pass(millis(ms)),
+        Step::Rename { of, from, to } => {
+            if from != to && !judge.is_former(&[of], to) {
+                judge.rename(all, &[of], from, to);
+            }
+        }
     }
 }
 
@@ -208,16 +225,17 @@ proptest! {
     /// Red with each of: slots that age from the send; slots refunded when the client hangs
     /// up after the send; a cell that is not moved on when another bucket blocks it; a
     /// replay that queues at the end; no grain; no share for background; a second window
-    /// that is not looked at; places that never expire; buckets that are never dropped.
+    /// that is not looked at; places that never expire; buckets that are never dropped; of two
+    /// buckets that become one, slots of the fuller one alone; permits that are not told.
     #[test]
     fn whatever_happens_the_limits_hold(
         bounds in bounds(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let all = buckets();
+        let mut all = buckets();
         let mut judge = Judge::with_bounds(bounds);
         for step in steps {
-            take(&mut judge, &all, step);
+            take(&mut judge, &mut all, step);
         }
         judge.wind_up();
     }

@@ -56,6 +56,7 @@ scenarios! {
     order;
     patience;
     people;
+    people_of_few;
     refusal_app;
     refusal_hidden_limit;
     refusal_penalty;

@@ -1,0 +1,223 @@
+//! `slackwater check FILE --live`: do the upstreams answer, and whose are the configured tokens?
+
+use std::{error::Error, io::Write, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    config::{Config, KnownToken, environment},
+    identity::{Facts, Told, facts},
+    slack::Kind,
+    upstream::connect::{Connector, connector},
+};
+
+/// Asks the upstreams.
+struct Live {
+    client: Client<Connector, Full<Bytes>>,
+    limit: Duration,
+}
+
+/// An answer.
+struct Answer {
+    status: u16,
+    took: Duration,
+    body: Bytes,
+}
+
+/// No answer, or one that helps nobody: told in words.
+type Failure = String;
+
+/// The longest answer that is read.
+const ANSWER: usize = 64 << 10;
+
+/// Tells of each upstream whether it answers, and of each configured token whose it is. Whether all
+/// is as the file says.
+///
+/// # Errors
+/// If TLS cannot be set up, or the answer not be written.
+pub(super) async fn look(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
+    let client = Client::builder(TokioExecutor::new()).build(connector(config)?);
+    let limit = config.timeouts.connect + Duration::from_secs(10);
+    let live = Live { client, limit };
+    let mut well = true;
+    let mut seen = Vec::new();
+    for upstream in &config.upstreams {
+        let place = (upstream.kind == Kind::WebApi, upstream.url.authority());
+        if seen.contains(&place) {
+            continue;
+        }
+        seen.push(place);
+        let url = &upstream.url;
+        match live.reach(url, upstream.kind).await {
+            Ok(took) => writeln!(out, "  reached    {url} in {} ms", took.as_millis())?,
+            Err(why) => {
+                well = false;
+                writeln!(out, "  NOT REACHED {url}: {why}")?;
+            }
+        }
+    }
+    let api = config.upstreams.iter().find(|upstream| upstream.kind == Kind::WebApi);
+    for token in &config.identity.tokens {
+        let told = match api {
+            Some(api) => live.token(&api.url, token).await,
+            None => {
+                Err("no upstream is of kind web_api, so nobody can tell whose it is".to_owned())
+            }
+        };
+        match told {
+            Ok(whose) => writeln!(out, "  token      {}: {whose}", token.env)?,
+            Err(why) => {
+                well = false;
+                writeln!(out, "  WRONG TOKEN {}: {why}", token.env)?;
+            }
+        }
+    }
+    Ok(well)
+}
+
+// === impl Live ===
+
+impl Live {
+    /// How long the upstream takes to answer. The Web API has a method for it; elsewhere every
+    /// answer will do.
+    async fn reach(&self, url: &Uri, kind: Kind) -> Result<Duration, Failure> {
+        if kind != Kind::WebApi {
+            return Ok(self.ask(Method::GET, url.to_string(), None).await?.took);
+        }
+        let Answer { status, took, body } =
+            self.ask(Method::POST, format!("{url}api.test"), None).await?;
+        if json(&body).is_some_and(|body| body["ok"] == true) {
+            return Ok(took);
+        }
+        Err(format!(
+            "api.test is answered with {status}, and not as Slack does; look whether it is Slack's \
+             Web API, or the fake, that is there"
+        ))
+    }
+
+    /// Whose a token is, or what is wrong with it.
+    async fn token(&self, api: &Uri, known: &KnownToken) -> Result<String, Failure> {
+        let text = environment(&known.env).unwrap_or_default();
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+            .map_err(|_| "it has a character that no token has; look at the variable".to_owned())?;
+        bearer.set_sensitive(true);
+        let answer = self.ask(Method::POST, format!("{api}auth.test"), Some(&bearer)).await?;
+        let Some(Told::Caller(told)) = facts::read("auth.test", &answer.body) else {
+            let said = json(&answer.body).and_then(|body| Some(body["error"].as_str()?.to_owned()));
+            return Err(match said {
+                Some(error) => format!(
+                    "Slack says {error}; set the variable to a token that is installed, or delete the \
+                     entry"
+                ),
+                None => {
+                    format!("auth.test is answered with {}, and not as Slack does", answer.status)
+                }
+            });
+        };
+        let app = match &told.bot {
+            Some(bot) => {
+                let url = format!("{api}bots.info?bot={bot}");
+                let answer = self.ask(Method::GET, url, Some(&bearer)).await;
+                answer.ok().and_then(|answer| facts::read("bots.info", &answer.body))
+            }
+            None => None,
+        };
+        let app = app.and_then(|told| match told {
+            Told::Bot { app, .. } => Some(app),
+            Told::Caller(_) | Told::Tokens(_) => None,
+        });
+        let name = json(&answer.body).and_then(|body| Some(body["team"].as_str()?.to_owned()));
+        compare(known, &Facts { app, ..told }, name.as_deref())
+    }
+
+    async fn ask(
+        &self,
+        verb: Method,
+        url: String,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Answer, Failure> {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.method_mut() = verb;
+        *request.uri_mut() = url.parse().map_err(|_| "its URL is none".to_owned())?;
+        if let Some(bearer) = bearer {
+            request.headers_mut().insert(header::AUTHORIZATION, bearer.clone());
+        }
+        let sent = Instant::now();
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| chain(&error))?;
+            let took = Instant::now().duration_since(sent);
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), ANSWER).collect().await;
+            let body = body.map_err(|error| chain(&*error))?.to_bytes();
+            Ok(Answer { status, took, body })
+        };
+        match timeout(self.limit, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {:?}", self.limit)),
+        }
+    }
+}
+
+/// What Slack tells beside what the file says.
+fn compare(known: &KnownToken, told: &Facts, name: Option<&str>) -> Result<String, Failure> {
+    let differs = |key: &str, said: &str, told: Option<&str>| {
+        let told = told.filter(|told| *told != said)?;
+        Some(format!("its {key} is {told}, and the file says {said}"))
+    };
+    let wrong: Vec<_> = [
+        differs("app", &known.app, told.app.as_deref()),
+        differs(
+            "workspace",
+            &known.workspace,
+            told.workspace.as_deref().filter(|_| !told.org_wide),
+        ),
+        known.org.as_deref().and_then(|org| differs("org", org, told.org.as_deref())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !wrong.is_empty() {
+        return Err(format!("{}; correct its entry in identity.tokens", wrong.join("; ")));
+    }
+    let mut whose = match &told.bot {
+        Some(bot) => format!("bot {bot}"),
+        None => "a person's".to_owned(),
+    };
+    match &told.app {
+        Some(app) => whose.push_str(&format!(" of app {app}")),
+        None => whose
+            .push_str(&format!(" (Slack does not tell of which app; the file says {})", known.app)),
+    }
+    whose.push_str(&format!(
+        ", workspace {}",
+        told.workspace.as_deref().unwrap_or(&known.workspace)
+    ));
+    if let Some(name) = name {
+        whose.push_str(&format!(" ({})", name.escape_debug()));
+    }
+    if let Some(org) = &told.org {
+        whose.push_str(&format!(", organization {org}"));
+    }
+    Ok(whose)
+}
+
+fn json(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+/// An error with all that led to it.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

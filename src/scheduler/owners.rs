@@ -1,0 +1,73 @@
+//! Whose buckets there are: an index by the identity that they count for.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use foldhash::quality::RandomState;
+
+use super::{BucketKey, cell::BucketId};
+use crate::slack::{Dimension, Scope};
+
+/// The buckets of each identity.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    buckets: HashMap<(Scope, Arc<str>), BTreeSet<BucketId>, RandomState>,
+}
+
+/// What an identity is made of. These dimensions are the widest, so their values stand in front.
+const IDENTITY: Scope = Scope::of(&[Dimension::Org, Dimension::App, Dimension::Workspace]);
+
+// === impl Owners ===
+
+impl Owners {
+    /// The buckets that count for that identity.
+    pub(super) fn of(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
+        let of = self.buckets.get(&(scope, Arc::from(owner)));
+        of.into_iter().flatten().copied().collect()
+    }
+
+    pub(super) fn insert(&mut self, key: &BucketKey, id: BucketId) {
+        let (scope, owner, _) = key.split();
+        self.buckets.entry((scope, owner.into())).or_default().insert(id);
+    }
+
+    pub(super) fn remove(&mut self, key: &BucketKey, id: BucketId) {
+        let (scope, owner, _) = key.split();
+        let owner = (scope, Arc::from(owner));
+        if let Some(buckets) = self.buckets.get_mut(&owner) {
+            buckets.remove(&id);
+            if buckets.is_empty() {
+                self.buckets.remove(&owner);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+}
+
+// === impl BucketKey ===
+
+impl BucketKey {
+    /// The same limit and the same values, of another identity.
+    pub(super) fn of_owner(&self, owner: &str) -> Self {
+        let (.., rest) = self.split();
+        Self { limit: Arc::clone(&self.limit), values: format!("{owner}{rest}").into() }
+    }
+
+    /// The dimensions of its identity, their values, and the others.
+    fn split(&self) -> (Scope, &str, &str) {
+        let scope = self.limit.scope.and(IDENTITY);
+        let mut ends = self.values.match_indices('/').map(|(at, _)| at);
+        let end = match scope.len() as usize {
+            0 => 0,
+            parts => ends.nth(parts - 1).unwrap_or(self.values.len()),
+        };
+        let (owner, rest) = self.values.split_at(end);
+        (scope, owner, rest)
+    }
+}
