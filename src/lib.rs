@@ -4,7 +4,7 @@
 //!
 //! A bot connects to the [listener](listen). Its request runs through the [stack], outermost
 //! first. It is [routed](call::route) by its path and [classified](call::classify): which
-//! method, whose token, which channel, how urgent, how patient. Then it is
+//! method, [whose](identity) token, which channel, how urgent, how patient. Then it is
 //! [admitted](admission): the [scheduler] says whether it goes now, waits, or is shed. With its
 //! permit it goes to the [upstream]; what comes back is [judged](outcome), which settles the
 //! permit, and freezes a bucket when [Slack](slack) refused the call. A refused call is
@@ -24,6 +24,7 @@ pub mod step;
 pub mod listen;
 
 pub mod call;
+pub mod identity;
 pub mod slack;
 
 pub mod admission;

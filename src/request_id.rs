@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::call::identity::push_hex;
+use crate::identity::token::push_hex;
 
 /// Gives every request an id.
 #[derive(Clone, Debug)]

@@ -50,6 +50,7 @@ fn call(patience: Duration) -> Call {
             kind: Kind::WebApi,
         }),
         method: None,
+        token: None,
         class: Class::Normal,
         place: PlaceId(1),
         caller_id: CallerId(1),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::identity::{Identity, push_hex};
 use crate::{
+    identity::{Identity, token::push_hex},
     scheduler::BucketKey,
     slack::{Dimension, Method, OPEN, POSTS_IN_ORDER, Scope},
 };
@@ -52,9 +52,10 @@ fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     for dimension in scope.iter() {
         let value = match dimension {
             Dimension::App => &call.identity.app,
-            // No kind of call that is taken yet names its organization or is counted by URL.
-            Dimension::Workspace | Dimension::Org => &call.identity.workspace,
+            Dimension::Workspace => &call.identity.workspace,
+            Dimension::Org => &call.identity.org,
             Dimension::Token => &call.identity.token,
+            // No kind of call that is taken yet is counted by its URL.
             Dimension::Method | Dimension::Url => call.method,
             Dimension::Channel => call.channel?,
             Dimension::User => call.user?,

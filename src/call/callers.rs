@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::lane::Lane;
 use crate::{
     config::{CallerRule, Match, Terms},
+    identity::TokenHash,
     scheduler::{Class, Weight},
     slack::Method,
 };
@@ -33,8 +34,10 @@ pub struct Signs<'c> {
     pub lane: &'c Lane,
     /// Its User-Agent; empty without one.
     pub user_agent: &'c str,
-    /// The SHA-256 of its token.
-    pub token: Option<&'c [u8]>,
+    /// Its token.
+    pub token: Option<&'c TokenHash>,
+    /// The app that it is named after when nothing else names it.
+    pub app: Option<&'c Arc<str>>,
 }
 
 /// What comes of it.
@@ -66,7 +69,7 @@ impl Callers {
     /// Whose call it is. Allocates nothing.
     pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
         let said = signs.lane.caller.as_ref();
-        let name = said.unwrap_or(&self.default);
+        let name = said.or(signs.app).unwrap_or(&self.default);
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, name, signs));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
         let Terms { class, max_class, weight, max_depth } =
@@ -99,7 +102,7 @@ fn fits(calls: &Match, name: &str, signs: Signs<'_>) -> bool {
         && calls
             .token
             .as_ref()
-            .is_none_or(|prefix| signs.token.is_some_and(|hash| prefix.matches(hash)))
+            .is_none_or(|prefix| signs.token.is_some_and(|token| prefix.matches(token.as_bytes())))
 }
 
 #[cfg(test)]

@@ -6,18 +6,19 @@ use std::{
     sync::Arc,
 };
 
-use http::header;
+use http::{Response, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use super::{
     Call, Head,
     arguments::{self, Values},
+    ask::{self, Asker},
     body::{Body, Memory},
     buckets::{self, Dimensions},
     callers::{Callers, Signs, Standing},
-    identity::{Identities, bearer, hash},
     patience::patience,
     record::Labels,
     route::{Routed, rest},
@@ -25,23 +26,27 @@ use super::{
 use crate::{
     admission::{Asking, Attempt},
     config::{Config, Kind, TrustCallers},
+    identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
     slack::{Dimension, Method, holds_token},
+    stack::Shared,
     step::Step,
-    upstream::headers,
+    upstream::{body::Answer, headers},
 };
 
 /// Makes a [`Call`] of a routed request.
 #[derive(Clone, Debug)]
 pub struct ClassifyLayer {
     knowledge: Arc<Knowledge>,
+    exchanges: TaskTracker,
 }
 
 /// Makes a [`Call`] of a routed request.
 #[derive(Debug)]
 pub struct Classify<S> {
-    inner: S,
+    inner: Arc<S>,
+    asker: Asker<S>,
     knowledge: Arc<Knowledge>,
 }
 
@@ -51,6 +56,8 @@ struct Knowledge {
     config: Arc<Config>,
     identities: Identities,
     callers: Callers,
+    /// Bots of several apps may share the listener.
+    gateway: bool,
     memory: Memory,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
@@ -70,7 +77,8 @@ const TELLING: usize = 4096;
 
 impl ClassifyLayer {
     /// Classifies for a listener bound to `listen`.
-    pub fn new(config: &Arc<Config>, listen: SocketAddr) -> Self {
+    pub fn new(shared: &Shared, listen: SocketAddr) -> Self {
+        let Shared { config, identities, exchanges, .. } = shared;
         let may_raise = match config.trust_callers {
             TrustCallers::Auto => listen.ip().is_loopback(),
             TrustCallers::Always => true,
@@ -78,21 +86,30 @@ impl ClassifyLayer {
         };
         Self {
             knowledge: Arc::new(Knowledge {
-                identities: Identities::new(&config.tokens),
+                identities: identities.clone(),
+                gateway: !listen.ip().is_loopback(),
                 callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
                 hasher: RandomState::new(),
             }),
+            exchanges: exchanges.clone(),
         }
     }
 }
 
-impl<S> Layer<S> for ClassifyLayer {
+impl<S> Layer<S> for ClassifyLayer
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
+{
     type Service = Classify<S>;
 
     fn layer(&self, inner: S) -> Classify<S> {
-        Classify { inner, knowledge: Arc::clone(&self.knowledge) }
+        let Self { knowledge, exchanges } = self;
+        let Knowledge { config, identities, memory, .. } = &**knowledge;
+        let inner = Arc::new(inner);
+        let asker = Asker::new(&inner, config, identities, memory, exchanges);
+        Classify { inner, asker, knowledge: Arc::clone(knowledge) }
     }
 }
 
@@ -100,48 +117,68 @@ impl<S> Layer<S> for ClassifyLayer {
 
 impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Step<Asking, Error = Failure>,
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Answer>;
     type Error = Failure;
 
-    async fn call(&self, routed: Routed<Incoming>) -> Result<S::Response, Failure> {
-        let asking = self.knowledge.classify(routed).await?;
+    async fn call(&self, routed: Routed<Incoming>) -> Result<Response<Answer>, Failure> {
+        let asking = self.classify(routed).await?;
         self.inner.call(asking).await
     }
 }
 
-// === impl Knowledge ===
-
-impl Knowledge {
+impl<S> Classify<S>
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
+{
     async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
         let Routed { request, upstream, url, lane, record } = routed;
+        let knowledge = &*self.knowledge;
+        let Config { catalogue, queue, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
         let name = rest(&url, &upstream);
         let method = match upstream.kind {
-            Kind::WebApi => Some(self.method(name)?),
+            Kind::WebApi => Some(knowledge.method(name)?),
             Kind::Plain => None,
         };
-        let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await;
+        let idle = knowledge.config.timeouts.body_idle;
+        let body = Body::read(incoming, &knowledge.memory, idle).await;
+        // The client's patience began before its body was read, but only the exchange with us
+        // took time till here.
+        let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
-        let [token, channel, user] = match method {
+        let [text, channel, user] = match method {
             Some(method) => arguments_of(method, &parts, known).await,
             None => Values::default(),
         };
-        let (channel, user) = (self.unshown(channel), self.unshown(user));
-        let token = bearer(&parts.headers).or(token.as_deref());
+        let (channel, user) = (unshown(channel), unshown(user));
+        let text = bearer(&parts.headers).or(text.as_deref());
         // Hashing is a good part of what a call costs.
-        let token = token.filter(|_| method.is_some() || self.callers.by_token()).map(hash);
+        let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
+        let token = text.map(TokenHash::of);
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
+        let wait = patience(lane.max_wait, agent, method.map(|method| &**method), catalogue, queue);
+        let deadline = arrived + wait;
+        let identity = match (text, &token, method) {
+            (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
+                let identity = self.asker.whose(text, token, &upstream, deadline).await;
+                record.waited(Instant::now().duration_since(arrived));
+                within(identity, &parts, known).await
+            }
+            (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
+            _ => knowledge.identities.nobody(),
+        };
         let signs = Signs {
             lane: &lane,
             user_agent: agent.unwrap_or_default(),
-            token: token.as_ref().map(AsRef::as_ref),
+            token: token.as_ref(),
+            app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
         };
         let Standing { caller, class, weight, max_depth } =
-            self.callers.of(signs, method.map(|method| &**method));
+            knowledge.callers.of(signs, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
@@ -150,7 +187,7 @@ impl Knowledge {
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
             let dimensions = Dimensions {
-                identity: &self.identities.of(token.as_ref()),
+                identity: &identity,
                 method: name,
                 channel: channel.as_deref(),
                 user: user.as_deref(),
@@ -158,21 +195,16 @@ impl Knowledge {
             };
             buckets::of(method, dimensions)
         });
-        let caller_id = CallerId(self.hasher.hash_one(&*caller));
-        let token = token.as_ref().map(AsRef::as_ref);
-        let place = self.place(caller_id, token, name, &parts.uri, body.known());
+        let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
+        let place = knowledge.place(caller_id, token.as_ref(), name, &parts.uri, body.known());
         let method = method.map(Arc::clone);
-        let Config { catalogue, queue, .. } = &*self.config;
-        let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
         headers::forward_request(&mut parts.headers);
-        // The client's patience began before its body was read, but only the exchange with us
-        // took time till here.
-        let arrived = Instant::now();
         let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
             body,
             upstream,
             method,
+            token,
             class,
             place,
             caller_id,
@@ -180,18 +212,22 @@ impl Knowledge {
             max_depth,
             caller,
             arrived,
-            deadline: arrived + wait,
+            deadline,
             record,
         };
         Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
     }
+}
 
+// === impl Knowledge ===
+
+impl Knowledge {
     /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the
     /// beginning tells.
     fn place(
         &self,
         caller: CallerId,
-        token: Option<&[u8]>,
+        token: Option<&TokenHash>,
         rest: &str,
         uri: &http::Uri,
         body: &[u8],
@@ -199,14 +235,6 @@ impl Knowledge {
         let beginning = &body[..body.len().min(TELLING)];
         let asks = (rest, uri.query(), body.len(), beginning);
         PlaceId(self.hasher.hash_one((caller, token, asks)))
-    }
-
-    /// A value that is shown, as it is but for a token that stands there by mistake.
-    fn unshown(&self, value: Option<String>) -> Option<String> {
-        value.map(|value| match holds_token(&value) {
-            true => self.identities.of(Some(&hash(&value))).token.to_string(),
-            false => value,
-        })
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
@@ -219,6 +247,36 @@ impl Knowledge {
         }
         Ok(self.config.catalogue.method(rest))
     }
+}
+
+/// Whether the call itself asks what would be asked.
+fn is_own_question(method: &str) -> bool {
+    method == ask::METHOD
+}
+
+/// The identity in the workspace that the call names, where a token is one for several.
+async fn within(
+    identity: Arc<Identity>,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Arc<Identity> {
+    if !identity.org_wide {
+        return identity;
+    }
+    let [team] = arguments::find(["team_id"], parts.uri.query(), &parts.headers, body).await;
+    match team.filter(|team| is_id(team)) {
+        Some(team) => Arc::new(identity.within(&team)),
+        None => identity,
+    }
+}
+
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(
+        |value| {
+            if holds_token(&value) { TokenHash::of(&value).name().to_string() } else { value }
+        },
+    )
 }
 
 /// The token, the channel and the user that a call names. Nothing is read that nothing depends

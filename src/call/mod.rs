@@ -1,16 +1,16 @@
 //! What is asked: everything about a call that decides where it goes and when.
 //!
 //! A request comes in, is [routed](route) by its path, and its [lane](lane) is read. Then it
-//! is [classified](classify): its method, whose [token](identity) it carries, which channel
+//! is [classified](classify): its method, [whose](crate::identity) token it carries, which channel
 //! its [arguments](arguments) name, whose call it [is](callers), which [buckets](buckets) it
 //! counts against, and how long its client [waits](patience).
 
 pub mod arguments;
+pub mod ask;
 pub mod body;
 pub mod buckets;
 pub mod callers;
 pub mod classify;
-pub mod identity;
 pub mod lane;
 pub mod patience;
 pub mod record;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use self::{body::Body, record::Record};
 use crate::{
     config::Upstream,
+    identity::TokenHash,
     scheduler::{CallerId, Class, PlaceId, Weight},
     slack,
 };
@@ -39,6 +40,8 @@ pub struct Call {
     pub upstream: Arc<Upstream>,
     /// The rules of its method; absent where calls are only forwarded.
     pub method: Option<Arc<slack::Method>>,
+    /// Its token, where it has one that counts.
+    pub token: Option<TokenHash>,
     /// How urgent it is.
     pub class: Class,
     /// What it is known by should it be sent away and return.

@@ -198,7 +198,8 @@ fn is_unsafe(path: &str) -> bool {
     disguised || path.split('/').any(dots)
 }
 
-fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
+/// The URL at an upstream.
+pub(super) fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
     let base_path = base.path();
     let mut path = String::with_capacity(
         base_path.len() + rest.len() + query.map_or(0, |query| query.len() + 1),

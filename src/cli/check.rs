@@ -65,7 +65,13 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         0 => writeln!(out, ", as Slack documents them")?,
         changed => writeln!(out, ", {changed} of them with rules of your own")?,
     }
-    writeln!(out, "  tokens     {} known beforehand", config.tokens.len())?;
+    let tokens = config.identity.tokens.len();
+    let rest = if config.identity.resolve {
+        "Slack is asked for the others"
+    } else {
+        "the others count by themselves"
+    };
+    writeln!(out, "  tokens     {tokens} known beforehand, {rest}")?;
     let queue = &config.queue;
     let (wait, hold) = (show_duration(queue.max_wait), show_duration(queue.max_hold));
     writeln!(out, "  holding    {wait} if nothing tells the client's patience, {hold} at most")

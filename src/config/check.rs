@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, Outside, TrustCallers, background, callers, keys, methods, proxies, tls,
-    tokens, upstreams,
+    Config, LogFormat, Outside, TrustCallers, background, callers, identity, keys, methods,
+    proxies, tls, upstreams,
 };
 use crate::{
     slack::{AppKind, read},
@@ -57,7 +57,7 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     }
     set(&mut config.tls, tls::read(root, machine, &mut report));
     config.proxies = proxies::read(root, &config.upstreams, machine, &mut report);
-    config.tokens = tokens::read(root, &env, &mut report);
+    config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));
     queue(&mut config, root, &mut report);

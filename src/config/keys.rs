@@ -29,8 +29,17 @@ pub(super) const CONFIG: Shape = Map(&[
     (
         "identity",
         Map(&[
-            ("resolve", Unbuilt { what: "asking Slack whose a token is is", inert: &["false"] }),
-            ("tokens", List(&Map(&[("token_env", Value), ("app", Value), ("workspace", Value)]))),
+            ("resolve", Value),
+            ("app", Value),
+            (
+                "tokens",
+                List(&Map(&[
+                    ("token_env", Value),
+                    ("app", Value),
+                    ("workspace", Value),
+                    ("org", Value),
+                ])),
+            ),
         ]),
     ),
     ("callers", List(&CALLER)),

@@ -8,13 +8,13 @@ mod background;
 mod callers;
 mod check;
 mod glob;
+mod identity;
 mod keys;
 mod load;
 mod methods;
 mod outside;
 mod proxies;
 mod tls;
-mod tokens;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
@@ -29,6 +29,7 @@ pub use tls::{Roots, Tls};
 
 pub use crate::yaml::{Place, Problem, Problems};
 use crate::{
+    identity::TokenHash,
     scheduler::Share,
     slack::{AppKind, Catalogue},
 };
@@ -51,7 +52,7 @@ pub struct Config {
     /// Slack's methods as the catalogue has them, with the operator's changes.
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
-    pub tokens: Vec<KnownToken>,
+    pub identity: IdentityRules,
     /// Whose calls are whose, and what each caller may have; the first match counts.
     pub callers: Vec<CallerRule>,
     /// What calls of class background take at most of each window, which always leaves one
@@ -98,15 +99,28 @@ pub enum Kind {
     Plain,
 }
 
+/// How it is found out whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// Whether Slack is asked whose an unknown token is.
+    pub resolve: bool,
+    /// The app of every token of which nothing else is told.
+    pub app: Option<Arc<str>>,
+    /// What the operator tells.
+    pub tokens: Vec<KnownToken>,
+}
+
 /// A token whose app and workspace the operator told.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KnownToken {
-    /// SHA-256 of the token's text.
-    pub sha256: [u8; 32],
+    /// Its hash.
+    pub token: TokenHash,
     /// Its app.
     pub app: Arc<str>,
     /// Its workspace.
     pub workspace: Arc<str>,
+    /// Its Enterprise organization.
+    pub org: Option<Arc<str>>,
 }
 
 /// How long and how many calls are held.
@@ -186,7 +200,7 @@ impl Config {
             proxies: Proxies::default(),
             app,
             catalogue: Arc::new(catalogue),
-            tokens: Vec::new(),
+            identity: IdentityRules::default(),
             callers: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
@@ -278,6 +292,14 @@ impl Default for Log {
     }
 }
 
+// === impl IdentityRules ===
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self { resolve: true, app: None, tokens: Vec::new() }
+    }
+}
+
 // === impl KnownToken ===
 
 impl fmt::Debug for KnownToken {
@@ -285,6 +307,7 @@ impl fmt::Debug for KnownToken {
         f.debug_struct("KnownToken")
             .field("app", &self.app)
             .field("workspace", &self.workspace)
+            .field("org", &self.org)
             .finish_non_exhaustive()
     }
 }

@@ -50,7 +50,7 @@ fn whole(config: &Config) -> String {
         proxies,
         app,
         catalogue,
-        tokens,
+        identity,
         callers,
         background_share,
         queue,
@@ -61,7 +61,7 @@ fn whole(config: &Config) -> String {
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
+        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
          {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
@@ -264,9 +264,11 @@ fn tokens_are_hashed_and_never_shown() {
     - { token_env: OTHER_TOKEN, app: A1, workspace: T1 }
 ",
     );
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"xoxb-first");
-    assert_eq!(config.tokens[0].sha256, digest.as_ref());
-    assert_eq!((&*config.tokens[1].app, &*config.tokens[1].workspace), ("A1", "T1"));
+    assert_eq!(config.identity.tokens[0].token, TokenHash::of("xoxb-first"));
+    assert_eq!(
+        (&*config.identity.tokens[1].app, &*config.identity.tokens[1].workspace),
+        ("A1", "T1")
+    );
     let shown = format!("{config:?}");
     assert!(!shown.contains("xox") && !shown.contains("sha256"), "{shown}");
 }
@@ -299,7 +301,7 @@ fn the_environment_counts_more_than_the_file() {
 fn what_asks_for_nothing_is_no_mistake() {
     let config = checked(
         "admin: { token: null, hosts: [] }
-identity: { resolve: false, tokens: [] }
+identity: { resolve: true, tokens: [] }
 callers: []
 background: {}
 shed_as: 429

@@ -16,6 +16,7 @@ mod drain;
 mod fairness;
 mod hang_up;
 mod headers;
+mod identity;
 mod limits;
 mod outgoing;
 mod patience;

@@ -452,12 +452,6 @@ fn background() {
 fn what_is_not_built_is_refused() {
     expect(&[
         (
-            "identity: { resolve: true }",
-            &[
-                "1:22: identity.resolve: asking Slack whose a token is is not built yet; delete the key or set it to false",
-            ],
-        ),
-        (
             "admin: { token: s3cr3t }",
             &[
                 "1:17: admin.token: changes through the admin API are not built yet; delete the key or set it to null",

@@ -1,13 +1,12 @@
-//! `identity.tokens`: tokens of which the operator tells the app and the workspace.
+//! `identity`: what the operator tells of tokens, and whether Slack is asked for the rest.
 //!
 //! A token's text is hashed as soon as it is read. No message repeats anything that could be one.
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
-use super::KnownToken;
+use super::{IdentityRules, KnownToken};
 use crate::{
+    identity::TokenHash,
     slack::read::missing,
     yaml::{Cursor, Report},
 };
@@ -15,17 +14,33 @@ use crate::{
 /// The longest id of an app or a workspace.
 const MAX_ID: usize = 64;
 
-/// The tokens, in the file's order.
+/// What stands there, over what holds without it.
 pub(super) fn read(
     root: Cursor<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report,
+) -> IdentityRules {
+    let mut rules = IdentityRules::default();
+    let Some(at) = root.get("identity") else { return rules };
+    if let Some(resolve) = at.get("resolve").and_then(|it| it.read_bool(report)) {
+        rules.resolve = resolve;
+    }
+    rules.app = at.get("app").and_then(|it| id(it, "A0123456789", report));
+    rules.tokens = tokens(at, env, report);
+    rules
+}
+
+/// The tokens, in the file's order.
+fn tokens(
+    at: Cursor<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: &mut Report,
 ) -> Vec<KnownToken> {
-    let list = root.get("identity").and_then(|identity| identity.get("tokens"));
+    let list = at.get("tokens");
     let mut tokens: Vec<KnownToken> = Vec::new();
     for entry in list.into_iter().flat_map(Cursor::items) {
-        let sha256 = match entry.get("token_env") {
-            Some(it) => hash(it, env, report).map(|sha256| (it, sha256)),
+        let token = match entry.get("token_env") {
+            Some(it) => hash(it, env, report).map(|token| (it, token)),
             None => missing(entry, "token_env", "SLACK_BOT_TOKEN", report),
         };
         let app = match entry.get("app") {
@@ -36,13 +51,14 @@ pub(super) fn read(
             Some(it) => id(it, "T0123456789", report),
             None => missing(entry, "workspace", "T0123456789", report),
         };
-        let (Some((it, sha256)), Some(app), Some(workspace)) = (sha256, app, workspace) else {
+        let org = entry.get("org").and_then(|it| id(it, "E0123456789", report));
+        let (Some((it, token)), Some(app), Some(workspace)) = (token, app, workspace) else {
             continue;
         };
-        if tokens.iter().any(|token| token.sha256 == sha256) {
+        if tokens.iter().any(|known| known.token == token) {
             report.add(it, "holds a token that an entry before it has too; delete one");
         }
-        tokens.push(KnownToken { sha256, app, workspace });
+        tokens.push(KnownToken { token, app, workspace, org });
     }
     tokens
 }
@@ -52,7 +68,7 @@ fn hash(
     at: Cursor<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report,
-) -> Option<[u8; 32]> {
+) -> Option<TokenHash> {
     let name = at.text()?;
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || !name.chars().all(fits) {
@@ -68,7 +84,7 @@ fn hash(
         report.add(at, text);
         return None;
     }
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().try_into().ok()
+    Some(TokenHash::of(token))
 }
 
 fn id(at: Cursor<'_>, example: &str, report: &mut Report) -> Option<Arc<str>> {

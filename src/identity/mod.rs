@@ -1,0 +1,128 @@
+//! Whose call it is: the app, the workspace and the organization behind a token.
+//!
+//! Limits count by app and workspace, never by a token's text, because tokens rotate and an app
+//! has several. Who is behind a token is learnt, strongest first,
+//!
+//! - from the configuration;
+//! - from [answers](facts) that pass through: an installation, `auth.test`, `bots.info`;
+//! - from an `auth.test` of the proxy's own, for which a token's first call waits a moment
+//!   ([`ask`](crate::call::ask)).
+//!
+//! Until then the token's hash stands for all of it. `auth.test` names no app, but a bot's token
+//! has a `bot_id`, and an app has one bot in each workspace: the bot stands for the app until
+//! `bots.info` or an installation tells which it is. A person's token has no bot; it joins the
+//! workspace's app if only one is known there.
+//!
+//! What is learnt later than a token's first call makes two identities one: the calls of the one
+//! have [moved](Moved) to the other, and with them the buckets in which they count.
+//!
+//! A token's text is never kept. Unknown tokens are many if somebody makes them up: 1,024 of them
+//! have an identity of their own at a time, the others share sixteen.
+
+mod book;
+pub mod facts;
+pub mod token;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use self::book::Book;
+pub use self::{
+    book::{Moved, Whose},
+    facts::{Facts, Told},
+    token::TokenHash,
+};
+use crate::config::IdentityRules;
+
+/// Whom a call counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The Slack app.
+    pub app: Arc<str>,
+    /// The workspace.
+    pub workspace: Arc<str>,
+    /// The Enterprise organization; the workspace where there is none.
+    pub org: Arc<str>,
+    /// The token, as the beginning of its SHA-256.
+    pub token: Arc<str>,
+    /// The token is one for all workspaces of its organization: a call's `team_id` names its own.
+    pub org_wide: bool,
+}
+
+/// What is known of which token. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Identities {
+    book: Arc<Mutex<Book>>,
+    nobody: Arc<Identity>,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// One of which only this is known.
+    fn only(name: Arc<str>) -> Self {
+        let [app, workspace, org] = std::array::from_fn(|_| Arc::clone(&name));
+        Self { app, workspace, org, token: name, org_wide: false }
+    }
+
+    /// Its app, unless only its token is known.
+    pub fn known_app(&self) -> Option<&Arc<str>> {
+        (self.app != self.token).then_some(&self.app)
+    }
+
+    /// The same in that workspace.
+    #[must_use]
+    pub fn within(&self, workspace: &str) -> Self {
+        Self { workspace: workspace.into(), ..self.clone() }
+    }
+}
+
+// === impl Identities ===
+
+impl Identities {
+    /// At first only what the operator told is known.
+    pub fn new(rules: &IdentityRules) -> Self {
+        Self {
+            book: Arc::new(Mutex::new(Book::new(rules))),
+            nobody: Arc::new(Identity::only("none".into())),
+        }
+    }
+
+    /// Whose call it is that has no token: all of these count for one app, `none`.
+    pub fn nobody(&self) -> Arc<Identity> {
+        Arc::clone(&self.nobody)
+    }
+
+    /// Whose token it is that has this hash.
+    pub fn whose(&self, now: Instant, token: &TokenHash) -> Whose {
+        self.lock().whose(now, token)
+    }
+
+    /// Slack is not asked again for this token before `until`.
+    pub fn quiet(&self, token: &TokenHash, until: Instant) {
+        self.lock().quiet(token, until);
+    }
+
+    /// Takes in what an answer to a call with that token tells. The calls that count for somebody
+    /// else now are to be moved.
+    #[must_use]
+    pub fn learn(&self, caller: Option<&TokenHash>, told: Told) -> Vec<Moved> {
+        let mut book = self.lock();
+        match (told, caller) {
+            (Told::Caller(facts), Some(token)) => book.learn(token, facts),
+            (Told::Tokens(tokens), _) => {
+                tokens.into_iter().flat_map(|(token, facts)| book.learn(&token, facts)).collect()
+            }
+            (Told::Bot { bot, app }, Some(token)) => match book.workspace(token) {
+                Some(workspace) => book.bot_is_of(workspace, bot, &app),
+                None => Vec::new(),
+            },
+            (Told::Caller(_) | Told::Bot { .. }, None) => Vec::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,91 @@
+//! Tokens: where a request has one, and the hash that is all that is kept of it.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::{HeaderMap, header};
+
+/// A token's SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+/// Bytes of a hash that stand for what was hashed.
+const SHOWN: usize = 6;
+
+// === impl TokenHash ===
+
+impl TokenHash {
+    /// The hash of a token's text.
+    pub fn of(token: &str) -> Self {
+        let mut hash = [0; 32];
+        // SHA-256 is as long as that.
+        for (to, from) in hash.iter_mut().zip(digest(&SHA256, token.as_bytes()).as_ref()) {
+            *to = *from;
+        }
+        Self(hash)
+    }
+
+    /// All of it.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What stands for the token in keys, logs and status: `token-` and the first six bytes.
+    pub fn name(&self) -> Arc<str> {
+        let mut text = String::with_capacity(6 + 2 * SHOWN);
+        text.push_str("token-");
+        push_hex(&mut text, self.0.get(..SHOWN).unwrap_or_default());
+        text.into()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Appends bytes in hexadecimal. Every call needs it, and the formatter is slow at it.
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_shows_its_beginning_and_no_token() {
+        // printf xoxb-1 | sha256sum
+        let hash = TokenHash::of("xoxb-1");
+        assert_eq!(&*hash.name(), "token-4cf3463fc5d8");
+        assert_eq!(format!("{hash:?}"), "token-4cf3463fc5d8");
+    }
+
+    #[test]
+    fn only_a_bearer_header_has_a_token() {
+        let mut headers = HeaderMap::new();
+        for (value, token) in [
+            ("Bearer xoxb-1", Some("xoxb-1")),
+            ("bearer  xoxb-1 ", Some("xoxb-1")),
+            ("Basic eDp5", None),
+            ("Bearer ", None),
+        ] {
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            assert_eq!(bearer(&headers), token, "{value}");
+        }
+    }
+}
