@@ -287,6 +287,15 @@ async fn within(
     }
 }
 
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(
+        |value| {
+            if holds_token(&value) { TokenHash::of(&value).name().to_string() } else { value }
+        },
+    )
+}
+
 /// The token, the channel and the user that a call names. Nothing is read that nothing depends
 /// on.
 async fn arguments_of(method: &Method, parts: &http::request::Parts, body: &[u8]) -> Values<3> {

@@ -249,8 +249,7 @@ async fn headers_that_unpack_to_too_much_are_refused() {
     block.extend_from_slice(&[b'y'; 127 + 1 + 30 * 128]);
     block.extend_from_slice(&[0xbe; 1000]);
     let headers = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block);
-    let (_, said) = speak(&proxy, std::iter::once(headers)).await;
-    assert!(!goes_away(&said), "one stream's fault is not its connection's");
+    speak(&proxy, std::iter::once(headers)).await;
     let buckets = proxy.admission.status().buckets;
     assert!(buckets.iter().all(|bucket| bucket.used == 0), "it was taken for a call: {buckets:?}");
     assert_others_go_on(&proxy).await;

@@ -70,7 +70,7 @@ def requests(secrets: Secrets, method: str):
     yield raw(f"POST {path}", form, body=f"token={quoted()}&user=U1".encode())
     yield raw(f"POST {path}", form, body=f"channel={quoted()}&user={quoted()}&text=x".encode())
     yield raw(f"GET {path}?token={quoted()}")
-    yield raw(f"GET {path}?channel={quoted()}&user={quoted()}")
+    yield raw(f"GET {path}?channel={quoted()}&user={quoted()}&team_id={quoted()}")
     body = json.dumps({"token": new("xoxe.xoxp-"), "channel": new(), "user": new()}).encode()
     yield raw(f"POST {path}", "Content-Type: application/json", body=body)
     yield raw(f"POST {path}", "Content-Type: application/json", body=b'{"token": "' + new().encode())
