@@ -5,8 +5,8 @@
     scripts/catalogue.py --check    exit with 1 if it is not what would be written
 
 It is made from data/slack-methods.csv, a row per Web API method with its tier, and from
-data/overrides.toml, written by hand: special limits, reads, patience, each figure with its
-source. Every problem in either is told at once, and nothing is written while there is one.
+data/overrides.toml, written by hand: special limits, what is called beside the Web API, reads,
+patience, each figure with its source. Every problem in either is told at once, and nothing is written while there is one.
 
 Needs Python 3.11 and nothing else.
 """
@@ -131,16 +131,18 @@ class Builder:
 
     def catalogue(self):
         self.keys("the file", self.overrides, required=(
-            "unknown_method", "tiers", "clients", "apps", "limits", "methods", "reads",
+            "unknown_method", "tiers", "clients", "apps", "limits", "methods", "endpoints", "reads",
         ))  # fmt: skip
         if self.problems:
             raise Mistakes(self.problems)
+        limits = self.limits()
         catalogue = {
             "tiers": self.tiers(),
             "unknown_method": self.unknown_method(),
             "clients": self.clients(),
             "apps": self.apps(),
-            "methods": self.methods(self.limits(), self.reads()),
+            "methods": self.methods(limits, self.reads()),
+            "endpoints": self.endpoints(limits),
         }
         if self.problems:
             raise Mistakes(self.problems)
@@ -168,12 +170,13 @@ class Builder:
         clients = self.overrides["clients"]
         for client in clients:
             where = f"clients: {client.get('name', '(without a name)')}"
-            self.keys(where, client, required=("name", "user_agent", "max_wait", "source"))
+            required = ("name", "user_agent", "max_wait", "source")
+            self.keys(where, client, required, optional=("stops_whole",))
             self.source(where, client)
             self.duration(where, client, "max_wait")
         for name in twice(client.get("name") for client in clients):
             self.wrong(f"clients: {name} is there twice")
-        return [pick(client, "name", "user_agent", "max_wait") for client in clients]
+        return [pick(client, "name", "user_agent", "max_wait", "stops_whole") for client in clients]
 
     def apps(self):
         apps = {}
@@ -256,7 +259,8 @@ class Builder:
         for method, override in given.items():
             self.exists("methods", method)
             self.override(f"methods.{method}", override, limits)
-        used = {name for override in given.values() for name in override.get("limits", [])}
+        counted = [*given.values(), *self.overrides["endpoints"].values()]
+        used = {name for override in counted for name in override.get("limits", [])}
         for name in limits:
             if name not in used:
                 self.wrong(f"limits.{name}: no method is under it")
@@ -267,15 +271,42 @@ class Builder:
             for row in sorted(self.rows, key=lambda row: row["method"])
         }
 
+    def endpoints(self, limits):
+        """What is called beside the Web API: no row of the table, no tier, no arguments."""
+        endpoints = {}
+        for name, endpoint in self.overrides["endpoints"].items():
+            where = f"endpoints.{name}"
+            if name in self.known:
+                self.wrong(f"{where}: {METHODS} has a method of that name")
+            self.keys(where, endpoint, required=("limits",), optional=(
+                "reads", "class", "max_wait", "source",
+            ))  # fmt: skip
+            self.one_of(where, endpoint, "reads", (True,))
+            self.ways(where, endpoint, limits)
+            own = [limit for limit in endpoint.get("limits", []) if limit in limits]
+            for limit in own:
+                for dimension in ("channel", "user"):
+                    if dimension in limits[limit].get("scope", []):
+                        self.wrong(f"{where}: limit {limit} counts by {dimension}, which it has not")
+            endpoint = {**endpoint, "limits": written(own, limits)}
+            endpoints[name] = pick(endpoint, "reads", "class", "max_wait", "limits")
+        return endpoints
+
     def override(self, where, override, limits):
         self.keys(where, override, optional=(
             "tier", "channel", "user", "in_order", "class", "max_wait", "limits", "source",
         ))  # fmt: skip
         self.one_of(where, override, "tier", (*TIERS, "special"))
-        self.one_of(where, override, "class", CLASSES)
         self.one_of(where, override, "in_order", (True,))
+        if override.get("tier") in TIERS:
+            self.source(where, override)
+        self.ways(where, override, limits)
+
+    def ways(self, where, override, limits):
+        """What a method and an endpoint may have alike."""
+        self.one_of(where, override, "class", CLASSES)
         self.duration(where, override, "max_wait")
-        if "max_wait" in override or override.get("tier") in TIERS:
+        if "max_wait" in override:
             self.source(where, override)
         for name in override.get("limits", []):
             if name not in limits:
@@ -294,10 +325,7 @@ class Builder:
             "in_order": override.get("in_order", False),
             "class": override.get("class"),
             "max_wait": override.get("max_wait"),
-            "limits": [
-                {"name": limit, **{k: v for k, v in limits[limit].items() if k != "source"}}
-                for limit in own
-            ],
+            "limits": written(own, limits),
         }
         counted = {dimension for limit in own for dimension in limits[limit].get("scope", [])}
         if method["tier"] == "special" and not own:
@@ -306,8 +334,9 @@ class Builder:
             self.wrong(f"{name}: a limit counts by channel, but no argument names one")
         if method["in_order"] and not method["channel"]:
             self.wrong(f"{name}: in_order, but no argument names a channel")
-        if ("user" in counted) != bool(method["user"]):
-            self.wrong(f"{name}: user is named exactly where a limit counts by user")
+        # Where no argument names the user, it is the token's own.
+        if method["user"] and "user" not in counted:
+            self.wrong(f"{name}: user is named, but no limit counts by user")
         self.floor(row, method)
         return {key: value for key, value in method.items() if value}
 
@@ -379,6 +408,11 @@ def pick(table, *keys):
     return {key: table[key] for key in keys if key in table}
 
 
+def written(names, limits):
+    """The limits of these names as the catalogue has them: without their sources."""
+    return [{"name": name, **{k: v for k, v in limits[name].items() if k != "source"}} for name in names]
+
+
 def twice(values):
     seen, again = set(), []
     for value in values:
@@ -409,9 +443,16 @@ def render(catalogue):
         lines += [f"    {name}: {flow(change)}" for name, change in methods.items()]
     lines += ["", "methods:"]
     for name, method in catalogue["methods"].items():
-        line = f"  {name}: {flow(method)}"
-        lines += [line] if len(line) <= LINE else block(name, method)
+        lines += entry(name, method)
+    lines += ["", "# What is called beside the Web API.", "endpoints:"]
+    for name, endpoint in catalogue["endpoints"].items():
+        lines += entry(name, endpoint)
     return "\n".join(lines) + "\n"
+
+
+def entry(name, method):
+    line = f"  {name}: {flow(method)}"
+    return [line] if len(line) <= LINE else block(name, method)
 
 
 def block(name, method):

@@ -161,8 +161,8 @@ class Mistakes(unittest.TestCase):
         self.refused("users.info: a limit counts by channel",
                      **{"methods__users.info": {"limits": ["post_per_channel"]}})  # fmt: skip
         self.refused("users.info: in_order", **{"methods__users.info": {"in_order": True}})
-        self.refused("users.profile.set: user is named",
-                     **{"methods__users.profile.set__user": None})  # fmt: skip
+        self.refused("users.info: user is named",
+                     **{"methods__users.info": {"user": "user"}})  # fmt: skip
 
     def test_reads_that_nobody_decided_on(self):
         less = [method for method in OVERRIDES["reads"]["methods"] if method != "users.info"]

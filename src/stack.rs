@@ -72,11 +72,11 @@ where
         .layer(RouteLayer::new(&config.upstreams))
         .layer(ClassifyLayer::new(shared, listen))
         // Around the queue, because a refused call waits again.
-        .layer(RetryLayer::new(config.on_429.max_attempts, metrics))
+        .layer(RetryLayer::new(config.on_429.max_attempts))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
         .layer(OutcomeLayer::new(config, metrics, exchanges))
-        .service(Upstream::new(connector, config.timeouts.headers))
+        .service(Upstream::new(connector, config))
 }
 
 /// Any error.

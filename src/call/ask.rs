@@ -29,10 +29,11 @@ use super::{
 };
 use crate::{
     admission::{Asking, Attempt},
-    config::{Config, Kind, Upstream},
+    config::{Config, Upstream},
     identity::{Identities, Identity, TokenHash, Told, Whose, facts},
     respond::Failure,
     scheduler::{CallerId, Class, PlaceId, Weight},
+    slack::Kind,
     step::Step,
     upstream::body::Answer,
 };
@@ -195,7 +196,7 @@ impl<S> Questions<S> {
         let is_api = |upstream: &&Upstream| upstream.kind == Kind::WebApi;
         let upstream = match upstream.kind {
             Kind::WebApi => Arc::clone(upstream),
-            Kind::Plain => Arc::new(self.config.upstreams.iter().find(is_api)?.clone()),
+            _ => Arc::new(self.config.upstreams.iter().find(is_api)?.clone()),
         };
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         bearer.set_sensitive(true);
@@ -210,6 +211,7 @@ impl<S> Questions<S> {
                 method: METHOD,
                 channel: None,
                 user: None,
+                url: None,
                 caller: &self.caller,
             },
         );
@@ -229,7 +231,7 @@ impl<S> Questions<S> {
             deadline: now + TAKES,
             record: Arc::new(Record::default()),
         };
-        Some(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
+        Some(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
 use crate::{
     identity::{Identity, token::push_hex},
     scheduler::BucketKey,
-    slack::{Dimension, Method, OPEN, POSTS_IN_ORDER, Scope},
+    slack::{Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Scope},
 };
 
 /// The values of a call's dimensions.
@@ -13,26 +15,35 @@ use crate::{
 pub struct Dimensions<'c> {
     /// Whose call it is.
     pub identity: &'c Identity,
-    /// The method's name as it was called.
+    /// The method's name as it was called; an endpoint's as the catalogue has it.
     pub method: &'c str,
     /// The channel that it names.
     pub channel: Option<&'c str>,
     /// The user that it names.
     pub user: Option<&'c str>,
+    /// What stands for its URL.
+    pub url: Option<&'c str>,
     /// Who sent it.
     pub caller: &'c str,
 }
 
+/// Bytes of a URL's hash that stand for it.
+const SHOWN: usize = 6;
 /// The longest value that is part of a key as it is.
 const LONGEST: usize = 80;
 
 /// The buckets of a call: one for each limit of its method whose dimensions it has, and those
-/// of its workspace and app. A call that names no channel is not under a limit per channel.
+/// of its workspace and app. A call that names no channel is not under a limit per channel; one that
+/// names no user is about the token's own.
+///
+/// What is beside the Web API says nothing of a whole workspace or app: a webhook has neither, and
+/// SCIM and Audit Logs count for all apps of an organization together.
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     let mut buckets = Vec::with_capacity(method.limits.len() + 3);
     let mut key = String::with_capacity(128);
     let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
-    for limit in method.limits.iter().chain(in_order).chain(&*OPEN) {
+    let open = (method.kind == Kind::WebApi).then_some(&*OPEN);
+    for limit in method.limits.iter().chain(in_order).chain(open.into_iter().flatten()) {
         key.clear();
         if write(&mut key, limit.scope, call).is_some() {
             buckets.push(BucketKey { limit: Arc::clone(limit), values: key.as_str().into() });
@@ -41,7 +52,7 @@ pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     buckets
 }
 
-/// Whether the buckets of a method depend on this argument.
+/// Whether the buckets of a method depend on this.
 pub fn counts_by(method: &Method, dimension: Dimension) -> bool {
     (method.in_order && dimension == Dimension::Channel)
         || method.limits.iter().any(|limit| limit.scope.contains(dimension))
@@ -52,13 +63,13 @@ fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     for dimension in scope.iter() {
         let value = match dimension {
             Dimension::App => &call.identity.app,
-            Dimension::Workspace => &call.identity.workspace,
             Dimension::Org => &call.identity.org,
+            Dimension::Workspace => &call.identity.workspace,
             Dimension::Token => &call.identity.token,
-            // No kind of call that is taken yet is counted by its URL.
-            Dimension::Method | Dimension::Url => call.method,
+            Dimension::Method => call.method,
             Dimension::Channel => call.channel?,
-            Dimension::User => call.user?,
+            Dimension::User => call.user.unwrap_or(&call.identity.token),
+            Dimension::Url => call.url?,
             Dimension::Caller => call.caller,
         };
         if !key.is_empty() {
@@ -69,10 +80,19 @@ fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     Some(())
 }
 
+/// What stands for a URL: the beginning of its path's SHA-256. The path of a webhook is a secret.
+pub fn url_key(path: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, path.as_bytes());
+    let mut key = String::with_capacity(4 + 2 * SHOWN);
+    key.push_str("url-");
+    push_hex(&mut key, hash.as_ref().get(..SHOWN).unwrap_or_default());
+    key
+}
+
 /// Appends a value so that no two lists of values make the same key, and none is long.
 fn push(key: &mut String, value: &str) {
     if value.len() > LONGEST {
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, value.as_bytes());
+        let hash = digest::digest(&digest::SHA256, value.as_bytes());
         key.push('~');
         push_hex(key, hash.as_ref().get(..12).unwrap_or_default());
     } else if value.contains(['/', '~', '%']) {

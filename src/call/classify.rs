@@ -25,11 +25,11 @@ use super::{
 };
 use crate::{
     admission::{Asking, Attempt},
-    config::{Config, Kind, TrustCallers},
+    config::{Config, TrustCallers},
     identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Method},
+    slack::{Dimension, Endpoint, Kind, Method, holds_token},
     stack::Shared,
     step::Step,
     upstream::{body::Answer, headers},
@@ -135,12 +135,14 @@ where
     async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
         let Routed { request, upstream, url, lane, record } = routed;
         let knowledge = &*self.knowledge;
-        let Config { catalogue, queue, .. } = &*knowledge.config;
+        let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
         let name = rest(&url, &upstream);
-        let method = match upstream.kind {
-            Kind::WebApi => Some(knowledge.method(name)?),
-            Kind::Plain => None,
+        let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
+        let method = match endpoint {
+            Some(endpoint) => Some(catalogue.endpoint(endpoint)),
+            None if upstream.kind == Kind::WebApi => Some(knowledge.method(name)?),
+            None => None,
         };
         let idle = knowledge.config.timeouts.body_idle;
         let body = Body::read(incoming, &knowledge.memory, idle).await;
@@ -150,16 +152,20 @@ where
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
         let [text, channel, user] = match method {
-            Some(method) => arguments_of(method, &parts, known).await,
-            None => Values::default(),
+            Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
+            _ => Values::default(),
         };
+        let (channel, user) = (unshown(channel), unshown(user));
         let text = bearer(&parts.headers).or(text.as_deref());
+        // Whoever knows the URL may call it; no token decides anything.
+        let text = text.filter(|_| !upstream.kind.has_secret_url());
         // Hashing is a good part of what a call costs.
         let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
         let token = text.map(TokenHash::of);
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
-        let wait = patience(lane.max_wait, agent, method.map(|method| &**method), catalogue, queue);
+        let client = agent.and_then(|agent| catalogue.client(agent));
+        let wait = patience(lane.max_wait, client, method.map(|method| &**method), queue);
         let deadline = arrived + wait;
         let identity = match (text, &token, method) {
             (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
@@ -182,20 +188,26 @@ where
             method: method.map(Arc::clone),
             class,
             caller: Arc::clone(&caller),
+            refused_as: shed_as.to(client),
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
+            let by_url = buckets::counts_by(method, Dimension::Url);
+            let url = by_url.then(|| buckets::url_key(url.path()));
             let dimensions = Dimensions {
                 identity: &identity,
-                method: name,
+                // The rest of a webhook's path is its secret.
+                method: if endpoint.is_some() { &method.name } else { name },
                 channel: channel.as_deref(),
                 user: user.as_deref(),
+                url: url.as_deref(),
                 caller: &caller,
             };
             buckets::of(method, dimensions)
         });
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
-        let place = knowledge.place(caller_id, token.as_ref(), name, &parts.uri, body.known());
+        let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
+        let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
         let method = method.map(Arc::clone);
         headers::forward_request(&mut parts.headers);
         let call = Call {
@@ -214,7 +226,7 @@ where
             deadline,
             record,
         };
-        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
+        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
 }
 
@@ -227,22 +239,31 @@ impl Knowledge {
         &self,
         caller: CallerId,
         token: Option<&TokenHash>,
-        rest: &str,
-        uri: &http::Uri,
+        asks: (&http::Method, &str, &str, Option<&str>),
         body: &[u8],
     ) -> PlaceId {
         let beginning = &body[..body.len().min(TELLING)];
-        let asks = (rest, uri.query(), body.len(), beginning);
-        PlaceId(self.hasher.hash_one((caller, token, asks)))
+        PlaceId(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if holds_token(rest) {
+            return Err(NoMethod { name: "what looks like a token".to_owned() });
+        }
         if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
             return Err(NoMethod { name: rest.chars().take(100).collect() });
         }
         Ok(self.config.catalogue.method(rest))
     }
+}
+
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(|value| match holds_token(&value) {
+        true => TokenHash::of(&value).name().to_string(),
+        false => value,
+    })
 }
 
 /// Whether the call itself asks what would be asked.

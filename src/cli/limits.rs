@@ -13,7 +13,7 @@ use crate::{
     config::load,
     nearest::nearest,
     scheduler::Class,
-    slack::{AgeFrom, Catalogue, Dimension, Limit, Method, Rule},
+    slack::{AgeFrom, Catalogue, Dimension, Kind, Limit, Method, Rule},
     units::show_duration,
 };
 
@@ -26,7 +26,8 @@ const OFFERED: usize = 3;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// The method, as in conversations.close. Without it: all of them, a line each
+    /// The method, as in conversations.close, or what is beside the Web API, as in webhook. Without
+    /// it: all of them, a line each
     pub method: Option<String>,
 
     /// The configuration whose rules hold. Without it: the file in `SLACKWATER_CONFIG`, else what
@@ -58,7 +59,7 @@ fn show(
 ) -> io::Result<bool> {
     let Some(name) = name else {
         if json {
-            let all: Vec<Value> = catalogue.methods().map(|method| to_json(method)).collect();
+            let all: Vec<Value> = sorted(catalogue).into_iter().map(to_json).collect();
             writeln!(out, "{:#}", Value::from(all))?;
         } else {
             table(catalogue, out)?;
@@ -90,11 +91,19 @@ fn show(
     Ok(known.is_some())
 }
 
+/// The methods of the Web API, and then what is beside it.
+fn sorted(catalogue: &Catalogue) -> Vec<&Method> {
+    let (mut methods, beside): (Vec<&Method>, Vec<&Method>) =
+        catalogue.methods().map(|method| &**method).partition(|method| method.kind == Kind::WebApi);
+    methods.extend(beside);
+    methods
+}
+
 /// A line for each method.
 fn table(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
     let header = ["METHOD", "TIER", "LIMITS", "CHANNEL", "FLAGS"].map(str::to_owned);
     let rows: Vec<[String; 5]> =
-        std::iter::once(header).chain(catalogue.methods().map(|method| row(method))).collect();
+        std::iter::once(header).chain(sorted(catalogue).into_iter().map(row)).collect();
     let mut widths = [0; 5];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -141,6 +150,9 @@ fn short(limit: &Limit) -> String {
 /// All about one method.
 fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{name}")?;
+    if method.kind != Kind::WebApi {
+        writeln!(out, "  kind      {}", method.kind.as_str())?;
+    }
     writeln!(out, "  tier      {}", method.tier)?;
     if method.limits.is_empty() {
         writeln!(out, "  limits    none")?;
@@ -201,6 +213,7 @@ fn to_json(method: &Method) -> Value {
     let limits: Vec<Value> = method.limits.iter().map(|limit| limit_to_json(limit)).collect();
     json!({
         "method": &*method.name,
+        "kind": method.kind.as_str(),
         "tier": method.tier.as_str(),
         "limits": limits,
         "channel": method.channel_arg.as_deref(),

@@ -5,7 +5,7 @@
 
 use crate::{
     slack::read::{LIMIT, TIERS},
-    yaml::shape::Shape::{self, List, Map, Named, Unbuilt, Value},
+    yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value},
 };
 
 /// The whole file.
@@ -20,6 +20,9 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
+    ("govslack", Value),
+    ("tls", Map(&[("roots", Value), ("ca", Nullable), ("http2", Value)])),
+    ("proxy", Nullable),
     ("app", Value),
     ("tiers", TIERS),
     ("methods", Named(&METHOD)),
@@ -54,7 +57,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),
     ("trust_callers", Value),
-    ("shed_as", Unbuilt { what: "shedding otherwise than with a 429 is", inert: &["429"] }),
+    ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
     (
         "adaptive",
@@ -98,6 +101,3 @@ const METHOD: Shape = Map(&[
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
     ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
 ]);
-
-/// Kinds of upstreams that are not built yet.
-pub(super) const UNBUILT_KINDS: &[&str] = &["webhook", "response_url", "trigger", "scim", "audit"];

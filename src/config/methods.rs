@@ -2,7 +2,7 @@
 
 use crate::{
     nearest::nearest,
-    slack::{Draft, OTHER, read},
+    slack::{Draft, Endpoint, OTHER, Tier, read},
     yaml::{Cursor, Report},
 };
 
@@ -20,6 +20,9 @@ pub(super) fn change(root: Cursor<'_>, draft: &mut Draft, report: &mut Report) {
     }
     for (name, entry) in root.get("methods").into_iter().flat_map(Cursor::entries) {
         let rules = read::rules(entry, report);
+        if Endpoint::named(name).is_some() {
+            endpoint(entry, rules.tier, report);
+        }
         if name == OTHER {
             let text = "stands for all methods that are not known; set unknown_method instead";
             report.add(entry, text);
@@ -34,6 +37,22 @@ pub(super) fn change(root: Cursor<'_>, draft: &mut Draft, report: &mut Report) {
             };
             report.add(entry, format!("is no method of the catalogue; {advice}"));
         }
+    }
+}
+
+/// What means nothing for a call that is none of the Web API: it has no arguments that are read,
+/// and tiers count by app and method.
+fn endpoint(entry: Cursor<'_>, tier: Option<Tier>, report: &mut Report) {
+    for key in ["channel", "user", "in_order"] {
+        if let Some(it) = entry.get(key) {
+            report
+                .add(it, "means nothing here: only calls of the Web API have arguments; delete it");
+        }
+    }
+    if let Some(it) = entry.get("tier")
+        && tier.is_some_and(|tier| Tier::RATED.contains(&tier))
+    {
+        report.add(it, "is for methods of the Web API; list `limits`, or write none for no limit");
     }
 }
 

@@ -12,20 +12,31 @@ mod identity;
 mod keys;
 mod load;
 mod methods;
+mod outside;
+mod proxies;
+mod tls;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
-pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
+pub use outside::Outside;
+pub use proxies::Proxies;
+pub use tls::{Roots, Tls};
 
-pub use crate::yaml::{Place, Problem, Problems};
+use self::upstreams::Slack;
 use crate::{
+    call::record::RefusedAs,
     identity::TokenHash,
     scheduler::Share,
-    slack::{AppKind, Catalogue},
+    slack::{AppKind, Catalogue, Client},
+};
+pub use crate::{
+    slack::Kind,
+    yaml::{Place, Problem, Problems},
 };
 
 /// A checked configuration.
@@ -37,6 +48,10 @@ pub struct Config {
     pub admin: Admin,
     /// Where calls go, by path prefix; the first match counts.
     pub upstreams: Vec<Upstream>,
+    /// How connections to upstreams are secured.
+    pub tls: Tls,
+    /// Which upstreams are reached through a proxy.
+    pub proxies: Proxies,
     /// How the app is distributed; the catalogue is made for it.
     pub app: AppKind,
     /// Slack's methods as the catalogue has them, with the operator's changes.
@@ -54,6 +69,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Whether callers may raise their own class.
     pub trust_callers: TrustCallers,
+    /// How calls are told that they are refused for a limit.
+    pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
     /// How long held calls go on after SIGTERM.
@@ -78,15 +95,6 @@ pub struct Upstream {
     pub url: http::Uri,
     /// What kind of calls go there.
     pub kind: Kind,
-}
-
-/// What kind of calls an upstream takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Slack's Web API: limited by method.
-    WebApi,
-    /// Forwarded, not limited.
-    Plain,
 }
 
 /// How it is found out whose a token is.
@@ -150,6 +158,15 @@ pub enum TrustCallers {
     Never,
 }
 
+/// How calls are told that they are refused for a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShedAs {
+    /// As their client takes it best.
+    Auto,
+    /// All in the same way.
+    Always(RefusedAs),
+}
+
 /// What happens when Slack refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On429 {
@@ -185,7 +202,9 @@ impl Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: Admin::default(),
-            upstreams: vec![Upstream::default()],
+            upstreams: upstreams::defaults(Slack::Public),
+            tls: Tls::default(),
+            proxies: Proxies::default(),
             app,
             catalogue: Arc::new(catalogue),
             identity: IdentityRules::default(),
@@ -194,6 +213,7 @@ impl Config {
             queue: Queue::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,
+            shed_as: ShedAs::Auto,
             on_429: On429::default(),
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
@@ -206,34 +226,6 @@ impl Config {
 impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
-    }
-}
-
-// === impl Upstream ===
-
-/// Slack's Web API.
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            prefix: Arc::from("/api/"),
-            url: http::Uri::from_static("https://slack.com/api/"),
-            kind: Kind::WebApi,
-        }
-    }
-}
-
-// === impl Kind ===
-
-impl Kind {
-    /// All that are built.
-    pub const ALL: [Self; 2] = [Self::WebApi, Self::Plain];
-
-    /// The name in configuration and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WebApi => "web_api",
-            Self::Plain => "plain",
-        }
     }
 }
 
@@ -259,6 +251,19 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             headers: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+// === impl ShedAs ===
+
+impl ShedAs {
+    /// How a call of that client is told, if the client is known.
+    pub fn to(self, client: Option<&Client>) -> RefusedAs {
+        match self {
+            Self::Auto if client.is_some_and(|client| client.stops_whole) => RefusedAs::OkFalse,
+            Self::Auto => RefusedAs::Status429,
+            Self::Always(way) => way,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     scheduler::Class,
-    slack::{AgeFrom, Rule, Tier},
+    slack::{AgeFrom, Endpoint, Rule, Tier},
     yaml::shape::Shape,
 };
 
@@ -46,6 +46,8 @@ fn whole(config: &Config) -> String {
         listen,
         admin,
         upstreams,
+        tls,
+        proxies,
         app,
         catalogue,
         identity,
@@ -54,15 +56,21 @@ fn whole(config: &Config) -> String {
         queue,
         timeouts,
         trust_callers,
+        shed_as,
         on_429,
         drain_timeout,
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
+}
+
+fn upstreams_of(config: &Config) -> Vec<String> {
+    let shown = |it: &Upstream| format!("{} {} {}", it.prefix, it.url, it.kind.as_str());
+    config.upstreams.iter().map(shown).collect()
 }
 
 fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
@@ -76,7 +84,7 @@ fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
             }
         }
         Shape::Named(shape) | Shape::List(shape) => keys(shape, found),
-        Shape::Value | Shape::Unbuilt { .. } => {}
+        Shape::Value | Shape::Nullable | Shape::Unbuilt { .. } => {}
     }
 }
 
@@ -84,7 +92,7 @@ fn is_built(shape: &Shape) -> bool {
     match shape {
         Shape::Unbuilt { .. } => false,
         Shape::Map(entries) => entries.iter().any(|(_, shape)| is_built(shape)),
-        Shape::Value | Shape::Named(_) | Shape::List(_) => true,
+        Shape::Value | Shape::Nullable | Shape::Named(_) | Shape::List(_) => true,
     }
 }
 
@@ -132,10 +140,19 @@ fn nothing_configured_is_a_configuration() {
     let config = checked("");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
-    assert_eq!(config.upstreams.len(), 1);
-    assert_eq!(&*config.upstreams[0].prefix, "/api/");
-    assert_eq!(config.upstreams[0].url, "https://slack.com/api/");
-    assert_eq!(config.upstreams[0].kind, Kind::WebApi);
+    assert_eq!(
+        upstreams_of(&config),
+        [
+            "/api/ https://slack.com/api/ web_api",
+            "/services/ https://hooks.slack.com/services/ webhook",
+            "/workflows/ https://hooks.slack.com/workflows/ trigger",
+            "/triggers/ https://hooks.slack.com/triggers/ trigger",
+            "/actions/ https://hooks.slack.com/actions/ response_url",
+            "/commands/ https://hooks.slack.com/commands/ response_url",
+            "/scim/ https://api.slack.com/scim/ scim",
+            "/audit/ https://api.slack.com/audit/ audit",
+        ]
+    );
     assert_eq!(config.app, AppKind::Internal);
     assert_eq!(config.queue.max_wait, Duration::from_secs(8));
     assert_eq!(config.queue.max_hold, Duration::from_secs(3600));
@@ -146,6 +163,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert_eq!(config.shed_as, ShedAs::Auto);
     assert!(config.callers.is_empty());
     assert_eq!(config.background_share, Share::new(0.75).unwrap());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
@@ -172,6 +190,7 @@ background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
+shed_as: ok_false
 on_429: { max_attempts: 1, default_retry_after: 500ms }
 drain_timeout: 0s
 log: { format: json, level: debug }
@@ -220,9 +239,39 @@ log: { format: json, level: debug }
     assert!(token.matches(b"\x01\x23\xab\xcd\xef") && !token.matches(b"\x01\x23\xab"));
     assert_eq!(config.background_share, Share::new(1.0).unwrap());
     assert_eq!(config.trust_callers, TrustCallers::Never);
+    assert_eq!(config.shed_as, ShedAs::Always(RefusedAs::OkFalse));
+    for text in ["shed_as: 429", "shed_as: \"429\""] {
+        assert_eq!(checked(text).shed_as, ShedAs::Always(RefusedAs::Status429), "{text}");
+    }
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
+}
+
+#[test]
+fn govslack_is_the_same_at_other_hosts() {
+    let gov = upstreams_of(&checked("govslack: true"));
+    let public = upstreams_of(&checked("govslack: false"));
+    assert_eq!(gov.len(), 8);
+    let moved = public.iter().map(|upstream| upstream.replace("slack.com", "slack-gov.com"));
+    assert_eq!(gov, moved.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_endpoints_limits_are_replaced_as_a_methods_are() {
+    let config = checked(
+        "methods:
+  webhook: { limits: [{ name: mine, limit: 2, per: 1s, scope: [url] }], max_wait: 3s }
+  audit: { tier: none, limits: [] }
+",
+    );
+    let webhook = config.catalogue.endpoint(Endpoint::Webhook);
+    assert_eq!((webhook.kind, webhook.limits.len()), (Kind::Webhook, 1));
+    assert_eq!(
+        (&*webhook.limits[0].name, webhook.max_wait),
+        ("mine", Some(Duration::from_secs(3)))
+    );
+    assert!(config.catalogue.endpoint(Endpoint::Audit).limits.is_empty());
 }
 
 #[test]
@@ -302,7 +351,6 @@ fn what_asks_for_nothing_is_no_mistake() {
 identity: { resolve: true, tokens: [] }
 callers: []
 background: {}
-shed_as: 429
 adaptive: { down: false, up: false, ceiling: 2.0 }
 shared: null
 state_file: null

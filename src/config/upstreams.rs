@@ -1,18 +1,71 @@
-//! `upstreams`: which paths go to which server.
+//! `upstreams` and `govslack`: which paths go to which server.
 
 use std::sync::Arc;
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 
-use super::{Kind, Upstream, keys::UNBUILT_KINDS};
+use super::{Kind, Upstream};
 use crate::{
     slack::read::missing,
     yaml::{Cursor, Form, Report},
 };
 
+/// Which of Slack's two clouds the default upstreams are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slack {
+    /// slack.com.
+    Public,
+    /// slack-gov.com: <https://docs.slack.dev/govslack>.
+    Gov,
+}
+
+type Entry = (&'static str, &'static str, Kind);
+
+macro_rules! defaults {
+    ($web:literal, $hooks:literal, $api:literal) => {
+        [
+            ("/api/", concat!("https://", $web, "/api/"), Kind::WebApi),
+            ("/services/", concat!("https://", $hooks, "/services/"), Kind::Webhook),
+            ("/workflows/", concat!("https://", $hooks, "/workflows/"), Kind::Trigger),
+            ("/triggers/", concat!("https://", $hooks, "/triggers/"), Kind::Trigger),
+            ("/actions/", concat!("https://", $hooks, "/actions/"), Kind::ResponseUrl),
+            ("/commands/", concat!("https://", $hooks, "/commands/"), Kind::ResponseUrl),
+            ("/scim/", concat!("https://", $api, "/scim/"), Kind::Scim),
+            ("/audit/", concat!("https://", $api, "/audit/"), Kind::Audit),
+        ]
+    };
+}
+
+/// Each prefix is the path that Slack has there: bots replace the scheme and the host only.
+const PUBLIC: [Entry; 8] = defaults!("slack.com", "hooks.slack.com", "api.slack.com");
+const GOV: [Entry; 8] = defaults!("slack-gov.com", "hooks.slack-gov.com", "api.slack-gov.com");
+
+/// Where calls go if the file does not say.
+pub(super) fn defaults(slack: Slack) -> Vec<Upstream> {
+    let table = match slack {
+        Slack::Public => PUBLIC,
+        Slack::Gov => GOV,
+    };
+    let upstream = |(prefix, url, kind): Entry| Upstream {
+        prefix: Arc::from(prefix),
+        url: Uri::from_static(url),
+        kind,
+    };
+    table.into_iter().map(upstream).collect()
+}
+
 /// The upstreams, if the file has any to say.
 pub(super) fn read(root: Cursor<'_>, report: &mut Report) -> Option<Vec<Upstream>> {
-    let at = root.get("upstreams").filter(|at| at.form() == Form::List)?;
+    let gov = root.get("govslack").and_then(|at| Some((at, at.read_bool(report)?)));
+    let gov = gov.filter(|(_, gov)| *gov).map(|(at, _)| at);
+    let Some(at) = root.get("upstreams").filter(|at| at.form() == Form::List) else {
+        return gov.map(|_| defaults(Slack::Gov));
+    };
+    if let Some(gov) = gov {
+        let text = "stands for the default upstreams, and `upstreams` replaces them; delete this \
+                    key and write slack-gov.com into the URLs, or delete `upstreams`";
+        report.add(gov, text);
+    }
     if at.items().next().is_none() {
         report.add(at, "is empty, so that no call goes anywhere; list one, or delete the key");
     }
@@ -28,7 +81,7 @@ pub(super) fn read(root: Cursor<'_>, report: &mut Report) -> Option<Vec<Upstream
             None => missing(entry, "url", "https://slack.com/api/", report),
         };
         let kind = match entry.get("kind") {
-            Some(it) => kind(it, report),
+            Some(it) => it.read_word(&Kind::ALL.map(|kind| (kind.as_str(), kind)), report),
             None => missing(entry, "kind", "web_api", report),
         };
         let Some((it, prefix)) = prefix else { continue };
@@ -72,10 +125,7 @@ fn url(at: Cursor<'_>, report: &mut Report) -> Option<Uri> {
     let text = at.text()?;
     let uri: Uri = text.parse().unwrap_or_default();
     let authority = uri.authority();
-    let port_is_bad = authority.is_some_and(|it| {
-        let after_host = it.as_str().rsplit_once(']').map_or(it.as_str(), |(_, after)| after);
-        after_host.contains(':') && it.port_u16().is_none()
-    });
+    let port_is_bad = authority.is_some_and(has_bad_port);
     let wrong = if !matches!(uri.scheme_str(), Some("http" | "https")) {
         "is no http or https URL; write one as in https://slack.com/api/"
     } else if authority.is_some_and(|it| it.as_str().contains('@')) {
@@ -93,12 +143,9 @@ fn url(at: Cursor<'_>, report: &mut Report) -> Option<Uri> {
     None
 }
 
-fn kind(at: Cursor<'_>, report: &mut Report) -> Option<Kind> {
-    if at.text().is_some_and(|kind| UNBUILT_KINDS.contains(&kind)) {
-        let text = "limits of this kind of upstream are not built yet; write plain to forward its \
-                    calls without limits";
-        report.add(at, text);
-        return None;
-    }
-    at.read_word(&Kind::ALL.map(|kind| (kind.as_str(), kind)), report)
+/// Whether what stands after the host is no port.
+pub(super) fn has_bad_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let text = text.rsplit_once(['@', ']']).map_or(text, |(_, after)| after);
+    text.contains(':') && authority.port_u16().is_none()
 }

@@ -41,9 +41,14 @@ impl Arguments {
         self.all().find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| value)
     }
 
+    /// The Authorization header's token.
+    pub(super) fn bearer(&self) -> Option<&str> {
+        self.bearer.as_deref()
+    }
+
     /// The token: the Authorization header's, else the argument's.
     pub(super) fn token(&self) -> Option<&str> {
-        self.bearer.as_deref().or_else(|| self.get("token"))
+        self.bearer().or_else(|| self.get("token"))
     }
 
     /// All of them.

@@ -16,6 +16,8 @@ pub struct Call {
     pub channel: Option<Arc<str>>,
     /// The user it names.
     pub user: Option<Arc<str>>,
+    /// What stands for its URL, if whoever knows it may call it.
+    pub url: Option<Arc<str>>,
     /// The text it would post.
     pub text: Option<Arc<str>>,
 }
@@ -40,6 +42,7 @@ impl Call {
             identity: Identity::new(app, workspace),
             channel: None,
             user: None,
+            url: None,
             text: None,
         }
     }
@@ -60,9 +63,11 @@ impl Call {
             Dimension::Org | Dimension::Workspace => Arc::clone(&identity.workspace),
             Dimension::App => Arc::clone(&identity.app),
             Dimension::Token => Arc::clone(&identity.token),
-            Dimension::Method | Dimension::Url => Arc::clone(&self.method),
+            Dimension::Method => Arc::clone(&self.method),
+            Dimension::Url => self.url.clone().unwrap_or_default(),
             Dimension::Channel => self.channel.clone().unwrap_or_default(),
-            Dimension::User => self.user.clone().unwrap_or_default(),
+            // Who names nobody means the token's own.
+            Dimension::User => self.user.clone().unwrap_or_else(|| identity.user_id().into()),
             Dimension::Caller => return None,
         })
     }

@@ -47,7 +47,7 @@ impl Identity {
         if !["xox", "xapp-", "xwfp-"].iter().any(|prefix| token.starts_with(prefix)) {
             return Err(AuthError::InvalidAuth);
         }
-        let fingerprint = hash(token);
+        let fingerprint = fingerprint(token);
         let (workspace, app) =
             named(token).unwrap_or_else(|| (&fingerprint[..10], &fingerprint[10..20]));
         Ok(Self {
@@ -69,7 +69,7 @@ impl Identity {
     }
 
     fn id(&self, letter: char) -> String {
-        format!("{letter}{}", short(&hash(&format!("{} {}", self.app, self.workspace))))
+        format!("{letter}{}", short(&fingerprint(&format!("{} {}", self.app, self.workspace))))
     }
 }
 
@@ -95,8 +95,8 @@ fn short(hash: &str) -> String {
     hash.chars().take(10).collect::<String>().to_ascii_uppercase()
 }
 
-/// The first half of the SHA-256, in hexadecimal.
-fn hash(text: &str) -> String {
+/// The first half of the SHA-256, in hexadecimal: 32 digits.
+pub(super) fn fingerprint(text: &str) -> String {
     let sha256 = digest(&SHA256, text.as_bytes());
     sha256.as_ref().iter().take(16).fold(String::new(), |mut hex, byte| {
         let _infallible = write!(hex, "{byte:02x}");

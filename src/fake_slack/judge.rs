@@ -19,7 +19,7 @@ use super::{
     random::share_of,
     window::{Model, Window},
 };
-use crate::slack::{Method, Rate, Rule};
+use crate::slack::{Kind, Method, Rate, Rule};
 
 /// Counts calls and judges them.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub struct Judge {
     sweep_at: usize,
 }
 
-/// What a penalty closes: an app, with the workspace and method if it goes no further.
+/// What a penalty closes: an app, with the workspace and method if it goes no further; a URL or an
+/// organization with the method.
 type Closed = (Arc<str>, Option<Arc<str>>, Option<Arc<str>>);
 
 /// So many windows may be kept before the idle ones are looked for.
@@ -84,9 +85,9 @@ impl Judge {
             }
         }
 
-        let refusal = self
-            .penalty(now, call)
-            .or_else(|| fullest.map(|(wait, refusal)| self.refuse(now, wait, refusal, call)));
+        let refusal = self.penalty(now, &method, call).or_else(|| {
+            fullest.map(|(wait, refusal)| self.refuse(now, wait, refusal, &method, call))
+        });
         let decision = match refusal {
             Some(refusal) => Decision::Refuse(refusal),
             None => self.take_off(&method, call),
@@ -173,8 +174,8 @@ impl Judge {
     }
 
     /// The refusal that still closes the call's scope.
-    fn penalty(&self, now: Duration, call: &Call) -> Option<Refusal> {
-        let (until, refusal) = self.closed.get(&self.scope(call)?)?;
+    fn penalty(&self, now: Duration, method: &Method, call: &Call) -> Option<Refusal> {
+        let (until, refusal) = self.closed.get(&self.scope(method, call)?)?;
         let left = until.saturating_sub(now);
         (!left.is_zero()).then(|| Refusal {
             cause: Cause::Penalty,
@@ -184,22 +185,34 @@ impl Judge {
     }
 
     /// Completes a refusal and closes its scope.
-    fn refuse(&mut self, now: Duration, wait: Duration, refusal: Refusal, call: &Call) -> Refusal {
+    fn refuse(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        refusal: Refusal,
+        method: &Method,
+        call: &Call,
+    ) -> Refusal {
         let seconds = whole_seconds(wait);
         let refusal = Refusal { retry_after: Some(seconds), ..refusal };
-        if let Some(scope) = self.scope(call) {
+        if let Some(scope) = self.scope(method, call) {
             let until = now + Duration::from_secs(seconds.get());
             self.closed.insert(scope, (until, refusal.clone()));
         }
         refusal
     }
 
-    fn scope(&self, call: &Call) -> Option<Closed> {
+    fn scope(&self, method: &Method, call: &Call) -> Option<Closed> {
         let app = Arc::clone(&call.identity.app);
+        let name = || Some(Arc::clone(&call.method));
         let workspace = || Some(Arc::clone(&call.identity.workspace));
         match self.options.penalty {
             Penalty::None => None,
-            Penalty::Method => Some((app, workspace(), Some(Arc::clone(&call.method)))),
+            // Beside the Web API Slack counts by URL, or by organization for all apps together.
+            _ if method.kind != Kind::WebApi => {
+                Some((call.url.clone().or_else(workspace)?, None, name()))
+            }
+            Penalty::Method => Some((app, workspace(), name())),
             Penalty::Workspace => Some((app, workspace(), None)),
             Penalty::App => Some((app, None, None)),
         }

@@ -9,8 +9,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    AuthError, Call, Decision, Flight, Identity, Judge, Ledger, Options, Outcome, Reply, answers,
-    arguments::Arguments, random::Random,
+    AuthError, Call, Decision, Fault, Flight, Identity, Judge, Ledger, Options, Outcome, Reply,
+    answers,
+    faults::Faults,
+    hosts::{Asked, Host},
+    random::Random,
 };
 
 /// Everything that changes.
@@ -19,6 +22,7 @@ pub(super) struct State {
     pub(super) judge: Judge,
     pub(super) ledger: Ledger,
     pub(super) random: Random,
+    pub(super) faults: Faults,
     scripts: HashMap<Box<str>, VecDeque<Reply>>,
     /// Microseconds since 1970 of the latest message: no two have the same.
     latest_ts: u64,
@@ -38,6 +42,7 @@ impl State {
             judge: Judge::new(options.clone()),
             ledger: Ledger::new(options.ledger),
             random: Random::new(options.seed),
+            faults: Faults::new(&options.faults),
             scripts: HashMap::new(),
             latest_ts: 0,
         }
@@ -60,16 +65,43 @@ impl State {
         decision
     }
 
-    /// Answers the call of `method` that arrives at `now`, `unix` after 1970: by script if
-    /// there is one, else as the limits have it. A flight lands when the answer is sent.
+    /// What goes wrong with a call of the method that begins to arrive at `now`. One that is not
+    /// even read is written down now.
+    pub(super) fn fault(&mut self, now: Duration, method: &str) -> Option<Fault> {
+        let fault = self.faults.draw(method, &mut self.random);
+        if fault == Some(Fault::ResetEarly) {
+            self.ledger.record(now, &Call::new(method, "", ""), 0, Outcome::Faulted, false);
+            self.ledger.spoil(Fault::ResetEarly, 0);
+        }
+        fault
+    }
+
+    /// Answers the call that arrives at `now`, `unix` after 1970: by its fault if there is one, by
+    /// script if there is one, else as the limits have it. A flight lands when the answer is sent.
     pub(super) fn answer(
         &mut self,
         now: Duration,
         unix: Duration,
-        method: &str,
-        arguments: &Arguments,
+        asked: &Asked,
     ) -> (Reply, Option<Flight>) {
-        let (call, auth) = self.read(method, arguments);
+        let Some(fault) = asked.fault else { return self.judged(now, unix, asked) };
+        let (reply, flight) = if let Some(reply) = fault.instead() {
+            let (call, _) = self.read(asked);
+            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Faulted, false);
+            (reply, None)
+        } else {
+            let (reply, flight) = self.judged(now, unix, asked);
+            (fault.spoil(reply), flight)
+        };
+        let status = if reply.is_delivered() { reply.status.as_u16() } else { 0 };
+        self.ledger.spoil(fault, status);
+        (reply, flight)
+    }
+
+    /// Answers a call with which nothing goes wrong.
+    fn judged(&mut self, now: Duration, unix: Duration, asked: &Asked) -> (Reply, Option<Flight>) {
+        let method = &*asked.name;
+        let (call, auth) = self.read(asked);
         if let Some(reply) = self.next_scripted(method) {
             self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Scripted, false);
             return (reply, None);
@@ -80,17 +112,23 @@ impl State {
             Ok(()) => None,
         };
         if let Some(error) = failure {
-            self.ledger.record(now, &call, 200, Outcome::Failed, false);
-            return (Reply::error(&error), None);
+            let reply = asked.failed(&error);
+            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Failed, false);
+            return (reply, None);
         }
         match self.judge.handle(now, &call) {
             Decision::Refuse(refusal) => {
                 self.ledger.refuse(now, &call, &refusal);
-                (Reply::refused(&refusal), None)
+                (asked.refused(&refusal), None)
+            }
+            Decision::Accept(flight) if asked.host != Host::Api => {
+                let reply = asked.answer();
+                self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Ok, false);
+                (reply, Some(flight))
             }
             Decision::Accept(flight) => {
                 let ts = self.next_ts(unix);
-                let body = answers::body(method, &call.identity, arguments, &ts);
+                let body = answers::body(method, &call.identity, &asked.arguments, &ts);
                 let ok = body.get("ok").and_then(Value::as_bool) == Some(true);
                 let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
                 let posts = self.judge.method(method).in_order;
@@ -101,8 +139,13 @@ impl State {
     }
 
     /// What the judge and the ledger want to know of a call, and whether it may be made.
-    fn read(&self, method: &str, arguments: &Arguments) -> (Call, Result<(), AuthError>) {
-        let (identity, auth) = match Identity::of_token(arguments.token()) {
+    fn read(&self, asked: &Asked) -> (Call, Result<(), AuthError>) {
+        let Asked { name: method, arguments, .. } = asked;
+        let known = match asked.host {
+            Host::Api => Identity::of_token(arguments.token()),
+            Host::Hooks | Host::Scim | Host::Audit => asked.identity(),
+        };
+        let (identity, auth) = match known {
             Ok(identity) => (identity, Ok(())),
             Err(_) if answers::takes_no_token(method) => {
                 // The only thing that tells one app from another before it has a token.
@@ -113,10 +156,11 @@ impl State {
         let rules = self.judge.method(method);
         let argument = |name: Option<&str>| name.and_then(|name| arguments.get(name));
         let call = Call {
-            method: method.into(),
+            method: method.as_str().into(),
             identity,
             channel: argument(rules.channel_arg.as_deref()).map(beginning),
             user: argument(rules.user_arg.as_deref()).map(beginning),
+            url: asked.url.as_deref().map(Arc::from),
             text: arguments.get("text").map(beginning),
         };
         (call, auth)

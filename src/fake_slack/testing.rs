@@ -5,8 +5,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use super::Rules;
 use crate::slack::{
     AgeFrom,
-    Dimension::{self, App, Caller, Channel, Method as PerMethod, Workspace},
-    Limit, Method, Rate, Rule, Scope, Tier,
+    Dimension::{self, App, Caller, Channel, Method as PerMethod, Url, Workspace},
+    Kind, Limit, Method, Rate, Rule, Scope, Tier,
 };
 
 /// Tier 2 for every method, except where the name asks for something special.
@@ -28,12 +28,14 @@ pub(super) fn rules() -> Rules {
             }
             "bookmarks.add" => vec![Arc::clone(&tier2), at_once(1)],
             "scim.write" => vec![limit("writes", burst, &[App])],
+            "webhook" => vec![limit("webhook", rate(2, 30), &[Url])],
             "caller.limited" => vec![limit("caller", rate(1, 60), &[Caller])],
             "free.method" => Vec::new(),
             _ => vec![Arc::clone(&tier2)],
         };
         Arc::new(Method {
             name: name.into(),
+            kind: if name == "webhook" { Kind::Webhook } else { Kind::WebApi },
             tier: Tier::Tier2,
             limits,
             channel_arg: Some("channel".into()),

@@ -33,7 +33,7 @@ fn request(verb: &str, path: &str, form: &str) -> Request<Body> {
         .uri(path)
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
+        .body(http_body_util::Full::new(Bytes::copy_from_slice(form.as_bytes())).boxed_unsync())
         .unwrap()
 }
 
@@ -278,7 +278,7 @@ async fn the_ledger_is_read_and_reset_over_http() {
 #[tokio::test(start_paused = true)]
 async fn other_paths_are_not_found() {
     let fake = fake();
-    for path in ["/", "/api", "/api/", "/ledgers", "/services/T1/B1/x"] {
+    for path in ["/", "/api", "/api/", "/ledgers", "/services/", "/audit/v2/logs"] {
         let (status, _, body) = send(&fake, request("GET", path, "")).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(body, json!({ "ok": false, "error": "not_found" }));
@@ -286,6 +286,49 @@ async fn other_paths_are_not_found() {
     let (status, ..) = send(&fake, request("GET", "/reset", "")).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(fake.totals().calls, 0);
+}
+
+/// Beside the Web API everything is worded as Slack words it there, and the URL of a webhook is in
+/// the ledger as its hash.
+#[tokio::test(start_paused = true)]
+async fn other_hosts_of_slack_are_served_and_limited() {
+    let fake = fake();
+    let raw = |request| async {
+        let response = ServiceExt::<Request<Body>>::oneshot(fake.clone(), request).await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.into_body().collect().await.unwrap().to_bytes())
+    };
+    for path in ["/services/T1/B1/secret", "/commands/T1/1/secret", "/actions/T1/1/secret"] {
+        assert_eq!(raw(request("POST", path, "text=x")).await, (200, "ok".into()), "{path}");
+    }
+    let ok = Bytes::from_static(br#"{"ok":true}"#);
+    assert_eq!(raw(request("POST", "/triggers/T1/1/secret", "")).await, (200, ok));
+    let (status, after, _) = send(&fake, request("POST", "/services/T1/B1/secret", "")).await;
+    assert_eq!((status, after), (StatusCode::OK, None));
+    let refused = raw(request("POST", "/services/T1/B1/secret", "")).await;
+    let words = r#"{"retry_after":30,"ok":false,"error":"rate_limited"}"#;
+    assert_eq!(refused, (429, words.into()));
+    assert_eq!(raw(request("POST", "/services/T1/B1/other", "")).await.0, 200);
+
+    let (_, _, users) = send(&fake, request("GET", "/scim/v1/Users", "")).await;
+    assert_eq!(users["Resources"][0]["userName"], "somebody");
+    let (status, _, user) = send(&fake, request("POST", "/scim/v1/Users", "userName=cal")).await;
+    assert_eq!((status, &user["userName"]), (StatusCode::CREATED, &"cal".into()));
+    assert_eq!(raw(request("DELETE", "/scim/v1/Users/W1", "")).await, (204, Bytes::new()));
+    let (_, _, logs) = send(&fake, request("GET", "/audit/v1/logs", "")).await;
+    assert_eq!(logs["entries"][0]["action"], "user_login");
+    let mut nobody = request("GET", "/scim/v1/Users", "");
+    nobody.headers_mut().remove("authorization");
+    let (status, _, body) = send(&fake, nobody).await;
+    assert_eq!((status, &body["Errors"]["code"]), (StatusCode::UNAUTHORIZED, &401.into()));
+
+    let (_, _, ledger) = send(&fake, request("GET", "/ledger", "")).await;
+    assert!(!ledger.to_string().contains("secret"), "{ledger}");
+    assert_eq!(ledger["violations"].as_array().unwrap().len(), 1);
+    // printf /services/T1/B1/secret | sha256sum
+    assert_eq!(ledger["violations"][0]["key"], "url=url-f8ff3603f530");
+    assert_eq!(ledger["calls"][0]["url"], "url-f8ff3603f530");
+    assert_eq!(ledger["totals"]["by_method"]["webhook"], json!({ "calls": 4, "refused": 1 }));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The catalogue: every method with its tier and its special limits, and how it is looked up.
+//! The catalogue: every method with its tier and its special limits, every endpoint beside the Web
+//! API with its own, and how they are looked up.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AppKind, Limit, Rate, Rule, Tier, read};
+use super::{AppKind, Endpoint, Kind, Limit, Rate, Rule, Tier, endpoint::is_read, read};
 use crate::{scheduler::Class, yaml::Problems};
 
 /// What methods are called that the catalogue does not know, in metrics and status: what callers
@@ -16,7 +17,7 @@ pub const OTHER: &str = "other";
 /// What the periods of Slack's documents are measured in.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Slack's methods and the limits they are under.
+/// Slack's methods and endpoints, and the limits they are under.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     pub(super) tiers: BTreeMap<Tier, Rate>,
@@ -28,11 +29,13 @@ pub struct Catalogue {
     pub(super) clients: Vec<Client>,
 }
 
-/// A Web API method and the rules it is under.
+/// A Web API method, or an endpoint beside it, and the rules it is under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
     /// The name as Slack documents it; [`OTHER`] for the entry of unknown methods.
     pub name: Arc<str>,
+    /// What kind of calls these are.
+    pub kind: Kind,
     /// Its tier.
     pub tier: Tier,
     /// Every limit a call of it counts against: the tier's first, if it has one, then its own.
@@ -52,7 +55,7 @@ pub struct Method {
     pub max_wait: Option<Duration>,
 }
 
-/// How long a kind of client waits for an answer.
+/// What a kind of client does with an answer that is late, or a 429.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// What it is called.
@@ -61,6 +64,8 @@ pub struct Client {
     pub user_agent: Arc<str>,
     /// How long a call of it may be held.
     pub max_wait: Duration,
+    /// Whether a 429 to one of its calls stops them all.
+    pub stops_whole: bool,
 }
 
 // === impl Catalogue ===
@@ -74,12 +79,24 @@ impl Catalogue {
         read::built_in(app)
     }
 
-    /// The method of that name; the entry named [`OTHER`] for one that is not known.
+    /// The Web API method of that name; the entry named [`OTHER`] for one that is not known.
     pub fn method(&self, name: &str) -> &Arc<Method> {
-        self.index.get(name).unwrap_or(&self.unknown)
+        let known = self.get(name).filter(|method| method.kind == Kind::WebApi);
+        known.unwrap_or(&self.unknown)
     }
 
-    /// The method of that name, if it is known.
+    /// The entry of an endpoint.
+    pub fn endpoint(&self, endpoint: Endpoint) -> &Arc<Method> {
+        // A test sees to it that the catalogue has all of them, and nobody can take one away.
+        self.get(endpoint.as_str()).unwrap_or(&self.unknown)
+    }
+
+    /// The method or endpoint of that name; the entry named [`OTHER`] for one that is not known.
+    pub fn entry(&self, name: &str) -> &Arc<Method> {
+        self.get(name).unwrap_or(&self.unknown)
+    }
+
+    /// The method or endpoint of that name, if it is known.
     pub fn get(&self, name: &str) -> Option<&Arc<Method>> {
         self.index.get(name)
     }
@@ -89,7 +106,7 @@ impl Catalogue {
         &self.unknown
     }
 
-    /// The methods that are known, by name.
+    /// The methods and endpoints that are known, by name.
     pub fn methods(&self) -> impl ExactSizeIterator<Item = &Arc<Method>> {
         self.methods.iter()
     }
@@ -99,15 +116,15 @@ impl Catalogue {
         self.tiers.get(&tier).copied()
     }
 
-    /// The kinds of clients whose patience is known, in the order in which they are tried.
+    /// The kinds of clients that are known, in the order in which they are tried.
     pub fn clients(&self) -> &[Client] {
         &self.clients
     }
 
-    /// How long a call of the client with that User-Agent may be held, if the client is known.
-    pub fn patience_of(&self, user_agent: &str) -> Option<Duration> {
+    /// The kind of client with that User-Agent, if it is known.
+    pub fn client(&self, user_agent: &str) -> Option<&Client> {
         let known = |client: &&Client| user_agent.contains(&*client.user_agent);
-        self.clients.iter().find(known).map(|client| client.max_wait)
+        self.clients.iter().find(known)
     }
 
     /// The same limits against a server whose minute is shorter or longer: every period is
@@ -125,6 +142,16 @@ impl Catalogue {
             .map(|(tier, rate)| (tier, Rate { per: scale_period(rate.per, minute), ..rate }))
             .collect();
         Self { tiers, index: index(&methods), methods, unknown, clients: self.clients }
+    }
+}
+
+// === impl Method ===
+
+impl Method {
+    /// Whether a call of it with that verb does no harm when it is made twice. The Web API takes
+    /// every verb for every method; elsewhere the verb says what is done.
+    pub fn may_be_repeated(&self, verb: &http::Method) -> bool {
+        self.reads && (self.kind == Kind::WebApi || is_read(verb))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AgeFrom, Catalogue, Client, Dimension, Limit, Method, Rate, Rule, Scope, Tier,
+    AgeFrom, Catalogue, Client, Dimension, Endpoint, Kind, Limit, Method, Rate, Rule, Scope, Tier,
     catalogue::{OTHER, index},
 };
 use crate::scheduler::Class;
@@ -104,6 +104,7 @@ impl Draft {
         }
         let unknown = Arc::new(Method {
             name: Arc::from(OTHER),
+            kind: Kind::WebApi,
             tier: self.unknown,
             limits: tiers.get(&self.unknown).map(Arc::clone).into_iter().collect(),
             channel_arg: None,
@@ -182,17 +183,11 @@ impl Limits {
         }
         let mut limits: Vec<Arc<Limit>> = tier_limit.into_iter().collect();
         for (i, limit) in own.into_iter().enumerate() {
-            for (dimension, key, arg) in [
-                (Dimension::Channel, "channel", &rules.channel),
-                (Dimension::User, "user", &rules.user),
-            ] {
-                if limit.scope.contains(dimension) && arg.is_none() {
-                    let text = format!(
-                        "counts by {key}, but which argument of the method names it is not known; \
-                         add `{key}: ARGUMENT` to the method"
-                    );
-                    self.flaw(&name, None, Some(i), text);
-                }
+            // Whom a call does not name is the token's own user; there is no such channel.
+            if limit.scope.contains(Dimension::Channel) && rules.channel.is_none() {
+                let text = "counts by channel, but which argument of the method names it is not \
+                            known; add `channel: ARGUMENT` to the method";
+                self.flaw(&name, None, Some(i), text.to_owned());
             }
             if limits.iter().any(|known| known.name == limit.name) {
                 let text = "has the name of another limit of the method; delete one".to_owned();
@@ -202,6 +197,7 @@ impl Limits {
             }
         }
         Method {
+            kind: Endpoint::named(&name).map_or(Kind::WebApi, Endpoint::kind),
             name,
             tier,
             limits,

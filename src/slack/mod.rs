@@ -4,18 +4,24 @@
 
 mod catalogue;
 mod draft;
+mod endpoint;
+mod kind;
 mod limit;
 mod own;
 pub(crate) mod read;
 mod tier;
+mod token;
 
 pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub(crate) use draft::{Draft, Flaw, Rules};
 pub mod reply;
 
+pub use endpoint::{Action, Endpoint, Resource};
+pub use kind::Kind;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use own::{OPEN, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
+pub use token::holds_token;
 
 #[cfg(test)]
 mod tests;

@@ -42,12 +42,15 @@ class Sdk:
     name: str
     base_url: str
     timeout: int | None = None
+    retry: bool = False
     calls: dict[int, dict] = field(default_factory=dict)
 
     def __post_init__(self):
         command = [*COMMANDS[self.name], "--base-url", self.base_url, "--token", f"xoxb-{self.workspace}-A1-secret"]
         if self.timeout is not None:
             command += ["--timeout", self.timeout]
+        if self.retry:
+            command += ["--retry"]
         self.numbers = itertools.count(1)
         self.process = Process(self.name, command, tail_lines=5, stdin=subprocess.PIPE)
         self.version = None
@@ -67,10 +70,10 @@ class Sdk:
                 "ready", lambda line: '"ready"' in line and json.loads(line)["ready"], seconds=30
             )
 
-    def start(self, method: str, after: int | None = None, **args) -> int:
+    def start(self, method: str, after: int | None = None, form: str | None = None, **args) -> int:
         """Starts a call, at once or when the call `after` has been answered; returns its number."""
         self.ready()
-        call = {"id": next(self.numbers), "method": method, "args": args, "after": after}
+        call = {"id": next(self.numbers), "method": method, "args": args, "after": after, "form": form}
         self.calls[call["id"]] = call
         self.process.child.stdin.write((json.dumps(call) + "\n").encode())
         self.process.child.stdin.flush()

@@ -3,6 +3,7 @@
 use super::*;
 
 mod callers;
+mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
@@ -227,15 +228,18 @@ fn upstreams() {
             ],
         ),
         (
-            "upstreams: [{ prefix: /s/, url: 'http://h/', kind: webhook }]",
+            "upstreams: [{ prefix: /s/, url: 'http://h/', kind: webapi }]",
             &[
-                "1:52: upstreams[0].kind: limits of this kind of upstream are not built yet; write plain to forward its calls without limits",
+                "1:52: upstreams[0].kind: \"webapi\" is none of web_api, webhook, response_url, trigger, scim, audit, plain; is it web_api?",
             ],
         ),
         (
-            "upstreams: [{ prefix: /s/, url: 'http://h/', kind: webapi }]",
-            &["1:52: upstreams[0].kind: \"webapi\" is none of web_api, plain; is it web_api?"],
+            "govslack: true\nupstreams: [{ prefix: /, url: 'http://h/', kind: plain }]",
+            &[
+                "1:11: govslack: stands for the default upstreams, and `upstreams` replaces them; delete this key and write slack-gov.com into the URLs, or delete `upstreams`",
+            ],
         ),
+        ("govslack: yes", &["1:11: govslack: \"yes\" is none of true, false; write one of them"]),
     ]);
 }
 
@@ -373,12 +377,6 @@ fn limits() {
             "{ name: x, concurrency: 1, limit: 2, scope: [app] }",
             &["{}.limit: means nothing beside concurrency; delete one of the two"],
         ),
-        (
-            "{ name: x, limit: 1, per: 1s, scope: [user] }",
-            &[
-                "{}: counts by user, but which argument of the method names it is not known; add `user: ARGUMENT` to the method",
-            ],
-        ),
     ] {
         let found = problems(&format!("methods: {{ api.test: {{ limits: [{limit}] }} }}"));
         let found: Vec<&str> =
@@ -388,6 +386,27 @@ fn limits() {
             problems_of_it.iter().map(|it| it.replace("{}", path)).collect();
         assert_eq!(found, expected, "{limit}");
     }
+}
+
+#[test]
+fn endpoints() {
+    expect(&[
+        (
+            "methods: { webhook: { channel: c, user: u, in_order: true, tier: tier2 } }",
+            &[
+                "1:32: methods.webhook.channel: means nothing here: only calls of the Web API have arguments; delete it",
+                "1:41: methods.webhook.user: means nothing here: only calls of the Web API have arguments; delete it",
+                "1:54: methods.webhook.in_order: means nothing here: only calls of the Web API have arguments; delete it",
+                "1:66: methods.webhook.tier: is for methods of the Web API; list `limits`, or write none for no limit",
+            ],
+        ),
+        (
+            "methods: { scim.user.read: {} }",
+            &[
+                "1:12: methods.scim.user.read: is no method of the catalogue; is it scim.users.read? For a method that is new, name its tier",
+            ],
+        ),
+    ]);
 }
 
 #[test]
@@ -463,10 +482,8 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "shed_as: auto",
-            &[
-                "1:10: shed_as: shedding otherwise than with a 429 is not built yet; delete the key or set it to 429",
-            ],
+            "shed_as: 503",
+            &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
         ),
         (
             "adaptive: { down: true }",

@@ -1,4 +1,4 @@
-//! Limits, methods and the built-in catalogue, from YAML. A configuration reads its own methods
+//! Limits, methods, endpoints and the built-in catalogue, from YAML. A configuration reads its own methods
 //! and limits with the same functions.
 
 mod limit;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use limit::LIMIT;
 
-use super::{AppKind, Catalogue, Client, Draft, Flaw, Rate, Rules, Tier};
+use super::{AppKind, Catalogue, Client, Draft, Endpoint, Flaw, Rate, Rules, Tier};
 use crate::{
     scheduler::Class,
     yaml::{Cursor, Form, Problems, Report, Tree, shape, shape::Shape},
@@ -35,15 +35,28 @@ const METHODS: Shape = Shape::Named(&Shape::Map(&[
     ("limits", Shape::List(&LIMIT)),
 ]));
 
+const ENDPOINTS: Shape = Shape::Named(&Shape::Map(&[
+    ("reads", VALUE),
+    ("class", VALUE),
+    ("max_wait", VALUE),
+    ("limits", Shape::List(&LIMIT)),
+]));
+
 const CATALOGUE: Shape = Shape::Map(&[
     ("tiers", TIERS),
     ("unknown_method", VALUE),
     (
         "clients",
-        Shape::List(&Shape::Map(&[("name", VALUE), ("user_agent", VALUE), ("max_wait", VALUE)])),
+        Shape::List(&Shape::Map(&[
+            ("name", VALUE),
+            ("user_agent", VALUE),
+            ("max_wait", VALUE),
+            ("stops_whole", VALUE),
+        ])),
     ),
     ("apps", Shape::Named(&METHODS)),
     ("methods", METHODS),
+    ("endpoints", ENDPOINTS),
 ]);
 
 /// The built-in catalogue for this kind of app.
@@ -149,6 +162,12 @@ fn draft(root: Cursor<'_>, app: AppKind, report: &mut Report) -> Draft {
         }
         draft.change(name, rules(entry, report));
     }
+    for (name, entry) in root.get("endpoints").into_iter().flat_map(Cursor::entries) {
+        if Endpoint::named(name).is_none() {
+            report.add(entry, "is no endpoint that calls are counted as; delete it");
+        }
+        draft.change(name, Rules { tier: Some(Tier::Special), ..rules(entry, report) });
+    }
     for (kind, changes) in root.get("apps").into_iter().flat_map(Cursor::entries) {
         if AppKind::parse(kind).is_none() {
             report.add(changes, "is no kind of app; write internal, marketplace or unlisted");
@@ -177,7 +196,8 @@ fn client(at: Cursor<'_>, report: &mut Report) -> Option<Client> {
         Some(it) => it.read_duration(report),
         None => missing(at, "max_wait", "25s", report),
     };
-    Some(Client { name: name?, user_agent: user_agent?, max_wait: max_wait? })
+    let stops_whole = at.get("stops_whole").and_then(|it| it.read_bool(report)).unwrap_or(false);
+    Some(Client { name: name?, user_agent: user_agent?, max_wait: max_wait?, stops_whole })
 }
 
 /// Reports a key that is not there. Where no mapping is there, that has been reported.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use slackwater::{
     fake_slack,
     scheduler::{BucketKey, Caller, CallerId, Weight},
-    slack::{Dimension, Limit, Method, OPEN, Rate, Rule, Scope, Tier},
+    slack::{Dimension, Kind, Limit, Method, OPEN, Rate, Rule, Scope, Tier},
 };
 
 use super::file::{CallerSpec, LimitSpec, Scenario};
@@ -139,6 +139,7 @@ fn rule(spec: &LimitSpec) -> Rule {
 fn method(name: &str, limits: Vec<Arc<Limit>>) -> Method {
     Method {
         name: name.into(),
+        kind: Kind::WebApi,
         tier: Tier::Special,
         limits,
         channel_arg: None,

@@ -4,7 +4,10 @@
 // at once, beside all others, or as soon as the call `after` has been answered. Each answer is a
 // line on stdout. At the end of stdin the driver waits for what is still under way and exits.
 //
-// The SDK's own retries are off: what the proxy lets through to the SDK, the runner sees.
+// `form` says how the arguments travel: a multipart call has a file, everything else is a form. The
+// method `webhook` is that of @slack/webhook.
+//
+// Without --retry the SDK's own retries are off: what the proxy lets through to it, the runner sees.
 'use strict';
 
 const path = require('node:path');
@@ -15,16 +18,22 @@ const { parseArgs } = require('node:util');
 // The packages are installed under target/, away from the sources.
 const packages = createRequire(path.join(process.env.SDK_TEST_NODE_DIR, 'package.json'));
 const { WebClient, LogLevel } = packages('@slack/web-api');
+const { IncomingWebhook } = packages('@slack/webhook');
 
 const { values: options } = parseArgs({
-  options: { 'base-url': { type: 'string' }, token: { type: 'string' }, timeout: { type: 'string' } },
+  options: {
+    'base-url': { type: 'string' },
+    token: { type: 'string' },
+    timeout: { type: 'string' },
+    retry: { type: 'boolean', default: false },
+  },
 });
 
 const client = new WebClient(options.token, {
   slackApiUrl: options['base-url'],
   maxRequestConcurrency: 10_000,
-  rejectRateLimitedCalls: true,
-  retryConfig: { retries: 0 },
+  rejectRateLimitedCalls: !options.retry,
+  retryConfig: { retries: options.retry ? 3 : 0 },
   logLevel: LogLevel.ERROR,
   timeout: Number(options.timeout ?? 0) * 1000, // the SDK's default is 0: it waits for ever
 });
@@ -43,15 +52,27 @@ function failed(error) {
   };
 }
 
+function send({ method, args, form }) {
+  if (method === 'webhook') {
+    const { path: rest, ...message } = args;
+    const origin = options['base-url'].replace(/\/api\/$/, '');
+    return new IncomingWebhook(`${origin}${rest}`).send(message);
+  }
+  if (form === 'multipart') {
+    return client.apiCall(method, { ...args, file: Buffer.from('channel=C0&text=a+file') });
+  }
+  // `chat.postMessage` is `client.chat.postMessage`.
+  const [name, ...families] = method.split('.').reverse();
+  const family = families.reverse().reduce((object, part) => object[part], client);
+  return family[name](args);
+}
+
 async function run(call, before) {
   await before;
   const start = Date.now();
   let outcome;
   try {
-    // `chat.postMessage` is `client.chat.postMessage`.
-    const [name, ...families] = call.method.split('.').reverse();
-    const family = families.reverse().reduce((object, part) => object[part], client);
-    await family[name](call.args);
+    await send(call);
     outcome = { ok: true, error: null, status: 200 };
   } catch (error) {
     outcome = failed(error);

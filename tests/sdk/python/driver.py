@@ -4,20 +4,33 @@ A line is one call: {"id": 1, "method": "chat.postMessage", "args": {…}, "afte
 once, beside all others, or as soon as the call `after` has been answered. Each answer is a line on
 stdout. At the end of stdin the driver waits for what is still under way and exits.
 
-No retry handler is installed: what the proxy lets through to the SDK, the runner sees.
+`form` says how the arguments travel, where it is not to be the SDK's choice. The methods `webhook`,
+`scim.…` and `audit.…` are those of the SDK's other clients.
+
+Without `--retry` no retry handler is installed: what the proxy lets through to the SDK, the runner
+sees.
 """
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 import threading
 import time
 
 from slack_sdk import WebClient
+from slack_sdk.audit_logs import AuditLogsClient
+from slack_sdk.audit_logs.async_client import AsyncAuditLogsClient
 from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
+from slack_sdk.scim import SCIMClient
+from slack_sdk.scim.async_client import AsyncSCIMClient
 from slack_sdk.version import __version__
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook import WebhookClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 PRINTING = threading.Lock()
 
@@ -32,13 +45,47 @@ def now_ms() -> float:
     return round(time.time() * 1000, 1)
 
 
-def method_of(client, call: dict):
-    """The SDK's own function for a method: `chat.postMessage` is `client.chat_postMessage`."""
-    return getattr(client, call["method"].replace(".", "_"))
+class Clients:
+    """The SDK's clients of one style, all of them pointed at the proxy."""
+
+    def __init__(self, options: argparse.Namespace, web, webhook, scim, audit, handler):
+        handlers = [handler(max_retry_count=3)] if options.retry else []
+        self.more = {"timeout": options.timeout, "retry_handlers": handlers}
+        self.origin = options.base_url.removesuffix("/api/")
+        self.webhook = webhook
+        self.web = web(token=options.token, base_url=options.base_url, **self.more)
+        self.scim = scim(token=options.token, base_url=f"{self.origin}/scim/v1/", **self.more)
+        self.audit = audit(token=options.token, base_url=f"{self.origin}/audit/v1/", **self.more)
+
+    def start(self, call: dict):
+        """The SDK's own function for a method, called: `chat.postMessage` is `client.chat_postMessage`."""
+        method, args = call["method"], call["args"]
+        if method == "webhook":
+            path, message = args["path"], {k: v for k, v in args.items() if k != "path"}
+            return self.webhook(f"{self.origin}{path}", **self.more).send(**message)
+        family, _, name = method.partition(".")
+        if family in ("scim", "audit"):
+            return getattr(getattr(self, family), name)(**args)
+        if form := call.get("form"):
+            return self.web.api_call(method, **FORMS[form](args))
+        return getattr(self.web, method.replace(".", "_"))(**args)
 
 
-def succeeded(response) -> dict:
-    return {"ok": True, "error": None, "status": response.status_code}
+# How arguments travel.
+FORMS = {
+    "json": lambda args: {"json": args},
+    "form": lambda args: {"data": args},
+    "query": lambda args: {"params": args},
+    "get": lambda args: {"params": args, "http_verb": "GET"},
+    "multipart": lambda args: {"data": args, "files": {"file": io.BytesIO(b"channel=C0&text=a+file")}},
+}
+
+
+def result(response) -> dict:
+    """The other clients tell of a refusal by its status alone."""
+    ok = 200 <= response.status_code < 300
+    detail = getattr(response, "body", None)
+    return {"ok": ok, "error": None, "status": response.status_code, "detail": str(detail)[:200]}
 
 
 def failed(error: Exception) -> dict:
@@ -62,7 +109,7 @@ def report(call: dict, start: float, outcome: dict) -> None:
 
 def drive_sync(options: argparse.Namespace) -> None:
     """A thread for each call, as in a WSGI bot under load; all share one client."""
-    client = WebClient(token=options.token, base_url=options.base_url, timeout=options.timeout, retry_handlers=[])
+    clients = Clients(options, WebClient, WebhookClient, SCIMClient, AuditLogsClient, RateLimitErrorRetryHandler)
     answered: dict[int, threading.Event] = {}
     threads = []
 
@@ -71,7 +118,7 @@ def drive_sync(options: argparse.Namespace) -> None:
             answered[call["after"]].wait()
         start = now_ms()
         try:
-            outcome = succeeded(method_of(client, call)(**call["args"]))
+            outcome = result(clients.start(call))
         except Exception as error:  # whatever the SDK raises is a result
             outcome = failed(error)
         report(call, start, outcome)
@@ -88,7 +135,10 @@ def drive_sync(options: argparse.Namespace) -> None:
 
 async def drive_async(options: argparse.Namespace) -> None:
     """A task for each call on one event loop."""
-    client = AsyncWebClient(token=options.token, base_url=options.base_url, timeout=options.timeout, retry_handlers=[])
+    clients = Clients(
+        options, AsyncWebClient, AsyncWebhookClient, AsyncSCIMClient, AsyncAuditLogsClient,
+        AsyncRateLimitErrorRetryHandler,
+    )
     tasks: dict[int, asyncio.Task] = {}
 
     async def run(call: dict) -> None:
@@ -96,7 +146,7 @@ async def drive_async(options: argparse.Namespace) -> None:
             await tasks[call["after"]]
         start = now_ms()
         try:
-            outcome = succeeded(await method_of(client, call)(**call["args"]))
+            outcome = result(await clients.start(call))
         except Exception as error:  # whatever the SDK raises is a result
             outcome = failed(error)
         report(call, start, outcome)
@@ -115,6 +165,7 @@ def main() -> None:
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--timeout", type=int, default=30, help="seconds; the SDK's default is 30")
+    parser.add_argument("--retry", action="store_true", help="let the SDK come back after a 429")
     options = parser.parse_args()
     say({"ready": f"slack_sdk {__version__}, {options.style}"})
     if options.style == "sync":
