@@ -98,7 +98,7 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
         metrics: metrics.clone(),
         config: Arc::clone(&config),
     };
-    let service = stack(&shared, listen, connect::connector(config.timeouts.connect)?);
+    let service = stack(&shared, listen, connect::connector(&config)?);
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
         admission: shared.admission.clone(),

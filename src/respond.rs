@@ -108,7 +108,10 @@ impl Failure {
                 RouteError::Lane(_) => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
                 }
-                RouteError::ForwardProxy | RouteError::UnsafePath | RouteError::InvalidUrl => {
+                RouteError::ForwardProxy
+                | RouteError::UnsafePath
+                | RouteError::Host
+                | RouteError::InvalidUrl => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_request", &text)
                 }
             },
@@ -121,7 +124,7 @@ impl Failure {
             Self::Body(BodyError::Read(_)) => {
                 error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
             }
-            Self::Body(BodyError::Idle(_)) => {
+            Self::Body(BodyError::Idle(_) | BodyError::Slow(_)) => {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
             Self::Shed(shed) => shed_response(&shed, refused_as),
@@ -132,7 +135,7 @@ impl Failure {
             Self::Upstream(UpstreamError::Connect(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
             }
-            Self::Upstream(UpstreamError::Broken(_)) => {
+            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::NotTaken(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
             }
         }

@@ -76,7 +76,7 @@ where
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
         .layer(OutcomeLayer::new(config, metrics, exchanges))
-        .service(Upstream::new(connector, config.timeouts.headers))
+        .service(Upstream::new(connector, config))
 }
 
 /// Any error.

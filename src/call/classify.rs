@@ -29,7 +29,7 @@ use crate::{
     identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Endpoint, Kind, Method},
+    slack::{Dimension, Endpoint, Kind, Method, holds_token},
     stack::Shared,
     step::Step,
     upstream::{body::Answer, headers},
@@ -155,6 +155,7 @@ where
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
             _ => Values::default(),
         };
+        let (channel, user) = (unshown(channel), unshown(user));
         let text = bearer(&parts.headers).or(text.as_deref());
         // Whoever knows the URL may call it; no token decides anything.
         let text = text.filter(|_| !upstream.kind.has_secret_url());
@@ -247,11 +248,22 @@ impl Knowledge {
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if holds_token(rest) {
+            return Err(NoMethod { name: "what looks like a token".to_owned() });
+        }
         if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
             return Err(NoMethod { name: rest.chars().take(100).collect() });
         }
         Ok(self.config.catalogue.method(rest))
     }
+}
+
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(|value| match holds_token(&value) {
+        true => TokenHash::of(&value).name().to_string(),
+        false => value,
+    })
 }
 
 /// Whether the call itself asks what would be asked.

@@ -1,14 +1,14 @@
 //! From a configuration's text to what the program relies on, or every problem at once.
 //!
-//! Pure: the environment is an argument.
+//! Pure: what it asks of the machine is an argument.
 
 use std::net::SocketAddr;
 
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, ShedAs, TrustCallers, background, callers, identity, keys, methods,
-    upstreams,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, background, callers, identity, keys, methods,
+    proxies, tls, upstreams,
 };
 use crate::{
     call::record::RefusedAs,
@@ -22,17 +22,26 @@ pub const LISTEN_ENV: &str = "SLACKWATER_LISTEN";
 /// Where operators connect, over the file.
 pub const ADMIN_LISTEN_ENV: &str = "SLACKWATER_ADMIN_LISTEN";
 
-/// Checks a configuration. `env` answers for `${NAME}` in it, for the tokens' variables, and for
-/// [`LISTEN_ENV`] and [`ADMIN_LISTEN_ENV`], which count more than the file. An empty text is a
-/// configuration: the defaults.
+/// Checks a configuration, as [`check_on`] does, on a machine that has nothing but variables.
 ///
 /// # Errors
-/// Every problem, by place. `file` is the name they give the file.
+/// As [`check_on`].
 pub fn check(
     text: &str,
     file: &str,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
+    check_on(&env, text, file)
+}
+
+/// Checks a configuration. `machine` answers for `${NAME}` in it, for the tokens' variables, for
+/// those that name a proxy, for [`LISTEN_ENV`] and [`ADMIN_LISTEN_ENV`], which count more than the
+/// file, and for certificates. An empty text is a configuration: the defaults.
+///
+/// # Errors
+/// Every problem, by place. `file` is the name they give the file.
+pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config, Problems> {
+    let env = |name: &str| machine.variable(name);
     let mut report = Report::default();
     let tree = Tree::parse(text, &env, &mut report);
     let root = tree.root();
@@ -47,6 +56,8 @@ pub fn check(
     if let Some(list) = upstreams::read(root, &mut report) {
         config.upstreams = list;
     }
+    set(&mut config.tls, tls::read(root, machine, &mut report));
+    config.proxies = proxies::read(root, &config.upstreams, machine, &mut report);
     config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));

@@ -5,7 +5,7 @@
 
 use crate::{
     slack::read::{LIMIT, TIERS},
-    yaml::shape::Shape::{self, List, Map, Named, Unbuilt, Value},
+    yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value},
 };
 
 /// The whole file.
@@ -21,6 +21,8 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
     ("govslack", Value),
+    ("tls", Map(&[("roots", Value), ("ca", Nullable), ("http2", Value)])),
+    ("proxy", Nullable),
     ("app", Value),
     ("tiers", TIERS),
     ("methods", Named(&METHOD)),

@@ -12,14 +12,20 @@ mod identity;
 mod keys;
 mod load;
 mod methods;
+mod outside;
+mod proxies;
+mod tls;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
-pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
+pub use outside::Outside;
+pub use proxies::Proxies;
+pub use tls::{Roots, Tls};
 
 use self::upstreams::Slack;
 use crate::{
@@ -42,6 +48,10 @@ pub struct Config {
     pub admin: Admin,
     /// Where calls go, by path prefix; the first match counts.
     pub upstreams: Vec<Upstream>,
+    /// How connections to upstreams are secured.
+    pub tls: Tls,
+    /// Which upstreams are reached through a proxy.
+    pub proxies: Proxies,
     /// How the app is distributed; the catalogue is made for it.
     pub app: AppKind,
     /// Slack's methods as the catalogue has them, with the operator's changes.
@@ -193,6 +203,8 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: Admin::default(),
             upstreams: upstreams::defaults(Slack::Public),
+            tls: Tls::default(),
+            proxies: Proxies::default(),
             app,
             catalogue: Arc::new(catalogue),
             identity: IdentityRules::default(),

@@ -46,6 +46,8 @@ fn whole(config: &Config) -> String {
         listen,
         admin,
         upstreams,
+        tls,
+        proxies,
         app,
         catalogue,
         identity,
@@ -60,7 +62,7 @@ fn whole(config: &Config) -> String {
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
+        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
          {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
@@ -82,7 +84,7 @@ fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
             }
         }
         Shape::Named(shape) | Shape::List(shape) => keys(shape, found),
-        Shape::Value | Shape::Unbuilt { .. } => {}
+        Shape::Value | Shape::Nullable | Shape::Unbuilt { .. } => {}
     }
 }
 
@@ -90,7 +92,7 @@ fn is_built(shape: &Shape) -> bool {
     match shape {
         Shape::Unbuilt { .. } => false,
         Shape::Map(entries) => entries.iter().any(|(_, shape)| is_built(shape)),
-        Shape::Value | Shape::Named(_) | Shape::List(_) => true,
+        Shape::Value | Shape::Nullable | Shape::Named(_) | Shape::List(_) => true,
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod abuse;
 mod answers;
 mod bad_input;
 mod bodies;
@@ -20,6 +21,7 @@ mod headers;
 mod identity;
 mod kinds;
 mod limits;
+mod outgoing;
 mod patience;
 mod refusals;
 mod scenarios;

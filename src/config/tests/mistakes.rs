@@ -3,6 +3,7 @@
 use super::*;
 
 mod callers;
+mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
