@@ -239,7 +239,7 @@ async fn the_ledger_is_read_and_reset_over_http() {
     assert_eq!(
         ledger["totals"],
         json!({
-            "calls": 7, "ok": 5, "refused": 2, "failed": 0, "scripted": 0, "posts": 5,
+            "calls": 7, "ok": 5, "refused": 2, "failed": 0, "scripted": 0, "faulted": 0, "posts": 5,
             "by_method": { "chat.postMessage": { "calls": 7, "refused": 2 } },
         })
     );
