@@ -170,12 +170,13 @@ class Builder:
         clients = self.overrides["clients"]
         for client in clients:
             where = f"clients: {client.get('name', '(without a name)')}"
-            self.keys(where, client, required=("name", "user_agent", "max_wait", "source"))
+            required = ("name", "user_agent", "max_wait", "source")
+            self.keys(where, client, required, optional=("stops_whole",))
             self.source(where, client)
             self.duration(where, client, "max_wait")
         for name in twice(client.get("name") for client in clients):
             self.wrong(f"clients: {name} is there twice")
-        return [pick(client, "name", "user_agent", "max_wait") for client in clients]
+        return [pick(client, "name", "user_agent", "max_wait", "stops_whole") for client in clients]
 
     def apps(self):
         apps = {}

@@ -27,6 +27,7 @@ use crate::{
     admin::{self, Shown},
     admission::Admission,
     config::Config,
+    identity::Identities,
     listen,
     metrics::Metrics,
     stack::{Shared, stack},
@@ -92,11 +93,12 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
     let metrics = Metrics::new()?;
     let shared = Shared {
         admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
+        identities: Identities::new(&config.identity),
         exchanges: TaskTracker::new(),
         metrics: metrics.clone(),
         config: Arc::clone(&config),
     };
-    let service = stack(&shared, listen, connect::connector(config.timeouts.connect)?);
+    let service = stack(&shared, listen, connect::connector(&config)?);
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
         admission: shared.admission.clone(),

@@ -13,6 +13,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tower::{Layer, Service};
@@ -22,10 +23,11 @@ use crate::{
     call::{
         body::BodyError,
         classify::NoMethod,
-        record::{Record, Standing},
+        record::{Record, RefusedAs, Standing},
         route::{Arriving, RouteError},
     },
     metrics::Metrics,
+    slack::reply,
     step::Step,
     upstream::{UpstreamError, body::Answer},
 };
@@ -96,7 +98,7 @@ impl Failure {
         }
     }
 
-    fn into_response(self) -> Response<Answer> {
+    fn into_response(self, refused_as: RefusedAs) -> Response<Answer> {
         let text = with_sources(&self);
         match self {
             Self::Route(error) => match error {
@@ -106,36 +108,34 @@ impl Failure {
                 RouteError::Lane(_) => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
                 }
-                RouteError::ForwardProxy | RouteError::UnsafePath | RouteError::InvalidUrl => {
+                RouteError::ForwardProxy
+                | RouteError::UnsafePath
+                | RouteError::Host
+                | RouteError::InvalidUrl => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_request", &text)
                 }
             },
             Self::Method(_) => error_response(StatusCode::NOT_FOUND, "unknown_method", &text),
-            Self::Body(BodyError::Memory) => shed_response(&Shed {
-                reason: ShedReason::Memory,
-                bucket: None,
-                retry_after: std::time::Duration::from_secs(1),
-            }),
+            Self::Body(BodyError::Memory) => {
+                let retry_after = std::time::Duration::from_secs(1);
+                let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
+                shed_response(&shed, refused_as)
+            }
             Self::Body(BodyError::Read(_)) => {
                 error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
             }
-            Self::Body(BodyError::Idle(_)) => {
+            Self::Body(BodyError::Idle(_) | BodyError::Slow(_)) => {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
-            Self::Shed(shed) => shed_response(&shed),
-            Self::Refused(answer) => {
-                let mut answer = *answer;
-                let reason = HeaderValue::from_static(ShedReason::Upstream.as_str());
-                answer.headers_mut().insert(REASON, reason);
-                answer
-            }
+            Self::Shed(shed) => shed_response(&shed, refused_as),
+            Self::Refused(answer) => refused_response(*answer, refused_as),
             Self::Upstream(UpstreamError::Timeout(_)) => {
                 error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
             }
             Self::Upstream(UpstreamError::Connect(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
             }
-            Self::Upstream(UpstreamError::Broken(_)) => {
+            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::NotTaken(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
             }
         }
@@ -161,10 +161,13 @@ fn error_response(status: StatusCode, error: &str, message: &str) -> Response<An
     json_response(status, body.to_string())
 }
 
-/// What a shed call gets: what Slack would have said, which every SDK understands.
-fn shed_response(shed: &Shed) -> Response<Answer> {
-    let body = r#"{"ok":false,"error":"ratelimited"}"#;
-    let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body.to_owned());
+/// What a shed call gets: what Slack would have said, in the way that its client takes best.
+fn shed_response(shed: &Shed, refused_as: RefusedAs) -> Response<Answer> {
+    let status = match refused_as {
+        RefusedAs::Status429 => StatusCode::TOO_MANY_REQUESTS,
+        RefusedAs::OkFalse => StatusCode::OK,
+    };
+    let mut response = json_response(status, reply::RATE_LIMITED);
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(shed.retry_after_seconds()));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
@@ -174,7 +177,20 @@ fn shed_response(shed: &Shed) -> Response<Answer> {
     response
 }
 
-fn json_response(status: StatusCode, body: String) -> Response<Answer> {
+/// What a call gets that Slack refused: Slack's own answer. A client that a 429 stops as a
+/// whole stops at one of Slack's just the same, so it is told in the other way.
+fn refused_response(mut answer: Response<Answer>, refused_as: RefusedAs) -> Response<Answer> {
+    if answer.status() == StatusCode::TOO_MANY_REQUESTS && refused_as == RefusedAs::OkFalse {
+        reply::reword(answer.headers_mut());
+        *answer.status_mut() = StatusCode::OK;
+        *answer.body_mut() = Answer::ours(reply::RATE_LIMITED);
+    }
+    let reason = HeaderValue::from_static(ShedReason::Upstream.as_str());
+    answer.headers_mut().insert(REASON, reason);
+    answer
+}
+
+fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<Answer> {
     let mut response = Response::new(Answer::ours(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
@@ -242,7 +258,7 @@ where
                 if let Failure::Upstream(error) = &failure {
                     tracing::info!(error = with_sources(error), "no answer from the upstream");
                 }
-                failure.into_response()
+                failure.into_response(record.refused_as())
             });
             if let Some(Standing { bucket, left, more_in }) = standing {
                 standing::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));

@@ -15,6 +15,7 @@ use crate::{
     admission::{Admission, AdmitLayer},
     call::{classify::ClassifyLayer, route::RouteLayer},
     config::Config,
+    identity::Identities,
     metrics::Metrics,
     outcome::OutcomeLayer,
     request_id::RequestIdLayer,
@@ -30,6 +31,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// Where calls wait.
     pub admission: Admission,
+    /// Whose tokens are whose.
+    pub identities: Identities,
     /// What is counted.
     pub metrics: Metrics,
     /// Exchanges that outlive their callers.
@@ -54,7 +57,7 @@ pub fn stack<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, metrics, exchanges } = shared;
+    let Shared { config, admission, metrics, exchanges, .. } = shared;
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
@@ -67,13 +70,13 @@ where
         .layer(RespondLayer::new(metrics))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(&config.upstreams))
-        .layer(ClassifyLayer::new(config, listen))
+        .layer(ClassifyLayer::new(shared, listen))
         // Around the queue, because a refused call waits again.
-        .layer(RetryLayer::new(config.on_429.max_attempts, metrics))
+        .layer(RetryLayer::new(config.on_429.max_attempts))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
         .layer(OutcomeLayer::new(config, metrics, exchanges))
-        .service(Upstream::new(connector, config.timeouts.headers))
+        .service(Upstream::new(connector, config))
 }
 
 /// Any error.

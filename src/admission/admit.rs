@@ -1,9 +1,13 @@
 //! Lets a call pass when it has its permit.
 
+use http::{HeaderValue, Response, header};
 use tower::Layer;
 
-use super::{Admission, Permit};
-use crate::{call::Call, respond::Failure, scheduler::BucketKey, step::Step};
+use super::{Admission, Permit, Shed};
+use crate::{
+    call::Call, respond::Failure, scheduler::BucketKey, slack::reply, step::Step,
+    upstream::body::Answer,
+};
 
 /// A call that asks to go.
 #[derive(Debug)]
@@ -12,6 +16,8 @@ pub struct Asking {
     pub call: Box<Call>,
     /// What it asks with.
     pub attempt: Attempt,
+    /// What Slack said of its last attempt, for the case that it is not sent again.
+    pub refusal: Option<Box<Response<Answer>>>,
 }
 
 /// What a call asks to go with.
@@ -73,8 +79,28 @@ where
     type Response = S::Response;
     type Error = Failure;
 
-    async fn call(&self, Asking { call, attempt }: Asking) -> Result<S::Response, Failure> {
-        let permit = self.admission.acquire(&call, attempt).await?;
+    async fn call(&self, asking: Asking) -> Result<S::Response, Failure> {
+        let Asking { call, attempt, refusal } = asking;
+        let asked = match (self.admission.ask(&call, attempt), refusal) {
+            (Ok(asked), refusal) => {
+                if refusal.is_some() {
+                    self.admission.shared.metrics.replayed(call.record.method());
+                }
+                asked
+            }
+            (Err(shed), Some(refusal)) => return Err(handed_on(*refusal, &shed)),
+            (Err(shed), None) => return Err(Failure::Shed(shed)),
+        };
+        let permit = asked.permit(&call).await?;
         self.inner.call(Admitted { call, permit }).await
     }
+}
+
+/// A call that Slack refused and that is not held till it could go again: its caller hears
+/// from Slack, and is not told to come back before there is room for the call here.
+fn handed_on(mut refusal: Response<Answer>, shed: &Shed) -> Failure {
+    let said = reply::retry_after(refusal.headers()).unwrap_or_default();
+    let seconds = shed.retry_after_seconds().max(said.as_secs());
+    refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    Failure::Refused(Box::new(refusal))
 }

@@ -1,7 +1,7 @@
 //! The async shell around the scheduler: the lock, the timer, and those who wait.
 //!
-//! [`Admission::acquire`] waits for a permit. Dropping its future leaves the queue and costs
-//! no slot. A [`Permit`] that is dropped gives its slots back if its call was not sent; if it
+//! [`Admission::ask`] grants a permit, sheds the call or holds it. Dropping what waits then
+//! leaves the queue and costs no slot. A [`Permit`] that is dropped gives its slots back if its call was not sent; if it
 //! was, its slots age as those of a call whose answer never came.
 
 mod admit;
@@ -24,12 +24,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::waiters::Waiters;
 pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
     permit::{Permit, Refused},
     status::{BucketStatus, QueueStatus, Status},
+    waiting::Waiting,
 };
-use self::{waiters::Waiters, waiting::Waiting};
 use crate::{
     call::Call,
     config::Queue,
@@ -67,6 +68,16 @@ pub enum ShedReason {
     Draining,
     /// Slack refused it, and it cannot be sent again.
     Upstream,
+}
+
+/// A call that is not shed, so far.
+#[derive(Debug)]
+#[must_use = "dropped, it leaves the queue"]
+pub enum Asked<'a> {
+    /// It goes now.
+    Granted(Permit),
+    /// It waits.
+    Held(Waiting<'a>),
 }
 
 #[derive(Debug)]
@@ -117,60 +128,48 @@ impl Admission {
         }
     }
 
-    /// Waits for the right to send the call. Where Slack refused its last attempt, it waits
+    /// Asks for the right to send the call. Where Slack refused its last attempt, it waits
     /// before all calls of its line that came later.
     ///
     /// # Errors
-    /// If the call is shed.
-    pub async fn acquire(&self, call: &Call, attempt: Attempt) -> Result<Permit, Shed> {
+    /// If the call is shed at once.
+    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
         let shared = &self.shared;
-        let waiting = {
-            let mut state = shared.lock();
-            let now = shared.now();
-            let enqueued = match attempt {
-                Attempt::Again(permit) => match permit.into_inner() {
-                    Some(permit) => state.scheduler.replay(now, permit),
-                    // Nobody holds a permit that is spent.
-                    None => return Err(Shed::draining()),
+        let mut state = shared.lock();
+        let now = shared.now();
+        let enqueued = match attempt {
+            Attempt::Again(permit) => match permit.into_inner() {
+                Some(permit) => state.scheduler.replay(now, permit),
+                // Nobody holds a permit that is spent.
+                None => return Err(Shed::draining()),
+            },
+            Attempt::First(buckets) => state.scheduler.enqueue(
+                now,
+                scheduler::Call {
+                    buckets,
+                    class: call.class,
+                    caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
+                    deadline: shared.at(call.deadline),
+                    max_depth: call.max_depth,
+                    place: Some(call.place),
                 },
-                Attempt::First(buckets) => state.scheduler.enqueue(
-                    now,
-                    scheduler::Call {
-                        buckets,
-                        class: call.class,
-                        caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
-                        deadline: shared.at(call.deadline),
-                        max_depth: call.max_depth,
-                        place: Some(call.place),
-                    },
-                ),
-            };
-            let waiting = match enqueued {
-                Enqueued::Granted(permit) => Ok(Ok(permit)),
-                Enqueued::Refused(refusal) => Ok(Err(Shed::refused(&refusal, now))),
-                Enqueued::Held(ticket) if state.closed => {
-                    state.scheduler.cancel(now, ticket);
-                    Ok(Err(Shed::draining()))
-                }
-                Enqueued::Held(ticket) => {
-                    let (verdict, told) = oneshot::channel();
-                    state.waiting.add(ticket, call, verdict);
-                    Err(Waiting::new(shared, ticket, told))
-                }
-            };
-            state.pump(shared, now);
-            waiting
+            ),
         };
-        let verdict = match waiting {
-            Ok(verdict) => verdict,
-            Err(waiting) => {
-                let from = Instant::now();
-                let verdict = waiting.await;
-                call.record.waited(Instant::now().duration_since(from));
-                verdict
+        let asked = match enqueued {
+            Enqueued::Granted(permit) => Ok(Asked::Granted(Permit::new(permit, shared))),
+            Enqueued::Refused(refusal) => Err(Shed::refused(&refusal, now)),
+            Enqueued::Held(ticket) if state.closed => {
+                state.scheduler.cancel(now, ticket);
+                Err(Shed::draining())
+            }
+            Enqueued::Held(ticket) => {
+                let (verdict, told) = oneshot::channel();
+                state.waiting.add(ticket, call, verdict);
+                Ok(Asked::Held(Waiting::new(shared, ticket, told)))
             }
         };
-        Ok(Permit::new(verdict?, shared))
+        state.pump(shared, now);
+        asked
     }
 
     /// Keeps time for those who wait, until told to end.
@@ -279,6 +278,26 @@ impl State {
                 return next;
             }
         }
+    }
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
+    /// slot.
+    ///
+    /// # Errors
+    /// If the call is shed after all.
+    pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
+        let waiting = match self {
+            Self::Granted(permit) => return Ok(permit),
+            Self::Held(waiting) => waiting,
+        };
+        let (shared, from) = (waiting.shared, Instant::now());
+        let verdict = waiting.await;
+        call.record.waited(Instant::now().duration_since(from));
+        Ok(Permit::new(verdict?, shared))
     }
 }
 

@@ -49,7 +49,16 @@ impl Permit {
         self.fate = Outcome::Unsent;
     }
 
-    /// Its answer's headers are here. Tells how the call's tightest bucket stands.
+    /// Its answer's headers are here, and what it says is not known yet: its slots age from now.
+    pub fn answer_begins(&self) {
+        if let Some(inner) = &self.inner {
+            let mut state = self.shared.lock();
+            let now = self.shared.now();
+            state.scheduler.answered(now, inner);
+        }
+    }
+
+    /// Its answer is here, or as much of it as says what it is. Tells how the call's tightest bucket stands.
     pub fn answered(mut self) -> Option<Standing> {
         let inner = self.inner.take()?;
         let mut state = self.shared.lock();

@@ -50,6 +50,7 @@ fn call(patience: Duration) -> Call {
             kind: Kind::WebApi,
         }),
         method: None,
+        token: None,
         class: Class::Normal,
         place: PlaceId(1),
         caller_id: CallerId(1),
@@ -68,16 +69,19 @@ fn waits(
     patience: Duration,
 ) -> tokio_test::task::Spawn<impl Future<Output = Result<Permit, Shed>> + use<>> {
     let admission = admission.clone();
-    let mut task =
-        tokio_test::task::spawn(
-            async move { admission.acquire(&call(patience), one_a_minute()).await },
-        );
+    let mut task = tokio_test::task::spawn(async move { acquire(&admission, patience).await });
     assert!(task.poll().is_pending(), "it is held");
     task
 }
 
+/// Waits for as long as the call may.
+async fn acquire(admission: &Admission, patience: Duration) -> Result<Permit, Shed> {
+    let call = call(patience);
+    admission.ask(&call, one_a_minute())?.permit(&call).await
+}
+
 async fn sent(admission: &Admission) -> Permit {
-    let mut permit = admission.acquire(&call(Duration::ZERO), one_a_minute()).await.unwrap();
+    let mut permit = acquire(admission, Duration::ZERO).await.unwrap();
     permit.sent();
     permit
 }
@@ -129,7 +133,7 @@ async fn a_call_that_was_sent_and_forgotten_still_counts() {
     let admission = admission();
     drop(sent(&admission).await);
     advance(MINUTE + Duration::from_secs(1)).await;
-    let shed = admission.acquire(&call(Duration::from_secs(8)), one_a_minute()).await.unwrap_err();
+    let shed = acquire(&admission, Duration::from_secs(8)).await.unwrap_err();
     assert_eq!(shed.reason, ShedReason::Deadline);
     // A minute for the answer that may still come, and the period from there.
     assert_eq!(shed.retry_after_seconds(), 60);
@@ -143,7 +147,7 @@ async fn a_closed_queue_tells_all_that_wait() {
     admission.close();
     let verdict = tokio_test::assert_ready!(waiting.poll());
     assert_eq!(verdict.unwrap_err().reason, ShedReason::Draining);
-    let late = admission.acquire(&call(3 * MINUTE), one_a_minute()).await;
+    let late = acquire(&admission, 3 * MINUTE).await;
     assert_eq!(late.unwrap_err().reason, ShedReason::Draining);
     assert_eq!(admission.held(), 0);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,8 +13,8 @@ use crate::scheduler::{Outcome, Ticket};
 
 /// Waits for the verdict. Dropped before, it leaves the queue and costs no slot.
 #[derive(Debug)]
-pub(super) struct Waiting<'s> {
-    shared: &'s Shared,
+pub struct Waiting<'s> {
+    pub(super) shared: &'s Arc<Shared>,
     ticket: Ticket,
     told: oneshot::Receiver<Verdict>,
     heard: bool,
@@ -23,7 +24,7 @@ pub(super) struct Waiting<'s> {
 
 impl<'s> Waiting<'s> {
     pub(super) fn new(
-        shared: &'s Shared,
+        shared: &'s Arc<Shared>,
         ticket: Ticket,
         told: oneshot::Receiver<Verdict>,
     ) -> Self {

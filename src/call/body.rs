@@ -15,9 +15,13 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 /// The largest body that is kept whole.
 pub const WHOLE: usize = 1 << 20;
+
+/// All that is kept may take this many times what one piece may.
+const PIECES: u32 = 5;
 
 /// A call's body.
 #[derive(Debug)]
@@ -62,6 +66,9 @@ pub enum BodyError {
     /// The client sent nothing for too long.
     #[error("no byte of the request's body came for {0:?}")]
     Idle(Duration),
+    /// The client sends, but hardly.
+    #[error("the first MiB of the request's body, or all of it, did not come within {0:?}")]
+    Slow(Duration),
 }
 
 // === impl Body ===
@@ -75,7 +82,8 @@ impl Body {
     /// Reads a body whole, or its first part if it is larger than [`WHOLE`].
     ///
     /// # Errors
-    /// If it cannot be read, stalls for `idle`, or does not fit into `memory`.
+    /// If it cannot be read, stalls for `idle` or for too long in all, or does not fit into
+    /// `memory`.
     pub async fn read(
         mut incoming: Incoming,
         memory: &Memory,
@@ -84,8 +92,12 @@ impl Body {
         let mut reservation = memory.nothing();
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
+        let mut end = None;
         while !incoming.is_end_stream() {
-            let frame = match tokio::time::timeout(idle, incoming.frame()).await {
+            let (now, whole) = (Instant::now(), idle.saturating_mul(PIECES));
+            let end = *end.get_or_insert(now + whole);
+            let frame = match tokio::time::timeout_at(end.min(now + idle), incoming.frame()).await {
+                Err(_) if Instant::now() >= end => return Err(BodyError::Slow(whole)),
                 Err(_) => return Err(BodyError::Idle(idle)),
                 Ok(None) => break,
                 Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
@@ -138,6 +150,13 @@ impl Body {
 }
 
 // === impl Outgoing ===
+
+impl Outgoing {
+    /// The same body once more, unless it streams.
+    pub fn copy(&self) -> Option<Self> {
+        self.rest.is_none().then(|| Self { first: self.first.clone(), rest: None })
+    }
+}
 
 impl HttpBody for Outgoing {
     type Data = Bytes;

@@ -36,6 +36,8 @@ pub struct Signs<'c> {
     pub user_agent: &'c str,
     /// Its token.
     pub token: Option<&'c TokenHash>,
+    /// The app that it is named after when nothing else names it.
+    pub app: Option<&'c Arc<str>>,
 }
 
 /// What comes of it.
@@ -67,7 +69,7 @@ impl Callers {
     /// Whose call it is. Allocates nothing.
     pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
         let said = signs.lane.caller.as_ref();
-        let name = said.unwrap_or(&self.default);
+        let name = said.or(signs.app).unwrap_or(&self.default);
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, name, signs));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
         let Terms { class, max_class, weight, max_depth } =

@@ -6,14 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use http::header;
+use http::{Response, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use super::{
     Call, Head,
     arguments::{self, Values},
+    ask::{self, Asker},
     body::{Body, Memory},
     buckets::{self, Dimensions},
     callers::{Callers, Signs, Standing},
@@ -24,24 +26,27 @@ use super::{
 use crate::{
     admission::{Asking, Attempt},
     config::{Config, TrustCallers},
-    identity::{Identities, TokenHash, token::bearer},
+    identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
     respond::Failure,
     scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Endpoint, Kind, Method},
+    slack::{Dimension, Endpoint, Kind, Method, holds_token},
+    stack::Shared,
     step::Step,
-    upstream::headers,
+    upstream::{body::Answer, headers},
 };
 
 /// Makes a [`Call`] of a routed request.
 #[derive(Clone, Debug)]
 pub struct ClassifyLayer {
     knowledge: Arc<Knowledge>,
+    exchanges: TaskTracker,
 }
 
 /// Makes a [`Call`] of a routed request.
 #[derive(Debug)]
 pub struct Classify<S> {
-    inner: S,
+    inner: Arc<S>,
+    asker: Asker<S>,
     knowledge: Arc<Knowledge>,
 }
 
@@ -51,6 +56,8 @@ struct Knowledge {
     config: Arc<Config>,
     identities: Identities,
     callers: Callers,
+    /// Bots of several apps may share the listener.
+    gateway: bool,
     memory: Memory,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
@@ -70,7 +77,8 @@ const TELLING: usize = 4096;
 
 impl ClassifyLayer {
     /// Classifies for a listener bound to `listen`.
-    pub fn new(config: &Arc<Config>, listen: SocketAddr) -> Self {
+    pub fn new(shared: &Shared, listen: SocketAddr) -> Self {
+        let Shared { config, identities, exchanges, .. } = shared;
         let may_raise = match config.trust_callers {
             TrustCallers::Auto => listen.ip().is_loopback(),
             TrustCallers::Always => true,
@@ -78,21 +86,30 @@ impl ClassifyLayer {
         };
         Self {
             knowledge: Arc::new(Knowledge {
-                identities: Identities::new(&config.tokens),
+                identities: identities.clone(),
+                gateway: !listen.ip().is_loopback(),
                 callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
                 hasher: RandomState::new(),
             }),
+            exchanges: exchanges.clone(),
         }
     }
 }
 
-impl<S> Layer<S> for ClassifyLayer {
+impl<S> Layer<S> for ClassifyLayer
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
+{
     type Service = Classify<S>;
 
     fn layer(&self, inner: S) -> Classify<S> {
-        Classify { inner, knowledge: Arc::clone(&self.knowledge) }
+        let Self { knowledge, exchanges } = self;
+        let Knowledge { config, identities, memory, .. } = &**knowledge;
+        let inner = Arc::new(inner);
+        let asker = Asker::new(&inner, config, identities, memory, exchanges);
+        Classify { inner, asker, knowledge: Arc::clone(knowledge) }
     }
 }
 
@@ -100,60 +117,85 @@ impl<S> Layer<S> for ClassifyLayer {
 
 impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Step<Asking, Error = Failure>,
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Answer>;
     type Error = Failure;
 
-    async fn call(&self, routed: Routed<Incoming>) -> Result<S::Response, Failure> {
-        let asking = self.knowledge.classify(routed).await?;
+    async fn call(&self, routed: Routed<Incoming>) -> Result<Response<Answer>, Failure> {
+        let asking = self.classify(routed).await?;
         self.inner.call(asking).await
     }
 }
 
-// === impl Knowledge ===
-
-impl Knowledge {
+impl<S> Classify<S>
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
+{
     async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
         let Routed { request, upstream, url, lane, record } = routed;
+        let knowledge = &*self.knowledge;
+        let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
         let name = rest(&url, &upstream);
         let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
         let method = match endpoint {
-            Some(endpoint) => Some(self.config.catalogue.endpoint(endpoint)),
-            None if upstream.kind == Kind::WebApi => Some(self.method(name)?),
+            Some(endpoint) => Some(catalogue.endpoint(endpoint)),
+            None if upstream.kind == Kind::WebApi => Some(knowledge.method(name)?),
             None => None,
         };
-        let body = Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await;
+        let idle = knowledge.config.timeouts.body_idle;
+        let body = Body::read(incoming, &knowledge.memory, idle).await;
+        // The client's patience began before its body was read, but only the exchange with us
+        // took time till here.
+        let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
-        let [token, channel, user] = match method {
+        let [text, channel, user] = match method {
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
             _ => Values::default(),
         };
-        let token = bearer(&parts.headers).or(token.as_deref());
+        let (channel, user) = (unshown(channel), unshown(user));
+        let text = bearer(&parts.headers).or(text.as_deref());
         // Whoever knows the URL may call it; no token decides anything.
-        let token = token.filter(|_| !upstream.kind.has_secret_url());
+        let text = text.filter(|_| !upstream.kind.has_secret_url());
         // Hashing is a good part of what a call costs.
-        let token =
-            token.filter(|_| method.is_some() || self.callers.by_token()).map(TokenHash::of);
+        let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
+        let token = text.map(TokenHash::of);
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
-        let signs =
-            Signs { lane: &lane, user_agent: agent.unwrap_or_default(), token: token.as_ref() };
+        let client = agent.and_then(|agent| catalogue.client(agent));
+        let wait = patience(lane.max_wait, client, method.map(|method| &**method), queue);
+        let deadline = arrived + wait;
+        let identity = match (text, &token, method) {
+            (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
+                let identity = self.asker.whose(text, token, &upstream, deadline).await;
+                record.waited(Instant::now().duration_since(arrived));
+                within(identity, &parts, known).await
+            }
+            (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
+            _ => knowledge.identities.nobody(),
+        };
+        let signs = Signs {
+            lane: &lane,
+            user_agent: agent.unwrap_or_default(),
+            token: token.as_ref(),
+            app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
+        };
         let Standing { caller, class, weight, max_depth } =
-            self.callers.of(signs, method.map(|method| &**method));
+            knowledge.callers.of(signs, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: Arc::clone(&caller),
+            refused_as: shed_as.to(client),
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
             let by_url = buckets::counts_by(method, Dimension::Url);
             let url = by_url.then(|| buckets::url_key(url.path()));
             let dimensions = Dimensions {
-                identity: &self.identities.of(token.as_ref()),
+                identity: &identity,
                 // The rest of a webhook's path is its secret.
                 method: if endpoint.is_some() { &method.name } else { name },
                 channel: channel.as_deref(),
@@ -163,21 +205,17 @@ impl Knowledge {
             };
             buckets::of(method, dimensions)
         });
-        let caller_id = CallerId(self.hasher.hash_one(&*caller));
+        let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
         let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
-        let place = self.place(caller_id, token.as_ref(), asks, body.known());
+        let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
         let method = method.map(Arc::clone);
-        let Config { catalogue, queue, .. } = &*self.config;
-        let wait = patience(lane.max_wait, agent, method.as_deref(), catalogue, queue);
         headers::forward_request(&mut parts.headers);
-        // The client's patience began before its body was read, but only the exchange with us
-        // took time till here.
-        let arrived = Instant::now();
         let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
             body,
             upstream,
             method,
+            token,
             class,
             place,
             caller_id,
@@ -185,12 +223,16 @@ impl Knowledge {
             max_depth,
             caller,
             arrived,
-            deadline: arrived + wait,
+            deadline,
             record,
         };
-        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets) })
+        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
+}
 
+// === impl Knowledge ===
+
+impl Knowledge {
     /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the
     /// beginning tells.
     fn place(
@@ -206,10 +248,42 @@ impl Knowledge {
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if holds_token(rest) {
+            return Err(NoMethod { name: "what looks like a token".to_owned() });
+        }
         if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
             return Err(NoMethod { name: rest.chars().take(100).collect() });
         }
         Ok(self.config.catalogue.method(rest))
+    }
+}
+
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(|value| match holds_token(&value) {
+        true => TokenHash::of(&value).name().to_string(),
+        false => value,
+    })
+}
+
+/// Whether the call itself asks what would be asked.
+fn is_own_question(method: &str) -> bool {
+    method == ask::METHOD
+}
+
+/// The identity in the workspace that the call names, where a token is one for several.
+async fn within(
+    identity: Arc<Identity>,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Arc<Identity> {
+    if !identity.org_wide {
+        return identity;
+    }
+    let [team] = arguments::find(["team_id"], parts.uri.query(), &parts.headers, body).await;
+    match team.filter(|team| is_id(team)) {
+        Some(team) => Arc::new(identity.within(&team)),
+        None => identity,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-use crate::{scheduler::Class, units, upstream::headers::OWN};
+use crate::{scheduler::Class, slack::holds_token, units, upstream::headers::OWN};
 
 /// What a call says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Lane {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LaneError {
     /// A caller's name is too long, empty or not printable.
-    #[error("{place}: a caller's name is 1 to 64 printable characters")]
+    #[error("{place}: a caller's name is 1 to 64 printable characters, and no token")]
     Caller {
         /// Where it was said.
         place: &'static str,
@@ -46,6 +46,14 @@ pub enum LaneError {
         place: &'static str,
         /// What was said.
         value: String,
+    },
+    /// Who reads it next might take the other.
+    #[error("{place}: {what} is said twice")]
+    Twice {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        what: &'static str,
     },
     /// A lane has no such part.
     #[error("the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…")]
@@ -90,8 +98,12 @@ impl Lane {
         for part in parts {
             let decoded = decode(part);
             match decoded.split_once('=') {
-                Some(("class", value)) => lane.class = Some(class(value, IN_PATH)?),
-                Some(("max-wait", value)) => lane.max_wait = Some(max_wait(value, IN_PATH)?),
+                Some(("class", value)) => {
+                    once(&mut lane.class, class(value, IN_PATH)?, IN_PATH, "class")?;
+                }
+                Some(("max-wait", value)) => {
+                    once(&mut lane.max_wait, max_wait(value, IN_PATH)?, IN_PATH, "max-wait")?;
+                }
                 _ => return Err(LaneError::Part { part: shown(&decoded) }),
             }
         }
@@ -107,25 +119,48 @@ impl Lane {
         if !headers.keys().any(|name| name.as_str().starts_with(OWN)) {
             return Ok(self);
         }
-        let text = |name: HeaderName| {
-            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+        let text = |name: HeaderName, what: &'static str| {
+            let mut values = headers.get_all(name).iter();
+            let text = values.next().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            match values.next() {
+                Some(_) => Err(LaneError::Twice { place: "the headers", what }),
+                None => Ok(text),
+            }
         };
-        if let Some(value) = text(CALLER_HEADER) {
+        if let Some(value) = text(CALLER_HEADER, "Slackwater-Caller")? {
             self.caller = Some(caller(&value, "the header Slackwater-Caller")?);
         }
-        if let Some(value) = text(CLASS_HEADER) {
+        if let Some(value) = text(CLASS_HEADER, "Slackwater-Class")? {
             self.class = Some(class(value.trim(), "the header Slackwater-Class")?);
         }
-        if let Some(value) = text(MAX_WAIT_HEADER) {
+        if let Some(value) = text(MAX_WAIT_HEADER, "Slackwater-Max-Wait")? {
             self.max_wait = Some(max_wait(value.trim(), "the header Slackwater-Max-Wait")?);
         }
         Ok(self)
     }
 }
 
+/// Sets what is not set yet.
+fn once<T>(
+    slot: &mut Option<T>,
+    value: T,
+    place: &'static str,
+    what: &'static str,
+) -> Result<(), LaneError> {
+    match slot.replace(value) {
+        Some(_) => Err(LaneError::Twice { place, what }),
+        None => Ok(()),
+    }
+}
+
 fn caller(text: &str, place: &'static str) -> Result<Arc<str>, LaneError> {
     let name = decode(text);
-    if is_name(&name) { Ok(name.into()) } else { Err(LaneError::Caller { place }) }
+    // A name is shown in many places.
+    if is_name(&name) && !holds_token(&name) {
+        Ok(name.into())
+    } else {
+        Err(LaneError::Caller { place })
+    }
 }
 
 /// Whether a caller may have that name.
@@ -148,6 +183,9 @@ fn decode(text: &str) -> Cow<'_, str> {
 }
 
 fn shown(text: &str) -> String {
+    if holds_token(text) {
+        return "what looks like a token".to_owned();
+    }
     text.chars().take(SHOWN).collect()
 }
 
@@ -186,9 +224,15 @@ mod tests {
             ("/@a;class=urgent/api/x", "interactive, normal or background"),
             ("/@a;max-wait=soon/api/x", "500ms"),
             ("/@a;weight=3/api/x", "max-wait"),
+            ("/@a;class=normal;class=background/api/x", "class is said twice"),
+            ("/@a;max-wait=1s;max-wait=1s/api/x", "max-wait is said twice"),
+            ("/@xoxb-1-secret/api/x", "no token"),
+            ("/@a;class=xoxb-1-secret/api/x", "\"what looks like a token\""),
+            ("/@a;max-wait=xoxb-1-secret/api/x", "\"what looks like a token\""),
+            ("/@a;xoxb-1-secret/api/x", "\"what looks like a token\""),
         ] {
             let error = Lane::split(path).unwrap_err().to_string();
-            assert!(error.contains(word), "{path}: {error}");
+            assert!(error.contains(word) && !error.contains("secret"), "{path}: {error}");
         }
         let long = format!("/@{}/api/x", "a".repeat(65));
         assert!(Lane::split(&long).is_err());
@@ -201,6 +245,10 @@ mod tests {
         headers.insert(CLASS_HEADER, "background".parse().unwrap());
         let lane = lane.with_headers(&headers).unwrap();
         assert_eq!((lane.caller.as_deref(), lane.class), (Some("a"), Some(Class::Background)));
+        headers.append(CLASS_HEADER, "background".parse().unwrap());
+        let error = Lane::default().with_headers(&headers).unwrap_err();
+        assert_eq!(error.to_string(), "the headers: Slackwater-Class is said twice");
+        headers.remove(CLASS_HEADER);
         headers.insert(MAX_WAIT_HEADER, "never".parse().unwrap());
         let error = Lane::default().with_headers(&headers).unwrap_err();
         assert!(error.to_string().starts_with("the header Slackwater-Max-Wait"), "{error}");

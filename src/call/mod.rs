@@ -6,6 +6,7 @@
 //! counts against, and how long its client [waits](patience).
 
 pub mod arguments;
+pub mod ask;
 pub mod body;
 pub mod buckets;
 pub mod callers;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use self::{body::Body, record::Record};
 use crate::{
     config::Upstream,
+    identity::TokenHash,
     scheduler::{CallerId, Class, PlaceId, Weight},
     slack,
 };
@@ -38,6 +40,8 @@ pub struct Call {
     pub upstream: Arc<Upstream>,
     /// The rules of its method; absent where calls are only forwarded.
     pub method: Option<Arc<slack::Method>>,
+    /// Its token, where it has one that counts.
+    pub token: Option<TokenHash>,
     /// How urgent it is.
     pub class: Class,
     /// What it is known by should it be sent away and return.

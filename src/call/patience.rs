@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use crate::{
     config::Queue,
-    slack::{Catalogue, Method},
+    slack::{Client, Method},
 };
 
 /// How long a call may be held: what the call says itself, else what is known of its client,
 /// else the default; never longer than its method makes sense or the operator allows.
 pub fn patience(
     said: Option<Duration>,
-    user_agent: Option<&str>,
+    client: Option<&Client>,
     method: Option<&Method>,
-    catalogue: &Catalogue,
     queue: &Queue,
 ) -> Duration {
-    let client = || catalogue.patience_of(user_agent?);
-    let wait = said.or_else(client).unwrap_or(queue.max_wait);
+    let wait = said.or(client.map(|client| client.max_wait)).unwrap_or(queue.max_wait);
     let sensible = method.and_then(|method| method.max_wait).unwrap_or(queue.max_hold);
     wait.min(sensible).min(queue.max_hold)
 }

@@ -43,6 +43,19 @@ pub struct Labels {
     pub class: Class,
     /// Who sent it.
     pub caller: Arc<str>,
+    /// How its client is told that it is refused.
+    pub refused_as: RefusedAs,
+}
+
+/// How a call is told that it is refused for a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusedAs {
+    /// With status 429, which every SDK understands.
+    #[default]
+    Status429,
+    /// With status 200 and `ok: false`, as Slack tells of nearly every other error: for clients
+    /// that a 429 to one call stops as a whole.
+    OkFalse,
 }
 
 // === impl Record ===
@@ -88,6 +101,11 @@ impl Record {
     /// What it is counted under, if it came to be classified.
     pub fn labels(&self) -> Option<&Labels> {
         self.labels.get()
+    }
+
+    /// How its client is told that it is refused.
+    pub fn refused_as(&self) -> RefusedAs {
+        self.labels().map(|labels| labels.refused_as).unwrap_or_default()
     }
 
     /// The method's name in metrics: bounded, whatever callers send.

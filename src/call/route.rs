@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, Method, Request, Uri, Version, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Uri, Version, header, uri::PathAndQuery};
 use tower::Layer;
 
 use super::{
@@ -52,6 +52,9 @@ pub enum RouteError {
     /// `.` or `..` in the path, in any disguise, or an encoded slash.
     #[error("the path has a dot segment, an encoded slash, a backslash or a control character")]
     UnsafePath,
+    /// No Host, or more than one (RFC 9112, 3.2).
+    #[error("a request of HTTP/1.1 has one Host header, no more and no less")]
+    Host,
     /// A path that makes no URL.
     #[error("the path and the upstream's URL make no valid URL")]
     InvalidUrl,
@@ -120,6 +123,9 @@ fn route(
 ) -> Result<(Arc<Upstream>, Uri, Lane), RouteError> {
     if verb == Method::CONNECT {
         return Err(RouteError::ForwardProxy);
+    }
+    if version == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(RouteError::Host);
     }
     // HTTP/2 always names the authority. In HTTP/1 a whole URL is what a client sends to a
     // forward proxy; only one that can mean nothing but this machine is let through.
@@ -190,7 +196,8 @@ fn is_unsafe(path: &str) -> bool {
     disguised || path.split('/').any(dots)
 }
 
-fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
+/// The URL at an upstream.
+pub(super) fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
     let base_path = base.path();
     let mut path = String::with_capacity(
         base_path.len() + rest.len() + query.map_or(0, |query| query.len() + 1),
@@ -210,6 +217,8 @@ fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
     use crate::config::Kind;
 
@@ -220,7 +229,8 @@ mod tests {
             kind: Kind::WebApi,
         })];
         let uri: Uri = uri.parse().unwrap();
-        route(&upstreams, verb, Version::HTTP_11, &uri, &HeaderMap::new())
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("proxy"))]);
+        route(&upstreams, verb, Version::HTTP_11, &uri, &headers)
             .map(|(upstream, url, _)| (url.to_string(), rest(&url, &upstream).to_owned()))
     }
 

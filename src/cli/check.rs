@@ -8,15 +8,15 @@ use std::{
 
 use super::NO;
 use crate::{
-    config::{Config, Kind, LoadError, load},
+    config::{Config, Kind, LoadError, Proxies, load},
     slack::Catalogue,
     units::show_duration,
 };
 
 /// Check a configuration: every problem at once, each with its place
 ///
-/// Reads the environment as a start would: for `${NAME}`, for the tokens' variables, and for
-/// `SLACKWATER_LISTEN` and `SLACKWATER_ADMIN_LISTEN`. Exits with 0 if all is well, with 1 if there
+/// Reads the environment as a start would: for `${NAME}`, for the tokens' variables, for proxies,
+/// and for `SLACKWATER_LISTEN` and `SLACKWATER_ADMIN_LISTEN`. Exits with 0 if all is well, with 1 if there
 /// are problems, with 2 if the file cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -49,8 +49,15 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  operators  http://{}", config.admin.listen)?;
     for upstream in &config.upstreams {
         let (prefix, url, kind) = (&upstream.prefix, &upstream.url, upstream.kind.as_str());
-        writeln!(out, "  upstream   {prefix} -> {url} ({kind})")?;
+        write!(out, "  upstream   {prefix} -> {url} ({kind})")?;
+        match config.proxies.of(url) {
+            Some(proxy) => writeln!(out, ", through the proxy {}", Proxies::name(&proxy))?,
+            None => writeln!(out)?,
+        }
     }
+    let (roots, own) = (config.tls.roots.as_str(), config.tls.own);
+    let http = if config.tls.http2 { "HTTP/2 or HTTP/1.1" } else { "HTTP/1.1" };
+    writeln!(out, "  tls        {roots} roots and {own} of your own; {http}")?;
     let methods = config.catalogue.methods().filter(|method| method.kind == Kind::WebApi).count();
     let app = config.app;
     writeln!(out, "  app        {app}")?;
@@ -59,7 +66,13 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         0 => writeln!(out, ", as Slack documents them")?,
         changed => writeln!(out, ", {changed} of them with rules of your own")?,
     }
-    writeln!(out, "  tokens     {} known beforehand", config.tokens.len())?;
+    let tokens = config.identity.tokens.len();
+    let rest = if config.identity.resolve {
+        "Slack is asked for the others"
+    } else {
+        "the others count by themselves"
+    };
+    writeln!(out, "  tokens     {tokens} known beforehand, {rest}")?;
     let queue = &config.queue;
     let (wait, hold) = (show_duration(queue.max_wait), show_duration(queue.max_hold));
     writeln!(out, "  holding    {wait} if nothing tells the client's patience, {hold} at most")

@@ -20,7 +20,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fake_slack::{FakeSlack, Latency, Ledger, OptionError, Options, Penalty, Rules, Shape},
+    fake_slack::{
+        FakeSlack, FaultRule, Latency, Ledger, OptionError, Options, Penalty, Rules, Shape,
+    },
     slack::{AppKind, Catalogue},
     units,
     yaml::Problems,
@@ -60,6 +62,13 @@ pub struct Args {
     /// Set the true limit of a method, whatever is documented: conversations.list=10
     #[arg(long = "limit", value_name = "METHOD=N", value_parser = parse_limit)]
     limits: Vec<(String, NonZeroU32)>,
+
+    /// What goes wrong, and with which part of the calls: reset=0.01, or for one method
+    /// chat.update:reset=0.01. May be given more than once. Kinds: reset-early, reset, hang, 500,
+    /// 502, 503, 429-no-header, 429-no-body, 200-ratelimited, gzip, chunked, slow.
+    /// POST /faults?method=METHOD&fault=KIND&calls=N has it happen to the next N calls
+    #[arg(long = "fault", value_name = "[METHOD:]KIND=PART")]
+    faults: Vec<FaultRule>,
 
     /// How many calls the ledger keeps
     #[arg(long, value_name = "CALLS", default_value_t = 10_000)]
@@ -124,6 +133,7 @@ impl Args {
             count_refused: self.count_refused,
             latency: self.latency,
             minute: self.minute,
+            faults: self.faults,
             seed: self.seed,
             ledger: self.ledger,
             ..Options::new(rules)
@@ -173,7 +183,11 @@ fn summary(ledger: &Ledger) -> String {
 
 fn write_summary(text: &mut String, ledger: &Ledger) -> fmt::Result {
     let totals = &ledger.totals;
-    writeln!(text, "{} calls: {} ok, {} refused", totals.calls, totals.ok, totals.refused)?;
+    write!(text, "{} calls: {} ok, {} refused", totals.calls, totals.ok, totals.refused)?;
+    match totals.faulted {
+        0 => writeln!(text)?,
+        faulted => writeln!(text, ", {faulted} with a fault")?,
+    }
     let width = totals.by_method.keys().map(|method| method.len()).max().unwrap_or(0);
     for (method, sums) in &totals.by_method {
         writeln!(text, "  {method:width$} {:>8} calls {:>8} refused", sums.calls, sums.refused)?;
@@ -237,13 +251,14 @@ mod tests {
     fn the_arguments_become_options() {
         let args = parse(
             "--window fixed-clock --penalty app --latency 10ms..20ms --minute 6s --seed 9 \
-             --count-refused --limit conversations.list=10 --limit users.list=3 --ledger 5",
+             --count-refused --limit conversations.list=10 --limit users.list=3 --ledger 5 --fault hang=0.5",
         );
         let options = args.unwrap().into_options().unwrap();
         assert_eq!((options.shape, options.penalty), (Shape::FixedClock, Penalty::App));
         assert_eq!(Ok(options.latency), "10ms..20ms".parse());
         assert_eq!((options.minute, options.seed), (Duration::from_secs(6), 9));
         assert_eq!((options.count_refused, options.ledger), (true, 5));
+        assert_eq!(options.faults, ["hang=0.5".parse().unwrap()]);
         let fake = FakeSlack::new(options);
         let list = Call::new("users.list", "A1", "T1");
         let accepted =
@@ -261,6 +276,9 @@ mod tests {
             ("--minute 0s", "--minute"),
             ("--limit conversations.list=0", "conversations.list=10"),
             ("--limit 10", "METHOD=N"),
+            ("--fault rest=0.1", "reset-early, reset, hang"),
+            ("--fault reset", "chat.update:reset=0.01"),
+            ("--fault reset=2", "from 0 to 1"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(hint), "{error}");

@@ -1,15 +1,17 @@
 //! From a configuration's text to what the program relies on, or every problem at once.
 //!
-//! Pure: the environment is an argument.
+//! Pure: what it asks of the machine is an argument.
 
 use std::net::SocketAddr;
 
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, TrustCallers, background, callers, keys, methods, tokens, upstreams,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, background, callers, identity, keys, methods,
+    proxies, tls, upstreams,
 };
 use crate::{
+    call::record::RefusedAs,
     slack::{AppKind, read},
     yaml::{Cursor, Problems, Report, Tree, shape},
 };
@@ -20,17 +22,26 @@ pub const LISTEN_ENV: &str = "SLACKWATER_LISTEN";
 /// Where operators connect, over the file.
 pub const ADMIN_LISTEN_ENV: &str = "SLACKWATER_ADMIN_LISTEN";
 
-/// Checks a configuration. `env` answers for `${NAME}` in it, for the tokens' variables, and for
-/// [`LISTEN_ENV`] and [`ADMIN_LISTEN_ENV`], which count more than the file. An empty text is a
-/// configuration: the defaults.
+/// Checks a configuration, as [`check_on`] does, on a machine that has nothing but variables.
 ///
 /// # Errors
-/// Every problem, by place. `file` is the name they give the file.
+/// As [`check_on`].
 pub fn check(
     text: &str,
     file: &str,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
+    check_on(&env, text, file)
+}
+
+/// Checks a configuration. `machine` answers for `${NAME}` in it, for the tokens' variables, for
+/// those that name a proxy, for [`LISTEN_ENV`] and [`ADMIN_LISTEN_ENV`], which count more than the
+/// file, and for certificates. An empty text is a configuration: the defaults.
+///
+/// # Errors
+/// Every problem, by place. `file` is the name they give the file.
+pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config, Problems> {
+    let env = |name: &str| machine.variable(name);
     let mut report = Report::default();
     let tree = Tree::parse(text, &env, &mut report);
     let root = tree.root();
@@ -45,7 +56,9 @@ pub fn check(
     if let Some(list) = upstreams::read(root, &mut report) {
         config.upstreams = list;
     }
-    config.tokens = tokens::read(root, &env, &mut report);
+    set(&mut config.tls, tls::read(root, machine, &mut report));
+    config.proxies = proxies::read(root, &config.upstreams, machine, &mut report);
+    config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));
     queue(&mut config, root, &mut report);
@@ -148,6 +161,14 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
             ("never", TrustCallers::Never),
         ];
         set(&mut config.trust_callers, at.read_word(&words, report));
+    }
+    if let Some(at) = root.get("shed_as") {
+        let words = [
+            ("auto", ShedAs::Auto),
+            ("429", ShedAs::Always(RefusedAs::Status429)),
+            ("ok_false", ShedAs::Always(RefusedAs::OkFalse)),
+        ];
+        set(&mut config.shed_as, at.read_word(&words, report));
     }
     if let Some(at) = root.get("on_429") {
         let attempts = at.get("max_attempts").and_then(|it| it.read_count(report));

@@ -5,7 +5,7 @@
 
 use crate::{
     slack::read::{LIMIT, TIERS},
-    yaml::shape::Shape::{self, List, Map, Named, Unbuilt, Value},
+    yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value},
 };
 
 /// The whole file.
@@ -21,6 +21,8 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
     ("govslack", Value),
+    ("tls", Map(&[("roots", Value), ("ca", Nullable), ("http2", Value)])),
+    ("proxy", Nullable),
     ("app", Value),
     ("tiers", TIERS),
     ("methods", Named(&METHOD)),
@@ -28,7 +30,8 @@ pub(super) const CONFIG: Shape = Map(&[
     (
         "identity",
         Map(&[
-            ("resolve", Unbuilt { what: "asking Slack whose a token is is", inert: &["false"] }),
+            ("resolve", Value),
+            ("app", Value),
             (
                 "tokens",
                 List(&Map(&[
@@ -54,7 +57,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),
     ("trust_callers", Value),
-    ("shed_as", Unbuilt { what: "shedding otherwise than with a 429 is", inert: &["429"] }),
+    ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
     (
         "adaptive",

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, check};
+use rustls::pki_types::CertificateDer;
+
+use super::{Config, Outside, check_on};
 use crate::yaml::{MAX_BYTES, Problems};
 
 /// The path of the file, where none is given.
@@ -28,6 +30,12 @@ pub enum LoadError {
     Problems(Problems),
 }
 
+/// The machine itself.
+struct Machine;
+
+/// The longest file of certificates.
+const MAX_CERTIFICATES: u64 = 16 << 20;
+
 /// Loads the file at `path`, else the one that [`CONFIG_ENV`] names, else the defaults.
 ///
 /// # Errors
@@ -35,10 +43,10 @@ pub enum LoadError {
 pub fn load(path: Option<&Path>) -> Result<Config, LoadError> {
     let from_env = environment(CONFIG_ENV).filter(|path| !path.is_empty());
     let Some(path) = path.map(Path::to_owned).or(from_env.map(PathBuf::from)) else {
-        return check("", "defaults", environment).map_err(LoadError::Problems);
+        return check_on(&Machine, "", "defaults").map_err(LoadError::Problems);
     };
     let text = read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
-    check(&text, &path.to_string_lossy(), environment).map_err(LoadError::Problems)
+    check_on(&Machine, &text, &path.to_string_lossy()).map_err(LoadError::Problems)
 }
 
 /// A variable of the process's environment, if it is set and Unicode.
@@ -61,4 +69,28 @@ fn read(path: &Path) -> io::Result<String> {
         let line = before.split(|byte| *byte == b'\n').count();
         io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })
+}
+
+// === impl Machine ===
+
+impl Outside for Machine {
+    fn variable(&self, name: &str) -> Option<String> {
+        environment(name)
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MAX_CERTIFICATES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_CERTIFICATES {
+            let text = "it is longer than 16 MiB";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        Ok(bytes)
+    }
+
+    /// Honours `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL does.
+    fn native_roots(&self) -> (Vec<CertificateDer<'static>>, Option<String>) {
+        let found = rustls_native_certs::load_native_certs();
+        (found.certs, found.errors.first().map(ToString::to_string))
+    }
 }

@@ -8,24 +8,31 @@ mod background;
 mod callers;
 mod check;
 mod glob;
+mod identity;
 mod keys;
 mod load;
 mod methods;
-mod tokens;
+mod outside;
+mod proxies;
+mod tls;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
-pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check};
+pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, load};
+pub use outside::Outside;
+pub use proxies::Proxies;
+pub use tls::{Roots, Tls};
 
 use self::upstreams::Slack;
 use crate::{
+    call::record::RefusedAs,
     identity::TokenHash,
     scheduler::Share,
-    slack::{AppKind, Catalogue},
+    slack::{AppKind, Catalogue, Client},
 };
 pub use crate::{
     slack::Kind,
@@ -41,12 +48,16 @@ pub struct Config {
     pub admin: Admin,
     /// Where calls go, by path prefix; the first match counts.
     pub upstreams: Vec<Upstream>,
+    /// How connections to upstreams are secured.
+    pub tls: Tls,
+    /// Which upstreams are reached through a proxy.
+    pub proxies: Proxies,
     /// How the app is distributed; the catalogue is made for it.
     pub app: AppKind,
     /// Slack's methods as the catalogue has them, with the operator's changes.
     pub catalogue: Arc<Catalogue>,
     /// Tokens whose app and workspace are known beforehand.
-    pub tokens: Vec<KnownToken>,
+    pub identity: IdentityRules,
     /// Whose calls are whose, and what each caller may have; the first match counts.
     pub callers: Vec<CallerRule>,
     /// What calls of class background take at most of each window, which always leaves one
@@ -58,6 +69,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Whether callers may raise their own class.
     pub trust_callers: TrustCallers,
+    /// How calls are told that they are refused for a limit.
+    pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
     /// How long held calls go on after SIGTERM.
@@ -82,6 +95,17 @@ pub struct Upstream {
     pub url: http::Uri,
     /// What kind of calls go there.
     pub kind: Kind,
+}
+
+/// How it is found out whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// Whether Slack is asked whose an unknown token is.
+    pub resolve: bool,
+    /// The app of every token of which nothing else is told.
+    pub app: Option<Arc<str>>,
+    /// What the operator tells.
+    pub tokens: Vec<KnownToken>,
 }
 
 /// A token whose app and workspace the operator told.
@@ -134,6 +158,15 @@ pub enum TrustCallers {
     Never,
 }
 
+/// How calls are told that they are refused for a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShedAs {
+    /// As their client takes it best.
+    Auto,
+    /// All in the same way.
+    Always(RefusedAs),
+}
+
 /// What happens when Slack refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct On429 {
@@ -170,14 +203,17 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: Admin::default(),
             upstreams: upstreams::defaults(Slack::Public),
+            tls: Tls::default(),
+            proxies: Proxies::default(),
             app,
             catalogue: Arc::new(catalogue),
-            tokens: Vec::new(),
+            identity: IdentityRules::default(),
             callers: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,
+            shed_as: ShedAs::Auto,
             on_429: On429::default(),
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
@@ -219,6 +255,19 @@ impl Default for Timeouts {
     }
 }
 
+// === impl ShedAs ===
+
+impl ShedAs {
+    /// How a call of that client is told, if the client is known.
+    pub fn to(self, client: Option<&Client>) -> RefusedAs {
+        match self {
+            Self::Auto if client.is_some_and(|client| client.stops_whole) => RefusedAs::OkFalse,
+            Self::Auto => RefusedAs::Status429,
+            Self::Always(way) => way,
+        }
+    }
+}
+
 // === impl On429 ===
 
 impl Default for On429 {
@@ -233,6 +282,14 @@ impl Default for On429 {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: tracing::Level::INFO }
+    }
+}
+
+// === impl IdentityRules ===
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self { resolve: true, app: None, tokens: Vec::new() }
     }
 }
 

@@ -46,21 +46,24 @@ fn whole(config: &Config) -> String {
         listen,
         admin,
         upstreams,
+        tls,
+        proxies,
         app,
         catalogue,
-        tokens,
+        identity,
         callers,
         background_share,
         queue,
         timeouts,
         trust_callers,
+        shed_as,
         on_429,
         drain_timeout,
         log,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {app} {:?} {methods:?} {tiers:?} {tokens:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {on_429:?} {drain_timeout:?} {log:?}",
+        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -81,7 +84,7 @@ fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
             }
         }
         Shape::Named(shape) | Shape::List(shape) => keys(shape, found),
-        Shape::Value | Shape::Unbuilt { .. } => {}
+        Shape::Value | Shape::Nullable | Shape::Unbuilt { .. } => {}
     }
 }
 
@@ -89,7 +92,7 @@ fn is_built(shape: &Shape) -> bool {
     match shape {
         Shape::Unbuilt { .. } => false,
         Shape::Map(entries) => entries.iter().any(|(_, shape)| is_built(shape)),
-        Shape::Value | Shape::Named(_) | Shape::List(_) => true,
+        Shape::Value | Shape::Nullable | Shape::Named(_) | Shape::List(_) => true,
     }
 }
 
@@ -160,6 +163,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
+    assert_eq!(config.shed_as, ShedAs::Auto);
     assert!(config.callers.is_empty());
     assert_eq!(config.background_share, Share::new(0.75).unwrap());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
@@ -186,6 +190,7 @@ background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
+shed_as: ok_false
 on_429: { max_attempts: 1, default_retry_after: 500ms }
 drain_timeout: 0s
 log: { format: json, level: debug }
@@ -234,6 +239,10 @@ log: { format: json, level: debug }
     assert!(token.matches(b"\x01\x23\xab\xcd\xef") && !token.matches(b"\x01\x23\xab"));
     assert_eq!(config.background_share, Share::new(1.0).unwrap());
     assert_eq!(config.trust_callers, TrustCallers::Never);
+    assert_eq!(config.shed_as, ShedAs::Always(RefusedAs::OkFalse));
+    for text in ["shed_as: 429", "shed_as: \"429\""] {
+        assert_eq!(checked(text).shed_as, ShedAs::Always(RefusedAs::Status429), "{text}");
+    }
     assert_eq!(config.on_429.max_attempts.get(), 1);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
@@ -302,8 +311,11 @@ fn tokens_are_hashed_and_never_shown() {
     - { token_env: OTHER_TOKEN, app: A1, workspace: T1 }
 ",
     );
-    assert_eq!(config.tokens[0].token, TokenHash::of("xoxb-first"));
-    assert_eq!((&*config.tokens[1].app, &*config.tokens[1].workspace), ("A1", "T1"));
+    assert_eq!(config.identity.tokens[0].token, TokenHash::of("xoxb-first"));
+    assert_eq!(
+        (&*config.identity.tokens[1].app, &*config.identity.tokens[1].workspace),
+        ("A1", "T1")
+    );
     let shown = format!("{config:?}");
     assert!(!shown.contains("xox") && !shown.contains("sha256"), "{shown}");
 }
@@ -336,10 +348,9 @@ fn the_environment_counts_more_than_the_file() {
 fn what_asks_for_nothing_is_no_mistake() {
     let config = checked(
         "admin: { token: null, hosts: [] }
-identity: { resolve: false, tokens: [] }
+identity: { resolve: true, tokens: [] }
 callers: []
 background: {}
-shed_as: 429
 adaptive: { down: false, up: false, ceiling: 2.0 }
 shared: null
 state_file: null

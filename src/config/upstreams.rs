@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 use super::{Kind, Upstream};
 use crate::{
@@ -125,10 +125,7 @@ fn url(at: Cursor<'_>, report: &mut Report) -> Option<Uri> {
     let text = at.text()?;
     let uri: Uri = text.parse().unwrap_or_default();
     let authority = uri.authority();
-    let port_is_bad = authority.is_some_and(|it| {
-        let after_host = it.as_str().rsplit_once(']').map_or(it.as_str(), |(_, after)| after);
-        after_host.contains(':') && it.port_u16().is_none()
-    });
+    let port_is_bad = authority.is_some_and(has_bad_port);
     let wrong = if !matches!(uri.scheme_str(), Some("http" | "https")) {
         "is no http or https URL; write one as in https://slack.com/api/"
     } else if authority.is_some_and(|it| it.as_str().contains('@')) {
@@ -144,4 +141,11 @@ fn url(at: Cursor<'_>, report: &mut Report) -> Option<Uri> {
     };
     report.add(at, wrong);
     None
+}
+
+/// Whether what stands after the host is no port.
+pub(super) fn has_bad_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let text = text.rsplit_once(['@', ']']).map_or(text, |(_, after)| after);
+    text.contains(':') && authority.port_u16().is_none()
 }

@@ -7,7 +7,9 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{AuthError, Identity, Refusal, Reply, arguments::Arguments, identity::fingerprint};
+use super::{
+    AuthError, Fault, Identity, Refusal, Reply, arguments::Arguments, identity::fingerprint,
+};
 
 /// A call, before it has arrived.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Asked {
     pub(super) url: Option<String>,
     /// What it says.
     pub(super) arguments: Arguments,
+    /// What goes wrong with it.
+    pub(super) fault: Option<Fault>,
 }
 
 /// To whom a call is.
@@ -74,6 +78,7 @@ impl Asked {
             last: last.to_owned(),
             url: (host == Host::Hooks).then(|| format!("url-{}", &fingerprint(path)[..12])),
             arguments: Arguments::default(),
+            fault: None,
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Call, Cause, Refusal};
+use super::{Call, Cause, Fault, Refusal};
 
 /// The latest calls and violations, and the totals of all.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Ledger {
 }
 
 /// Sums over every call since the start or the last reset. A call is one of ok, refused,
-/// failed and scripted.
+/// failed, scripted and faulted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// All calls.
@@ -36,6 +36,8 @@ pub struct Totals {
     pub failed: u64,
     /// Answered by a script, unjudged.
     pub scripted: u64,
+    /// Without the usual answer because of a fault.
+    pub faulted: u64,
     /// Calls to post that were accepted.
     pub posts: u64,
     /// By method; the thousandth and later ones together as `other`.
@@ -76,6 +78,9 @@ pub struct Entry {
     pub status: u16,
     /// How it came out.
     pub outcome: Outcome,
+    /// What went wrong with it on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
     /// The text it carried, or its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Arc<str>>,
@@ -97,6 +102,8 @@ pub enum Outcome {
     Failed,
     /// Answered by a script.
     Scripted,
+    /// Without the usual answer because of a fault.
+    Faulted,
 }
 
 /// A call that was refused for a limit.
@@ -153,6 +160,7 @@ impl Ledger {
             Outcome::Refused => totals.refused += 1,
             Outcome::Failed => totals.failed += 1,
             Outcome::Scripted => totals.scripted += 1,
+            Outcome::Faulted => totals.faulted += 1,
         }
         let order = (posts && outcome == Outcome::Ok).then(|| {
             totals.posts += 1;
@@ -179,10 +187,23 @@ impl Ledger {
             url: call.url.clone(),
             status,
             outcome,
+            fault: None,
             text: call.text.clone(),
             order,
         };
         push(&mut self.calls, entry, self.capacity);
+    }
+
+    /// Something went wrong with the call that was written down last. A post that was accepted
+    /// stays one, whatever its caller hears.
+    pub(super) fn spoil(&mut self, fault: Fault, status: u16) {
+        let Some(entry) = self.calls.back_mut() else { return };
+        entry.fault = Some(fault.as_str());
+        if entry.outcome == Outcome::Ok && !fault.is_harmless() {
+            (entry.outcome, entry.status) = (Outcome::Faulted, status);
+            self.totals.ok -= 1;
+            self.totals.faulted += 1;
+        }
     }
 
     /// Writes down a call that was refused for a limit.

@@ -5,7 +5,7 @@
 //!
 //! - `window` counts one rate in one shape, `judge` applies a call's limits and the penalties;
 //!   both are pure and told the time.
-//! - `state` adds the ledger, scripted replies and Slack's bodies, still pure.
+//! - `state` adds the ledger, scripted replies, faults and Slack's bodies, still pure.
 //! - `service` puts it behind HTTP and lets time pass; `server` accepts connections, from a
 //!   socket or from pipes in memory, so that a test runs under tokio's paused clock.
 
@@ -13,6 +13,7 @@ mod answers;
 mod arguments;
 mod call;
 mod decision;
+mod faults;
 mod hosts;
 mod identity;
 mod judge;
@@ -27,17 +28,20 @@ mod state;
 mod window;
 
 use std::{
+    convert::Infallible,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use call::Call;
 pub use decision::{Cause, Decision, Flight, Refusal};
+pub use faults::{Fault, FaultRule};
 pub use identity::{AuthError, Identity};
 pub use judge::Judge;
 pub use ledger::{Entry, Ledger, MethodTotals, Outcome, Totals, Violation};
@@ -48,7 +52,7 @@ pub use server::Accept;
 use state::State;
 
 /// The body of every answer.
-pub type Body = Full<Bytes>;
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A Slack that limits like Slack. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -98,6 +102,12 @@ impl FakeSlack {
     /// They are written down and count against no limit.
     pub fn script(&self, method: &str, replies: impl IntoIterator<Item = Reply>) {
         self.state().script(method, replies);
+    }
+
+    /// Something goes wrong with the next so many calls of a method. Whether it is noted: there
+    /// may be a thousand such orders at a time.
+    pub fn fault(&self, method: &str, fault: Fault, calls: NonZeroU32) -> bool {
+        self.state().faults.add(method, fault, calls)
     }
 
     /// The ledger as it is now.

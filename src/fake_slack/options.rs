@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::Rules;
+use super::{FaultRule, Rules};
 use crate::units;
 
 /// How the fake behaves.
@@ -20,6 +20,8 @@ pub struct Options {
     pub latency: Latency,
     /// How long a minute lasts: every period is scaled by it. `Retry-After` is in real seconds.
     pub minute: Duration,
+    /// What goes wrong by chance.
+    pub faults: Vec<FaultRule>,
     /// What decides everything that is left to chance.
     pub seed: u64,
     /// How many calls and how many violations the ledger keeps in full.
@@ -71,6 +73,15 @@ pub enum OptionError {
     /// Not a penalty.
     #[error("a penalty is none, method, workspace or app")]
     Penalty,
+    /// Not a fault.
+    #[error(
+        "a fault is reset-early, reset, hang, 500, 502, 503, 429-no-header, 429-no-body, \
+         200-ratelimited, gzip, chunked or slow"
+    )]
+    Fault,
+    /// Not how often one happens.
+    #[error("say with which part of the calls, from 0 to 1: reset=0.01, or chat.update:reset=0.01")]
+    Part,
     /// Not a duration.
     #[error(transparent)]
     Duration(#[from] units::DurationError),
@@ -97,6 +108,7 @@ impl Options {
             count_refused: false,
             latency: Latency::default(),
             minute: Duration::from_secs(60),
+            faults: Vec::new(),
             seed: 0,
             ledger: 10_000,
         }

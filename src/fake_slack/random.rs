@@ -34,6 +34,14 @@ impl Random {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
+    /// Whether a thing happens that happens in that part of all cases.
+    pub(super) fn hits(&mut self, part: f64) -> bool {
+        // As many bits as a float holds.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+        let drawn = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        drawn < part
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use serde::Serialize;
 
-use super::{Body, Refusal};
+use super::{Body, Refusal, faults::Delivery};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,7 @@ pub struct Reply {
     pub body: Bytes,
     /// How much longer than usual it takes.
     pub delay: Duration,
+    pub(super) delivery: Delivery,
 }
 
 /// The members in the order in which Slack writes them.
@@ -38,7 +41,13 @@ struct Answer<'a> {
 impl Reply {
     /// No headers, no body, at once.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new(), delay: Duration::ZERO }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            delay: Duration::ZERO,
+            delivery: Delivery::Whole,
+        }
     }
 
     /// A JSON body.
@@ -78,6 +87,11 @@ impl Reply {
             .header(RETRY_AFTER, retry_after.into())
     }
 
+    /// Whether its caller ever sees it.
+    pub(super) fn is_delivered(&self) -> bool {
+        !matches!(self.delivery, Delivery::Broken | Delivery::Never)
+    }
+
     /// An error with a status of its own.
     pub(super) fn failed(status: StatusCode, error: &str) -> Self {
         Self::json(status, &Answer { ok: false, error: Some(error) })
@@ -105,13 +119,36 @@ impl Reply {
         self
     }
 
-    /// As HTTP. The delay is the sender's to wait.
+    /// As HTTP. The delay is the sender's to wait, and what is not to be delivered is the
+    /// sender's to keep.
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Full::new(self.body));
+        let body = match self.delivery {
+            Delivery::Pieces(pieces, wait) => in_pieces(self.body, pieces, wait),
+            Delivery::Whole | Delivery::Broken | Delivery::Never => {
+                Full::new(self.body).boxed_unsync()
+            }
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response
     }
+}
+
+/// A body without a length, in so many pieces, each so much after the one before.
+fn in_pieces(body: Bytes, pieces: usize, wait: Duration) -> Body {
+    let size = body.len().div_ceil(pieces).max(1);
+    let pieces = stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let piece = rest.split_to(size.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(pieces).boxed_unsync()
 }
 
 #[cfg(test)]

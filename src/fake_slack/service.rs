@@ -2,21 +2,22 @@
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
     error::Error,
     future::Future,
+    io,
+    num::NonZeroU32,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::ACCEPT_ENCODING};
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 
 use super::{
-    Body, Entry, FakeSlack, Flight, Ledger, Reply, Totals, Violation, arguments::Arguments,
-    hosts::Asked,
+    Body, Entry, FakeSlack, Fault, Flight, Ledger, OptionError, Reply, Totals, Violation,
+    arguments::Arguments, faults::Delivery, hosts::Asked,
 };
 
 /// The largest body it reads, in bytes.
@@ -50,7 +51,10 @@ impl FakeSlack {
     /// Once the body has been read, dropping the future changes nothing: the call is on its
     /// way, so it is counted when it arrives, as Slack counts the call of a client that has
     /// hung up.
-    pub async fn respond<B>(self, request: Request<B>) -> Response<Body>
+    ///
+    /// # Errors
+    /// If the connection is to break instead.
+    pub async fn respond<B>(self, request: Request<B>) -> io::Result<Response<Body>>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -59,8 +63,15 @@ impl FakeSlack {
         let path = parts.uri.path();
         let reply = match Asked::of(&parts.method, path) {
             Some(mut asked) => {
+                asked.fault = self.state().fault(self.now(), &asked.name);
+                if asked.fault == Some(Fault::ResetEarly) {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                if asked.fault == Some(Fault::Gzip) && !takes_gzip(&parts.headers) {
+                    asked.fault = None;
+                }
                 let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-                    return Reply::new(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+                    return Ok(Reply::new(StatusCode::PAYLOAD_TOO_LARGE).into_response());
                 };
                 let body = body.to_bytes();
                 asked.arguments = Arguments::read(&parts.uri, &parts.headers, body).await;
@@ -68,7 +79,12 @@ impl FakeSlack {
             }
             None => self.operate(&parts.method, path, parts.uri.query().unwrap_or_default()),
         };
-        reply.into_response()
+        match reply.delivery {
+            Delivery::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+            // Until the client gives up.
+            Delivery::Never => std::future::pending().await,
+            Delivery::Whole | Delivery::Pieces(..) => Ok(reply.into_response()),
+        }
     }
 
     /// A call travels, is counted and answered.
@@ -104,7 +120,7 @@ impl FakeSlack {
         }
     }
 
-    /// What is not Slack's: the ledger.
+    /// What is not Slack's: the ledger, and faults to come.
     fn operate(&self, verb: &Method, path: &str, query: &str) -> Reply {
         match (path, verb.as_str()) {
             ("/ledger", "GET") => {
@@ -118,11 +134,37 @@ impl FakeSlack {
                 self.reset();
                 Reply::ok()
             }
-            ("/ledger" | "/reset", _) => {
+            ("/faults", "POST") => match self.order(query) {
+                Ok(()) => Reply::ok(),
+                Err(error) => Reply::failed(StatusCode::BAD_REQUEST, &error),
+            },
+            ("/faults", "DELETE") => {
+                self.state().faults.clear();
+                Reply::ok()
+            }
+            ("/ledger" | "/reset" | "/faults", _) => {
                 Reply::failed(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
             }
             _ => Reply::failed(StatusCode::NOT_FOUND, "not_found"),
         }
+    }
+
+    /// `method=…&fault=…&calls=…`: the next so many calls of the method; one if that is not said.
+    fn order(&self, query: &str) -> Result<(), String> {
+        let (mut method, mut fault, mut calls) = (None, None, NonZeroU32::MIN);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "method" => method = Some(value.into_owned()),
+                "fault" => fault = Some(value.parse().map_err(|e: OptionError| e.to_string())?),
+                "calls" => calls = value.parse().map_err(|_| "calls is a number from 1")?,
+                _ => return Err("say method, fault and calls".to_owned()),
+            }
+        }
+        let (Some(method), Some(fault)) = (method, fault) else {
+            return Err("say method and fault".to_owned());
+        };
+        let noted = self.fault(&method, fault, calls);
+        noted.then_some(()).ok_or_else(|| "too many faults wait for their calls".to_owned())
     }
 
     fn ledger_json(&self, calls: bool) -> Reply {
@@ -148,12 +190,12 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let fake = self.clone();
-        Box::pin(async move { Ok(fake.respond(request).await) })
+        Box::pin(fake.respond(request))
     }
 }
 
@@ -163,16 +205,22 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         hyper::service::Service::call(self, request)
     }
+}
+
+/// Whether the client takes packed answers.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter();
+    accepted.filter_map(|value| value.to_str().ok()).any(|value| value.contains("gzip"))
 }
 
 // === impl Landing ===

@@ -9,7 +9,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    AuthError, Call, Decision, Flight, Identity, Judge, Ledger, Options, Outcome, Reply, answers,
+    AuthError, Call, Decision, Fault, Flight, Identity, Judge, Ledger, Options, Outcome, Reply,
+    answers,
+    faults::Faults,
     hosts::{Asked, Host},
     random::Random,
 };
@@ -20,6 +22,7 @@ pub(super) struct State {
     pub(super) judge: Judge,
     pub(super) ledger: Ledger,
     pub(super) random: Random,
+    pub(super) faults: Faults,
     scripts: HashMap<Box<str>, VecDeque<Reply>>,
     /// Microseconds since 1970 of the latest message: no two have the same.
     latest_ts: u64,
@@ -39,6 +42,7 @@ impl State {
             judge: Judge::new(options.clone()),
             ledger: Ledger::new(options.ledger),
             random: Random::new(options.seed),
+            faults: Faults::new(&options.faults),
             scripts: HashMap::new(),
             latest_ts: 0,
         }
@@ -61,14 +65,41 @@ impl State {
         decision
     }
 
-    /// Answers the call that arrives at `now`, `unix` after 1970: by script if there is one, else as
-    /// the limits have it. A flight lands when the answer is sent.
+    /// What goes wrong with a call of the method that begins to arrive at `now`. One that is not
+    /// even read is written down now.
+    pub(super) fn fault(&mut self, now: Duration, method: &str) -> Option<Fault> {
+        let fault = self.faults.draw(method, &mut self.random);
+        if fault == Some(Fault::ResetEarly) {
+            self.ledger.record(now, &Call::new(method, "", ""), 0, Outcome::Faulted, false);
+            self.ledger.spoil(Fault::ResetEarly, 0);
+        }
+        fault
+    }
+
+    /// Answers the call that arrives at `now`, `unix` after 1970: by its fault if there is one, by
+    /// script if there is one, else as the limits have it. A flight lands when the answer is sent.
     pub(super) fn answer(
         &mut self,
         now: Duration,
         unix: Duration,
         asked: &Asked,
     ) -> (Reply, Option<Flight>) {
+        let Some(fault) = asked.fault else { return self.judged(now, unix, asked) };
+        let (reply, flight) = if let Some(reply) = fault.instead() {
+            let (call, _) = self.read(asked);
+            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Faulted, false);
+            (reply, None)
+        } else {
+            let (reply, flight) = self.judged(now, unix, asked);
+            (fault.spoil(reply), flight)
+        };
+        let status = if reply.is_delivered() { reply.status.as_u16() } else { 0 };
+        self.ledger.spoil(fault, status);
+        (reply, flight)
+    }
+
+    /// Answers a call with which nothing goes wrong.
+    fn judged(&mut self, now: Duration, unix: Duration, asked: &Asked) -> (Reply, Option<Flight>) {
         let method = &*asked.name;
         let (call, auth) = self.read(asked);
         if let Some(reply) = self.next_scripted(method) {

@@ -33,7 +33,7 @@ fn request(verb: &str, path: &str, form: &str) -> Request<Body> {
         .uri(path)
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
+        .body(http_body_util::Full::new(Bytes::copy_from_slice(form.as_bytes())).boxed_unsync())
         .unwrap()
 }
 

@@ -1,14 +1,39 @@
 //! Whose call it is: the app, the workspace and the organization behind a token.
 //!
-//! Limits count by app and workspace, never by a token's text. Where the operator has not said
-//! what a token belongs to, its hash stands for both. A token's text is never kept.
+//! Limits count by app and workspace, never by a token's text, because tokens rotate and an app
+//! has several. Who is behind a token is learnt, strongest first,
+//!
+//! - from the configuration;
+//! - from [answers](facts) that pass through: an installation, `auth.test`, `bots.info`;
+//! - from an `auth.test` of the proxy's own, for which a token's first call waits a moment
+//!   ([`ask`](crate::call::ask)).
+//!
+//! Until then the token's hash stands for all of it. `auth.test` names no app, but a bot's token
+//! has a `bot_id`, and an app has one bot in each workspace: the bot stands for the app until
+//! `bots.info` or an installation tells which it is. A person's token has no bot; it joins the
+//! workspace's app if only one is known there.
+//!
+//! What is learnt later than a token's first call makes two identities one: the calls of the one
+//! have [moved](Moved) to the other, and with them the buckets in which they count.
+//!
+//! A token's text is never kept. Unknown tokens are many if somebody makes them up: 1,024 of them
+//! have an identity of their own at a time, the others share sixteen.
 
+mod book;
+pub mod facts;
 pub mod token;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use self::token::TokenHash;
-use crate::config::KnownToken;
+use tokio::time::Instant;
+
+use self::book::Book;
+pub use self::{
+    book::{Moved, Whose},
+    facts::{Facts, Told},
+    token::TokenHash,
+};
+use crate::config::IdentityRules;
 
 /// Whom a call counts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +46,14 @@ pub struct Identity {
     pub org: Arc<str>,
     /// The token, as the beginning of its SHA-256.
     pub token: Arc<str>,
+    /// The token is one for all workspaces of its organization: a call's `team_id` names its own.
+    pub org_wide: bool,
 }
 
-/// The tokens whose app and workspace are known.
+/// What is known of which token. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Identities {
-    known: Arc<HashMap<TokenHash, Arc<Identity>>>,
+    book: Arc<Mutex<Book>>,
     nobody: Arc<Identity>,
 }
 
@@ -36,51 +63,66 @@ impl Identity {
     /// One of which only this is known.
     fn only(name: Arc<str>) -> Self {
         let [app, workspace, org] = std::array::from_fn(|_| Arc::clone(&name));
-        Self { app, workspace, org, token: name }
+        Self { app, workspace, org, token: name, org_wide: false }
+    }
+
+    /// Its app, unless only its token is known.
+    pub fn known_app(&self) -> Option<&Arc<str>> {
+        (self.app != self.token).then_some(&self.app)
+    }
+
+    /// The same in that workspace.
+    #[must_use]
+    pub fn within(&self, workspace: &str) -> Self {
+        Self { workspace: workspace.into(), ..self.clone() }
     }
 }
 
 // === impl Identities ===
 
 impl Identities {
-    /// These tokens are known.
-    pub fn new(tokens: &[KnownToken]) -> Self {
-        let identity = |known: &KnownToken| {
-            Arc::new(Identity {
-                app: Arc::clone(&known.app),
-                workspace: Arc::clone(&known.workspace),
-                org: Arc::clone(known.org.as_ref().unwrap_or(&known.workspace)),
-                token: known.token.name(),
-            })
-        };
-        let known = tokens.iter().map(|known| (known.token, identity(known))).collect();
-        Self { known: Arc::new(known), nobody: Arc::new(Identity::only("none".into())) }
-    }
-
-    /// Whose token it is that has this hash. Calls without a token count for one app, `none`.
-    pub fn of(&self, token: Option<&TokenHash>) -> Arc<Identity> {
-        let Some(token) = token else { return Arc::clone(&self.nobody) };
-        match self.known.get(token) {
-            Some(identity) => Arc::clone(identity),
-            None => Arc::new(Identity::only(token.name())),
+    /// At first only what the operator told is known.
+    pub fn new(rules: &IdentityRules) -> Self {
+        Self {
+            book: Arc::new(Mutex::new(Book::new(rules))),
+            nobody: Arc::new(Identity::only("none".into())),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Whose call it is that has no token: all of these count for one app, `none`.
+    pub fn nobody(&self) -> Arc<Identity> {
+        Arc::clone(&self.nobody)
+    }
 
-    #[test]
-    fn a_known_token_has_its_app_and_an_unknown_one_its_hash() {
-        let token = TokenHash::of("xoxb-known");
-        let (app, workspace) = ("A1".into(), "T1".into());
-        let identities = Identities::new(&[KnownToken { token, app, workspace, org: None }]);
-        let known = identities.of(Some(&token));
-        assert_eq!((&*known.app, &*known.workspace, &*known.org), ("A1", "T1", "T1"));
-        let unknown = identities.of(Some(&TokenHash::of("xoxb-secret")));
-        assert_eq!(unknown.app, unknown.workspace);
-        assert!(!format!("{unknown:?}").contains("secret"));
-        assert_eq!(&*identities.of(None).app, "none");
+    /// Whose token it is that has this hash.
+    pub fn whose(&self, now: Instant, token: &TokenHash) -> Whose {
+        self.lock().whose(now, token)
+    }
+
+    /// Slack is not asked again for this token before `until`.
+    pub fn quiet(&self, token: &TokenHash, until: Instant) {
+        self.lock().quiet(token, until);
+    }
+
+    /// Takes in what an answer to a call with that token tells. The calls that count for somebody
+    /// else now are to be moved.
+    #[must_use]
+    pub fn learn(&self, caller: Option<&TokenHash>, told: Told) -> Vec<Moved> {
+        let mut book = self.lock();
+        match (told, caller) {
+            (Told::Caller(facts), Some(token)) => book.learn(token, facts),
+            (Told::Tokens(tokens), _) => {
+                tokens.into_iter().flat_map(|(token, facts)| book.learn(&token, facts)).collect()
+            }
+            (Told::Bot { bot, app }, Some(token)) => match book.workspace(token) {
+                Some(workspace) => book.bot_is_of(workspace, bot, &app),
+                None => Vec::new(),
+            },
+            (Told::Caller(_) | Told::Bot { .. }, None) => Vec::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,6 +2,7 @@
 //! program ends.
 
 pub mod files;
+mod patient;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
+use self::patient::Patient;
 use crate::stack::BoxError;
 
 /// Where connections come from: a socket, or in tests a pipe.
@@ -36,6 +38,12 @@ pub trait Accept {
 /// How long a client may take to send a request's headers, and how long it may leave a
 /// connection unused. Longer than bots keep theirs, so that they rarely meet a closing one.
 const HEADERS: Duration = Duration::from_secs(120);
+/// How long a client may leave the beginning of a connection, or an answer, where it is.
+const STUCK: Duration = Duration::from_secs(120);
+/// How long an HTTP/2 client may say nothing before it is asked whether it lives, and how long it
+/// has to say so. This also ends headers that never end.
+const SILENCE: Duration = Duration::from_secs(60);
+const PONG: Duration = Duration::from_secs(20);
 /// The most bytes of headers.
 const HEADER_BYTES: usize = 64 << 10;
 /// The most headers.
@@ -111,6 +119,8 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(SILENCE)
+        .keep_alive_timeout(PONG)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX));
     server
@@ -129,7 +139,8 @@ async fn connection<I, S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let service = TowerToHyperService::new(service);
-    let serving = server.serve_connection(TokioIo::new(io), service);
+    let io = TokioIo::new(Patient::new(io, STUCK));
+    let serving = server.serve_connection(io, service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -3,20 +3,20 @@
 //! From here on the exchange does not depend on its caller any more: see [`detached`].
 
 mod detached;
+mod look;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-use self::detached::Detached;
+use self::{detached::Detached, look::Looked};
 use crate::{
-    admission::{Admitted, Permit},
+    admission::{Admitted, Permit, whole_seconds},
     call::{Call, body::Outgoing},
     config::Config,
     metrics::Metrics,
@@ -72,11 +72,6 @@ struct Court<S> {
     config: Arc<Config>,
     metrics: Metrics,
 }
-
-/// The largest body of a refusal that is read, so that the connection can be used again.
-const REFUSAL: usize = 4096;
-/// How long that may take.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 // === impl OutcomeLayer ===
 
@@ -147,18 +142,23 @@ where
         };
         let (mut parts, body) = response.into_parts();
         headers::forward_response(&mut parts.headers);
+        let Looked { body, whole } = self.look(&call, &permit, parts.status, body).await;
+        // What Slack said to this call is known here and nowhere else, if it is no more than a
+        // look takes in.
+        let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));
         let default = self.config.on_429.default_retry_after;
         let method = call.method.as_ref();
         let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
-        let (pause, is_limit) = match reply::verdict(parts.status, &parts.headers, default) {
+        let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
+        let (pause, is_limit) = match verdict {
             Verdict::Passed => {
                 call.record.stands(permit.answered());
-                return Ok(self.pass_on(parts, body));
+                return Ok(answered(parts, body));
             }
             // What may have been done is done again only if that does no harm.
             Verdict::Unavailable(pause) if !reads => {
                 call.record.stands(permit.refused(pause).standing);
-                return Ok(self.pass_on(parts, body));
+                return Ok(answered(parts, body));
             }
             Verdict::Unavailable(pause) => (pause, false),
             Verdict::Refused(pause) => (pause, true),
@@ -168,7 +168,8 @@ where
             self.metrics.refused(call.record.method(), refused.surprise);
         }
         call.record.stands(refused.standing);
-        let answer = refusal(parts, drain(body).await, pause);
+        let understood = text.is_some_and(|text| reply::is_object(&text));
+        let answer = refusal(parts, body, understood, pause);
         if refused.closed {
             Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
         } else {
@@ -177,41 +178,47 @@ where
         }
     }
 
-    fn pass_on(&self, parts: Parts, body: Incoming) -> Outcome {
-        let body = Answer::upstream(body, self.config.timeouts.body_idle);
-        Outcome::Answered(Box::new(Response::from_parts(parts, body)))
+    /// Looks into an answer that may be a refusal, or that is read to its end because the call
+    /// is sent again and the connection with it. Others go on untouched.
+    async fn look(
+        &self,
+        call: &Call,
+        permit: &Permit,
+        status: StatusCode,
+        body: Incoming,
+    ) -> Looked {
+        let idle = self.config.timeouts.body_idle;
+        let may_refuse = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            status => status.is_success() && call.method.is_some(),
+        };
+        if !may_refuse || !look::may_be_small(&body) {
+            return Looked { body: Answer::upstream(body, idle), whole: None };
+        }
+        let mut look = pin!(look::look(body, idle));
+        // As a rule a small body is here with its headers.
+        if let Some(looked) = look.as_mut().now_or_never() {
+            return looked;
+        }
+        permit.answer_begins();
+        look.await
     }
 }
 
-/// What the caller sees of a refusal: Slack's own words, with what is missing added.
-fn refusal(mut parts: Parts, body: Option<Bytes>, pause: Duration) -> Response<Answer> {
-    let headers = &mut parts.headers;
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
-    let body = body.filter(|body| !body.is_empty()).unwrap_or_else(|| {
-        headers.remove(header::CONTENT_ENCODING);
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(header::CONTENT_TYPE, json);
-        Bytes::from_static(br#"{"ok":false,"error":"ratelimited"}"#)
-    });
-    headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Answer::ours(body))
+fn answered(parts: Parts, body: Answer) -> Outcome {
+    Outcome::Answered(Box::new(Response::from_parts(parts, body)))
 }
 
-/// Reads a refusal's body, if it is small and comes soon.
-async fn drain(mut body: Incoming) -> Option<Bytes> {
-    let read = async {
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame.ok()?.into_data() {
-                bytes.extend_from_slice(&data);
-            }
-            if bytes.len() > REFUSAL {
-                return None;
-            }
-        }
-        Some(bytes.freeze())
-    };
-    tokio::time::timeout(REFUSAL_TIME, read).await.ok().flatten()
+/// What the caller sees of a refusal: Slack's own words, with what is missing added. A 429
+/// whose body no SDK understands, or which has none, gets one.
+fn refusal(mut parts: Parts, body: Answer, understood: bool, pause: Duration) -> Response<Answer> {
+    let headers = &mut parts.headers;
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(pause).max(1)));
+    if understood || parts.status != StatusCode::TOO_MANY_REQUESTS {
+        return Response::from_parts(parts, body);
+    }
+    reply::reword(headers);
+    Response::from_parts(parts, Answer::ours(reply::RATE_LIMITED))
 }
 
 /// A status as metrics have it.

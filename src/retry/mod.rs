@@ -2,7 +2,7 @@
 //!
 //! The refused call goes back to the queue with its permit, where it waits before all of its
 //! line that came later. The caller sees a refusal only when the attempts are spent, when the
-//! body has streamed through and is gone, or when it would wait longer than its client does.
+//! body has streamed through and is gone, or when the pause is longer than its client waits.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,6 @@ use tower::Layer;
 
 use crate::{
     admission::{Asking, Attempt},
-    metrics::Metrics,
     outcome::{Outcome, Refused},
     respond::Failure,
     step::Step,
@@ -22,7 +21,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     max_attempts: NonZeroU32,
-    metrics: Metrics,
 }
 
 /// Sends refused calls again.
@@ -36,8 +34,8 @@ pub struct Retry<S> {
 
 impl RetryLayer {
     /// A call is sent `max_attempts` times at most, the first time included.
-    pub fn new(max_attempts: NonZeroU32, metrics: &Metrics) -> Self {
-        Self { max_attempts, metrics: metrics.clone() }
+    pub fn new(max_attempts: NonZeroU32) -> Self {
+        Self { max_attempts }
     }
 
     /// The call to send again, or the answer that its caller gets.
@@ -46,8 +44,8 @@ impl RetryLayer {
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(Failure::Refused(Box::new(answer)));
         }
-        self.metrics.replayed(call.record.method());
-        Ok(Asking { call, attempt: Attempt::Again(permit) })
+        let refusal = Some(Box::new(answer));
+        Ok(Asking { call, attempt: Attempt::Again(permit), refusal })
     }
 }
 

@@ -75,7 +75,8 @@ impl Scheduler {
             self.touch(id);
             kept.push(Slot { bucket: id, taken: now });
         }
-        let granted = Granted { sequence, class, caller, deadline, place, slots: kept };
+        let granted =
+            Granted { sequence, class, caller, deadline, place, slots: kept, answered: None };
         Permit { index: self.granted.insert(granted), sequence }
     }
 

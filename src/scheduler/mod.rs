@@ -220,6 +220,8 @@ struct Granted {
     deadline: Instant,
     place: Option<PlaceId>,
     slots: Vec<Slot>,
+    /// When its answer began, if that was before it was known what it says.
+    answered: Option<Instant>,
 }
 
 /// A slot that a call took in a bucket, and when.
@@ -347,11 +349,11 @@ impl Scheduler {
     /// Lets a refused call wait again, before all of its line that came after it.
     pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
-        let Granted { sequence, class, caller, deadline, place, slots } =
+        let Granted { sequence, class, caller, deadline, place, slots, answered } =
             self.granted.remove(permit.spend());
         let (kept, spent): (Vec<_>, Vec<_>) =
             slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
-        self.release(now, &spent, class, Outcome::Refused);
+        self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
         let buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
         let held = Held { place, kept, ..Held::new(sequence, class, caller, deadline) };
         let enqueued = self.admit(now, &buckets, held, Arrival::Replayed);
@@ -370,11 +372,20 @@ impl Scheduler {
         }
     }
 
+    /// The answer of a granted call begins. Its slots age from now on, whatever it says and
+    /// however long it takes to say it.
+    pub fn answered(&mut self, now: Instant, permit: &Permit) {
+        if let Some(granted) = self.granted.get_mut(permit.index) {
+            granted.answered = Some(now);
+        }
+    }
+
     /// A granted call has ended.
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
         let granted = self.granted.remove(permit.spend());
-        self.release(now, &granted.slots, granted.class, outcome);
+        let ended = granted.answered.unwrap_or(now);
+        self.release(ended, &granted.slots, granted.class, outcome);
         self.run(now);
     }
 

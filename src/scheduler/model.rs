@@ -365,11 +365,14 @@ impl Judge {
         self.scheduler.held() + self.scheduler.places()
     }
 
-    /// How many wait for each of a call's buckets.
+    /// How many are in the line of each of a call's buckets, as calls or as places.
     fn waiting(&mut self, call: &Call) -> Vec<u64> {
         let states: Vec<_> = self.scheduler.buckets(self.now).collect();
         let waiting = |key: &BucketKey| {
-            states.iter().find(|state| state.key == *key).map_or(0, |state| state.waiting)
+            states
+                .iter()
+                .find(|state| state.key == *key)
+                .map_or(0, |state| state.waiting + state.places)
         };
         call.buckets.iter().map(waiting).collect()
     }

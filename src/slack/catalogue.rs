@@ -55,7 +55,7 @@ pub struct Method {
     pub max_wait: Option<Duration>,
 }
 
-/// How long a kind of client waits for an answer.
+/// What a kind of client does with an answer that is late, or a 429.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// What it is called.
@@ -64,6 +64,8 @@ pub struct Client {
     pub user_agent: Arc<str>,
     /// How long a call of it may be held.
     pub max_wait: Duration,
+    /// Whether a 429 to one of its calls stops them all.
+    pub stops_whole: bool,
 }
 
 // === impl Catalogue ===
@@ -114,15 +116,15 @@ impl Catalogue {
         self.tiers.get(&tier).copied()
     }
 
-    /// The kinds of clients whose patience is known, in the order in which they are tried.
+    /// The kinds of clients that are known, in the order in which they are tried.
     pub fn clients(&self) -> &[Client] {
         &self.clients
     }
 
-    /// How long a call of the client with that User-Agent may be held, if the client is known.
-    pub fn patience_of(&self, user_agent: &str) -> Option<Duration> {
+    /// The kind of client with that User-Agent, if it is known.
+    pub fn client(&self, user_agent: &str) -> Option<&Client> {
         let known = |client: &&Client| user_agent.contains(&*client.user_agent);
-        self.clients.iter().find(known).map(|client| client.max_wait)
+        self.clients.iter().find(known)
     }
 
     /// The same limits against a server whose minute is shorter or longer: every period is

@@ -10,6 +10,7 @@ mod limit;
 mod own;
 pub(crate) mod read;
 mod tier;
+mod token;
 
 pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub(crate) use draft::{Draft, Flaw, Rules};
@@ -20,6 +21,7 @@ pub use kind::Kind;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use own::{OPEN, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
+pub use token::holds_token;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,28 @@
 //! What Slack's answers say about limits.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, de::IgnoredAny};
+
+/// What Slack says of a call that it refuses for a limit; every SDK understands it.
+pub const RATE_LIMITED: &str = r#"{"ok":false,"error":"ratelimited"}"#;
 
 /// The longest pause that an answer is believed to ask for. Slack asks for seconds; a day
 /// would be somebody's mistake, and it would be ours to obey it.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The pause after a refusal of status 200 that asks for none: such a refusal is of a limit
+/// that is soon over, as calls at the same time are.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// The errors that tell of a limit, with status 200 too.
+///
+/// The error lists of the method reference, <https://docs.slack.dev/reference/methods>: the
+/// first at every method, the second at `chat.postMessage`, the third at
+/// `conversations.inviteShared`, the fourth at `bookmarks.add`. `message_limit_exceeded` is a
+/// plan's quota, which no pause brings back.
+const LIMITED: [&str; 4] = ["ratelimited", "rate_limited", "ratelimit", "too_many_requests"];
 
 /// What an answer says about limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,60 +35,99 @@ pub enum Verdict {
     Unavailable(Duration),
 }
 
-/// What an answer says about limits. A refusal that asks for no readable pause is taken to ask
-/// for `default`. A pause is at least a second.
+/// What every answer of Slack's says of itself, and nothing else of it.
+#[derive(Deserialize)]
+struct Said<'a> {
+    ok: bool,
+    #[serde(borrow)]
+    error: Cow<'a, str>,
+}
+
+/// A pause that is asked for in the body.
+#[derive(Deserialize)]
+struct Pause {
+    retry_after: f64,
+}
+
+/// What an answer says about limits. `text` is its whole body, where that was looked into. A 429
+/// that asks for no readable pause is taken to ask for `default`. A pause is at least a second.
 ///
 /// <https://docs.slack.dev/apis/web-api/rate-limits>: status 429 with a `Retry-After` in
 /// seconds. A 503 with a `Retry-After` is any HTTP server's way to ask for a pause (RFC 9110,
 /// 15.6.4).
-pub fn verdict(status: StatusCode, headers: &HeaderMap, default: Duration) -> Verdict {
-    match (status, retry_after(headers)) {
-        (StatusCode::TOO_MANY_REQUESTS, pause) => Verdict::Refused(pause.unwrap_or(default)),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => Verdict::Unavailable(pause),
+pub fn verdict(
+    status: StatusCode,
+    headers: &HeaderMap,
+    text: Option<&[u8]>,
+    default: Duration,
+) -> Verdict {
+    let asked = || retry_after(headers).or_else(|| pause(text?));
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Verdict::Refused(asked().unwrap_or(default)),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            retry_after(headers).map_or(Verdict::Passed, Verdict::Unavailable)
+        }
+        _ if status.is_success() && text.is_some_and(tells_of_a_limit) => {
+            Verdict::Refused(asked().unwrap_or(SHORT))
+        }
         _ => Verdict::Passed,
     }
 }
 
-/// The pause that a `Retry-After` header asks for, if it is there in whole seconds.
+/// Whether a body is JSON of the kind that Slack's errors are.
+pub fn is_object(text: &[u8]) -> bool {
+    members::<IgnoredAny>(text).is_some()
+}
+
+/// Makes headers those of an answer whose body is [`RATE_LIMITED`].
+pub fn reword(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_ENCODING);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// The pause that a `Retry-After` header asks for, if it is there in seconds. Parts of a second
+/// are rounded up.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = value.trim().parse::<u64>().ok()?;
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let more = u64::from(part.bytes().any(|digit| digit != b'0'));
+    // Digits that are no number are too many.
+    let seconds = whole.parse::<u64>().unwrap_or(u64::MAX).saturating_add(more);
     Some(Duration::from_secs(seconds.max(1)).min(LONGEST))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(value: &str) -> Option<u64> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::RETRY_AFTER, value.parse().unwrap());
-        retry_after(&headers).map(|pause| pause.as_secs())
-    }
-
-    #[test]
-    fn a_pause_is_whole_seconds_and_at_least_one() {
-        assert_eq!(asked("30"), Some(30));
-        assert_eq!(asked(" 1 "), Some(1));
-        assert_eq!(asked("0"), Some(1));
-        assert_eq!(asked("999999999"), Some(3600));
-        for unreadable in ["", "soon", "-1", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT"] {
-            assert_eq!(asked(unreadable), None, "{unreadable}");
-        }
-    }
-
-    #[test]
-    fn a_429_always_asks_for_a_pause_and_a_503_if_it_says_so() {
-        let mut headers = HeaderMap::new();
-        let default = Duration::from_secs(30);
-        let said = |status, headers: &HeaderMap| verdict(status, headers, default);
-        assert_eq!(said(StatusCode::OK, &headers), Verdict::Passed);
-        assert_eq!(said(StatusCode::TOO_MANY_REQUESTS, &headers), Verdict::Refused(default));
-        assert_eq!(said(StatusCode::SERVICE_UNAVAILABLE, &headers), Verdict::Passed);
-        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
-        let pause = Duration::from_secs(7);
-        assert_eq!(said(StatusCode::OK, &headers), Verdict::Passed);
-        assert_eq!(said(StatusCode::TOO_MANY_REQUESTS, &headers), Verdict::Refused(pause));
-        assert_eq!(said(StatusCode::SERVICE_UNAVAILABLE, &headers), Verdict::Unavailable(pause));
-    }
+/// The pause that a body asks for.
+fn pause(text: &[u8]) -> Option<Duration> {
+    let Pause { retry_after } = members(text)?;
+    let asks = retry_after >= 0.0;
+    asks.then(|| {
+        let seconds = retry_after.ceil().clamp(1.0, LONGEST.as_secs_f64());
+        Duration::from_secs_f64(seconds)
+    })
 }
+
+/// Whether the body of an answer is a refusal for a limit.
+fn tells_of_a_limit(text: &[u8]) -> bool {
+    // So nearly all answers begin, and no refusal does.
+    if text.starts_with(br#"{"ok":true"#) {
+        return false;
+    }
+    members::<Said<'_>>(text).is_some_and(|said| !said.ok && LIMITED.contains(&&*said.error))
+}
+
+/// What of a JSON object is asked for. The rest is passed over, without a tree of it.
+fn members<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Option<T> {
+    // A list of their values in the order of the fields would do, too.
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    // What is passed over may be in no encoding.
+    let text = str::from_utf8(text).ok().filter(|_| is_object)?;
+    serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -124,14 +124,18 @@ fn methods_come_by_name() {
 #[test]
 fn clients_are_known_by_their_user_agents() {
     let catalogue = built_in();
-    for (user_agent, patience) in [
-        ("Python/3.12.1 slackclient/3.27.0 Linux/6.1", Some(seconds(25))),
-        ("Java-Slack-SDK; slack-api-client/1.40", Some(seconds(8))),
-        ("@slack:web-api/7.0.4 node/20.11.0 linux/6.1", Some(seconds(300))),
+    for (user_agent, known) in [
+        ("Python/3.12.1 slackclient/3.27.0 Linux/6.1", Some((seconds(25), false))),
+        ("Java-Slack-SDK; slack-api-client/1.40", Some((seconds(8), false))),
+        ("Slack Ruby Client/2.4.0", Some((seconds(50), false))),
+        ("@slack:web-api/7.0.4 node/20.11.0 linux/6.1", Some((seconds(290), true))),
+        ("Go-http-client/1.1", Some((seconds(300), false))),
         ("curl/8.5.0", None),
         ("", None),
     ] {
-        assert_eq!(catalogue.patience_of(user_agent), patience, "{user_agent}");
+        let client = catalogue.client(user_agent);
+        let client = client.map(|client| (client.max_wait, client.stops_whole));
+        assert_eq!(client, known, "{user_agent}");
     }
 }
 
@@ -145,7 +149,7 @@ fn a_shorter_minute_shortens_every_period_and_nothing_else() {
     assert_eq!(rate(&catalogue.method("no.such.method").limits[0]), (20, seconds(6)));
     assert!(Arc::ptr_eq(&close.limits[0], &catalogue.unknown().limits[0]));
     assert_eq!(catalogue.method("views.open").max_wait, Some(Duration::from_millis(1500)));
-    assert_eq!(catalogue.patience_of("slackclient/3"), Some(seconds(25)));
+    assert_eq!(catalogue.clients(), built_in().clients());
 
     let none = built_in().with_minute(Duration::ZERO);
     assert_eq!(rate(&none.method("auth.test").limits[0]).1, Duration::from_nanos(1));

@@ -1,21 +1,47 @@
 //! Which headers go on, in either direction.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// What our own headers begin with.
 pub const OWN: &str = "slackwater-";
 
 /// Leaves what the upstream is to see: not the connection's headers, not ours, and not the
 /// host and length, which the client writes anew, nor what only its first recipient can act on.
+/// No answer is asked for in a coding that cannot be looked into.
 pub fn forward_request(headers: &mut HeaderMap) {
     leave_out(headers, |name| {
         concerns_one_connection(name) || matches!(name, "host" | "content-length" | "expect")
     });
+    accept_what_is_known(headers);
 }
 
 /// Leaves what the caller is to see: nobody but us speaks for us.
 pub fn forward_response(headers: &mut HeaderMap) {
     leave_out(headers, concerns_one_connection);
+}
+
+/// Leaves the codings that are known of those that the caller takes. It has no say in others,
+/// so it still takes whatever comes.
+fn accept_what_is_known(headers: &mut HeaderMap) {
+    let known = |coding: &&str| {
+        let name = coding.split(';').next().unwrap_or_default().trim();
+        ["gzip", "x-gzip", "deflate", "identity"].iter().any(|it| it.eq_ignore_ascii_case(name))
+    };
+    let accepts = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').filter(known).map(|coding| coding.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let mut all = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let (Some(value), rest) = (all.next(), all) else { return };
+    let text = value.to_str().unwrap_or_default();
+    if rest.count() == 0 && text.split(',').all(|coding| known(&coding)) {
+        return;
+    }
+    let left: Vec<_> = headers.get_all(header::ACCEPT_ENCODING).iter().flat_map(accepts).collect();
+    let left = if left.is_empty() { "identity".to_owned() } else { left.join(", ") };
+    if let Ok(left) = HeaderValue::try_from(left) {
+        headers.insert(header::ACCEPT_ENCODING, left);
+    }
 }
 
 /// Headers that concern one connection only (RFC 9110, 7.6.1), and three that only a proxy sees.
@@ -59,6 +85,33 @@ fn leave_out(headers: &mut HeaderMap, stays_here: impl Fn(&str) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Turned red by: a coding that goes on though no look can be taken at what it packs.
+    #[test]
+    fn no_coding_is_asked_for_that_is_not_known() {
+        for (asked, goes_on) in [
+            ("gzip, deflate", "gzip, deflate"),
+            ("br, gzip, deflate", "gzip, deflate"),
+            ("gzip;q=1.0, zstd, identity; q=0.5, *;q=0", "gzip;q=1.0, identity; q=0.5"),
+            ("GZIP", "GZIP"),
+            ("br", "identity"),
+            ("*", "identity"),
+            ("", "identity"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, asked.parse().unwrap());
+            forward_request(&mut headers);
+            assert_eq!(headers[header::ACCEPT_ENCODING], goes_on, "{asked}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::ACCEPT_ENCODING, "br".parse().unwrap());
+        headers.append(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
+        forward_request(&mut headers);
+        assert_eq!(headers.get_all(header::ACCEPT_ENCODING).iter().collect::<Vec<_>>(), ["gzip"]);
+        let mut headers = HeaderMap::new();
+        forward_request(&mut headers);
+        assert!(headers.is_empty(), "who names none gets none");
+    }
 
     #[test]
     fn the_connections_headers_and_ours_stay_here() {

@@ -8,6 +8,8 @@ use crate::nearest::nearest;
 pub(crate) enum Shape {
     /// A single value.
     Value,
+    /// A single value, or null for none.
+    Nullable,
     /// A mapping with these keys, each at most once.
     Map(&'static [(&'static str, Shape)]),
     /// A mapping with names of the operator's choosing.
@@ -28,8 +30,8 @@ pub(crate) enum Shape {
 pub(crate) fn check(at: Cursor<'_>, shape: &Shape, report: &mut Report) {
     match (shape, at.form()) {
         (_, Form::Broken)
-        | (Shape::Value, Form::Value)
-        | (Shape::Map(_) | Shape::Named(_) | Shape::List(_), Form::Null) => {}
+        | (Shape::Value | Shape::Nullable, Form::Value)
+        | (Shape::Nullable | Shape::Map(_) | Shape::Named(_) | Shape::List(_), Form::Null) => {}
         (Shape::Map(keys), Form::Map) => {
             for (key, value) in at.entries() {
                 match keys.iter().find(|(name, _)| *name == key) {
@@ -58,7 +60,7 @@ pub(crate) fn check(at: Cursor<'_>, shape: &Shape, report: &mut Report) {
         (Shape::Value, Form::Null) => {
             report.add(at, "has no value; give it one, or delete the key");
         }
-        (Shape::Value, Form::List | Form::Map) => {
+        (Shape::Value | Shape::Nullable, Form::List | Form::Map) => {
             report.add(at, format!("is a {}; write a single value", form(at)));
         }
         (Shape::Map(_) | Shape::Named(_), Form::Value | Form::List) => {

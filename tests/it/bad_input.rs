@@ -127,7 +127,7 @@ async fn too_many_headers_are_refused_and_nobody_else_is_disturbed() {
 async fn half_a_request_is_no_call() {
     let fake = fake();
     let proxy = Proxy::configured("timeouts: { body_idle: 500ms }", &fake);
-    let half = b"POST /api/auth.test HTTP/1.1\r\ncontent-length: 10\r\n\r\nhalf";
+    let half = b"POST /api/auth.test HTTP/1.1\r\nhost: proxy\r\ncontent-length: 10\r\n\r\nhalf";
     let said = say(&proxy, half).await;
     assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
     assert!(said.contains("request_timeout"), "{said}");

@@ -14,6 +14,7 @@ use crate::harness::{
 /// Two tokens of two apps, whose workspaces are in one organization.
 const ORG: &str = "
 identity:
+  resolve: false
   tokens:
     - { token_env: ONE, app: A1, workspace: T1, org: E1 }
     - { token_env: TWO, app: A2, workspace: T2, org: E1 }

@@ -7,19 +7,25 @@
 
 mod harness;
 
+mod abuse;
+mod answers;
 mod bad_input;
 mod bodies;
 mod catalogue;
 mod day;
 mod drain;
 mod fairness;
+mod faults;
 mod hang_up;
 mod headers;
+mod identity;
 mod kinds;
 mod limits;
+mod outgoing;
 mod patience;
 mod refusals;
 mod scenarios;
 mod secrets;
+mod shedding;
 mod upstream_down;
 mod views;

@@ -4,7 +4,10 @@ use http::StatusCode;
 use slackwater::fake_slack::{Latency, Reply};
 use tokio::time::Instant;
 
-use crate::harness::{Answer, Proxy, Scripted, all, assert_near, json, ms, secs, slack, text};
+use crate::{
+    harness::{Answer, Proxy, Scripted, all, assert_near, json, ms, secs, slack, text},
+    views::metrics,
+};
 
 /// A Slack a tenth of a second away.
 fn near() -> slackwater::fake_slack::FakeSlack {
@@ -113,20 +116,67 @@ async fn a_refusal_that_is_handed_on_is_made_whole() {
     assert_near(answer.took, ms(2_200));
 }
 
-/// A call whose client does not wait as long as the pause is shed when that is known, and
-/// costs Slack no second try.
+/// A call whose client does not wait as long as the pause hears from Slack at once, and costs
+/// it no second try. One that waits longer than the pause does not.
+///
+/// Turned red by: shedding it for its deadline; handing on what can be waited for.
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_whose_client_will_not_wait_is_told_at_once() {
     let upstream = Scripted::new(|_| async {
-        let mut answer = json(429, r#"{"ok":false,"error":"ratelimited"}"#)?;
+        let mut answer = json(429, r#"{"ok":false,"error":"ratelimited","said_by":"slack"}"#)?;
         answer.headers_mut().insert("retry-after", "30".parse().unwrap());
         Ok(answer)
     });
+    for patience in ["0s", "8s", "29s", "30s", "59s"] {
+        let proxy = Proxy::configured("on_429: { max_attempts: 2 }", &upstream);
+        let before = upstream.seen().len();
+        let ask = proxy.bot().call("auth.test").lane(&format!("job;max-wait={patience}"));
+        let answer = ask.send().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (429, "30"), "{patience}");
+        assert_eq!(answer.header("slackwater-reason"), "upstream");
+        assert_eq!(answer.json()["said_by"], "slack", "Slack's own words");
+        let waits_it_out = matches!(patience, "30s" | "59s");
+        assert_near(answer.took, if waits_it_out { secs(30) } else { ms(0) });
+        assert_eq!(upstream.seen().len() - before, 1 + usize::from(waits_it_out), "{patience}");
+        assert_eq!(
+            metrics(&proxy).contains("slackwater_replays_total{"),
+            waits_it_out,
+            "{patience}"
+        );
+    }
+}
+
+/// Where the call has no room here when Slack's pause is over, its caller is told the later
+/// time: coming back before would be in vain.
+///
+/// Turned red by: Slack's Retry-After whatever the window says.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_handed_on_with_a_time_at_which_there_is_no_room() {
+    let fake = near();
+    let proxy = Proxy::start(&fake);
+    let bot = proxy.bot();
+    assert!(all((0..19).map(|_| bot.call("conversations.list"))).await.iter().all(Answer::is_ok));
+    fake.script("conversations.list", [Reply::rate_limited(5)]);
+    let answer = bot.call("conversations.list").send().await;
+    let (retry_after, reason, _) = answer.shed();
+    assert_eq!((retry_after, reason), (60, "upstream"));
+    tokio::time::sleep(secs(retry_after)).await;
+    assert!(bot.call("conversations.list").send().await.is_ok());
+}
+
+/// A read after a 503 whose pause is too long gets the 503 as it came.
+#[tokio::test(start_paused = true)]
+async fn a_503_whose_pause_is_too_long_is_handed_on_as_it_came() {
+    let upstream = busy_at_first();
     let proxy = Proxy::start(&upstream);
-    let answer = proxy.bot().call("auth.test").send().await;
-    assert!(answer.took <= ms(12), "{:?}", answer.took);
-    let (retry_after, _, _) = answer.shed();
-    assert_eq!(retry_after, 30);
+    let ask = proxy.bot().call("users.info").lane("job;max-wait=4s");
+    let answer = ask.send().await;
+    assert_eq!((answer.status, &*answer.body), (503, &b"busy"[..]));
+    assert_eq!(
+        (answer.header("retry-after"), answer.header("slackwater-reason")),
+        ("5", "upstream")
+    );
+    assert_near(answer.took, ms(0));
     assert_eq!(upstream.seen().len(), 1);
 }
 

@@ -21,7 +21,7 @@ fn refuses(numbers: &'static [usize]) -> Scripted {
     })
 }
 
-fn metrics(proxy: &Proxy) -> String {
+pub(crate) fn metrics(proxy: &Proxy) -> String {
     let catalogue = slackwater::slack::Catalogue::built_in(AppKind::Internal).unwrap();
     let text = proxy.metrics.text(&proxy.admission.status(), &catalogue).unwrap();
     String::from_utf8(text).unwrap()

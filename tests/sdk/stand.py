@@ -39,11 +39,11 @@ def eventually(what: str, probe, seconds: float = 5.0):
         time.sleep(0.01)
 
 
-def http_get(url: str, seconds: float = 5.0) -> tuple[int, str]:
-    """Status and body; status 0 where nobody answers."""
+def http_get(url: str, seconds: float = 5.0, data: bytes | None = None) -> tuple[int, str]:
+    """Status and body; status 0 where nobody answers. A POST where there is data."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=seconds) as response:
+        with opener.open(url, data, timeout=seconds) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -57,7 +57,7 @@ class Process:
     register: list["Process"] = []
     log_dir = REPO / "target/tests/logs"
 
-    def __init__(self, name: str, command: list, tail_lines: int = 30, **popen):
+    def __init__(self, name: str, command: list, tail_lines: int = 30, variables=(), **popen):
         self.tail_lines = tail_lines
         Process.log_dir.mkdir(parents=True, exist_ok=True)
         self.name = f"{len(Process.register):02}-{name}"
@@ -65,7 +65,7 @@ class Process:
         self.err_path = Process.log_dir / f"{self.name}.err"
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
             self.child = subprocess.Popen(
-                [*DIE_WITH_US, *map(str, command)], env=ENVIRONMENT, stdout=out, stderr=err,
+                [*DIE_WITH_US, *map(str, command)], env=ENVIRONMENT | dict(variables), stdout=out, stderr=err,
                 **({"stdin": subprocess.DEVNULL} | popen),
             )
         Process.register.append(self)
@@ -135,6 +135,11 @@ class FakeSlack:
         assert status == 200, f"the ledger: {status} {body}"
         return json.loads(body)
 
+    def fault(self, method: str, fault: str, calls: int = 1) -> None:
+        """Something goes wrong with the next calls of a method."""
+        status, body = http_get(f"{self.url}/faults?method={method}&fault={fault}&calls={calls}", data=b"")
+        assert status == 200, f"a fault: {status} {body}"
+
     def calls(self, method: str) -> list[dict]:
         """All calls of a method in the order in which they arrived."""
         return sorted((c for c in self.ledger()["calls"] if c["method"] == method), key=lambda c: c["seq"])
@@ -144,7 +149,9 @@ class FakeSlack:
 
 
 def listening(line: str) -> tuple[str, str] | None:
-    """The two addresses in the line with which slackwater says that it is ready."""
+    """The two addresses in the line with which slackwater says that it is ready, JSON or text."""
+    if text := re.search(r" listening .*?listen=(\S+) admin=(\S+)", line):
+        return text[1], text[2]
     try:
         entry = json.loads(line)
     except ValueError:
@@ -163,7 +170,10 @@ class Proxy:
         "actions": "response_url", "scim": "scim", "audit": "audit",
     }
 
-    def __init__(self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None):
+    def __init__(
+        self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None,
+        variables=(), log: str = "{ format: json, level: info }",
+    ):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
         if beside is not None:
             entries += "".join(f"  - {{ prefix: /{path}/, url: {beside}/{path}/, kind: {kind} }}\n"
@@ -174,11 +184,11 @@ class Proxy:
             "listen: 127.0.0.1:0\n"
             "admin: { listen: 127.0.0.1:0 }\n"
             "upstreams:\n" + entries +
-            "log: { format: json, level: info }\n" + more
+            f"log: {log}\n" + more
         )
         self.process = Process("slackwater", [
             BINARY, "run", "--config", config, "--minute", f"{round(minute * 1000)}ms",
-        ])
+        ], variables=variables)
         self.listen, self.admin = self.process.wait_for("listening", listening)
 
     def base_url(self, lane: str = "", prefix: str = "/api/") -> str:

@@ -3,6 +3,7 @@
 use super::*;
 
 mod callers;
+mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
@@ -469,12 +470,6 @@ fn background() {
 fn what_is_not_built_is_refused() {
     expect(&[
         (
-            "identity: { resolve: true }",
-            &[
-                "1:22: identity.resolve: asking Slack whose a token is is not built yet; delete the key or set it to false",
-            ],
-        ),
-        (
             "admin: { token: s3cr3t }",
             &[
                 "1:17: admin.token: changes through the admin API are not built yet; delete the key or set it to null",
@@ -487,10 +482,8 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "shed_as: auto",
-            &[
-                "1:10: shed_as: shedding otherwise than with a 429 is not built yet; delete the key or set it to 429",
-            ],
+            "shed_as: 503",
+            &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
         ),
         (
             "adaptive: { down: true }",

@@ -47,7 +47,12 @@ const CATALOGUE: Shape = Shape::Map(&[
     ("unknown_method", VALUE),
     (
         "clients",
-        Shape::List(&Shape::Map(&[("name", VALUE), ("user_agent", VALUE), ("max_wait", VALUE)])),
+        Shape::List(&Shape::Map(&[
+            ("name", VALUE),
+            ("user_agent", VALUE),
+            ("max_wait", VALUE),
+            ("stops_whole", VALUE),
+        ])),
     ),
     ("apps", Shape::Named(&METHODS)),
     ("methods", METHODS),
@@ -191,7 +196,8 @@ fn client(at: Cursor<'_>, report: &mut Report) -> Option<Client> {
         Some(it) => it.read_duration(report),
         None => missing(at, "max_wait", "25s", report),
     };
-    Some(Client { name: name?, user_agent: user_agent?, max_wait: max_wait? })
+    let stops_whole = at.get("stops_whole").and_then(|it| it.read_bool(report)).unwrap_or(false);
+    Some(Client { name: name?, user_agent: user_agent?, max_wait: max_wait?, stops_whole })
 }
 
 /// Reports a key that is not there. Where no mapping is there, that has been reported.

@@ -192,8 +192,14 @@ impl Answer {
     /// What a shed or refused call says: when to come back, why, and for which bucket.
     #[track_caller]
     pub(crate) fn shed(&self) -> (u64, &str, &str) {
-        assert_eq!(self.status, 429, "{self:?}");
-        assert_eq!(self.header("content-type"), "application/json");
+        self.shed_as(429)
+    }
+
+    /// The same, where that is said with another status.
+    #[track_caller]
+    pub(crate) fn shed_as(&self, status: u16) -> (u64, &str, &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.header("content-type").starts_with("application/json"), "{self:?}");
         assert_eq!(self.json(), serde_json::json!({ "ok": false, "error": "ratelimited" }));
         let retry_after = self.header("retry-after").parse().unwrap();
         (retry_after, self.header("slackwater-reason"), self.header("slackwater-bucket"))

@@ -1,6 +1,7 @@
 //! What the tests stand on: a proxy between a bot and a Slack, joined by pipes in memory.
 
 mod bot;
+mod tls;
 mod upstream;
 mod wire;
 
@@ -11,20 +12,24 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::client::legacy::connect::Connect;
 use slackwater::{
     admission::Admission,
     config::{self, Config},
+    identity::Identities,
     listen,
     metrics::Metrics,
     stack::{Shared, stack},
+    upstream::connect::{self, Over},
 };
 use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
-    upstream::{Scripted, fake, json, slack, text},
-    wire::Wire,
+    tls::{Authority, Machine},
+    upstream::{Scripted, Stream, fake, json, slack, text},
+    wire::{Wire, pipe},
 };
 
 /// A proxy that runs.
@@ -52,7 +57,13 @@ const BACKLOG: usize = 4096;
 static DEFAULTS: LazyLock<Arc<Config>> = LazyLock::new(|| checked("", |_| None));
 
 fn checked(file: &str, env: impl Fn(&str) -> Option<String>) -> Arc<Config> {
-    Arc::new(config::check(file, "test", env).unwrap_or_else(|e| panic!("{e}")))
+    Arc::new(config::check(&unasked(file), "test", env).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The file, with which Slack is not asked whose a token is, unless the test is about that.
+fn unasked(file: &str) -> String {
+    let identity = if file.contains("identity:") { "" } else { "identity: { resolve: false }\n" };
+    format!("{identity}{file}")
 }
 
 /// Milliseconds.
@@ -99,10 +110,38 @@ impl Proxy {
         Self::with(checked(file, env), upstream.into())
     }
 
-    fn with(config: Arc<Config>, upstream: Wire) -> Self {
+    /// Starts one with this configuration file on that machine, with the program's own way to
+    /// connect, over this transport.
+    pub(crate) fn on<T>(machine: &Machine, file: &str, transport: T) -> Self
+    where
+        Over<T>: Connect + Clone + Send + Sync + 'static,
+    {
+        let config =
+            config::check_on(machine, &unasked(file), "test").unwrap_or_else(|e| panic!("{e}"));
+        let connector = connect::over(transport, &config).unwrap();
+        Self::with(Arc::new(config), connector)
+    }
+
+    /// Starts one that serves so many connections at once.
+    pub(crate) fn with_places(upstream: impl Into<Wire>, places: usize) -> Self {
+        Self::serving(Arc::clone(&DEFAULTS), upstream.into(), places)
+    }
+
+    fn with<C>(config: Arc<Config>, upstream: C) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        Self::serving(config, upstream, BACKLOG)
+    }
+
+    fn serving<C>(config: Arc<Config>, upstream: C, places: usize) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
         let metrics = Metrics::new().unwrap();
         let shared = Shared {
             admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
+            identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
             metrics,
             config,
@@ -116,7 +155,7 @@ impl Proxy {
         let (timer, end_timer) = (admission.clone(), end.clone());
         tasks.spawn(async move { timer.keep_time(end_timer).await });
         let serving =
-            listen::serve(Listener(accept), service, BACKLOG, end.clone(), connections.clone());
+            listen::serve(Listener(accept), service, places, end.clone(), connections.clone());
         tasks.spawn(serving);
         Self {
             admission,

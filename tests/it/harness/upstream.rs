@@ -4,19 +4,29 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use slackwater::{
     fake_slack::{FakeSlack, Options, Rules},
     slack::{AppKind, Catalogue},
 };
-use tokio::{io::DuplexStream, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 use super::wire::{Wire, pipe};
@@ -37,6 +47,7 @@ pub(crate) struct Seen {
     /// From 1.
     pub(crate) number: usize,
     pub(crate) verb: Method,
+    pub(crate) version: Version,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -48,6 +59,7 @@ type Handler = dyn Fn(Seen) -> std::pin::Pin<Box<dyn Future<Output = Reply> + Se
 
 struct Shared {
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
     handler: Box<Handler>,
     tasks: TaskTracker,
 }
@@ -92,8 +104,8 @@ impl Scripted {
         F: Future<Output = Reply> + Send + 'static,
     {
         let handler: Box<Handler> = Box::new(move |seen| Box::pin(handler(seen)));
-        let seen = Mutex::default();
-        Self { shared: Arc::new(Shared { seen, handler, tasks: TaskTracker::new() }) }
+        let (seen, connections, tasks) = Default::default();
+        Self { shared: Arc::new(Shared { seen, connections, handler, tasks }) }
     }
 
     /// The requests that came through, in their order.
@@ -101,17 +113,38 @@ impl Scripted {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
     fn connect(&self) -> DuplexStream {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
         let (client, server) = pipe();
-        let shared = Arc::clone(&self.shared);
+        self.spawn(self.clone().serve(server, false));
+        client
+    }
+
+    /// Does what a connection needs besides.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(task);
+    }
+
+    /// Serves a connection. One that a test breaks is no failure.
+    pub(crate) async fn serve<I>(self, io: I, h2: bool)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = self.shared;
         let serve = service_fn(move |request| Arc::clone(&shared).answer(request));
-        self.shared.tasks.spawn(async move {
+        if h2 {
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            let _ = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(io), serve).await;
+        } else {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(None);
-            // A connection that a test breaks is no failure.
-            let _ = http.serve_connection(TokioIo::new(server), serve).await;
-        });
-        client
+            let _ = http.serve_connection(TokioIo::new(io), serve).await;
+        }
     }
 }
 
@@ -141,6 +174,7 @@ impl Shared {
                 at: Instant::now(),
                 number: all.len() + 1,
                 verb: parts.method,
+                version: parts.version,
                 path: parts.uri.to_string(),
                 headers: parts.headers,
                 body,

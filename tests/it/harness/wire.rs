@@ -26,7 +26,7 @@ pub(crate) struct Wire(Arc<Dial>);
 pub(crate) struct Pipe(TokioIo<DuplexStream>);
 
 /// A pipe's two ends.
-pub(super) fn pipe() -> (DuplexStream, DuplexStream) {
+pub(crate) fn pipe() -> (DuplexStream, DuplexStream) {
     tokio::io::duplex(64 << 10)
 }
 

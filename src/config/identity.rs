@@ -1,10 +1,10 @@
-//! `identity.tokens`: tokens of which the operator tells the app and the workspace.
+//! `identity`: what the operator tells of tokens, and whether Slack is asked for the rest.
 //!
 //! A token's text is hashed as soon as it is read. No message repeats anything that could be one.
 
 use std::sync::Arc;
 
-use super::KnownToken;
+use super::{IdentityRules, KnownToken};
 use crate::{
     identity::TokenHash,
     slack::read::missing,
@@ -14,13 +14,29 @@ use crate::{
 /// The longest id of an app or a workspace.
 const MAX_ID: usize = 64;
 
-/// The tokens, in the file's order.
+/// What stands there, over what holds without it.
 pub(super) fn read(
     root: Cursor<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report,
+) -> IdentityRules {
+    let mut rules = IdentityRules::default();
+    let Some(at) = root.get("identity") else { return rules };
+    if let Some(resolve) = at.get("resolve").and_then(|it| it.read_bool(report)) {
+        rules.resolve = resolve;
+    }
+    rules.app = at.get("app").and_then(|it| id(it, "A0123456789", report));
+    rules.tokens = tokens(at, env, report);
+    rules
+}
+
+/// The tokens, in the file's order.
+fn tokens(
+    at: Cursor<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: &mut Report,
 ) -> Vec<KnownToken> {
-    let list = root.get("identity").and_then(|identity| identity.get("tokens"));
+    let list = at.get("tokens");
     let mut tokens: Vec<KnownToken> = Vec::new();
     for entry in list.into_iter().flat_map(Cursor::items) {
         let token = match entry.get("token_env") {

@@ -1,0 +1,263 @@
+//! Asks Slack whose a token is, by an `auth.test` of the proxy's own.
+//!
+//! The first calls of an unknown token wait for the answer, a second at most; then they count by
+//! the token's hash. The question is a call like others:
+//! it waits for its limits, and a pause that Slack asks for holds it, too. So that made-up tokens
+//! make no flood of questions, four are on the way at once, ten go in a second, and what Slack said
+//! no to is not asked again for a minute.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http_body_util::{BodyExt, Limited};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Call, Head,
+    body::{Body, Memory},
+    buckets::{self, Dimensions},
+    record::Record,
+    route::target,
+};
+use crate::{
+    admission::{Asking, Attempt},
+    config::{Config, Upstream},
+    identity::{Identities, Identity, TokenHash, Told, Whose, facts},
+    respond::Failure,
+    scheduler::{CallerId, Class, PlaceId, Weight},
+    slack::Kind,
+    step::Step,
+    upstream::body::Answer,
+};
+
+/// Asks Slack whose a token is.
+#[derive(Debug)]
+pub struct Asker<S> {
+    questions: Arc<Questions<S>>,
+    tasks: TaskTracker,
+}
+
+/// What the questions share.
+#[derive(Debug)]
+struct Questions<S> {
+    way: Arc<S>,
+    config: Arc<Config>,
+    identities: Identities,
+    memory: Memory,
+    caller: Arc<str>,
+    turns: Semaphore,
+    open: Mutex<Open>,
+}
+
+/// The questions that are open.
+#[derive(Debug)]
+struct Open {
+    by_token: HashMap<TokenHash, Question>,
+    /// When the next one may go.
+    next: Instant,
+}
+
+/// An open question.
+#[derive(Clone, Debug)]
+struct Question {
+    /// Until when calls wait for the answer.
+    until: Instant,
+    /// Closed when it is here.
+    answered: watch::Receiver<()>,
+}
+
+/// The method that tells.
+pub(super) const METHOD: &str = "auth.test";
+/// Who asks, in the queue.
+const CALLER: &str = "slackwater";
+/// How long calls wait for the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the question itself may take.
+const TAKES: Duration = Duration::from_secs(10);
+/// So many questions are on the way at once.
+const AT_ONCE: usize = 4;
+/// And one goes in that time, after the first four.
+const PACE: Duration = Duration::from_millis(100);
+/// So many questions are open; for more tokens Slack is not asked now.
+const OPEN: usize = 64;
+/// When Slack said no, it is not asked again so soon.
+const AFTER_NO: Duration = Duration::from_secs(60);
+/// Nor when it did not answer.
+const AFTER_SILENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const ANSWER: usize = 16 << 10;
+
+// === impl Asker ===
+
+impl<S> Asker<S>
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
+{
+    /// Asks by the way that the callers' calls take. Questions that outlive their call are tracked
+    /// by `tasks`.
+    pub fn new(
+        way: &Arc<S>,
+        config: &Arc<Config>,
+        identities: &Identities,
+        memory: &Memory,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let questions = Questions {
+            way: Arc::clone(way),
+            config: Arc::clone(config),
+            identities: identities.clone(),
+            memory: memory.clone(),
+            caller: CALLER.into(),
+            turns: Semaphore::new(AT_ONCE),
+            open: Mutex::new(Open { by_token: HashMap::new(), next: Instant::now() }),
+        };
+        Self { questions: Arc::new(questions), tasks: tasks.clone() }
+    }
+
+    /// Whose the token is; waits until `deadline` at most.
+    ///
+    /// Dropping the future ends the wait, not the question.
+    pub async fn whose(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        upstream: &Arc<Upstream>,
+        deadline: Instant,
+    ) -> Arc<Identity> {
+        let Questions { config, identities, .. } = &*self.questions;
+        let Whose { identity, stranger, ask } = identities.whose(Instant::now(), hash);
+        if !ask || !config.identity.resolve {
+            return identity;
+        }
+        let Some(mut question) = self.question(token, hash, upstream) else { return identity };
+        if !stranger {
+            return identity;
+        }
+        // An error says that the question has ended.
+        let _ = timeout_at(question.until.min(deadline), question.answered.changed()).await;
+        identities.whose(Instant::now(), hash).identity
+    }
+
+    /// The question for a token, asked if it is not yet, and if it may be.
+    fn question(
+        &self,
+        token: &str,
+        hash: &TokenHash,
+        upstream: &Arc<Upstream>,
+    ) -> Option<Question> {
+        let now = Instant::now();
+        let mut open = self.questions.open();
+        let most = open.by_token.len() < OPEN;
+        let turn = open.next.max(now);
+        let entry = match open.by_token.entry(*hash) {
+            Entry::Occupied(entry) => return Some(entry.get().clone()),
+            Entry::Vacant(entry) => entry,
+        };
+        // The first four may go at once.
+        let at = turn.checked_sub(PACE * 3).unwrap_or(now).max(now);
+        // It has to come back in time, too.
+        if !most || at > now + PATIENCE / 2 {
+            return None;
+        }
+        let call = self.questions.call(token, hash, upstream)?;
+        let (answered, wait) = watch::channel(());
+        let question = Question { until: now + PATIENCE, answered: wait };
+        entry.insert(question.clone());
+        open.next = turn + PACE;
+        let (questions, hash) = (Arc::clone(&self.questions), *hash);
+        self.tasks.spawn(async move {
+            sleep_until(at).await;
+            questions.ask(call, &hash).await;
+            questions.open().by_token.remove(&hash);
+            drop(answered);
+        });
+        Some(question)
+    }
+}
+
+// === impl Questions ===
+
+impl<S> Questions<S> {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The question as a call; none if the token cannot be a header's value, or no upstream has
+    /// Slack's Web API.
+    fn call(&self, token: &str, hash: &TokenHash, upstream: &Arc<Upstream>) -> Option<Asking> {
+        let is_api = |upstream: &&Upstream| upstream.kind == Kind::WebApi;
+        let upstream = match upstream.kind {
+            Kind::WebApi => Arc::clone(upstream),
+            _ => Arc::new(self.config.upstreams.iter().find(is_api)?.clone()),
+        };
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        bearer.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+        let url = target(&upstream.url, METHOD, None)?;
+        let method = Arc::clone(self.config.catalogue.method(METHOD));
+        let now = Instant::now();
+        let buckets = buckets::of(
+            &method,
+            Dimensions {
+                identity: &self.identities.whose(now, hash).identity,
+                method: METHOD,
+                channel: None,
+                user: None,
+                url: None,
+                caller: &self.caller,
+            },
+        );
+        let call = Call {
+            head: Head { verb: Method::POST, url, headers },
+            body: Body::nothing(&self.memory),
+            upstream,
+            method: Some(method),
+            token: Some(*hash),
+            class: Class::Interactive,
+            place: PlaceId(u64::from_ne_bytes(hash.as_bytes()[..8].try_into().ok()?)),
+            caller_id: CallerId(0),
+            weight: Weight::default(),
+            max_depth: None,
+            caller: Arc::clone(&self.caller),
+            arrived: now,
+            deadline: now + TAKES,
+            record: Arc::new(Record::default()),
+        };
+        Some(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
+    }
+}
+
+impl<S> Questions<S>
+where
+    S: Step<Asking, Response = Response<Answer>, Error = Failure>,
+{
+    async fn ask(&self, call: Asking, token: &TokenHash) {
+        let asking = async {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await.ok()?;
+            let response = self.way.call(call).await.ok()?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER).collect().await.ok()?.to_bytes();
+            parts.status.is_success().then_some(body)
+        };
+        let answer = timeout(TAKES, asking).await.ok().flatten();
+        let told = answer.as_ref().and_then(|body| facts::read(METHOD, body));
+        if let Some(told @ Told::Caller(_)) = told {
+            // What counted by the token's hash stays there.
+            drop(self.identities.learn(Some(token), told));
+            return;
+        }
+        let pause = if answer.is_some() { AFTER_NO } else { AFTER_SILENCE };
+        self.identities.quiet(token, Instant::now() + pause);
+        let answered = answer.is_some();
+        tracing::debug!(?token, answered, "Slack does not tell whose a token is");
+    }
+}

@@ -1,0 +1,291 @@
+//! What is known of which token. Pure: time is an argument.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::{Facts, Identity, TokenHash};
+use crate::config::IdentityRules;
+
+/// What is known of which token.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// The app of every token, where the operator says so.
+    app: Option<Arc<str>>,
+    configured: HashMap<TokenHash, Configured>,
+    known: LruCache<TokenHash, Known, RandomState>,
+    strangers: LruCache<TokenHash, Stranger, RandomState>,
+    /// The app of a workspace's bot.
+    bots: LruCache<(Arc<str>, Arc<str>), Arc<str>, RandomState>,
+}
+
+/// Whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Whom its calls count for.
+    pub identity: Arc<Identity>,
+    /// Whether that is only its hash.
+    pub stranger: bool,
+    /// Whether to ask Slack.
+    pub ask: bool,
+}
+
+/// Calls of one identity count for another from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// For whom they counted.
+    pub from: Arc<Identity>,
+    /// For whom they count.
+    pub to: Arc<Identity>,
+}
+
+/// A token of which the operator told.
+#[derive(Debug)]
+struct Configured {
+    identity: Arc<Identity>,
+    /// Its bot is known, or Slack was asked.
+    asked: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    facts: Facts,
+    identity: Arc<Identity>,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    identity: Arc<Identity>,
+    seen: Instant,
+    /// Until when Slack is not asked again.
+    quiet_until: Option<Instant>,
+}
+
+/// So many tokens are known at once; of more, those that were used last.
+const KNOWN: usize = 50_000;
+/// So many unknown tokens have an identity of their own at once. Each makes buckets.
+const STRANGERS: usize = 1024;
+/// How long an unknown token keeps it: about as long as its buckets last.
+const KEPT: Duration = Duration::from_secs(60);
+/// So many identities are shared by all the unknown tokens beyond.
+const CROWDS: usize = 16;
+
+// === impl Book ===
+
+impl Book {
+    pub(super) fn new(rules: &IdentityRules) -> Self {
+        let configured = rules.tokens.iter().map(|token| {
+            let identity = Arc::new(Identity {
+                app: Arc::clone(&token.app),
+                workspace: Arc::clone(&token.workspace),
+                org: Arc::clone(token.org.as_ref().unwrap_or(&token.workspace)),
+                token: token.token.name(),
+                org_wide: false,
+            });
+            (token.token, Configured { identity, asked: false })
+        });
+        Self {
+            app: rules.app.clone(),
+            configured: configured.collect(),
+            known: LruCache::unbounded_with_hasher(RandomState::default()),
+            strangers: LruCache::unbounded_with_hasher(RandomState::default()),
+            bots: LruCache::unbounded_with_hasher(RandomState::default()),
+        }
+    }
+
+    /// Whose token it is.
+    pub(super) fn whose(&mut self, now: Instant, token: &TokenHash) -> Whose {
+        if let Some(Configured { identity, asked }) = self.configured.get(token) {
+            return Whose { identity: Arc::clone(identity), stranger: false, ask: !asked };
+        }
+        if let Some(Known { identity, .. }) = self.known.get(token) {
+            return Whose { identity: Arc::clone(identity), stranger: false, ask: false };
+        }
+        if let Some(stranger) = self.strangers.get_mut(token) {
+            stranger.seen = now;
+            let ask = stranger.quiet_until.is_none_or(|until| until <= now);
+            return Whose { identity: Arc::clone(&stranger.identity), stranger: true, ask };
+        }
+        let identity = Arc::new(if self.has_room(now) {
+            self.stranger(token.name())
+        } else {
+            let crowd = usize::from(token.as_bytes()[0]) % CROWDS;
+            self.stranger(format!("tokens-{crowd}").into())
+        });
+        if identity.token == token.name() {
+            let identity = Arc::clone(&identity);
+            self.strangers.put(*token, Stranger { identity, seen: now, quiet_until: None });
+        }
+        Whose { identity, stranger: true, ask: true }
+    }
+
+    /// Whether one more unknown token may have an identity of its own.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.strangers.len() < STRANGERS {
+            return true;
+        }
+        let gone = self.strangers.peek_lru().is_some_and(|(_, oldest)| oldest.seen + KEPT <= now);
+        if gone {
+            self.strangers.pop_lru();
+        }
+        gone
+    }
+
+    fn stranger(&self, name: Arc<str>) -> Identity {
+        let mut identity = Identity::only(name);
+        if let Some(app) = &self.app {
+            identity.app = Arc::clone(app);
+        }
+        identity
+    }
+
+    /// Slack is being asked, or did not tell: it is not asked again before `until`.
+    pub(super) fn quiet(&mut self, token: &TokenHash, until: Instant) {
+        if let Some(configured) = self.configured.get_mut(token) {
+            configured.asked = true;
+        } else if let Some(stranger) = self.strangers.peek_mut(token) {
+            stranger.quiet_until = Some(until);
+        }
+    }
+
+    /// Takes in what is told of a token. Tells whose calls count for somebody else now.
+    pub(super) fn learn(&mut self, token: &TokenHash, told: Facts) -> Vec<Moved> {
+        if let Some(configured) = self.configured.get_mut(token) {
+            // The operator's word stands. It tells whose the bot is, and so its other tokens.
+            configured.asked = true;
+            let Identity { workspace, app, .. } = &*configured.identity;
+            let (workspace, app) = (Arc::clone(workspace), Arc::clone(app));
+            return match told.bot {
+                Some(bot) => self.bot_is_of(workspace, bot, &app),
+                None => Vec::new(),
+            };
+        }
+        let before = self.known.peek(token);
+        if before.is_some_and(|known| known.facts.clone().with(told.clone()) == known.facts) {
+            return Vec::new();
+        }
+        let (from, facts) = match before {
+            Some(Known { facts, identity }) => {
+                (Some(Arc::clone(identity)), facts.clone().with(told))
+            }
+            None => (self.strangers.pop(token).map(|stranger| stranger.identity), told),
+        };
+        let identity = Arc::new(self.derive(token, &facts));
+        let (workspace, bot, app) =
+            (Arc::clone(&identity.workspace), facts.bot.clone(), facts.app.clone());
+        self.remember(*token, Known { facts, identity: Arc::clone(&identity) });
+        let mut moved: Vec<_> = from
+            .filter(|from| *from != identity)
+            .map(|from| Moved { from, to: identity })
+            .into_iter()
+            .collect();
+        moved.extend(match (bot, app) {
+            (Some(bot), Some(app)) => self.bot_is_of(workspace, bot, &app),
+            _ => self.derive_anew(&workspace),
+        });
+        moved
+    }
+
+    fn remember(&mut self, token: TokenHash, known: Known) {
+        if self.known.len() >= KNOWN && !self.known.contains(&token) {
+            self.known.pop_lru();
+        }
+        self.known.put(token, known);
+    }
+
+    /// A workspace's bot is of that app.
+    pub(super) fn bot_is_of(
+        &mut self,
+        workspace: Arc<str>,
+        bot: Arc<str>,
+        app: &Arc<str>,
+    ) -> Vec<Moved> {
+        if self.bots.len() >= KNOWN {
+            self.bots.pop_lru();
+        }
+        let again = Arc::clone(&workspace);
+        match self.bots.put((workspace, bot), Arc::clone(app)) {
+            Some(before) if before == *app => Vec::new(),
+            _ => self.derive_anew(&again),
+        }
+    }
+
+    /// In which workspace the calls of a token are, if that is known.
+    pub(super) fn workspace(&self, token: &TokenHash) -> Option<Arc<str>> {
+        let known = self.known.peek(token).map(|known| &known.identity);
+        let identity = known.or_else(|| Some(&self.configured.get(token)?.identity))?;
+        Some(Arc::clone(&identity.workspace))
+    }
+
+    /// Whose a token with these facts is.
+    fn derive(&self, token: &TokenHash, facts: &Facts) -> Identity {
+        let name = token.name();
+        let org = facts.org.as_ref().or(facts.workspace.as_ref()).unwrap_or(&name);
+        let workspace = facts.workspace.as_ref().unwrap_or(org);
+        let by_bot = facts.bot.as_ref().map(|bot| {
+            let key = (Arc::clone(workspace), Arc::clone(bot));
+            Arc::clone(self.bots.peek(&key).unwrap_or(bot))
+        });
+        let app = self.app.clone().or_else(|| facts.app.clone()).or(by_bot);
+        Identity {
+            app: app.or_else(|| self.only_app(workspace)).unwrap_or_else(|| Arc::clone(&name)),
+            workspace: Arc::clone(workspace),
+            org: Arc::clone(org),
+            token: name,
+            org_wide: facts.org_wide,
+        }
+    }
+
+    /// The app of the workspace, if only one is known.
+    fn only_app(&self, workspace: &Arc<str>) -> Option<Arc<str>> {
+        let known = self.known.iter().map(|(_, known)| known);
+        let known = known.filter(|known| known.facts.bot.is_some() || known.facts.app.is_some());
+        let configured = self.configured.values().map(|configured| &configured.identity);
+        let mut apps = known
+            .map(|known| &known.identity)
+            .chain(configured)
+            .filter(|identity| identity.workspace == *workspace)
+            .map(|identity| &identity.app);
+        let first = apps.next()?;
+        apps.all(|app| app == first).then(|| Arc::clone(first))
+    }
+
+    /// Something of a workspace is new: whose its tokens are may be, too.
+    fn derive_anew(&mut self, workspace: &Arc<str>) -> Vec<Moved> {
+        // Bots first: a person's token that has joined an app stays there, whoever comes, and goes
+        // along when the app gets its name.
+        let mut tokens: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.identity.workspace == *workspace)
+            .map(|(token, known)| (known.facts.bot.is_none(), *token))
+            .collect();
+        tokens.sort_unstable_by_key(|(person, _)| *person);
+        let mut moved = Vec::new();
+        for (_, token) in tokens {
+            let Some(known) = self.known.peek(&token) else { continue };
+            let Known { facts, identity } = known;
+            let joined =
+                facts.bot.is_none() && facts.app.is_none() && identity.known_app().is_some();
+            let to = if joined {
+                let renamed = moved.iter().find(|moved: &&Moved| moved.from.app == identity.app);
+                let Some(Moved { to, .. }) = renamed else { continue };
+                Arc::new(Identity { app: Arc::clone(&to.app), ..(**identity).clone() })
+            } else {
+                Arc::new(self.derive(&token, facts))
+            };
+            let Some(known) = self.known.peek_mut(&token) else { continue };
+            if known.identity == to {
+                continue;
+            }
+            let from = std::mem::replace(&mut known.identity, Arc::clone(&to));
+            moved.push(Moved { from, to });
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A connection whose client has to go on: to begin, and to take what it is told. Between the
+//! two, the layers above have their own limits.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// A connection that is given up when its client does not go on.
+#[derive(Debug)]
+pub(super) struct Patient<I> {
+    io: I,
+    limit: Duration,
+    /// How many bytes of [`PREFACE`] have come; none once it is known what is spoken.
+    begun: Option<usize>,
+    reads: Waiting,
+    writes: Waiting,
+}
+
+/// A timer that exists only while there is something to wait for.
+#[derive(Debug, Default)]
+struct Waiting(Option<Pin<Box<Sleep>>>);
+
+/// What a client of HTTP/2 begins with. As long as what comes could be this, hyper-util waits to
+/// see which protocol it is, and the time-outs of neither count.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+// === impl Patient ===
+
+impl<I> Patient<I> {
+    /// Waits for its client for `limit`.
+    pub(super) fn new(io: I, limit: Duration) -> Self {
+        let (reads, writes) = (Waiting::default(), Waiting::default());
+        Self { io, limit, begun: Some(0), reads, writes }
+    }
+
+    fn heard(&mut self, bytes: &[u8]) {
+        let Some(begun) = self.begun else { return };
+        let expected = &PREFACE[begun..];
+        let like = bytes.iter().zip(expected).take_while(|(came, like)| came == like).count();
+        // The end, too, tells what it is: nothing.
+        let undecided = like > 0 && like == bytes.len() && like < expected.len();
+        self.begun = undecided.then_some(begun + like);
+    }
+
+    fn wrote<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.writes.bound(cx, self.limit, written)
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if self.begun.is_none() {
+            return read;
+        }
+        if read.is_ready() {
+            self.heard(&buf.filled()[before..]);
+            if self.begun.is_none() {
+                self.reads = Waiting::default();
+            }
+            return read;
+        }
+        let limit = self.limit;
+        self.reads.bound(cx, limit, read)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// What was polled, or an error when it has been pending for `limit`.
+    fn bound<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: Duration,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.0 = None;
+            return polled;
+        }
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

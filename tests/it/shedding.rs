@@ -1,0 +1,206 @@
+//! Every reason to shed a call, in every way to say so.
+
+use http::StatusCode;
+use slackwater::fake_slack::Reply;
+
+use crate::harness::{
+    Answer, Ask, Proxy, Scripted, all, assert_near, fake, json, ms, secs, settled,
+};
+
+const NODE: &str = "@slack:web-api/8.2.0 node/22.11.0 linux/6.1";
+const PYTHON: &str = "Python/3.12.1 slackclient/3.27.0 Linux/6.1";
+
+/// One call a minute.
+const RARE: &str = "admin.apps.uninstall";
+
+/// Who asks, how the operator wants it, and the status of what is shed then.
+const WAYS: [(&str, &str, u16); 6] = [
+    (NODE, "auto", 200),
+    (PYTHON, "auto", 429),
+    ("curl/8", "auto", 429),
+    (NODE, "429", 429),
+    (NODE, "ok_false", 200),
+    (PYTHON, "ok_false", 200),
+];
+
+/// What every shed call is told, however: why, when to come back, and what stands in the way.
+#[track_caller]
+fn assert_shed(answer: &Answer, status: u16, reason: &str, bucket: &str, retry_after: u64) {
+    assert_eq!(answer.shed_as(status), (retry_after, reason, bucket), "{answer:?}");
+    assert_eq!(answer.header("ratelimit").is_empty(), bucket.is_empty(), "{answer:?}");
+}
+
+/// Turned red by: a reason that is told with a 429 to whom a 429 stops.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_would_wait_too_long_is_told_as_its_client_takes_it() {
+    for (agent, shed_as, status) in WAYS {
+        let proxy = Proxy::configured(&format!("shed_as: {shed_as}"), &fake());
+        let bot = proxy.bot();
+        assert!(bot.call(RARE).send().await.is_ok());
+        let ask = bot.call(RARE).header("user-agent", agent).lane("job;max-wait=59s");
+        let answer = ask.send().await;
+        assert_near(answer.took, ms(0));
+        let bucket = answer.header("slackwater-bucket").to_owned();
+        assert!(bucket.starts_with("tier1:") && bucket.ends_with(RARE), "{bucket}");
+        assert_shed(&answer, status, "deadline", &bucket, 61);
+        let ratelimit = answer.header("ratelimit");
+        assert_eq!(ratelimit, r#""tier1";r=0;t=61"#);
+    }
+}
+
+/// A call that was held and whose turn moved away.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_waited_in_vain_is_told_as_its_client_takes_it() {
+    for (agent, shed_as, status) in WAYS {
+        let fake = fake();
+        let proxy = Proxy::configured(&format!("shed_as: {shed_as}"), &fake);
+        let bot = proxy.bot();
+        fake.script(RARE, [Reply::rate_limited(30).delayed(secs(2))]);
+        let _first = bot.call(RARE).patient().held();
+        settled().await;
+        // It could go as soon as the first is back, as far as anybody knows.
+        let mut waits = bot.call(RARE).header("user-agent", agent).lane("job;max-wait=61s").held();
+        settled().await;
+        assert_eq!(proxy.admission.held(), 1);
+        let answer = waits.join_next().await.unwrap().unwrap();
+        assert_near(answer.took, secs(61));
+        let (_, reason, bucket) = answer.shed_as(status);
+        assert!(reason == "deadline" && bucket.starts_with("tier1:"), "{answer:?}");
+    }
+}
+
+/// The bounds on calls are exact, each of them.
+///
+/// Turned red by: a bound that is one off.
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_is_told_as_its_client_takes_it() {
+    for (agent, shed_as, status) in WAYS {
+        for bound in [
+            "queue: { max_depth: 5 }",
+            "queue: { max_total: 5 }",
+            "callers: [{ name: job, max_depth: 5 }]",
+        ] {
+            let proxy = Proxy::configured(&format!("{bound}\nshed_as: {shed_as}"), &fake());
+            let bot = proxy.bot();
+            assert!(bot.call(RARE).send().await.is_ok());
+            let ask = || bot.call(RARE).header("user-agent", agent).patient();
+            let mut held: Vec<_> = (0..4).map(|_| ask().held()).collect();
+            settled().await;
+            // The last is taken too: the caller has less than its share, which is all of it.
+            held.push(ask().held());
+            settled().await;
+            assert_eq!(proxy.admission.held(), 5, "{bound}");
+            let answer = ask().send().await;
+            assert_near(answer.took, ms(0));
+            let bucket = answer.header("slackwater-bucket").to_owned();
+            let (retry_after, reason, _) = answer.shed_as(status);
+            assert_eq!(reason, "queue_full", "{bound}");
+            assert!(!bucket.is_empty() && retry_after > 60, "{answer:?}");
+            assert_eq!(proxy.admission.held(), 5, "{bound}");
+            drop(held);
+            settled().await;
+            let _again = ask().held();
+            settled().await;
+            assert_eq!(proxy.admission.held(), 1, "{bound}");
+        }
+    }
+}
+
+/// The bound on bytes is exact.
+#[tokio::test(start_paused = true)]
+async fn held_bodies_without_room_are_told_as_their_clients_take_it() {
+    for (agent, shed_as, status) in WAYS {
+        let proxy = Proxy::configured(
+            &format!("queue: {{ max_bytes: 1KiB }}\nshed_as: {shed_as}"),
+            &fake(),
+        );
+        let bot = proxy.bot();
+        assert!(bot.call(RARE).send().await.is_ok());
+        let ask = |bytes: usize| -> Ask {
+            bot.call(RARE)
+                .header("user-agent", agent)
+                .body("text/plain", vec![b'x'; bytes])
+                .patient()
+        };
+        let held = [ask(1_000).held(), ask(24).held()];
+        settled().await;
+        assert_eq!(proxy.admission.held(), 2);
+        assert_shed(&ask(1).send().await, status, "memory", "", 1);
+        drop(held);
+        settled().await;
+        assert_shed(&ask(1_025).send().await, status, "memory", "", 1);
+        let _held = ask(1_024).held();
+        settled().await;
+        assert_eq!(proxy.admission.held(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_as_its_client_takes_it() {
+    for (agent, shed_as, status) in WAYS {
+        let proxy = Proxy::configured(&format!("shed_as: {shed_as}"), &fake());
+        let bot = proxy.bot();
+        assert!(bot.call(RARE).send().await.is_ok());
+        let ask = || bot.call(RARE).header("user-agent", agent).patient();
+        let mut held = ask().held();
+        settled().await;
+        proxy.admission.close();
+        assert_shed(&held.join_next().await.unwrap().unwrap(), status, "draining", "", 1);
+        assert_shed(&ask().send().await, status, "draining", "", 1);
+    }
+}
+
+/// A 429 of Slack's that is handed on would stop such a client as ours would.
+///
+/// Turned red by: handing Slack's 429 on as it is.
+#[tokio::test(start_paused = true)]
+async fn a_429_of_slacks_is_told_as_its_client_takes_it() {
+    for (agent, shed_as, status) in WAYS {
+        for (body, coding) in
+            [(r#"{"ok":false,"error":"ratelimited"}"#, ""), ("", ""), ("<html>", "gzip")]
+        {
+            let upstream = Scripted::new(move |_| async move {
+                let mut answer = json(StatusCode::TOO_MANY_REQUESTS.as_u16(), body)?;
+                answer.headers_mut().insert("retry-after", "30".parse().unwrap());
+                answer.headers_mut().insert("x-slack-req-id", "r1".parse().unwrap());
+                if !coding.is_empty() {
+                    answer.headers_mut().insert("content-encoding", coding.parse().unwrap());
+                }
+                Ok(answer)
+            });
+            let proxy = Proxy::configured(&format!("shed_as: {shed_as}"), &upstream);
+            let ask = proxy.bot().call("auth.test").header("user-agent", agent);
+            let answer = ask.lane("job;max-wait=8s").send().await;
+            let bucket = answer.header("slackwater-bucket").to_owned();
+            assert_shed(&answer, status, "upstream", &bucket, 30);
+            assert_eq!(answer.header("content-encoding"), "");
+            assert_eq!(answer.header("x-slack-req-id"), "r1", "what Slack says beside it stays");
+            assert_eq!(upstream.seen().len(), 1);
+        }
+    }
+}
+
+/// What is no refusal for a limit is told to all alike.
+#[tokio::test(start_paused = true)]
+async fn other_failures_have_their_own_status() {
+    let proxy = Proxy::configured("shed_as: ok_false", &fake());
+    let bot = proxy.bot();
+    for (path, status) in [("/nowhere", 404), ("/api/..", 400), ("/api/a b", 404)] {
+        let path = path.replace(' ', "%20");
+        let answer = bot.at(http::Method::POST, &path).header("user-agent", NODE).send().await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+}
+
+/// A client that a 429 would stop is held as long as it waits itself, up to the bounds.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_as_a_whole_is_held_for_long() {
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    let asks = (0..6).map(|_| bot.call(RARE).header("user-agent", NODE));
+    let answers = all(asks).await;
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(done, 5, "one a minute, for less than five: {answers:?}");
+    let shed = answers.iter().find(|answer| !answer.is_ok()).unwrap();
+    assert_eq!(shed.shed_as(200).1, "deadline");
+}

@@ -1,0 +1,60 @@
+"""At a 429 the Node SDK stops its whole client: the clicks of its bot wait with the job that was refused.
+
+One client floods with background calls until some are shed, and opens views meanwhile, one after the
+other. Told with status 200, it goes on; told with a 429, it does not.
+"""
+
+import pytest
+from sdk import Sdk
+from stand import MINUTE, FakeSlack, Proxy, eventually
+
+ROOM = 20  # tier 2
+CALLS = 60
+CLICKS = 10
+
+
+def clicks_beside_a_flood(shed_as: str) -> list[float]:
+    """How many seconds each click took."""
+    slack = FakeSlack()
+    proxy = Proxy(("/api/", slack.url), more=f"shed_as: {shed_as}\n")
+    # Its own retries are on, as they are by default.
+    node = Sdk("node", proxy.base_url(lane="/@bot;max-wait=500ms"), retry=True)
+    for n in range(CALLS):
+        node.start("conversations.list", limit=100 + n)
+    eventually("calls are shed", lambda: proxy.metric("slackwater_sheds_total", reason="deadline") >= CALLS - ROOM)
+    clicks, last = [], None
+    for n in range(CLICKS):
+        last = node.start("views.open", after=last, trigger_id=f"{n}", view={"type": "modal"})
+        clicks.append(last)
+    answers = eventually(
+        "every click is answered",
+        lambda: (found := [a for a in node.answers() if a["id"] in clicks]) and len(found) == CLICKS and found,
+        seconds=30,
+    )
+    assert all(answer["ok"] for answer in answers), answers
+    assert slack.ledger()["violations"] == []
+    return [(answer["end_ms"] - answer["start_ms"]) / 1000 for answer in answers]
+
+
+def test_clicks_go_through_while_a_job_is_refused():
+    took = clicks_beside_a_flood("auto")
+    assert max(took) < MINUTE / 3, took
+    assert sorted(took)[CLICKS // 2] < 0.5, took
+
+
+def test_with_a_429_they_wait_for_the_job():
+    took = clicks_beside_a_flood("429")
+    # The refused calls were told to come back when the window has room again.
+    assert max(took) > MINUTE / 2, took
+
+
+@pytest.mark.parametrize("shed_as, status", [("auto", 200), ("429", 429)])
+def test_the_job_is_told_that_it_was_refused(shed_as, status):
+    slack = FakeSlack()
+    proxy = Proxy(("/api/", slack.url), more=f"shed_as: {shed_as}\n")
+    node = Sdk("node", proxy.base_url(lane="/@job;max-wait=0s"))
+    for n in range(ROOM):
+        node.start("conversations.list", limit=100 + n)
+    assert all(answer["ok"] for answer in node.finish(seconds=10))
+    answer = node.call("conversations.list", limit=200)
+    assert (answer["ok"], answer["error"], answer["status"]) == (False, "ratelimited", status), answer
