@@ -100,6 +100,24 @@ fn limits_shows_all_about_a_method() {
 }
 
 #[test]
+fn limits_shows_what_is_beside_the_web_api() {
+    let (out, yes) = run(&["limits", "scim.users.create"]);
+    assert!(yes);
+    assert_eq!(
+        out,
+        "scim.users.create
+  kind      scim
+  tier      special
+  limits    scim_writes     600 per 1m, per org; bursts of 180 at most
+            scim_write_one  180 per 1m, per org and method; bursts of 20 at most
+"
+    );
+    let (out, _) = run(&["limits"]);
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with("webhook  ") && last.contains("1/1s by url"), "{last}");
+}
+
+#[test]
 fn limits_of_an_unknown_method_are_those_of_the_unknown() {
     let (out, yes) = run(&["limits", "conversation.close"]);
     assert!(!yes);

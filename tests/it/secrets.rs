@@ -67,8 +67,7 @@ async fn calls(bot: &Bot) -> Vec<Answer> {
     all(asks).await
 }
 
-/// Turned red by: a bucket by the path as it is; an error that repeats the path; a call or its
-/// head printed at any level.
+/// Turned red by: a bucket by the path as it is; a log line, of any level, with the URL.
 #[tokio::test(start_paused = true)]
 async fn tokens_and_webhooks_are_told_nowhere() {
     let log = Log::default();
