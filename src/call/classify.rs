@@ -258,14 +258,6 @@ impl Knowledge {
     }
 }
 
-/// A value that is shown, as it is but for a token that stands there by mistake.
-fn unshown(value: Option<String>) -> Option<String> {
-    value.map(|value| match holds_token(&value) {
-        true => TokenHash::of(&value).name().to_string(),
-        false => value,
-    })
-}
-
 /// Whether the call itself asks what would be asked.
 fn is_own_question(method: &str) -> bool {
     method == ask::METHOD
