@@ -171,7 +171,8 @@ where
             (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
                 let identity = self.asker.whose(text, token, &upstream, deadline).await;
                 record.waited(Instant::now().duration_since(arrived));
-                within(identity, &parts, known).await
+                // Beside the Web API no argument is read.
+                if endpoint.is_some() { identity } else { within(identity, &parts, known).await }
             }
             (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
             _ => knowledge.identities.nobody(),

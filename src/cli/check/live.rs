@@ -184,26 +184,15 @@ fn compare(known: &KnownToken, told: &Facts, name: Option<&str>) -> Result<Strin
     if !wrong.is_empty() {
         return Err(format!("{}; correct its entry in identity.tokens", wrong.join("; ")));
     }
-    let mut whose = match &told.bot {
-        Some(bot) => format!("bot {bot}"),
-        None => "a person's".to_owned(),
+    let bot = told.bot.as_ref().map_or_else(|| "a person's".to_owned(), |bot| format!("bot {bot}"));
+    let app = match &told.app {
+        Some(app) => format!(" of app {app}"),
+        None => format!(" (Slack does not tell of which app; the file says {})", known.app),
     };
-    match &told.app {
-        Some(app) => whose.push_str(&format!(" of app {app}")),
-        None => whose
-            .push_str(&format!(" (Slack does not tell of which app; the file says {})", known.app)),
-    }
-    whose.push_str(&format!(
-        ", workspace {}",
-        told.workspace.as_deref().unwrap_or(&known.workspace)
-    ));
-    if let Some(name) = name {
-        whose.push_str(&format!(" ({})", name.escape_debug()));
-    }
-    if let Some(org) = &told.org {
-        whose.push_str(&format!(", organization {org}"));
-    }
-    Ok(whose)
+    let workspace = told.workspace.as_ref().unwrap_or(&known.workspace);
+    let name = name.map(|name| format!(" ({})", name.escape_debug())).unwrap_or_default();
+    let org = told.org.as_ref().map(|org| format!(", organization {org}")).unwrap_or_default();
+    Ok(format!("{bot}{app}, workspace {workspace}{name}{org}"))
 }
 
 fn json(body: &[u8]) -> Option<Value> {
