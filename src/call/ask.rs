@@ -15,7 +15,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
@@ -67,11 +67,12 @@ struct Open {
 
 /// An open question.
 #[derive(Clone, Debug)]
-struct Question {
-    /// Until when calls wait for the answer.
-    until: Instant,
-    /// Closed when it is here.
-    answered: watch::Receiver<()>,
+enum Question {
+    /// Calls wait for the answer. All are told at once, in the order in which they came: a call's
+    /// own timer would let those of one instant pass in any order, and posts have one.
+    Waited(Arc<Notify>),
+    /// They wait no longer.
+    Late,
 }
 
 /// The method that tells.
@@ -137,12 +138,10 @@ where
         if !ask || !config.identity.resolve {
             return identity;
         }
-        let Some(mut question) = self.question(token, hash, upstream) else { return identity };
-        if !stranger {
-            return identity;
-        }
-        // An error says that the question has ended.
-        let _ = timeout_at(question.until.min(deadline), question.answered.changed()).await;
+        let question = self.question(token, hash, upstream);
+        let Some(Question::Waited(told)) = question.filter(|_| stranger) else { return identity };
+        // Whose time is up goes as a stranger.
+        let _ = timeout_at(deadline, told.notified()).await;
         identities.whose(Instant::now(), hash).identity
     }
 
@@ -168,16 +167,24 @@ where
             return None;
         }
         let call = self.questions.call(token, hash, upstream)?;
-        let (answered, wait) = watch::channel(());
-        let question = Question { until: now + PATIENCE, answered: wait };
+        let told = Arc::new(Notify::new());
+        let question = Question::Waited(Arc::clone(&told));
         entry.insert(question.clone());
         open.next = turn + PACE;
         let (questions, hash) = (Arc::clone(&self.questions), *hash);
         self.tasks.spawn(async move {
-            sleep_until(at).await;
-            questions.ask(call, &hash).await;
+            let asking = async {
+                sleep_until(at).await;
+                questions.ask(call, &hash).await;
+            };
+            tokio::pin!(asking);
+            if timeout_at(now + PATIENCE, &mut asking).await.is_err() {
+                questions.open().by_token.insert(hash, Question::Late);
+                told.notify_waiters();
+                asking.await;
+            }
             questions.open().by_token.remove(&hash);
-            drop(answered);
+            told.notify_waiters();
         });
         Some(question)
     }
