@@ -179,7 +179,7 @@ class Proxy:
             entries += "".join(f"  - {{ prefix: /{path}/, url: {beside}/{path}/, kind: {kind} }}\n"
                                for path, kind in self.BESIDE.items())
         Process.log_dir.mkdir(parents=True, exist_ok=True)
-        config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
+        self.config = config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
         config.write_text(
             "listen: 127.0.0.1:0\n"
             "admin: { listen: 127.0.0.1:0 }\n"

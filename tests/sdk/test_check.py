@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from stand import BINARY, ENVIRONMENT, Slack
+from stand import BINARY, ENVIRONMENT, FakeSlack
 
 BOT, PERSON = "xoxb-T1-A1-secret", "xoxp-T1-A1-secret"
 
@@ -28,7 +28,7 @@ def check(tmp_path):
 
 
 def test_what_is_right_is_told(check):
-    slack = Slack()
+    slack = FakeSlack()
     tokens = "{ token_env: BOT, app: A1, workspace: T1 }, { token_env: PERSON, app: A1, workspace: T1 }"
     code, said = check(slack.url, tokens, "--live")
     assert code == 0, said
@@ -44,7 +44,7 @@ def test_what_is_right_is_told(check):
 
 
 def test_what_is_wrong_is_told_with_a_remedy(check):
-    slack = Slack()
+    slack = FakeSlack()
     tokens = "{ token_env: BOT, app: A2, workspace: T9 }, { token_env: WRONG, app: A1, workspace: T1 }"
     code, said = check(slack.url, tokens, "--live")
     assert code == 1, said

@@ -12,7 +12,7 @@ import subprocess
 import urllib.parse
 
 import pytest
-from stand import BINARY, ENVIRONMENT, FakeSlack, Process, Proxy, eventually
+from stand import BINARY, ENVIRONMENT, FakeSlack, Proxy, eventually
 from test_raw import CLOSE, length, say
 from test_upstream_down import closed_port
 from test_way_out import Authority, https
@@ -142,9 +142,8 @@ def test_no_token_is_shown(tmp_path, form):
                 said.append(ours(answer))
             said += [proxy.admin_get(path)[1] for path in ("/metrics", "/status", "/readyz", "/healthz", "/")]
     assert {200, 400, 404, 429, 431, 502} <= statuses, statuses
-    config = next(Process.log_dir.glob(f"*{proxy.process.name[:2]}-slackwater.yaml"))
     checked = subprocess.run(
-        [BINARY, "check", config], capture_output=True, text=True,
+        [BINARY, "check", proxy.config], capture_output=True, text=True,
         env=ENVIRONMENT | {"SLACK_BOT_TOKEN": known, "HTTPS_PROXY": f"socks5://{login}@x"},
     )
     assert checked.returncode == 1
