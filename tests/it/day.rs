@@ -28,6 +28,8 @@ use slackwater::{
     slack::{AgeFrom, Dimension, Limit, OPEN, Rate, Rule, Scope},
 };
 
+use crate::mix::SplitMix;
+
 /// How much traffic there is, and in how many places.
 #[derive(Clone, Copy)]
 struct Size {
@@ -358,30 +360,21 @@ impl Asked {
 }
 
 /// Numbers by chance, the same ones whenever a call is looked at.
-struct Chance(u64);
+struct Chance(SplitMix);
 
 // === impl Chance ===
 
 impl Chance {
     fn of(number: u64) -> Self {
-        Self(number.wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    /// `SplitMix64`.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(SplitMix(number.wrapping_mul(0xd134_2543_de82_ef95)))
     }
 
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.0.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        self.next() as usize % bound
+        self.0.next() as usize % bound
     }
 
     fn happens(&mut self, share: f64) -> bool {

@@ -1,6 +1,6 @@
 //! Whose tokens are whose: what is asked of Slack, who waits for it, and what then counts together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use slackwater::fake_slack::{FakeSlack, Latency};
 use tokio::task::JoinSet;
@@ -12,6 +12,16 @@ const RESOLVE: &str = "identity: { resolve: true }";
 /// A call with that token.
 fn with(bot: &Bot, token: &str, method: &str) -> Ask {
     bot.call(method).header("authorization", &format!("Bearer {token}")).patient()
+}
+
+/// An upstream that tells that late whose a token is: always one bot's.
+fn late(by: Duration) -> Scripted {
+    Scripted::new(move |seen| async move {
+        if seen.path == "/api/auth.test" {
+            tokio::time::sleep(by).await;
+        }
+        json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#)
+    })
 }
 
 /// How many of Slack's calls were of that method.
@@ -56,12 +66,7 @@ async fn apps_and_workspaces_on_one_proxy_have_windows_of_their_own() {
 /// Turned red by: waiting for the answer however long it takes; asking once more for each call.
 #[tokio::test(start_paused = true)]
 async fn a_first_call_waits_a_second_for_slack_to_tell_and_later_ones_do_not_wait() {
-    let upstream = Scripted::new(|seen| async move {
-        if seen.path == "/api/auth.test" {
-            tokio::time::sleep(secs(5)).await;
-        }
-        json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#)
-    });
+    let upstream = late(secs(5));
     let proxy = Proxy::configured(RESOLVE, &upstream);
     let bot = proxy.bot();
     let first = with(&bot, "xoxb-1", "users.info").send().await;
@@ -207,12 +212,7 @@ async fn a_question_that_is_not_answered_costs_little() {
 /// The one who asked first may hang up: the answer is for everybody.
 #[tokio::test(start_paused = true)]
 async fn a_question_outlives_the_call_that_raised_it() {
-    let upstream = Scripted::new(|seen| async move {
-        if seen.path == "/api/auth.test" {
-            tokio::time::sleep(ms(500)).await;
-        }
-        json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#)
-    });
+    let upstream = late(ms(500));
     let proxy = Proxy::configured(RESOLVE, &upstream);
     let bot = proxy.bot();
     assert!(with(&bot, "xoxb-1", "users.list").hang_up_after(ms(100)).await.is_none());
@@ -220,16 +220,6 @@ async fn a_question_outlives_the_call_that_raised_it() {
     let answer = with(&bot, "xoxb-1", "users.list").send().await;
     assert_eq!(answer.header("slackwater-bucket"), "tier2:B1/T1/users.list");
     assert!(answer.took < ms(20));
-}
-
-/// An upstream that tells late whose a token is: by its last letter, bots of one app.
-fn late(by: std::time::Duration) -> Scripted {
-    Scripted::new(move |seen| async move {
-        if seen.path == "/api/auth.test" {
-            tokio::time::sleep(by).await;
-        }
-        json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#)
-    })
 }
 
 /// Two tokens take twelve slots each before it is known that they are one bot's: then there are

@@ -21,6 +21,7 @@ mod headers;
 mod identity;
 mod kinds;
 mod limits;
+mod mix;
 mod outgoing;
 mod patience;
 mod refusals;

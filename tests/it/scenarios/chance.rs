@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::text::{Range, Share};
+use crate::mix::SplitMix;
 
-/// A sequence of numbers: `SplitMix64`, enough for delays and arrivals.
+/// A sequence of numbers, enough for delays and arrivals.
 ///
 /// Whatever has its own sequence, each caller and each attempt of a call, draws the same
 /// numbers whoever else is there. So a run without one caller differs by that caller only.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub(super) struct Chance(SplitMix);
 
 // === impl Chance ===
 
@@ -22,7 +23,7 @@ impl Chance {
         let mut hasher = DefaultHasher::new();
         seed.hash(&mut hasher);
         thing.hash(&mut hasher);
-        Self(hasher.finish())
+        Self(SplitMix(hasher.finish()))
     }
 
     /// A duration in that range, all of them as likely.
@@ -42,11 +43,7 @@ impl Chance {
 
     /// From zero to below one.
     fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let upper = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(u32::MAX);
+        let upper = u32::try_from(self.0.next() >> 32).unwrap_or(u32::MAX);
         f64::from(upper) / 4_294_967_296.0
     }
 }
