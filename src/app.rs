@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, Shown},
+    admin::{self, Guard, Shown},
     admission::Admission,
     config::Config,
     identity::Identities,
@@ -105,6 +105,7 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
         metrics,
         catalogue: Arc::clone(&config.catalogue),
         ready: Arc::clone(&ready),
+        guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, shown, end.clone())?;

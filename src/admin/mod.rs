@@ -1,6 +1,11 @@
-//! What operators see: metrics, health, readiness and the state of the queues.
+//! What operators see: metrics, health, readiness and the state of the queues; and what they change
+//! while it runs.
 //!
 //! Served by a thread of its own, so that looking costs no call anything.
+
+mod answer;
+mod guard;
+mod pausing;
 
 use std::sync::{
     Arc,
@@ -9,15 +14,17 @@ use std::sync::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Serialize;
 
+pub use self::guard::{Guard, is_local};
 use crate::{
-    admission::{Admission, BucketStatus, QueueStatus},
+    admission::{Admission, BucketStatus, PauseStatus, QueueStatus},
     metrics::{self, Metrics},
     slack::Catalogue,
 };
@@ -33,12 +40,18 @@ pub struct Shown {
     pub catalogue: Arc<Catalogue>,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
+    /// Who may look, and who may change.
+    pub guard: Guard,
 }
+
+/// The longest body of a change.
+const LONGEST: usize = 16 << 10;
 
 #[derive(Debug, Serialize)]
 struct StatusPage {
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
+    paused: Vec<PauseStatus>,
     totals: Totals,
 }
 
@@ -63,7 +76,12 @@ pub fn router(shown: Shown) -> Router {
         .route("/status", get(status_page))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
+        .route("/pause", post(pausing::pause))
+        .route("/resume", post(pausing::resume))
         .fallback(unknown_page)
+        .method_not_allowed_fallback(wrong_verb)
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .layer(middleware::from_fn_with_state(shown.guard.clone(), guard::check))
         .with_state(shown)
 }
 
@@ -83,7 +101,12 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
         ready: shown.ready.load(Ordering::Relaxed),
     };
-    let page = StatusPage { queues: status.queues, buckets: status.buckets, totals };
+    let page = StatusPage {
+        queues: status.queues,
+        buckets: status.buckets,
+        paused: status.paused,
+        totals,
+    };
     Json(page).into_response()
 }
 
@@ -96,6 +119,12 @@ async fn ready_page(State(shown): State<Shown>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are /metrics, /status, /healthz and /readyz\n";
+    let pages = "no such page; there are /metrics, /status, /healthz and /readyz, and /pause and \
+                 /resume to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
+}
+
+async fn wrong_verb() -> Response {
+    let text = "pages are for GET, changes for POST\n";
+    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }

@@ -1,11 +1,18 @@
 //! What operators see of the queue: who waits, why, and until when.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Admission, waiters::QueueKey};
+use super::{
+    Admission,
+    pauses::{Paused, Target},
+    waiters::QueueKey,
+};
 use crate::{
     scheduler::{BucketKey, BucketState},
     slack::{Limit, Rule},
@@ -18,8 +25,24 @@ pub struct Status {
     pub queues: Vec<QueueStatus>,
     /// The buckets that are alive; whole workspaces and apps only while they are shut.
     pub buckets: Vec<BucketStatus>,
+    /// What the operator has paused.
+    pub paused: Vec<PauseStatus>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
+}
+
+/// A pause.
+#[derive(Clone, Debug, Serialize)]
+pub struct PauseStatus {
+    /// What is paused.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Whether calls are shed at once, and not held.
+    pub shed: bool,
+    /// For how long already, in milliseconds.
+    pub paused_for_ms: u64,
+    /// Calls that wait for its end.
+    pub waiting: u64,
 }
 
 /// The held calls of one method, class and caller.
@@ -82,7 +105,12 @@ impl Admission {
         let now = self.shared.now();
         let state = &mut *guard;
         let places = state.scheduler.places();
-        let buckets: Vec<BucketState> = state.scheduler.buckets(now).filter(is_shown).collect();
+        let paused: Vec<_> = state.pauses.list().collect();
+        let (gates, buckets): (Vec<BucketState>, Vec<BucketState>) = state
+            .scheduler
+            .buckets(now)
+            .filter(is_shown)
+            .partition(|bucket| bucket.key.limit.rule == Rule::Gate);
         let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
         for (queue, since, oldest) in state.waiting.queues() {
             let (bucket, block) = state.scheduler.waits_for(now, oldest).unzip();
@@ -122,13 +150,25 @@ impl Admission {
         buckets.sort_by(|one, other| {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
-        Status { queues: queues.collect(), buckets, places }
+        let clock = unix_millis();
+        let paused = paused.into_iter().map(|Paused { target, since, shed }| {
+            let gate = target.gate();
+            let gate = gates.iter().find(|bucket| bucket.key == gate);
+            let waiting = gate.map_or(0, |bucket| bucket.waiting);
+            PauseStatus { target, shed, paused_for_ms: clock.saturating_sub(since), waiting }
+        });
+        Status { queues: queues.collect(), buckets, paused: paused.collect(), places }
     }
 }
 
 /// A whole workspace or app says something only while it is shut.
 fn is_shown(bucket: &BucketState) -> bool {
     bucket.key.limit.rule != Rule::Open || bucket.frozen_until.is_some() || bucket.probing
+}
+
+/// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

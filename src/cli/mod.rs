@@ -1,8 +1,10 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
+mod change;
 pub mod check;
 pub mod fake_slack;
 pub mod limits;
+pub mod pause;
 pub mod run;
 
 use std::{io::Write, process::ExitCode};
@@ -28,6 +30,8 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Limits(limits::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     FakeSlack(fake_slack::Args),
 }
 
@@ -43,6 +47,8 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
+            Command::Pause(args) => pause::pause(&args, out),
+            Command::Resume(args) => pause::resume(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
         }
     }

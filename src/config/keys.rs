@@ -11,14 +11,7 @@ use crate::{
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[
     ("listen", Value),
-    (
-        "admin",
-        Map(&[
-            ("listen", Value),
-            ("token", Unbuilt { what: "changes through the admin API are", inert: &["null"] }),
-            ("hosts", Unbuilt { what: "the admin listener's host check is", inert: &["[]"] }),
-        ]),
-    ),
+    ("admin", Map(&[("listen", Value), ("token", Nullable), ("hosts", List(&Value))])),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
     ("govslack", Value),
     ("tls", Map(&[("roots", Value), ("ca", Nullable), ("http2", Value)])),

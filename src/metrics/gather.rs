@@ -6,7 +6,7 @@ use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextE
 
 use super::Metrics;
 use crate::{
-    admission::{BucketStatus, Status},
+    admission::{BucketStatus, Status, Target},
     slack::{Catalogue, Dimension, OTHER},
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Shown {
     slots_quota: IntGaugeVec,
     frozen: IntGauge,
     places: IntGauge,
+    paused: IntGaugeVec,
 }
 
 // === impl Metrics ===
@@ -81,6 +82,11 @@ impl Shown {
             )?,
             frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
             places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+            paused: gauges(
+                "slackwater_paused",
+                "Methods, callers and workspaces that the operator has paused.",
+                &["kind"],
+            )?,
         })
     }
 
@@ -99,6 +105,11 @@ impl Shown {
         let frozen = status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count();
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.places.set(i64::try_from(status.places).unwrap_or(i64::MAX));
+        for kind in Target::KINDS {
+            let paused = status.paused.iter().filter(|pause| pause.target.kind() == kind).count();
+            let gauge = self.paused.with_label_values(&[kind]);
+            gauge.set(i64::try_from(paused).unwrap_or(i64::MAX));
+        }
         self.slots_used.reset();
         self.slots_quota.reset();
         for bucket in &status.buckets {

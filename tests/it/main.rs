@@ -24,6 +24,7 @@ mod limits;
 mod mix;
 mod outgoing;
 mod patience;
+mod pausing;
 mod refusals;
 mod scenarios;
 mod secrets;
