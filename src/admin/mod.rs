@@ -24,8 +24,8 @@ use serde::Serialize;
 
 pub use self::guard::{Guard, is_local};
 use crate::{
-    admission::{Admission, BucketStatus, PauseStatus, QueueStatus},
-    metrics::{self, Metrics},
+    admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
+    metrics::{self, Metrics, Top},
     slack::Catalogue,
 };
 
@@ -52,7 +52,17 @@ struct StatusPage {
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
     paused: Vec<PauseStatus>,
+    top: TopPage,
     totals: Totals,
+}
+
+/// Who calls most, and who has most calls held.
+#[derive(Debug, Serialize)]
+struct TopPage {
+    #[serde(flatten)]
+    busiest: Top,
+    held_callers: Vec<Held>,
+    held_workspaces: Vec<Held>,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,9 +115,20 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         queues: status.queues,
         buckets: status.buckets,
         paused: status.paused,
+        top: TopPage {
+            busiest: shown.metrics.top(),
+            held_callers: first(status.callers),
+            held_workspaces: first(status.workspaces),
+        },
         totals,
     };
     Json(page).into_response()
+}
+
+/// So many are shown, as of the busiest.
+fn first(mut held: Vec<Held>) -> Vec<Held> {
+    held.truncate(50);
+    held
 }
 
 async fn ready_page(State(shown): State<Shown>) -> Response {

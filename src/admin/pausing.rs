@@ -48,7 +48,10 @@ fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
         Began::Already => format!("{target} is paused already: its calls {does}"),
     };
     let changed = began != Began::Already;
-    let answer = json!({ "ok": true, "changed": changed, "waiting": waiting, "message": message });
+    let note = (began == Began::New).then(|| unseen(shown, &target)).flatten();
+    let answer = json!({
+        "ok": true, "changed": changed, "waiting": waiting, "message": message, "note": note,
+    });
     Ok(Json(answer).into_response())
 }
 
@@ -115,4 +118,16 @@ pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong>
         name.chars().take(100).collect::<String>()
     );
     Err(Wrong::unknown("unknown_method", text))
+}
+
+/// What is said of a caller or a workspace of which nothing is known. It may come yet.
+fn unseen(shown: &Shown, target: &Target) -> Option<String> {
+    let seen = match target {
+        Target::Method(_) => true,
+        Target::Caller(name) => shown.metrics.knows_caller(name),
+        Target::Workspace(name) => shown.metrics.knows_workspace(name),
+    };
+    (!seen).then(|| {
+        format!("{target} has not been seen lately; if that is its name, it waits when it comes")
+    })
 }

@@ -30,7 +30,7 @@ pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
     pauses::{Began, MOST as MOST_PAUSES, Pause, Paused, Pauses, Target, TooMany},
     permit::{Permit, Refused},
-    status::{BucketStatus, PauseStatus, QueueStatus, Status, unix_millis},
+    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     waiting::Waiting,
 };
 use self::{pausing::COME_BACK, waiters::Waiters};
@@ -70,6 +70,8 @@ pub enum ShedReason {
     Memory,
     /// The operator has paused what it is part of.
     Paused,
+    /// The operator has switched its method or its caller off.
+    Disabled,
     /// The proxy is shutting down.
     Draining,
     /// Slack refused it, and it cannot be sent again.
@@ -143,6 +145,9 @@ impl Admission {
     /// # Errors
     /// If the call is shed at once.
     pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
+        if call.disabled {
+            return Err(Shed::disabled());
+        }
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
@@ -352,6 +357,11 @@ impl Shed {
         }
     }
 
+    /// Nobody knows for how long.
+    fn disabled() -> Self {
+        Self { reason: ShedReason::Disabled, bucket: None, retry_after: COME_BACK }
+    }
+
     fn draining() -> Self {
         Self { reason: ShedReason::Draining, bucket: None, retry_after: Duration::from_secs(1) }
     }
@@ -377,6 +387,7 @@ impl ShedReason {
             Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
             Self::Memory => "memory",
             Self::Paused => scheduler::Reason::Paused.as_str(),
+            Self::Disabled => "disabled",
             Self::Draining => "draining",
             Self::Upstream => "upstream",
         }

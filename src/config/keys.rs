@@ -78,7 +78,7 @@ const CALLER: Shape = Map(&[
     ("max_class", Value),
     ("weight", Value),
     ("max_depth", Value),
-    ("enabled", Unbuilt { what: "switching a caller off is", inert: &["true"] }),
+    ("enabled", Value),
 ]);
 
 /// A method under `methods`.
@@ -92,5 +92,5 @@ const METHOD: Shape = Map(&[
     ("reads", Value),
     ("in_order", Value),
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
-    ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
+    ("enabled", Value),
 ]);

@@ -29,5 +29,7 @@ mod refusals;
 mod scenarios;
 mod secrets;
 mod shedding;
+mod switched_off;
+mod top;
 mod upstream_down;
 mod views;

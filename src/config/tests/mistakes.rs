@@ -502,12 +502,6 @@ fn admin() {
 fn what_is_not_built_is_refused() {
     expect(&[
         (
-            "callers: [{ name: x, enabled: false }]",
-            &[
-                "1:31: callers[0].enabled: switching a caller off is not built yet; delete the key or set it to true",
-            ],
-        ),
-        (
             "shed_as: 503",
             &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
         ),
@@ -543,12 +537,6 @@ fn what_is_not_built_is_refused() {
             "methods: { chat.update: { mode: shadow } }",
             &[
                 "1:33: methods.chat.update.mode: shadow mode is not built yet; delete the key or set it to enforce",
-            ],
-        ),
-        (
-            "methods: { chat.update: { enabled: false } }",
-            &[
-                "1:36: methods.chat.update.enabled: switching a method off is not built yet; delete the key or set it to true",
             ],
         ),
     ]);
