@@ -11,6 +11,7 @@ mod abuse;
 mod answers;
 mod bad_input;
 mod bodies;
+mod budgets;
 mod catalogue;
 mod day;
 mod drain;
