@@ -1,9 +1,12 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
+mod ask;
 pub mod check;
 pub mod fake_slack;
 pub mod limits;
 pub mod run;
+mod screen;
+pub mod status;
 
 use std::{io::Write, process::ExitCode};
 
@@ -27,6 +30,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Status(status::Args),
     Limits(limits::Args),
     FakeSlack(fake_slack::Args),
 }
@@ -43,6 +47,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
+            Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
         }
     }

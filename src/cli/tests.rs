@@ -155,3 +155,15 @@ fn limits_speaks_json() {
     assert!(!yes);
     assert_eq!((&one["method"], &one["known"]), (&"nosuch".into(), &false.into()));
 }
+
+#[test]
+fn a_status_that_nobody_answers_says_what_was_tried_and_what_to_change() {
+    // Nothing listens on port 1.
+    let cli = Cli::try_parse_from(["slackwater", "status", "--admin", "127.0.0.1:1"]).unwrap();
+    let error = format!("{:#}", cli.run(&mut Vec::new()).unwrap_err());
+    for part in ["http://127.0.0.1:1", "slackwater run", "--admin URL", "refused"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (out, yes) = run(&["status", "--ready", "--admin", "127.0.0.1:1"]);
+    assert!(!yes && out.starts_with("unreachable: "), "{out}");
+}
