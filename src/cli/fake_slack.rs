@@ -114,7 +114,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 }
 
 /// The documented limits.
-fn documented() -> Result<Rules, Problems> {
+pub(super) fn documented() -> Result<Rules, Problems> {
     let catalogue = Catalogue::built_in(AppKind::Internal)?;
     Ok(Rules::new(move |name| Arc::clone(catalogue.entry(name))))
 }

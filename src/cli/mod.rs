@@ -2,6 +2,7 @@
 
 mod ask;
 pub mod check;
+pub mod demo;
 pub mod fake_slack;
 pub mod limits;
 pub mod run;
@@ -29,6 +30,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Demo(demo::Args),
     Check(check::Args),
     Status(status::Args),
     Limits(limits::Args),
@@ -45,6 +47,7 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
+            Command::Demo(args) => demo::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
             Command::Status(args) => status::run(&args, out),

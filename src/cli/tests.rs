@@ -157,6 +157,14 @@ fn limits_speaks_json() {
 }
 
 #[test]
+fn the_demo_ends_with_commands_that_there_are() {
+    for (command, _) in demo::NEXT {
+        let words = std::iter::once("slackwater").chain(command.split(' '));
+        Cli::try_parse_from(words).unwrap();
+    }
+}
+
+#[test]
 fn a_status_that_nobody_answers_says_what_was_tried_and_what_to_change() {
     // Nothing listens on port 1.
     let cli = Cli::try_parse_from(["slackwater", "status", "--admin", "127.0.0.1:1"]).unwrap();
