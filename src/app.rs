@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, Shown},
     admission::Admission,
-    config::Config,
+    config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV},
     identity::Identities,
     listen,
     metrics::Metrics,
@@ -38,12 +38,14 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("cannot listen on {address} (the key `{key}`)")]
+    #[error("cannot listen on {address} (the key `{key}` or the variable {variable} sets another)")]
     Bind {
         /// Which.
         address: SocketAddr,
         /// The configuration's name of it.
         key: &'static str,
+        /// The variable that overrides it.
+        variable: &'static str,
         /// Why.
         source: io::Error,
     },
@@ -117,8 +119,8 @@ async fn serve(
     listening: impl FnOnce(Addresses),
 ) -> Result<(), StartError> {
     let files = listen::files::open_as_many_as_allowed();
-    let listener = bind(config.listen, "listen").await?;
-    let admin_listener = bind(config.admin.listen, "admin.listen").await?;
+    let listener = bind(config.listen, "listen", LISTEN_ENV).await?;
+    let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let metrics = Metrics::new()?;
@@ -202,9 +204,13 @@ async fn drain(shared: &Shared, limit: Duration) {
     shared.admission.close();
 }
 
-async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+    variable: &'static str,
+) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| StartError::Bind { address, key, source })
+    bound.map_err(|source| StartError::Bind { address, key, variable, source })
 }
 
 fn admin_thread(

@@ -2,6 +2,7 @@
 
 mod ask;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod fake_slack;
 pub mod limits;
@@ -21,7 +22,17 @@ pub const FAILED: u8 = 2;
 
 /// Keeps any Slack bot within Slack's rate limits.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  slackwater demo
+  slackwater run --config slackwater.yaml
+  slackwater status --watch
+
+Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready;
+2 it could not be done, or the arguments make no sense; 130 ended by Ctrl-C."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -35,6 +46,7 @@ enum Command {
     Status(status::Args),
     Limits(limits::Args),
     FakeSlack(fake_slack::Args),
+    Completions(completions::Args),
 }
 
 // === impl Cli ===
@@ -52,6 +64,7 @@ impl Cli {
             Command::Limits(args) => limits::run(&args, out),
             Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
+            Command::Completions(args) => completions::run(&args, out),
         }
     }
 }
