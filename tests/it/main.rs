@@ -28,5 +28,6 @@ mod refusals;
 mod scenarios;
 mod secrets;
 mod shedding;
+mod tidy;
 mod upstream_down;
 mod views;
