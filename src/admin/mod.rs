@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use self::guard::{Guard, is_local};
 use crate::{
     admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
-    metrics::{self, Metrics, Top},
+    metrics::{self, Metrics, Sums, Top},
     slack::Catalogue,
 };
 
@@ -49,6 +49,8 @@ const LONGEST: usize = 16 << 10;
 
 #[derive(Debug, Serialize)]
 struct StatusPage {
+    /// Whose page it is.
+    slackwater: &'static str,
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
     paused: Vec<PauseStatus>,
@@ -77,6 +79,8 @@ struct Totals {
     frozen: usize,
     /// Whether calls are welcome.
     ready: bool,
+    #[serde(flatten)]
+    since_start: Sums,
 }
 
 /// The pages of the admin listener.
@@ -110,8 +114,10 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         buckets: status.buckets.len(),
         frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
         ready: shown.ready.load(Ordering::Relaxed),
+        since_start: shown.metrics.sums(),
     };
     let page = StatusPage {
+        slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
         buckets: status.buckets,
         paused: status.paused,

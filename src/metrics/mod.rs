@@ -3,11 +3,13 @@
 
 mod busiest;
 mod gather;
+mod sums;
 
 pub use busiest::Busy;
 use busiest::{Busiest, Counted};
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
+pub use sums::Sums;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

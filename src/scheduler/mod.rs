@@ -70,6 +70,7 @@
 //! so memory follows live traffic and not history.
 
 mod admit;
+mod agenda;
 mod bucket;
 mod cell;
 mod claims;
@@ -95,19 +96,17 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    num::NonZeroU8,
-};
+use std::{collections::HashMap, num::NonZeroU8};
 
 use foldhash::quality::RandomState;
 use slab::Slab;
 
 use self::{
+    agenda::Agenda,
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
-    hold::Callers,
+    hold::{Callers, is_held},
     owners::Owners,
     places::{Places, Returned},
 };
@@ -135,8 +134,8 @@ pub struct Scheduler {
     places: Places,
     callers: Callers,
     /// When which bucket is looked at next.
-    alarms: BTreeSet<(Instant, BucketId)>,
-    deadlines: BTreeSet<(Instant, CallId)>,
+    alarms: Agenda<BucketId>,
+    deadlines: Agenda<Ticket>,
     /// The buckets in which something changed since they were looked at.
     touched: Vec<BucketId>,
     sequence: Sequence,
@@ -197,7 +196,7 @@ pub struct Weight(NonZeroU8);
 pub struct CallerId(pub u64);
 
 /// A held call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     index: CallId,
     sequence: Sequence,
@@ -332,8 +331,8 @@ impl Scheduler {
             granted: Slab::new(),
             places: Places::default(),
             callers: Callers::default(),
-            alarms: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
+            alarms: Agenda::default(),
+            deadlines: Agenda::default(),
             touched: Vec::new(),
             sequence: 0,
             events: Vec::new(),
@@ -387,7 +386,7 @@ impl Scheduler {
     /// held is ignored.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
-        if self.is_held(ticket) {
+        if is_held(&self.held, ticket) {
             let held = self.take_out(ticket.index);
             self.release(now, &held.kept, held.class, Outcome::Unsent);
             self.run(now);

@@ -32,5 +32,6 @@ mod secrets;
 mod shedding;
 mod switched_off;
 mod top;
+mod tidy;
 mod upstream_down;
 mod views;
