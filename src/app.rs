@@ -131,6 +131,7 @@ async fn serve(
         metrics: metrics.clone(),
         config: Arc::clone(&config),
     };
+    shared.admission.configure_mode(config.mode);
     let service = stack(&shared, listen, connect::connector(&config)?);
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {

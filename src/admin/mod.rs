@@ -5,6 +5,7 @@
 
 mod answer;
 mod guard;
+mod mode;
 mod pausing;
 
 use std::sync::{
@@ -23,6 +24,7 @@ use axum::{
 use serde::Serialize;
 
 pub use self::guard::{Guard, is_local};
+use self::mode::ModePage;
 use crate::{
     admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
     metrics::{self, Metrics, Sums, Top},
@@ -53,6 +55,7 @@ struct StatusPage {
     slackwater: &'static str,
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
+    mode: ModePage,
     paused: Vec<PauseStatus>,
     top: TopPage,
     totals: Totals,
@@ -92,6 +95,7 @@ pub fn router(shown: Shown) -> Router {
         .route("/readyz", get(ready_page))
         .route("/pause", post(pausing::pause))
         .route("/resume", post(pausing::resume))
+        .route("/mode", post(mode::switch))
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(LONGEST))
@@ -120,6 +124,7 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
         buckets: status.buckets,
+        mode: ModePage::from(&shown.admission.modes()),
         paused: status.paused,
         top: TopPage {
             busiest: shown.metrics.top(),
@@ -146,8 +151,8 @@ async fn ready_page(State(shown): State<Shown>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are /metrics, /status, /healthz and /readyz, and /pause and \
-                 /resume to POST to\n";
+    let pages = "no such page; there are /metrics, /status, /healthz and /readyz, and /pause, \
+                 /resume and /mode to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
 }
 

@@ -5,9 +5,12 @@
 //! was, its slots age as those of a call whose answer never came.
 
 mod admit;
+mod ghosts;
+mod modes;
 mod pauses;
 mod pausing;
 mod permit;
+mod shadow;
 mod status;
 mod waiters;
 mod waiting;
@@ -28,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
+    modes::Modes,
     pauses::{Began, MOST as MOST_PAUSES, Pause, Paused, Pauses, Target, TooMany},
     permit::{Permit, Refused},
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     waiting::Waiting,
 };
-use self::{pausing::COME_BACK, waiters::Waiters};
+use self::{ghosts::Ghosts, pausing::COME_BACK, waiters::Waiters};
 use crate::{
     call::Call,
     config::Queue,
@@ -104,6 +108,11 @@ struct State {
     waiting: Waiters,
     /// What the operator has paused.
     pauses: Pauses,
+    /// Which calls are only watched.
+    modes: Modes,
+    /// What would have become of those that were; none while none ever was.
+    ghosts: Option<Box<Ghosts>>,
+    policy: Policy,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -128,6 +137,9 @@ impl Admission {
                     scheduler: Scheduler::new(policy),
                     waiting: Waiters::default(),
                     pauses: Pauses::default(),
+                    modes: Modes::default(),
+                    ghosts: None,
+                    policy,
                     armed: None,
                     closed: false,
                     events: Vec::new(),
@@ -145,12 +157,23 @@ impl Admission {
     /// # Errors
     /// If the call is shed at once.
     pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
-        if call.disabled {
-            return Err(Shed::disabled());
-        }
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
+        if state.modes.is_shadow(call.method.as_deref()) {
+            let asked = match attempt {
+                Attempt::First(buckets) => {
+                    Ok(Asked::Granted(state.pass(shared, now, call, buckets)))
+                }
+                // It was sent before, and what Slack said is handed on.
+                Attempt::Again(_) => Err(Shed::upstream()),
+            };
+            state.pump(shared, now);
+            return asked;
+        }
+        if call.disabled {
+            return Err(Shed::disabled());
+        }
         let mut again = false;
         let enqueued = match attempt {
             Attempt::Again(permit) => match permit.into_inner() {
@@ -163,15 +186,7 @@ impl Admission {
             },
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
-                let call = scheduler::Call {
-                    buckets,
-                    class: call.class,
-                    caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
-                    deadline: shared.at(call.deadline),
-                    max_depth: call.max_depth,
-                    place: Some(call.place),
-                };
-                state.scheduler.enqueue(now, call)
+                state.scheduler.enqueue(now, shared.asks(call, buckets))
             }
         };
         let asked = match enqueued {
@@ -205,7 +220,7 @@ impl Admission {
                 let next = {
                     let mut state = self.shared.lock();
                     let now = self.shared.now();
-                    state.armed = state.tell(now);
+                    state.armed = state.tell(&self.shared, now);
                     state.armed
                 };
                 let earlier = self.shared.earlier.notified();
@@ -246,6 +261,9 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         state.scheduler.rename(now, of, from, to);
+        if let Some(ghosts) = &mut state.ghosts {
+            ghosts.rename(now, of, from, to);
+        }
         if of.contains(Dimension::Workspace) && state.pauses.has_workspaces() {
             // They may be calls of a workspace that is paused, or no longer.
             state.gate(now, |_| true);
@@ -272,6 +290,18 @@ impl Shared {
         self.at(Instant::now())
     }
 
+    /// A call as the scheduler sees it.
+    fn asks(&self, call: &Call, buckets: Vec<BucketKey>) -> scheduler::Call {
+        scheduler::Call {
+            buckets,
+            class: call.class,
+            caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
+            deadline: self.at(call.deadline),
+            max_depth: call.max_depth,
+            place: Some(call.place),
+        }
+    }
+
     fn at(&self, instant: Instant) -> scheduler::Instant {
         scheduler::Instant::ZERO + instant.saturating_duration_since(self.origin)
     }
@@ -282,7 +312,7 @@ impl Shared {
 impl State {
     /// Tells those whose time has come, and sets the timer.
     fn pump(&mut self, shared: &Shared, now: scheduler::Instant) {
-        let next = self.tell(now);
+        let next = self.tell(shared, now);
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.armed = next;
             shared.earlier.notify_one();
@@ -290,7 +320,8 @@ impl State {
     }
 
     /// Tells those whose time has come, and says when the next one's comes.
-    fn tell(&mut self, now: scheduler::Instant) -> Option<scheduler::Instant> {
+    fn tell(&mut self, shared: &Shared, now: scheduler::Instant) -> Option<scheduler::Instant> {
+        let ghosts = self.ghosts.as_mut().and_then(|ghosts| ghosts.tell(now, &shared.metrics));
         loop {
             let mut events = std::mem::take(&mut self.events);
             let next = self.scheduler.poll(now, &mut events);
@@ -314,7 +345,7 @@ impl State {
             }
             self.events = events;
             if !returned {
-                return next;
+                return [next, ghosts].into_iter().flatten().min();
             }
         }
     }
@@ -360,6 +391,12 @@ impl Shed {
     /// Nobody knows for how long.
     fn disabled() -> Self {
         Self { reason: ShedReason::Disabled, bucket: None, retry_after: COME_BACK }
+    }
+
+    /// Slack refused it, and it is not sent again.
+    fn upstream() -> Self {
+        let retry_after = Duration::from_secs(1);
+        Self { reason: ShedReason::Upstream, bucket: None, retry_after }
     }
 
     fn draining() -> Self {

@@ -112,7 +112,7 @@ impl State {
     /// once, or sheds them.
     pub(super) fn gate(&mut self, now: scheduler::Instant, concerns: impl Fn(&QueueKey) -> bool) {
         let (mut changes, mut shed) = (Vec::new(), Vec::new());
-        for (queue, ticket) in self.waiting.in_queues(concerns) {
+        for (queue, ticket) in self.waiting.in_queues(|queue| concerns(&queue.key)) {
             let before = self.scheduler.buckets_of(ticket);
             let is_gate = |key: &&BucketKey| key.limit.rule == Rule::Gate;
             let mut buckets: Vec<_> = before.iter().filter(|key| !is_gate(key)).cloned().collect();

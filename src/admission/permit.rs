@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, whole_seconds};
+use super::{Shared, State, ghosts::GhostId, whole_seconds};
 use crate::{
     call::record::Standing,
     scheduler::{self, Freeze, Instant, Outcome},
@@ -18,7 +18,16 @@ pub struct Permit {
     inner: Option<scheduler::Permit>,
     /// What its drop says of the call.
     fate: Outcome,
+    watched: Watched,
     shared: Arc<Shared>,
+}
+
+/// Whether the call's limits are kept.
+#[derive(Clone, Copy, Debug)]
+enum Watched {
+    No,
+    /// It is only watched; its ghost, unless it would have been shed.
+    Yes(Option<GhostId>),
 }
 
 /// What a refusal by Slack led to.
@@ -36,7 +45,24 @@ pub struct Refused {
 
 impl Permit {
     pub(super) fn new(inner: scheduler::Permit, shared: &Arc<Shared>) -> Self {
-        Self { inner: Some(inner), fate: Outcome::Unsent, shared: Arc::clone(shared) }
+        let (fate, shared) = (Outcome::Unsent, Arc::clone(shared));
+        Self { inner: Some(inner), fate, watched: Watched::No, shared }
+    }
+
+    /// That of a call that goes whether or not there is room.
+    pub(super) fn watched(
+        inner: scheduler::Permit,
+        ghost: Option<GhostId>,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        let mut permit = Self::new(inner, shared);
+        permit.watched = Watched::Yes(ghost);
+        permit
+    }
+
+    /// Whether the call is only watched: then Slack's answer is handed on as it is.
+    pub fn is_watched(&self) -> bool {
+        matches!(self.watched, Watched::Yes(_))
     }
 
     /// The call is being handed over: from now on Slack may have counted it.
@@ -64,7 +90,7 @@ impl Permit {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         let standing = state.scheduler.standing(now, &inner);
-        state.scheduler.settle(now, inner, Outcome::Answered);
+        settle(&mut state, now, inner, Outcome::Answered, self.watched);
         state.pump(&self.shared, now);
         standing.map(|standing| stands(standing, now))
     }
@@ -110,9 +136,23 @@ impl Drop for Permit {
         if let Some(inner) = self.inner.take() {
             let mut state = self.shared.lock();
             let now = self.shared.now();
-            state.scheduler.settle(now, inner, self.fate);
+            settle(&mut state, now, inner, self.fate, self.watched);
             state.pump(&self.shared, now);
         }
+    }
+}
+
+/// Settles a permit, and its ghost.
+fn settle(
+    state: &mut State,
+    now: Instant,
+    permit: scheduler::Permit,
+    outcome: Outcome,
+    watched: Watched,
+) {
+    state.scheduler.settle(now, permit, outcome);
+    if let (Watched::Yes(Some(ghost)), Some(ghosts)) = (watched, &mut state.ghosts) {
+        ghosts.ended(now, ghost, outcome);
     }
 }
 

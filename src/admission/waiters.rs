@@ -92,10 +92,10 @@ impl Waiters {
     /// All who wait in these queues.
     pub(super) fn in_queues(
         &self,
-        which: impl Fn(&QueueKey) -> bool,
+        which: impl Fn(&Queue) -> bool,
     ) -> impl Iterator<Item = (&QueueKey, Ticket)> {
         let queues = self.queues.iter().map(|(_, queue)| queue);
-        queues.filter(move |queue| which(&queue.key)).flat_map(|queue| {
+        queues.filter(move |queue| which(queue)).flat_map(|queue| {
             let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
             queue.calls.iter().filter_map(ticket).map(|ticket| (&queue.key, ticket))
         })

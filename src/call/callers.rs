@@ -51,7 +51,7 @@ pub struct Standing {
     pub weight: Weight,
     /// How many calls of its caller are held at most.
     pub max_depth: Option<usize>,
-    /// Whether the operator has switched it off.
+    /// Whether the operator has switched it, or the call's method, off.
     pub disabled: bool,
 }
 
@@ -83,7 +83,7 @@ impl Callers {
             class: max_class.map_or(class, |most| class.max(most)),
             weight,
             max_depth,
-            disabled,
+            disabled: disabled || method.is_some_and(|method| !method.enabled),
         }
     }
 

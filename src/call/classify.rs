@@ -220,14 +220,12 @@ where
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
         let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
         let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
-        let disabled = disabled || method.is_some_and(|method| !method.enabled);
-        let method = method.map(Arc::clone);
         headers::forward_request(&mut parts.headers);
         let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
             body,
             upstream,
-            method,
+            method: method.map(Arc::clone),
             token,
             class,
             place,

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod pause;
 pub mod run;
 mod screen;
+pub mod shadow;
 pub mod status;
 
 use std::{io::Write, process::ExitCode};
@@ -49,6 +50,7 @@ enum Command {
     Limits(limits::Args),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
+    Shadow(shadow::Args),
     FakeSlack(fake_slack::Args),
     Completions(completions::Args),
 }
@@ -68,6 +70,7 @@ impl Cli {
             Command::Limits(args) => limits::run(&args, out),
             Command::Pause(args) => pause::pause(&args, out),
             Command::Resume(args) => pause::resume(&args, out),
+            Command::Shadow(args) => shadow::run(&args, out),
             Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
             Command::Completions(args) => completions::run(&args, out),

@@ -178,6 +178,7 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         let after = at.get("default_retry_after").and_then(|it| it.read_period(report));
         set(&mut config.on_429.default_retry_after, after);
     }
+    set(&mut config.mode, root.get("mode").and_then(|at| read::mode(at, report)));
     if let Some(at) = root.get("drain_timeout") {
         set(&mut config.drain_timeout, at.read_duration(report));
     }

@@ -65,7 +65,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ),
     ("shared", Unbuilt { what: "sharing limits between replicas is", inert: &["null"] }),
     ("state_file", Unbuilt { what: "keeping limits over a restart is", inert: &["null"] }),
-    ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
+    ("mode", Value),
     ("drain_timeout", Value),
     ("log", Map(&[("format", Value), ("level", Value)])),
 ]);
@@ -91,6 +91,6 @@ const METHOD: Shape = Map(&[
     ("user", Value),
     ("reads", Value),
     ("in_order", Value),
-    ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
+    ("mode", Value),
     ("enabled", Value),
 ]);

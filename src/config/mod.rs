@@ -34,7 +34,7 @@ use crate::{
     call::record::RefusedAs,
     identity::TokenHash,
     scheduler::Share,
-    slack::{AppKind, Catalogue, Client},
+    slack::{AppKind, Catalogue, Client, Mode},
 };
 pub use crate::{
     slack::Kind,
@@ -75,6 +75,8 @@ pub struct Config {
     pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
+    /// Whether limits are kept, or calls are only watched, where nothing else is said of a method.
+    pub mode: Mode,
     /// How long held calls go on after SIGTERM.
     pub drain_timeout: Duration,
     /// What is logged, and how.
@@ -223,6 +225,7 @@ impl Config {
             trust_callers: TrustCallers::Auto,
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
+            mode: Mode::default(),
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
         }

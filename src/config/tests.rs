@@ -58,12 +58,13 @@ fn whole(config: &Config) -> String {
         trust_callers,
         shed_as,
         on_429,
+        mode,
         drain_timeout,
         log,
     } = rest;
     format!(
         "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {drain_timeout:?} {log:?}",
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -355,7 +356,7 @@ adaptive: { down: false, up: false, ceiling: 2.0 }
 shared: null
 state_file: null
 mode: enforce
-methods: { conversations.close: { mode: enforce, enabled: true } }
+methods: { conversations.close: { enabled: true } }
 ",
     );
     assert_eq!(whole(&config), whole(&checked("")));

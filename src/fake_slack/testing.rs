@@ -45,6 +45,7 @@ pub(super) fn rules() -> Rules {
             class: None,
             max_wait: None,
             enabled: true,
+            mode: None,
         })
     })
 }

@@ -44,6 +44,9 @@ struct All {
     freezes: IntCounterVec,
     replays: IntCounterVec,
     exchange: HistogramVec,
+    would_wait: HistogramVec,
+    would_shed: IntCounterVec,
+    would_be_refused: IntCounterVec,
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
     by_workspace: IntCounterVec,
@@ -147,6 +150,22 @@ impl Metrics {
                 &["upstream", "code"],
                 &EXCHANGE,
             )?,
+            would_wait: histograms(
+                "slackwater_shadow_wait_seconds",
+                "How long calls that are only watched would have waited for their turn.",
+                &["tier", "class"],
+                &WAIT,
+            )?,
+            would_shed: counters(
+                "slackwater_shadow_sheds_total",
+                "Calls that are only watched and would have been refused.",
+                &["method", "reason"],
+            )?,
+            would_be_refused: counters(
+                "slackwater_shadow_429_total",
+                "Calls that are only watched and were sent while a limit had no room for them.",
+                &["method"],
+            )?,
             in_flight: gauges(
                 "slackwater_in_flight",
                 "Calls sent and not answered yet.",
@@ -220,6 +239,22 @@ impl Metrics {
     /// A call was shed.
     pub fn shed(&self, method: &str, reason: &str) {
         self.all.sheds.with_label_values(&[method, reason]).inc();
+    }
+
+    /// A call that is only watched would have waited so long.
+    pub fn would_wait(&self, record: &Record, time: Duration) {
+        let wait = self.all.would_wait.with_label_values(&[record.tier(), record.class()]);
+        wait.observe(time.as_secs_f64());
+    }
+
+    /// A call that is only watched would have been shed.
+    pub fn would_shed(&self, record: &Record, reason: &str) {
+        self.all.would_shed.with_label_values(&[record.method(), reason]).inc();
+    }
+
+    /// A call that is only watched was sent while a limit had no room for it.
+    pub fn would_be_refused(&self, record: &Record) {
+        self.all.would_be_refused.with_label_values(&[record.method()]).inc();
     }
 
     /// Slack refused a call; by surprise where no pause was on and the window had room.

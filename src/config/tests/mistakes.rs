@@ -530,13 +530,10 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "mode: shadow",
-            &["1:7: mode: shadow mode is not built yet; delete the key or set it to enforce"],
-        ),
-        (
-            "methods: { chat.update: { mode: shadow } }",
+            "mode: shade\nmethods: { chat.update: { mode: on } }",
             &[
-                "1:33: methods.chat.update.mode: shadow mode is not built yet; delete the key or set it to enforce",
+                "1:7: mode: \"shade\" is none of enforce, shadow; write one of them",
+                "2:33: methods.chat.update.mode: \"on\" is none of enforce, shadow; write one of them",
             ],
         ),
     ]);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use limit::LIMIT;
 
-use super::{AppKind, Catalogue, Client, Draft, Endpoint, Flaw, Rate, Rules, Tier};
+use super::{AppKind, Catalogue, Client, Draft, Endpoint, Flaw, Mode, Rate, Rules, Tier};
 use crate::{
     scheduler::Class,
     yaml::{Cursor, Form, Problems, Report, Tree, shape, shape::Shape},
@@ -110,7 +110,13 @@ pub(crate) fn rules(at: Cursor<'_>, report: &mut Report) -> Rules {
             .and_then(|it| it.read_word(&Class::ALL.map(|class| (class.as_str(), class)), report)),
         max_wait: at.get("max_wait").and_then(|it| it.read_duration(report)),
         enabled: at.get("enabled").and_then(|it| it.read_bool(report)),
+        mode: at.get("mode").and_then(|it| mode(it, report)),
     }
+}
+
+/// Whether limits are kept, or calls are only watched.
+pub(crate) fn mode(at: Cursor<'_>, report: &mut Report) -> Option<Mode> {
+    at.read_word(&Mode::ALL.map(|mode| (mode.as_str(), mode)), report)
 }
 
 /// The tier of methods that are not known.

@@ -146,6 +146,7 @@ impl Proxy {
             metrics,
             config,
         };
+        shared.admission.configure_mode(shared.config.mode);
         let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
         let service = stack(&shared, listen, upstream);
         let (pipes, accept) = mpsc::channel(BACKLOG);

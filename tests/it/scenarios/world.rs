@@ -149,5 +149,6 @@ fn method(name: &str, limits: Vec<Arc<Limit>>) -> Method {
         class: None,
         max_wait: None,
         enabled: true,
+        mode: None,
     }
 }

@@ -1,0 +1,61 @@
+//! `POST /mode`: keep limits, or only watch calls.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    Shown,
+    answer::{self, Wrong},
+    pausing::method,
+};
+use crate::{
+    admission::{Modes, Target},
+    slack::Mode,
+};
+
+/// The modes that are on.
+#[derive(Debug, Serialize)]
+pub(super) struct ModePage {
+    proxy: &'static str,
+    /// What was said of methods while it runs.
+    methods: BTreeMap<String, &'static str>,
+}
+
+pub(super) async fn switch(State(shown): State<Shown>, body: Bytes) -> Response {
+    switched(&shown, &body).unwrap_or_else(Wrong::into_response)
+}
+
+fn switched(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+    let object = answer::object(body, &["mode", "method"])?;
+    let mode = answer::text(&object, "mode")?.and_then(Mode::parse);
+    let mode = mode.ok_or_else(|| Wrong::request("mode is shadow or enforce".to_owned()))?;
+    let target = match answer::text(&object, "method")? {
+        Some(name) => Some(method(name, &shown.catalogue)?),
+        None => None,
+    };
+    let changed = shown.admission.say_mode(mode, target.as_ref().map(Target::name));
+    let what = target.map_or_else(|| "all calls".to_owned(), |target| format!("calls of {target}"));
+    tracing::warn!(mode = mode.as_str(), %what, "the mode is switched");
+    let message = match mode {
+        Mode::Shadow => format!("{what} go at once; what would have been is counted"),
+        Mode::Enforce => format!("{what} keep to their limits"),
+    };
+    Ok(Json(json!({ "ok": true, "changed": changed, "message": message })).into_response())
+}
+
+// === impl ModePage ===
+
+impl From<&Modes> for ModePage {
+    fn from(modes: &Modes) -> Self {
+        let methods = modes.methods().map(|(name, mode)| (name.to_string(), mode.as_str()));
+        Self { proxy: modes.proxy().as_str(), methods: methods.collect() }
+    }
+}

@@ -1,0 +1,87 @@
+//! Lets calls go that are only watched, and counts what would have become of them.
+
+use std::sync::Arc;
+
+use super::{
+    Admission, Permit, Shared, ShedReason, State,
+    ghosts::Ghosts,
+    modes::Modes,
+    pauses::{Meets, Who},
+};
+use crate::{
+    call::Call,
+    scheduler::{self, BucketKey},
+    slack::Mode,
+};
+
+// === impl Admission ===
+
+impl Admission {
+    /// What the file says of the whole proxy.
+    pub fn configure_mode(&self, mode: Mode) {
+        self.shared.lock().modes.configure(mode);
+    }
+
+    /// Says, while it runs, whether calls are only watched: all of them, or those of one method.
+    /// Calls that are held and only watched from now on go at once. Whether that is new.
+    pub fn say_mode(&self, mode: Mode, method: Option<&Arc<str>>) -> bool {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let before = state.modes.clone();
+        state.modes.say(mode, method);
+        let modes = &state.modes;
+        let go: Vec<_> = state
+            .waiting
+            .in_queues(|queue| modes.is_shadow(queue.method.as_deref()))
+            .map(|(_, ticket)| ticket)
+            .collect();
+        for ticket in go {
+            state.scheduler.force_held(now, ticket);
+        }
+        let is_new = state.modes != before;
+        state.pump(&self.shared, now);
+        is_new
+    }
+
+    /// Which calls are only watched.
+    pub fn modes(&self) -> Modes {
+        self.shared.lock().modes.clone()
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Lets a call go that is only watched.
+    pub(super) fn pass(
+        &mut self,
+        shared: &Arc<Shared>,
+        now: scheduler::Instant,
+        call: &Call,
+        buckets: Vec<BucketKey>,
+    ) -> Permit {
+        let metrics = &shared.metrics;
+        let method = call.method.as_ref().map(|method| &*method.name);
+        let who = Who { method, caller: &call.caller, buckets: &buckets };
+        let shed = match self.pauses.meet(who) {
+            _ if call.disabled => Some(ShedReason::Disabled),
+            Meets::Shed(_) => Some(ShedReason::Paused),
+            // How long it would have waited, nobody knows.
+            Meets::Gates(gates) => (!gates.is_empty()).then_some(ShedReason::Paused),
+        };
+        let asks = shared.asks(call, buckets);
+        let ghost = if let Some(reason) = shed {
+            metrics.would_shed(&call.record, reason.as_str());
+            None
+        } else {
+            let policy = self.policy;
+            let ghosts = self.ghosts.get_or_insert_with(|| Box::new(Ghosts::new(policy)));
+            ghosts.enter(now, asks.clone(), &call.record, metrics)
+        };
+        let (permit, had_no_room) = self.scheduler.force(now, asks);
+        if had_no_room {
+            metrics.would_be_refused(&call.record);
+        }
+        Permit::watched(permit, ghost, shared)
+    }
+}
