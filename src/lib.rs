@@ -46,4 +46,5 @@ pub mod fake_slack;
 pub mod units;
 pub mod yaml;
 
+mod causes;
 mod nearest;
