@@ -11,6 +11,7 @@
 use super::{
     BucketKey, Instant, Outcome, Scheduler, Ticket,
     cell::{BucketId, CallId},
+    hold::is_held,
 };
 
 /// A call, and what it waits for from now on.
@@ -80,7 +81,7 @@ impl Scheduler {
     /// Grants a call that has left every line and needs no slot any more.
     fn go_free(&mut self, now: Instant, call: CallId) {
         let held = self.held.remove(call);
-        self.deadlines.remove(&(held.deadline, call));
+        self.deadlines.took_back(|_, call| is_held(&self.held, call));
         self.callers.leave(held.caller.id);
         self.go(now, call, &[], held);
     }
