@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, Shown},
+    admin::{self, Guard, Shown},
     admission::Admission,
     config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV},
     identity::Identities,
@@ -138,6 +138,7 @@ async fn serve(
         metrics,
         catalogue: Arc::clone(&config.catalogue),
         ready: Arc::clone(&ready),
+        guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, shown, end.clone())?;

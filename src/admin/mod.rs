@@ -1,6 +1,11 @@
-//! What operators see: metrics, health, readiness and the state of the queues.
+//! What operators see: metrics, health, readiness and the state of the queues; and what they change
+//! while it runs.
 //!
 //! Served by a thread of its own, so that looking costs no call anything.
+
+mod answer;
+mod guard;
+mod pausing;
 
 use std::sync::{
     Arc,
@@ -9,16 +14,18 @@ use std::sync::{
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Serialize;
 
+pub use self::guard::{Guard, is_local};
 use crate::{
-    admission::{Admission, BucketStatus, QueueStatus},
-    metrics::{self, Metrics, Sums},
+    admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
+    metrics::{self, Metrics, Sums, Top},
     slack::Catalogue,
 };
 
@@ -33,7 +40,12 @@ pub struct Shown {
     pub catalogue: Arc<Catalogue>,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
+    /// Who may look, and who may change.
+    pub guard: Guard,
 }
+
+/// The longest body of a change.
+const LONGEST: usize = 16 << 10;
 
 #[derive(Debug, Serialize)]
 struct StatusPage {
@@ -41,7 +53,18 @@ struct StatusPage {
     slackwater: &'static str,
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
+    paused: Vec<PauseStatus>,
+    top: TopPage,
     totals: Totals,
+}
+
+/// Who calls most, and who has most calls held.
+#[derive(Debug, Serialize)]
+struct TopPage {
+    #[serde(flatten)]
+    busiest: Top,
+    held_callers: Vec<Held>,
+    held_workspaces: Vec<Held>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +90,12 @@ pub fn router(shown: Shown) -> Router {
         .route("/status", get(status_page))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
+        .route("/pause", post(pausing::pause))
+        .route("/resume", post(pausing::resume))
         .fallback(unknown_page)
+        .method_not_allowed_fallback(wrong_verb)
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .layer(middleware::from_fn_with_state(shown.guard.clone(), guard::check))
         .with_state(shown)
 }
 
@@ -88,9 +116,25 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         ready: shown.ready.load(Ordering::Relaxed),
         since_start: shown.metrics.sums(),
     };
-    let slackwater = env!("CARGO_PKG_VERSION");
-    let page = StatusPage { slackwater, queues: status.queues, buckets: status.buckets, totals };
+    let page = StatusPage {
+        slackwater: env!("CARGO_PKG_VERSION"),
+        queues: status.queues,
+        buckets: status.buckets,
+        paused: status.paused,
+        top: TopPage {
+            busiest: shown.metrics.top(),
+            held_callers: first(status.callers),
+            held_workspaces: first(status.workspaces),
+        },
+        totals,
+    };
     Json(page).into_response()
+}
+
+/// So many are shown, as of the busiest.
+fn first(mut held: Vec<Held>) -> Vec<Held> {
+    held.truncate(50);
+    held
 }
 
 async fn ready_page(State(shown): State<Shown>) -> Response {
@@ -102,6 +146,12 @@ async fn ready_page(State(shown): State<Shown>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are /metrics, /status, /healthz and /readyz\n";
+    let pages = "no such page; there are /metrics, /status, /healthz and /readyz, and /pause and \
+                 /resume to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
+}
+
+async fn wrong_verb() -> Response {
+    let text = "pages are for GET, changes for POST\n";
+    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }

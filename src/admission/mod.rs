@@ -5,6 +5,8 @@
 //! was, its slots age as those of a call whose answer never came.
 
 mod admit;
+mod pauses;
+mod pausing;
 mod permit;
 mod status;
 mod waiters;
@@ -24,19 +26,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::waiters::Waiters;
 pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
+    pauses::{Began, MOST as MOST_PAUSES, Pause, Paused, Pauses, Target, TooMany},
     permit::{Permit, Refused},
-    status::{BucketStatus, QueueStatus, Status},
+    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     waiting::Waiting,
 };
+use self::{pausing::COME_BACK, waiters::Waiters};
 use crate::{
     call::Call,
     config::Queue,
     metrics::Metrics,
     scheduler::{self, Bounds, BucketKey, Enqueued, Event, Policy, Scheduler, Share},
-    slack::Scope,
+    slack::{Dimension, Scope},
 };
 
 /// Where calls wait for their turn.
@@ -67,6 +70,8 @@ pub enum ShedReason {
     Memory,
     /// The operator has paused what it is part of.
     Paused,
+    /// The operator has switched its method or its caller off.
+    Disabled,
     /// The proxy is shutting down.
     Draining,
     /// Slack refused it, and it cannot be sent again.
@@ -97,6 +102,8 @@ struct Shared {
 struct State {
     scheduler: Scheduler,
     waiting: Waiters,
+    /// What the operator has paused.
+    pauses: Pauses,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -120,6 +127,7 @@ impl Admission {
                 state: Mutex::new(State {
                     scheduler: Scheduler::new(policy),
                     waiting: Waiters::default(),
+                    pauses: Pauses::default(),
                     armed: None,
                     closed: false,
                     events: Vec::new(),
@@ -137,26 +145,34 @@ impl Admission {
     /// # Errors
     /// If the call is shed at once.
     pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
+        if call.disabled {
+            return Err(Shed::disabled());
+        }
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
+        let mut again = false;
         let enqueued = match attempt {
             Attempt::Again(permit) => match permit.into_inner() {
-                Some(permit) => state.scheduler.replay(now, permit),
+                Some(permit) => {
+                    again = true;
+                    state.scheduler.replay(now, permit)
+                }
                 // Nobody holds a permit that is spent.
                 None => return Err(Shed::draining()),
             },
-            Attempt::First(buckets) => state.scheduler.enqueue(
-                now,
-                scheduler::Call {
+            Attempt::First(mut buckets) => {
+                state.meet(call, &mut buckets)?;
+                let call = scheduler::Call {
                     buckets,
                     class: call.class,
                     caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
                     deadline: shared.at(call.deadline),
                     max_depth: call.max_depth,
                     place: Some(call.place),
-                },
-            ),
+                };
+                state.scheduler.enqueue(now, call)
+            }
         };
         let asked = match enqueued {
             Enqueued::Granted(permit) => Ok(Asked::Granted(Permit::new(permit, shared))),
@@ -166,9 +182,16 @@ impl Admission {
                 Err(Shed::draining())
             }
             Enqueued::Held(ticket) => {
-                let (verdict, told) = oneshot::channel();
-                state.waiting.add(ticket, call, verdict);
-                Ok(Asked::Held(Waiting::new(shared, ticket, told)))
+                // A pause may have begun while it was on its way.
+                let met = if again { state.meet_again(now, call, ticket) } else { Ok(()) };
+                if met.is_err() {
+                    state.scheduler.cancel(now, ticket);
+                }
+                met.map(|()| {
+                    let (verdict, told) = oneshot::channel();
+                    state.waiting.add(ticket, call, verdict);
+                    Asked::Held(Waiting::new(shared, ticket, told))
+                })
             }
         };
         state.pump(shared, now);
@@ -223,6 +246,10 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         state.scheduler.rename(now, of, from, to);
+        if of.contains(Dimension::Workspace) && state.pauses.has_workspaces() {
+            // They may be calls of a workspace that is paused, or no longer.
+            state.gate(now, |_| true);
+        }
         state.pump(&self.shared, now);
     }
 
@@ -317,6 +344,8 @@ impl Asked<'_> {
 
 impl Shed {
     fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
+        let paused = refusal.reason == scheduler::Reason::Paused;
+        let at_least = if paused { COME_BACK } else { Duration::ZERO };
         Self {
             reason: match refusal.reason {
                 scheduler::Reason::Deadline => ShedReason::Deadline,
@@ -324,8 +353,13 @@ impl Shed {
                 scheduler::Reason::Paused => ShedReason::Paused,
             },
             bucket: Some(refusal.bucket.clone()),
-            retry_after: refusal.retry_at.since(now),
+            retry_after: refusal.retry_at.since(now).max(at_least),
         }
+    }
+
+    /// Nobody knows for how long.
+    fn disabled() -> Self {
+        Self { reason: ShedReason::Disabled, bucket: None, retry_after: COME_BACK }
     }
 
     fn draining() -> Self {
@@ -353,6 +387,7 @@ impl ShedReason {
             Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
             Self::Memory => "memory",
             Self::Paused => scheduler::Reason::Paused.as_str(),
+            Self::Disabled => "disabled",
             Self::Draining => "draining",
             Self::Upstream => "upstream",
         }

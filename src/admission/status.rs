@@ -1,14 +1,22 @@
 //! What operators see of the queue: who waits, why, and until when.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Admission, waiters::QueueKey};
+use super::{
+    Admission,
+    pauses::{Paused, Target},
+    waiters::QueueKey,
+};
 use crate::{
     scheduler::{BucketKey, BucketState},
-    slack::{Limit, Rule},
+    slack::{Dimension, Limit, Rule},
 };
 
 /// Who waits, and for what.
@@ -18,8 +26,37 @@ pub struct Status {
     pub queues: Vec<QueueStatus>,
     /// The buckets that are alive; whole workspaces and apps only while they are shut.
     pub buckets: Vec<BucketStatus>,
+    /// Callers that have calls held, most of them first.
+    pub callers: Vec<Held>,
+    /// Workspaces that have calls of the Web API held, most of them first.
+    pub workspaces: Vec<Held>,
+    /// What the operator has paused.
+    pub paused: Vec<PauseStatus>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
+}
+
+/// Whose calls are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The name of the caller or the workspace.
+    pub name: Arc<str>,
+    /// Calls held.
+    pub depth: u64,
+}
+
+/// A pause.
+#[derive(Clone, Debug, Serialize)]
+pub struct PauseStatus {
+    /// What is paused.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Whether calls are shed at once, and not held.
+    pub shed: bool,
+    /// For how long already, in milliseconds.
+    pub paused_for_ms: u64,
+    /// Calls that wait for its end.
+    pub waiting: u64,
 }
 
 /// The held calls of one method, class and caller.
@@ -82,7 +119,8 @@ impl Admission {
         let now = self.shared.now();
         let state = &mut *guard;
         let places = state.scheduler.places();
-        let buckets: Vec<BucketState> = state.scheduler.buckets(now).filter(is_shown).collect();
+        let paused: Vec<_> = state.pauses.list().collect();
+        let mut all: Vec<BucketState> = state.scheduler.buckets(now).collect();
         let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
         for (queue, since, oldest) in state.waiting.queues() {
             let (bucket, block) = state.scheduler.waits_for(now, oldest).unzip();
@@ -102,12 +140,21 @@ impl Admission {
         // What follows costs more than what has been read, and needs no lock.
         drop(guard);
         queues.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let queues = queues.into_iter().map(|(_, queue, bucket)| QueueStatus {
-            waits_for: bucket.map(|bucket| bucket.to_string()),
-            ..queue
-        });
-        let mut buckets: Vec<_> = buckets
+        let queues: Vec<_> = queues
             .into_iter()
+            .map(|(_, queue, bucket)| QueueStatus {
+                waits_for: bucket.map(|bucket| bucket.to_string()),
+                ..queue
+            })
+            .collect();
+        let workspaces = most_held(all.iter().filter_map(|bucket| {
+            let name = workspace(bucket).filter(|_| bucket.waiting > 0)?;
+            Some((Arc::from(name), bucket.waiting))
+        }));
+        let gates: Vec<_> =
+            all.extract_if(.., |bucket| bucket.key.limit.rule == Rule::Gate).collect();
+        let buckets = all.into_iter().filter(is_shown);
+        let mut buckets: Vec<_> = buckets
             .map(|bucket| BucketStatus {
                 limit: bucket.key.limit,
                 key: bucket.key.values,
@@ -122,13 +169,46 @@ impl Admission {
         buckets.sort_by(|one, other| {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
-        Status { queues: queues.collect(), buckets, places }
+        let callers = queues.iter().map(|queue| (&queue.caller, queue.depth as u64));
+        let callers = most_held(callers.map(|(name, depth)| (Arc::clone(name), depth)));
+        let clock = unix_millis();
+        let paused = paused.into_iter().map(|Paused { target, since, shed }| {
+            let gate = target.gate();
+            let gate = gates.iter().find(|bucket| bucket.key == gate);
+            let waiting = gate.map_or(0, |bucket| bucket.waiting);
+            PauseStatus { target, shed, paused_for_ms: clock.saturating_sub(since), waiting }
+        });
+        let paused = paused.collect();
+        Status { queues, buckets, callers, workspaces, paused, places }
     }
+}
+
+/// The workspace that a bucket is the whole of.
+fn workspace(bucket: &BucketState) -> Option<&str> {
+    let is_whole = bucket.key.limit.rule == Rule::Open;
+    let at = bucket.key.limit.scope.iter().position(|by| by == Dimension::Workspace)?;
+    bucket.key.values.split('/').nth(at).filter(|_| is_whole)
+}
+
+/// Each name once, with the most calls first.
+fn most_held(all: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<Held> {
+    let mut depths = BTreeMap::<Arc<str>, u64>::new();
+    for (name, depth) in all {
+        *depths.entry(name).or_default() += depth;
+    }
+    let mut held: Vec<_> = depths.into_iter().map(|(name, depth)| Held { name, depth }).collect();
+    held.sort_by_key(|held| std::cmp::Reverse(held.depth));
+    held
 }
 
 /// A whole workspace or app says something only while it is shut.
 fn is_shown(bucket: &BucketState) -> bool {
     bucket.key.limit.rule != Rule::Open || bucket.frozen_until.is_some() || bucket.probing
+}
+
+/// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -56,6 +56,7 @@ fn call(patience: Duration) -> Call {
         caller_id: CallerId(1),
         weight: Weight::ONE,
         max_depth: None,
+        disabled: false,
         caller: "test".into(),
         arrived: Instant::now(),
         deadline: Instant::now() + patience,

@@ -89,6 +89,18 @@ impl Waiters {
         Some(waiter)
     }
 
+    /// All who wait in these queues.
+    pub(super) fn in_queues(
+        &self,
+        which: impl Fn(&QueueKey) -> bool,
+    ) -> impl Iterator<Item = (&QueueKey, Ticket)> {
+        let queues = self.queues.iter().map(|(_, queue)| queue);
+        queues.filter(move |queue| which(&queue.key)).flat_map(|queue| {
+            let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
+            queue.calls.iter().filter_map(ticket).map(|ticket| (&queue.key, ticket))
+        })
+    }
+
     /// Nobody waits any more.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Waiter> + use<> {
         std::mem::take(self).all.into_values()

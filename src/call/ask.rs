@@ -234,6 +234,7 @@ impl<S> Questions<S> {
             caller_id: CallerId(0),
             weight: Weight::default(),
             max_depth: None,
+            disabled: false,
             caller: Arc::clone(&self.caller),
             arrived: now,
             deadline: now + TAKES,

@@ -51,6 +51,8 @@ pub struct Standing {
     pub weight: Weight,
     /// How many calls of its caller are held at most.
     pub max_depth: Option<usize>,
+    /// Whether the operator has switched it off.
+    pub disabled: bool,
 }
 
 // === impl Callers ===
@@ -72,7 +74,7 @@ impl Callers {
         let name = said.or(signs.app).unwrap_or(&self.default);
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, name, signs));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
-        let Terms { class, max_class, weight, max_depth } =
+        let Terms { class, max_class, weight, max_depth, disabled } =
             rule.map(|rule| rule.terms).unwrap_or_default();
         let class = self.class(signs.lane.class, class.or_else(|| method?.class));
         Standing {
@@ -81,6 +83,7 @@ impl Callers {
             class: max_class.map_or(class, |most| class.max(most)),
             weight,
             max_depth,
+            disabled,
         }
     }
 

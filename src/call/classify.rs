@@ -193,12 +193,13 @@ where
             token: token.as_ref(),
             app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
         };
-        let Standing { caller, class, weight, max_depth } =
+        let Standing { caller, class, weight, max_depth, disabled } =
             knowledge.callers.of(signs, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: Arc::clone(&caller),
+            workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
             refused_as: shed_as.to(client),
         });
         let body = body?;
@@ -219,6 +220,7 @@ where
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
         let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
         let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
+        let disabled = disabled || method.is_some_and(|method| !method.enabled);
         let method = method.map(Arc::clone);
         headers::forward_request(&mut parts.headers);
         let call = Call {
@@ -232,6 +234,7 @@ where
             caller_id,
             weight,
             max_depth,
+            disabled,
             caller,
             arrived,
             deadline,

@@ -52,6 +52,8 @@ pub struct Call {
     pub weight: Weight,
     /// How many calls of its caller are held at most.
     pub max_depth: Option<usize>,
+    /// Whether the operator has switched its method or its caller off.
+    pub disabled: bool,
     /// Who sent it.
     pub caller: Arc<str>,
     /// When it was complete.

@@ -43,6 +43,8 @@ pub struct Labels {
     pub class: Class,
     /// Who sent it.
     pub caller: Arc<str>,
+    /// The workspace that it counts for; absent where no token tells.
+    pub workspace: Option<Arc<str>>,
     /// How its client is told that it is refused.
     pub refused_as: RefusedAs,
 }

@@ -1,11 +1,13 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
 mod ask;
+mod change;
 pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod fake_slack;
 pub mod limits;
+pub mod pause;
 pub mod run;
 mod screen;
 pub mod status;
@@ -45,6 +47,8 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     Limits(limits::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     FakeSlack(fake_slack::Args),
     Completions(completions::Args),
 }
@@ -62,6 +66,8 @@ impl Cli {
             Command::Demo(args) => demo::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
+            Command::Pause(args) => pause::pause(&args, out),
+            Command::Resume(args) => pause::resume(&args, out),
             Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
             Command::Completions(args) => completions::run(&args, out),

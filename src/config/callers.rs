@@ -32,6 +32,8 @@ pub struct Terms {
     pub weight: Weight,
     /// How many calls of the caller are held at most.
     pub max_depth: Option<usize>,
+    /// Its calls are refused, whatever room there is.
+    pub disabled: bool,
 }
 
 /// Which calls a rule is for: those that match each part that is there. One is.
@@ -118,6 +120,7 @@ fn terms(entry: Cursor<'_>, report: &mut Report) -> Terms {
         max_class: max_class.map(|(_, class)| class),
         weight: entry.get("weight").and_then(|it| weight(it, report)).unwrap_or_default(),
         max_depth: max_depth.map(|depth| depth.get() as usize),
+        disabled: entry.get("enabled").and_then(|it| it.read_bool(report)) == Some(false),
     }
 }
 

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, Outside, ShedAs, TrustCallers, background, callers, identity, keys, methods,
-    proxies, tls, upstreams,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, admin, background, callers, identity, keys,
+    methods, proxies, tls, upstreams,
 };
 use crate::{
     call::record::RefusedAs,
@@ -61,6 +61,8 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));
+    config.admin.token = admin::token(root, &mut report);
+    config.admin.hosts = admin::hosts(root, &mut report);
     queue(&mut config, root, &mut report);
     rest(&mut config, root, &mut report);
     report.finish(file).map(|()| config)

@@ -11,14 +11,7 @@ use crate::{
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[
     ("listen", Value),
-    (
-        "admin",
-        Map(&[
-            ("listen", Value),
-            ("token", Unbuilt { what: "changes through the admin API are", inert: &["null"] }),
-            ("hosts", Unbuilt { what: "the admin listener's host check is", inert: &["[]"] }),
-        ]),
-    ),
+    ("admin", Map(&[("listen", Value), ("token", Nullable), ("hosts", List(&Value))])),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
     ("govslack", Value),
     ("tls", Map(&[("roots", Value), ("ca", Nullable), ("http2", Value)])),
@@ -85,7 +78,7 @@ const CALLER: Shape = Map(&[
     ("max_class", Value),
     ("weight", Value),
     ("max_depth", Value),
-    ("enabled", Unbuilt { what: "switching a caller off is", inert: &["true"] }),
+    ("enabled", Value),
 ]);
 
 /// A method under `methods`.
@@ -99,5 +92,5 @@ const METHOD: Shape = Map(&[
     ("reads", Value),
     ("in_order", Value),
     ("mode", Unbuilt { what: "shadow mode is", inert: &["enforce"] }),
-    ("enabled", Unbuilt { what: "switching a method off is", inert: &["true"] }),
+    ("enabled", Value),
 ]);

@@ -4,6 +4,7 @@
 //! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
 //! a default.
 
+mod admin;
 mod background;
 mod callers;
 mod check;
@@ -19,6 +20,7 @@ mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+pub use admin::AdminToken;
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
@@ -84,6 +86,10 @@ pub struct Config {
 pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// What a change is proved with.
+    pub token: Option<AdminToken>,
+    /// Names by which it is called besides IP addresses and localhost.
+    pub hosts: Vec<Arc<str>>,
 }
 
 /// A server that calls go to.
@@ -227,7 +233,8 @@ impl Config {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 9090));
+        Self { listen, token: None, hosts: Vec::new() }
     }
 }
 

@@ -131,7 +131,7 @@ fn the_examples_in_the_annotated_file_are_right() {
     let close = config.catalogue.get("conversations.close").unwrap();
     assert_eq!(close.class, Some(Class::Background));
     let post = config.catalogue.get("chat.postMessage").unwrap();
-    assert_eq!(post.limits.len(), 3);
+    assert_eq!(post.limits.len(), 4);
     assert_eq!(example("#   callers:").callers.len(), 3);
 }
 

@@ -44,6 +44,7 @@ pub(super) fn rules() -> Rules {
             in_order: name == "chat.postMessage",
             class: None,
             max_wait: None,
+            enabled: true,
         })
     })
 }

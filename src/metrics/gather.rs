@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use super::Metrics;
+use super::{Metrics, busiest::LABELS};
 use crate::{
-    admission::{BucketStatus, Status},
+    admission::{BucketStatus, Status, Target},
     slack::{Catalogue, Dimension, OTHER},
 };
 
@@ -17,11 +17,13 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 #[derive(Debug)]
 pub(super) struct Shown {
     queue_depth: IntGaugeVec,
+    caller_depth: IntGaugeVec,
     oldest_wait: GaugeVec,
     slots_used: IntGaugeVec,
     slots_quota: IntGaugeVec,
     frozen: IntGauge,
     places: IntGauge,
+    paused: IntGaugeVec,
 }
 
 // === impl Metrics ===
@@ -68,6 +70,11 @@ impl Shown {
                 "Calls held.",
                 &["method", "tier", "class"],
             )?,
+            caller_depth: gauges(
+                "slackwater_caller_queue_depth",
+                "Calls held, by caller: the fifty with the most, and all others as other.",
+                &["caller"],
+            )?,
             oldest_wait,
             slots_used: gauges(
                 "slackwater_slots_used",
@@ -81,6 +88,11 @@ impl Shown {
             )?,
             frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
             places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+            paused: gauges(
+                "slackwater_paused",
+                "Methods, callers and workspaces that the operator has paused.",
+                &["kind"],
+            )?,
         })
     }
 
@@ -96,9 +108,20 @@ impl Shown {
             let wait = Duration::from_millis(queue.oldest_wait_ms).as_secs_f64();
             oldest.set(oldest.get().max(wait));
         }
+        self.caller_depth.reset();
+        for (n, held) in status.callers.iter().enumerate() {
+            let label = if n < LABELS { &*held.name } else { OTHER };
+            let depth = i64::try_from(held.depth).unwrap_or(i64::MAX);
+            self.caller_depth.with_label_values(&[label]).add(depth);
+        }
         let frozen = status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count();
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.places.set(i64::try_from(status.places).unwrap_or(i64::MAX));
+        for kind in Target::KINDS {
+            let paused = status.paused.iter().filter(|pause| pause.target.kind() == kind).count();
+            let gauge = self.paused.with_label_values(&[kind]);
+            gauge.set(i64::try_from(paused).unwrap_or(i64::MAX));
+        }
         self.slots_used.reset();
         self.slots_quota.reset();
         for bucket in &status.buckets {

@@ -1,21 +1,27 @@
 //! What Prometheus sees. One table of names, labels and help texts; label values are bounded
 //! whatever callers send: a method that the catalogue does not know is `other`.
 
+mod busiest;
 mod gather;
 mod sums;
 
+pub use busiest::Busy;
+use busiest::{Busiest, Counted};
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
 pub use sums::Sums;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use dashmap::DashMap;
 use http::StatusCode;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
     call::record::Record,
@@ -40,9 +46,26 @@ struct All {
     exchange: HistogramVec,
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
-    /// The callers that are counted by name.
-    callers: DashMap<Arc<str>, IntCounter>,
+    by_workspace: IntCounterVec,
+    /// Which of them are counted by name.
+    busiest: Mutex<Ranks>,
     shown: Shown,
+}
+
+/// Who is busiest.
+#[derive(Debug)]
+struct Ranks {
+    callers: Busiest,
+    workspaces: Busiest,
+}
+
+/// Who calls most, the busiest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Top {
+    /// Callers.
+    pub callers: Vec<Busy>,
+    /// Workspaces.
+    pub workspaces: Vec<Busy>,
 }
 
 /// An exchange that is going on.
@@ -54,9 +77,6 @@ const WAIT: [f64; 15] =
     [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
 /// From a few milliseconds to the longest time-out.
 const EXCHANGE: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-
-/// How many callers are counted by name.
-const CALLERS: usize = 50;
 
 // === impl Metrics ===
 
@@ -134,10 +154,18 @@ impl Metrics {
             )?,
             by_caller: counters(
                 "slackwater_caller_requests_total",
-                "Calls answered, by caller; those beyond the first fifty count as other.",
+                "Calls answered, by caller: the fifty busiest, and all others as other.",
                 &["caller"],
             )?,
-            callers: DashMap::new(),
+            by_workspace: counters(
+                "slackwater_workspace_requests_total",
+                "Calls answered, by workspace: the fifty busiest, and all others as other.",
+                &["workspace"],
+            )?,
+            busiest: Mutex::new(Ranks {
+                callers: Busiest::new(Instant::now()),
+                workspaces: Busiest::new(Instant::now()),
+            }),
             shown: Shown::new(&registry)?,
             registry,
         };
@@ -150,7 +178,7 @@ impl Metrics {
         let labels = [record.method(), tier, class, status.as_str()];
         self.all.requests.with_label_values(&labels).inc();
         if let Some(labels) = record.labels() {
-            self.answered_caller(&labels.caller);
+            self.answered_to(&labels.caller, labels.workspace.as_ref());
         }
         if record.attempts() > 0 {
             let wait = self.all.wait.with_label_values(&[tier, class]);
@@ -158,18 +186,35 @@ impl Metrics {
         }
     }
 
-    fn answered_caller(&self, caller: &Arc<str>) {
-        let All { callers, by_caller, .. } = &*self.all;
-        if let Some(counter) = callers.get(caller) {
-            counter.inc();
-        } else if callers.len() < CALLERS {
-            // Two that come at once may both get the last place; the bound need not be exact.
-            let counter = by_caller.with_label_values(&[caller]);
-            counter.inc();
-            callers.insert(Arc::clone(caller), counter);
-        } else {
-            by_caller.with_label_values(&[OTHER]).inc();
+    fn answered_to(&self, caller: &Arc<str>, workspace: Option<&Arc<str>>) {
+        let All { by_caller, by_workspace, .. } = &*self.all;
+        let now = Instant::now();
+        let mut ranks = self.ranks();
+        count(by_caller, caller, ranks.callers.count(now, caller));
+        if let Some(workspace) = workspace {
+            count(by_workspace, workspace, ranks.workspaces.count(now, workspace));
         }
+    }
+
+    /// Who calls most.
+    pub fn top(&self) -> Top {
+        let now = Instant::now();
+        let mut ranks = self.ranks();
+        Top { callers: ranks.callers.top(now), workspaces: ranks.workspaces.top(now) }
+    }
+
+    /// Whether a caller of that name has called lately, as far as names are kept.
+    pub fn knows_caller(&self, name: &str) -> bool {
+        self.ranks().callers.has(name)
+    }
+
+    /// The same for a workspace.
+    pub fn knows_workspace(&self, name: &str) -> bool {
+        self.ranks().workspaces.has(name)
+    }
+
+    fn ranks(&self) -> MutexGuard<'_, Ranks> {
+        self.all.busiest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A call was shed.
@@ -207,6 +252,16 @@ impl Metrics {
         let histogram: Histogram = self.all.exchange.with_label_values(&[upstream, code]);
         histogram.observe(took.as_secs_f64());
     }
+}
+
+/// Counts a call under its name, or as one of the others'. A label that is none any more goes.
+fn count(counters: &IntCounterVec, name: &str, counted: Counted) {
+    if let Some(gone) = counted.no_longer {
+        // Nobody minds if it was not there.
+        let _ = counters.remove_label_values(&[&gone]);
+    }
+    let label = if counted.by_name { name } else { OTHER };
+    counters.with_label_values(&[label]).inc();
 }
 
 // === impl InFlight ===

@@ -53,6 +53,8 @@ pub struct Method {
     pub class: Option<Class>,
     /// The longest that holding a call of it makes sense.
     pub max_wait: Option<Duration>,
+    /// Whether calls of it are let through at all.
+    pub enabled: bool,
 }
 
 /// What a kind of client does with an answer that is late, or a 429.

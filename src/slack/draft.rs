@@ -37,6 +37,7 @@ pub(crate) struct Rules {
     pub(crate) in_order: Option<bool>,
     pub(crate) class: Option<Class>,
     pub(crate) max_wait: Option<Duration>,
+    pub(crate) enabled: Option<bool>,
 }
 
 /// Why the rules of a method cannot hold.
@@ -113,6 +114,7 @@ impl Draft {
             in_order: false,
             class: None,
             max_wait: None,
+            enabled: true,
         });
         let catalogue = Catalogue {
             tiers: self.tiers,
@@ -137,6 +139,7 @@ impl Rules {
         self.in_order = over.in_order.or(self.in_order);
         self.class = over.class.or(self.class);
         self.max_wait = over.max_wait.or(self.max_wait);
+        self.enabled = over.enabled.or(self.enabled);
     }
 }
 
@@ -207,6 +210,7 @@ impl Limits {
             in_order: rules.in_order.unwrap_or(false),
             class: rules.class,
             max_wait: rules.max_wait,
+            enabled: rules.enabled.unwrap_or(true),
         }
     }
 

@@ -19,7 +19,7 @@ pub mod reply;
 pub use endpoint::{Action, Endpoint, Resource};
 pub use kind::Kind;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
-pub use own::{OPEN, POSTS_IN_ORDER};
+pub use own::{OPEN, PAUSED, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
 pub use token::holds_token;
 

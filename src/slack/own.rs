@@ -24,7 +24,7 @@ pub static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
 });
 
 /// What the operator has paused: calls of it wait until the pause is over.
-pub(super) static PAUSED: LazyLock<[Arc<Limit>; 3]> = LazyLock::new(|| {
+pub static PAUSED: LazyLock<[Arc<Limit>; 3]> = LazyLock::new(|| {
     ["paused_method", "paused_caller", "paused_workspace"]
         .map(|name| own(name, Rule::Gate, &[], AgeFrom::Answer))
 });

@@ -172,7 +172,7 @@ class Proxy:
 
     def __init__(
         self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None,
-        variables=(), log: str = "{ format: json, level: info }",
+        variables=(), log: str = "{ format: json, level: info }", admin: str = "{ listen: 127.0.0.1:0 }",
     ):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
         if beside is not None:
@@ -182,7 +182,7 @@ class Proxy:
         self.config = config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
         config.write_text(
             "listen: 127.0.0.1:0\n"
-            "admin: { listen: 127.0.0.1:0 }\n"
+            f"admin: {admin}\n"
             "upstreams:\n" + entries +
             f"log: {log}\n" + more
         )

@@ -467,20 +467,40 @@ fn background() {
 }
 
 #[test]
-fn what_is_not_built_is_refused() {
+fn admin() {
+    let name = |name: &str, at: usize| {
+        format!(
+            "1:{at}: admin.hosts[0]: {name:?} is no name of a host; write one as in \
+             slackwater.example, without scheme and port"
+        )
+    };
     expect(&[
         (
             "admin: { token: s3cr3t }",
             &[
-                "1:17: admin.token: changes through the admin API are not built yet; delete the key or set it to null",
+                "1:17: admin.token: is too short; write 16 characters or more, as `openssl rand -hex 16` makes them",
             ],
         ),
         (
-            "callers: [{ name: x, enabled: false }]",
+            "admin: { token: 's3cr3t s3cr3t s3cr3t' }",
             &[
-                "1:31: callers[0].enabled: switching a caller off is not built yet; delete the key or set it to true",
+                "1:17: admin.token: has a character that no header can have; write printable ASCII without spaces",
             ],
         ),
+        ("admin: { token: 0123456789abcdef, hosts: [ops.example, a-b] }", &[]),
+        ("admin: { hosts: ['http://ops.example'] }", &[&name("http://ops.example", 18)]),
+        ("admin: { hosts: ['ops.example:9090'] }", &[&name("ops.example:9090", 18)]),
+        ("admin: { hosts: [ops..example] }", &[&name("ops..example", 18)]),
+        (
+            "admin: { hosts: ops.example }",
+            &["1:17: admin.hosts: is a single value; write a list, as in [a, b]"],
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_not_built_is_refused() {
+    expect(&[
         (
             "shed_as: 503",
             &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
@@ -519,12 +539,6 @@ fn what_is_not_built_is_refused() {
                 "1:33: methods.chat.update.mode: shadow mode is not built yet; delete the key or set it to enforce",
             ],
         ),
-        (
-            "methods: { chat.update: { enabled: false } }",
-            &[
-                "1:36: methods.chat.update.enabled: switching a method off is not built yet; delete the key or set it to true",
-            ],
-        ),
     ]);
 }
 
@@ -558,6 +572,8 @@ queue: { max_wait: 2h, max_wait: 3h, depth: 1 }
 fn a_value_from_the_environment_is_never_shown() {
     let keys = [
         "listen: X",
+        "admin: { token: X }",
+        "admin: { hosts: ['X/'] }",
         "admin: { listen: X }",
         "app: X",
         "unknown_method: X",

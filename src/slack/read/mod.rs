@@ -109,6 +109,7 @@ pub(crate) fn rules(at: Cursor<'_>, report: &mut Report) -> Rules {
             .get("class")
             .and_then(|it| it.read_word(&Class::ALL.map(|class| (class.as_str(), class)), report)),
         max_wait: at.get("max_wait").and_then(|it| it.read_duration(report)),
+        enabled: at.get("enabled").and_then(|it| it.read_bool(report)),
     }
 }
 

@@ -148,5 +148,6 @@ fn method(name: &str, limits: Vec<Arc<Limit>>) -> Method {
         in_order: false,
         class: None,
         max_wait: None,
+        enabled: true,
     }
 }

@@ -1,0 +1,133 @@
+//! `POST /pause` and `/resume`.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Shown,
+    answer::{self, Wrong},
+};
+use crate::{
+    admission::{Began, Target, unix_millis},
+    call::lane,
+    nearest::nearest,
+    slack::{Catalogue, OTHER, holds_token},
+};
+
+/// How many names are offered for one that is not known.
+const OFFERED: usize = 3;
+/// The longest name of a workspace that is taken.
+const LONGEST: usize = 64;
+
+pub(super) async fn pause(State(shown): State<Shown>, body: Bytes) -> Response {
+    began(&shown, &body).unwrap_or_else(Wrong::into_response)
+}
+
+pub(super) async fn resume(State(shown): State<Shown>, body: Bytes) -> Response {
+    ended(&shown, &body).unwrap_or_else(Wrong::into_response)
+}
+
+fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+    let object = answer::object(body, &["method", "caller", "workspace", "shed"])?;
+    let target = target(&object, &shown.catalogue)?;
+    let shed = answer::flag(&object, "shed")?;
+    let began = shown.admission.pause(&target, unix_millis(), shed);
+    let began = began.map_err(|error| Wrong::conflict("too_many_pauses", error.to_string()))?;
+    tracing::info!(kind = target.kind(), name = %target.name(), shed, ?began, "pause");
+    let status = shown.admission.status();
+    let waiting = status.paused.iter().find(|pause| pause.target == target);
+    let waiting = waiting.map_or(0, |pause| pause.waiting);
+    let does = if shed { "are shed" } else { "wait" };
+    let message = match began {
+        Began::New | Began::Changed => format!("{target} is paused: its calls {does}"),
+        Began::Already => format!("{target} is paused already: its calls {does}"),
+    };
+    let changed = began != Began::Already;
+    let note = (began == Began::New).then(|| unseen(shown, &target)).flatten();
+    let answer = json!({
+        "ok": true, "changed": changed, "waiting": waiting, "message": message, "note": note,
+    });
+    Ok(Json(answer).into_response())
+}
+
+fn ended(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+    let object = answer::object(body, &["method", "caller", "workspace"])?;
+    let target = target(&object, &shown.catalogue)?;
+    let waiting = shown.admission.status().paused.into_iter();
+    let waiting =
+        waiting.filter(|pause| pause.target == target).map(|pause| pause.waiting).sum::<u64>();
+    let was = shown.admission.resume(&target);
+    tracing::info!(kind = target.kind(), name = %target.name(), was = was.is_some(), "resume");
+    let message = match was {
+        Some(_) => format!("{target} is no longer paused"),
+        None => format!("{target} was not paused"),
+    };
+    let answer =
+        json!({ "ok": true, "changed": was.is_some(), "waiting": waiting, "message": message });
+    Ok(Json(answer).into_response())
+}
+
+/// The one thing that a request is about.
+fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, Wrong> {
+    let mut named = Vec::new();
+    for kind in Target::KINDS {
+        named.extend(answer::text(object, kind)?.map(|name| (kind, name)));
+    }
+    let [(kind, name)] = named[..] else {
+        let text = format!("name one of {}", Target::KINDS.join(", "));
+        return Err(Wrong::request(text));
+    };
+    if holds_token(name) {
+        let text = format!("the {kind} looks like a token; a token is never named here");
+        return Err(Wrong::request(text));
+    }
+    let known = match kind {
+        "method" => return method(name, catalogue),
+        "caller" => lane::is_name(name),
+        _ => {
+            !name.is_empty()
+                && name.len() <= LONGEST
+                && name.bytes().all(|byte| byte.is_ascii_graphic())
+        }
+    };
+    let target = Target::of(kind, name).filter(|_| known);
+    target.ok_or_else(|| {
+        Wrong::request(format!(
+            "{name:?} is no name of a {kind}; write 1 to 64 printable characters"
+        ))
+    })
+}
+
+/// A method's name is known beforehand: a misspelt one would pause nothing.
+pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong> {
+    if catalogue.get(name).is_some() || name == OTHER {
+        return Ok(Target::Method(name.into()));
+    }
+    let near = nearest(name, catalogue.methods().map(|method| &*method.name), OFFERED);
+    let like = match near.as_slice() {
+        [] => String::new(),
+        near => format!("; like it: {}", near.join(", ")),
+    };
+    let text = format!(
+        "{:?} is not in the catalogue{like}; all methods that are not are paused as `{OTHER}`",
+        name.chars().take(100).collect::<String>()
+    );
+    Err(Wrong::unknown("unknown_method", text))
+}
+
+/// What is said of a caller or a workspace of which nothing is known. It may come yet.
+fn unseen(shown: &Shown, target: &Target) -> Option<String> {
+    let seen = match target {
+        Target::Method(_) => true,
+        Target::Caller(name) => shown.metrics.knows_caller(name),
+        Target::Workspace(name) => shown.metrics.knows_workspace(name),
+    };
+    (!seen).then(|| {
+        format!("{target} has not been seen lately; if that is its name, it waits when it comes")
+    })
+}

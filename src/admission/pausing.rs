@@ -1,0 +1,150 @@
+//! Lets a pause begin and end for the calls that wait.
+
+use std::time::Duration;
+
+use super::{
+    Admission, Shared, Shed, ShedReason, State,
+    pauses::{Began, Meets, Pause, Paused, Pauses, Target, TooMany, Who},
+    waiters::QueueKey,
+};
+use crate::{
+    call::Call,
+    scheduler::{self, BucketKey, Ticket},
+    slack::Rule,
+};
+
+/// When whoever was shed for a pause is told to come back: when it ends, nobody knows.
+pub(super) const COME_BACK: Duration = Duration::from_secs(30);
+
+// === impl Admission ===
+
+impl Admission {
+    /// Pauses something from `now` on, in milliseconds of Unix time: calls of it wait till their
+    /// deadline or the end of the pause, those too that wait already; with `shed` they are shed at
+    /// once. Calls that are on their way are not touched.
+    ///
+    /// # Errors
+    /// If too much is paused already.
+    pub fn pause(&self, target: &Target, now: u64, shed: bool) -> Result<Began, TooMany> {
+        let began = self.shared.lock().pauses.pause(target, now, shed)?;
+        if began != Began::Already {
+            self.shared.pauses_changed(|queue| concerns(target, queue));
+        }
+        Ok(began)
+    }
+
+    /// Ends a pause, and tells which; none if it was not on. Calls that waited go in their old order,
+    /// at the pace of their limits.
+    pub fn resume(&self, target: &Target) -> Option<Pause> {
+        let was = self.shared.lock().pauses.resume(target)?;
+        self.shared.pauses_changed(|queue| concerns(target, queue));
+        Some(was)
+    }
+
+    /// All that is paused.
+    pub fn pauses(&self) -> Vec<Paused> {
+        self.shared.lock().pauses.list().collect()
+    }
+
+    /// Pauses what was paused before, and nothing else.
+    pub fn restore_pauses(&self, paused: impl IntoIterator<Item = Paused>) {
+        self.shared.lock().pauses = Pauses::restore(paused);
+        self.shared.pauses_changed(|_| true);
+    }
+}
+
+/// Whether calls in that queue may be the target's.
+fn concerns(target: &Target, queue: &QueueKey) -> bool {
+    match target {
+        Target::Method(name) => queue.method == *name,
+        Target::Caller(name) => queue.caller == *name,
+        Target::Workspace(_) => true,
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// The pauses have changed for calls in these queues.
+    fn pauses_changed(&self, concerns: impl Fn(&QueueKey) -> bool) {
+        let mut state = self.lock();
+        let now = self.now();
+        state.gate(now, concerns);
+        state.pump(self, now);
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// What the pauses make of a call that asks to go: it needs more buckets, or is shed.
+    pub(super) fn meet(&self, call: &Call, buckets: &mut Vec<BucketKey>) -> Result<(), Shed> {
+        let method = call.method.as_ref().map(|method| &*method.name);
+        match self.pauses.meet(Who { method, caller: &call.caller, buckets }) {
+            Meets::Gates(gates) => {
+                buckets.extend(gates);
+                Ok(())
+            }
+            Meets::Shed(bucket) => Err(Shed::paused(bucket)),
+        }
+    }
+
+    /// The same for a call that is held.
+    pub(super) fn meet_again(
+        &mut self,
+        now: scheduler::Instant,
+        call: &Call,
+        ticket: Ticket,
+    ) -> Result<(), Shed> {
+        if self.pauses.is_empty() {
+            return Ok(());
+        }
+        let mut buckets = self.scheduler.buckets_of(ticket);
+        let before = buckets.len();
+        self.meet(call, &mut buckets)?;
+        if buckets.len() > before {
+            self.scheduler.rebucket(now, vec![(ticket, buckets)]);
+        }
+        Ok(())
+    }
+
+    /// Lets the calls that wait in these queues stand before the gates that are there now, all at
+    /// once, or sheds them.
+    pub(super) fn gate(&mut self, now: scheduler::Instant, concerns: impl Fn(&QueueKey) -> bool) {
+        let (mut changes, mut shed) = (Vec::new(), Vec::new());
+        for (queue, ticket) in self.waiting.in_queues(concerns) {
+            let before = self.scheduler.buckets_of(ticket);
+            let is_gate = |key: &&BucketKey| key.limit.rule == Rule::Gate;
+            let mut buckets: Vec<_> = before.iter().filter(|key| !is_gate(key)).cloned().collect();
+            let method = (&*queue.method != "-").then_some(&*queue.method);
+            match self.pauses.meet(Who { method, caller: &queue.caller, buckets: &buckets }) {
+                Meets::Shed(bucket) => shed.push((ticket, bucket)),
+                Meets::Gates(gates) => {
+                    let same = before.iter().filter(is_gate).count() == gates.len()
+                        && gates.iter().all(|gate| before.contains(gate));
+                    if !same {
+                        buckets.extend(gates);
+                        changes.push((ticket, buckets));
+                    }
+                }
+            }
+        }
+        for (ticket, bucket) in shed {
+            self.scheduler.cancel(now, ticket);
+            if let Some(waiter) = self.waiting.remove(ticket) {
+                // Whoever is gone needs no answer.
+                let _ = waiter.verdict.send(Err(Shed::paused(bucket)));
+            }
+        }
+        self.scheduler.rebucket(now, changes);
+    }
+}
+
+// === impl Shed ===
+
+impl Shed {
+    /// Something that the call is part of is paused, and this bucket stands for it.
+    fn paused(bucket: BucketKey) -> Self {
+        Self { reason: ShedReason::Paused, bucket: Some(bucket), retry_after: COME_BACK }
+    }
+}

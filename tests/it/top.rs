@@ -1,0 +1,40 @@
+//! Who calls most is named, whoever comes.
+
+use crate::harness::{Proxy, all, fake, settled};
+
+/// Two hundred callers come first, each once, and then one floods. Red when the first fifty names
+/// are the labels for good, and when labels have no bound.
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_named_in_metrics_after_many_others() {
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    let ask = |lane: &str| bot.call("team.info").lane(&format!("{lane};max-wait=0s"));
+    all((0..200).map(|n| ask(&format!("once-{n}")))).await;
+    all((0..30).map(|_| ask("flood"))).await;
+    let _held: Vec<_> =
+        (0..7).map(|_| bot.call("team.info").lane("waits;max-wait=1h").held()).collect();
+    settled().await;
+    let status = proxy.admission.status();
+    let catalogue = slackwater::slack::Catalogue::built_in(slackwater::slack::AppKind::Internal);
+    let text = proxy.metrics.text(&status, &catalogue.unwrap()).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let labels = |metric: &str| -> Vec<&str> {
+        text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).collect()
+    };
+    let callers = labels("slackwater_caller_requests_total");
+    assert_eq!(callers.len(), 51, "fifty names and the others");
+    let flood = callers.iter().find(|line| line.contains("\"flood\"")).unwrap();
+    let counted: u32 = flood.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((25..=30).contains(&counted), "{flood}");
+    assert_eq!(
+        labels("slackwater_caller_queue_depth"),
+        ["slackwater_caller_queue_depth{caller=\"waits\"} 7"]
+    );
+    let [workspace] = labels("slackwater_workspace_requests_total")[..] else { panic!("{text}") };
+    assert!(workspace.ends_with(" 230"), "{workspace}");
+    let top = proxy.metrics.top();
+    assert_eq!((&*top.callers[0].name, top.callers[0].requests), ("flood", 30));
+    assert_eq!((top.workspaces.len(), top.workspaces[0].requests), (1, 230));
+    assert_eq!((&*status.callers[0].name, status.callers[0].depth), ("waits", 7));
+    assert_eq!(status.workspaces[0].depth, 7);
+}

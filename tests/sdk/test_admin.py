@@ -1,0 +1,150 @@
+"""The operators' listener as a browser, a stranger and the command line meet it: who may look, who
+may change, and what a pause does to a real client."""
+
+import http.client
+import json
+import subprocess
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from stand import BINARY, ENVIRONMENT, FakeSlack, Proxy, eventually
+
+TOKEN = "0123456789abcdef-not-a-slack-token"
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(proxy: Proxy, verb: str, path: str, body=None, **headers: str) -> tuple[int, dict]:
+    """Status and JSON of a request with just these headers (and Host, unless given)."""
+    host, port = proxy.admin.rsplit(":", 1)
+    connection = http.client.HTTPConnection("127.0.0.1" if host == "0.0.0.0" else host, int(port), timeout=5)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    text = body if isinstance(body, (str, type(None))) else json.dumps(body)
+    connection.request(verb, path, text, headers)
+    answer = connection.getresponse()
+    said = answer.read()
+    connection.close()
+    try:
+        return answer.status, json.loads(said)
+    except ValueError:
+        return answer.status, {"text": said.decode()}
+
+
+def change(proxy: Proxy, path: str, body, **headers: str) -> tuple[int, dict]:
+    return ask(proxy, "POST", path, body, Content_Type="application/json", **headers)
+
+
+def run(proxy: Proxy, *arguments: str, token: str | None = None) -> tuple[int, str]:
+    variables = {"SLACKWATER_ADMIN_TOKEN": token} if token else {}
+    done = subprocess.run(
+        [BINARY, *arguments, "--admin", f"http://{proxy.admin}"], env=ENVIRONMENT | variables, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30,
+    )
+    assert TOKEN not in done.stdout
+    return done.returncode, done.stdout
+
+
+def call(proxy: Proxy, method: str, lane: str) -> int:
+    request = urllib.request.Request(
+        proxy.base_url(f"/{lane}") + method, b"", {"Authorization": "Bearer xoxb-T1-A1-secret"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=20) as answer:
+        return answer.status
+
+
+@pytest.fixture
+def slack():
+    return FakeSlack(latency="0ms")
+
+
+@pytest.fixture
+def proxy(slack):
+    return Proxy(("/api/", slack.url))
+
+
+def test_no_web_page_looks_or_changes(proxy):
+    """Red when Host or Origin are not looked at, and when a form is as good as JSON."""
+    evil = "http://evil.example"
+    for path in ("/status", "/", "/pause"):
+        assert ask(proxy, "GET", path, Host="evil.example")[1]["error"] == "foreign_host", path
+        assert ask(proxy, "GET", path, Origin=evil)[1]["error"] == "foreign_origin", path
+    assert change(proxy, "/pause", {"caller": "a"}, Origin=evil)[0] == 403
+    assert change(proxy, "/pause", {"caller": "a"}, Origin="null")[0] == 403
+    assert change(proxy, "/pause", {"caller": "a"}, Host="evil.example")[0] == 403
+    for form in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"):
+        assert ask(proxy, "POST", "/pause", '{"caller":"a"}', Content_Type=form)[0] == 415, form
+    assert proxy.status()["paused"] == []
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert ask(proxy, "GET", path, Host="prometheus.example", Origin=evil)[0] == 200, path
+    assert ask(proxy, "GET", "/status", Host="localhost:1")[0] == 200
+    assert change(proxy, "/pause", {"caller": "a"}, Origin=f"http://{proxy.admin}")[0] == 200
+    assert ask(proxy, "GET", "/pause")[0] == 405
+
+
+def test_beyond_loopback_a_change_needs_a_token(slack):
+    """Red when a listener without a token changes for everybody."""
+    everywhere = "listen: 0.0.0.0:0"
+    without = Proxy(("/api/", slack.url), admin=f"{{ {everywhere} }}")
+    status, said = change(without, "/pause", {"caller": "a"})
+    assert (status, said["error"]) == (403, "no_token_configured")
+    assert ask(without, "GET", "/status")[0] == 200, "to look needs none"
+    given = Proxy(("/api/", slack.url), admin=f"{{ {everywhere}, token: '${{ADMIN}}', hosts: [ops.example] }}",
+                  variables={"ADMIN": TOKEN})
+    for wrong in ({}, {"Authorization": "Bearer " + TOKEN[:-1]}, {"Authorization": TOKEN}):
+        status, said = change(given, "/pause", {"caller": "a"}, **wrong)
+        assert (status, said["error"]) == (401, "token_needed"), wrong
+    right = {"Authorization": f"Bearer {TOKEN}", "Host": "ops.example", "Origin": "https://ops.example"}
+    assert change(given, "/pause", {"caller": "a"}, **right)[0] == 200
+    assert run(given, "resume", "--caller", "a")[0] == 1
+    assert run(given, "resume", "--caller", "a", token=TOKEN) == (0, "caller a is no longer paused\n")
+    for process in (without.process, given.process):
+        assert TOKEN not in "\n".join(process.said())
+
+
+@pytest.mark.parametrize("body, status, says", [
+    ("", 400, "no JSON"),
+    ("[]", 400, "no object"),
+    ("{}", 400, "name one of method, caller, workspace"),
+    ({"method": "chat.update", "caller": "a"}, 400, "name one of"),
+    ({"caller": "a", "shedd": True}, 400, '"shedd" is no field here; the fields are method, caller, workspace, shed'),
+    ({"caller": "a", "shed": 1}, 400, "shed is neither true nor false"),
+    ({"caller": 1}, 400, "caller is no text"),
+    ({"caller": ""}, 400, "no name of a caller"),
+    ({"caller": "xoxb-1-1-secret"}, 400, "looks like a token"),
+    ({"method": "chat.postMesage"}, 404, "like it: chat.postMessage"),
+    ({"caller": "x" * 20_000}, 413, ""),
+])
+def test_what_cannot_be_paused_is_said(proxy, body, status, says):
+    seen, said = change(proxy, "/pause", body)
+    assert seen == status and says in said.get("message", ""), said
+    assert "secret" not in str(said)
+    assert proxy.status()["paused"] == []
+
+
+def test_a_pause_holds_a_real_client_until_it_ends(proxy, slack):
+    """Red when a paused call goes, and when one that was paused is lost."""
+    code, said = run(proxy, "pause", "--caller", "job")
+    assert code == 0 and said.startswith("caller job is paused: its calls wait\n"), said
+    assert run(proxy, "pause", "--caller", "job")[1] == "caller job is paused already: its calls wait\n"
+    with ThreadPoolExecutor(5) as pool:
+        held = [pool.submit(call, proxy, "team.info", "@job;max-wait=20s") for _ in range(5)]
+        eventually("all wait", lambda: proxy.held("team.info") == 5)
+        assert call(proxy, "team.info", "@other") == 200
+        [paused] = proxy.status()["paused"]
+        assert (paused["caller"], paused["waiting"], paused["shed"]) == ("job", 5, False)
+        assert proxy.metric("slackwater_paused", kind="caller") == 1
+        assert run(proxy, "resume", "--caller", "job") == (0, "caller job is no longer paused\n")
+        assert [one.result() for one in held] == [200] * 5
+    assert run(proxy, "resume", "--caller", "job") == (0, "caller job was not paused\n")
+    assert len(slack.calls("team.info")) == 6
+    assert proxy.status()["paused"] == []
+
+
+def test_the_command_line_says_what_is_wrong(proxy):
+    code, said = run(proxy, "pause", "--method", "chat.postMesage")
+    assert code == 1 and "like it: chat.postMessage" in said
+    assert run(proxy, "pause")[0] == 2
+    assert run(proxy, "pause", "--method", "chat.update", "--caller", "a")[0] == 2
+    nobody = subprocess.run([BINARY, "resume", "--caller", "a", "--admin", "http://127.0.0.1:1"], text=True,
+                            env=ENVIRONMENT, stderr=subprocess.PIPE, timeout=30)
+    assert nobody.returncode == 2 and "nothing answers at http://127.0.0.1:1" in nobody.stderr
