@@ -31,6 +31,7 @@ use crate::{
     listen,
     metrics::Metrics,
     stack::{Shared, stack},
+    state::{self, Moment, Store},
     upstream::connect,
 };
 
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The runtime, a thread, or a signal handler.
     #[error("cannot start")]
     System(#[from] io::Error),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] state::OpenError),
     /// TLS.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
@@ -98,6 +102,7 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
         metrics: metrics.clone(),
         config: Arc::clone(&config),
     };
+    let store = keep_state(&config, &shared)?;
     let service = stack(&shared, listen, connect::connector(&config)?);
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
@@ -154,10 +159,35 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
     end_timer.cancel();
     tasks.close();
     tasks.wait().await;
+    if let Some((store, thread)) = store {
+        store.close();
+        // It has little left to do, and a panic in it is in the log.
+        let _ = thread.join();
+    }
     // The admin thread ends with the token; its last answer is nobody's loss.
     let _ = admin.join();
     tracing::info!(in_time, "stopped");
     Ok(())
+}
+
+/// Goes on where the process before ended, and keeps what happens, if the operator says so.
+fn keep_state(
+    config: &Config,
+    shared: &Shared,
+) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
+    let Some(path) = &config.state_file else { return Ok(None) };
+    let Shared { admission, identities, metrics, .. } = shared;
+    let opened = state::open(path, admission.now(), &Moment::now())?;
+    if let Some(doubt) = opened.doubt {
+        tracing::warn!(
+            file = %path.display(),
+            "the state file is not to be believed: {doubt}; every limit counts as used up at first"
+        );
+    }
+    state::restore(&opened, &config.catalogue, admission, identities);
+    let (store, thread) = opened.start(metrics.clone())?;
+    admission.keep(store.clone());
+    Ok(Some((store, thread)))
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

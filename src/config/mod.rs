@@ -17,7 +17,7 @@ mod proxies;
 mod tls;
 mod upstreams;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
@@ -73,6 +73,8 @@ pub struct Config {
     pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
+    /// Where windows, freezes and identities are kept over a restart.
+    pub state_file: Option<PathBuf>,
     /// How long held calls go on after SIGTERM.
     pub drain_timeout: Duration,
     /// What is logged, and how.
@@ -217,6 +219,7 @@ impl Config {
             trust_callers: TrustCallers::Auto,
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
+            state_file: None,
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
         }

@@ -38,6 +38,7 @@ struct All {
     exchange: HistogramVec,
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
+    store_errors: IntCounter,
     /// The callers that are counted by name.
     callers: DashMap<Arc<str>, IntCounter>,
     shown: Shown,
@@ -69,6 +70,11 @@ impl Metrics {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            prometheus::Result::Ok(counter)
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
@@ -135,6 +141,10 @@ impl Metrics {
                 "Calls answered, by caller; those beyond the first fifty count as other.",
                 &["caller"],
             )?,
+            store_errors: counter(
+                "slackwater_store_errors_total",
+                "Times that the state file could not be written, or not within a second.",
+            )?,
             callers: DashMap::new(),
             shown: Shown::new(&registry)?,
             registry,
@@ -186,6 +196,11 @@ impl Metrics {
     pub fn froze(&self, scope: Scope) {
         let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
         self.all.freezes.with_label_values(&[scope.join("_")]).inc();
+    }
+
+    /// The state file could not be written.
+    pub fn store_failed(&self) {
+        self.all.store_errors.inc();
     }
 
     /// A refused call goes to the queue again.

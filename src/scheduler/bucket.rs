@@ -91,7 +91,7 @@ const PROBED: u32 = 64;
 const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long after a call was given up its answer may still be on the way.
-const LOST_GRACE: Duration = Duration::from_secs(60);
+pub(super) const LOST_GRACE: Duration = Duration::from_secs(60);
 
 // === impl BucketKey ===
 
@@ -331,6 +331,20 @@ impl Bucket {
         let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
         self.evidence = evidence.max_by_key(|evidence| evidence.since);
         self.room.absorb(other.room);
+    }
+
+    /// A slot that was taken before there was this bucket ages from that instant.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        self.windows_mut().for_each(|window| window.remember(now, ages_from));
+    }
+
+    /// As many slots as there are were taken that age from that instant.
+    pub(super) fn fill(&mut self, now: Instant, ages_from: Instant) {
+        for window in self.windows_mut() {
+            for _ in 0..window.quota() {
+                window.remember(now, ages_from);
+            }
+        }
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls

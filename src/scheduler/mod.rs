@@ -48,6 +48,11 @@
 //! buckets are renamed, and where both have one, the two become one; see
 //! [`Scheduler::rename`](rename).
 //!
+//! # What outlives it
+//!
+//! It can tell what another scheduler has to know that takes over from it, and be told it; see
+//! [`notes`].
+//!
 //! # Why it ends
 //!
 //! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
@@ -74,6 +79,7 @@ mod few;
 mod forecast;
 mod hold;
 mod lineup;
+mod notes;
 mod owners;
 mod places;
 mod rename;
@@ -108,6 +114,7 @@ pub use self::{
     bucket::{BucketKey, Outcome},
     class::{Class, UnknownClass},
     events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    notes::{Memory, Note},
     places::PlaceId,
     room::Share,
     standing::Standing,
@@ -134,6 +141,10 @@ pub struct Scheduler {
     touched: Vec<BucketId>,
     sequence: Sequence,
     events: Vec<Event>,
+    /// What is to outlive the process, if somebody keeps it.
+    notes: Option<Vec<Note>>,
+    /// Since when buckets that are new are as full as can be.
+    cautious_since: Option<Instant>,
 }
 
 /// What the operator decides.
@@ -330,6 +341,8 @@ impl Scheduler {
             touched: Vec::new(),
             sequence: 0,
             events: Vec::new(),
+            notes: None,
+            cautious_since: None,
         }
     }
 
@@ -337,7 +350,7 @@ impl Scheduler {
     /// deadline or a bound is reached.
     pub fn enqueue(&mut self, now: Instant, call: Call) -> Enqueued {
         self.advance(now);
-        let buckets = self.resolve(call.buckets);
+        let buckets = self.resolve(now, call.buckets);
         if call.class == Class::Interactive {
             for &id in &buckets {
                 self.buckets[id].expect_people(now);
@@ -363,6 +376,7 @@ impl Scheduler {
         self.advance(now);
         let Granted { sequence, class, caller, deadline, place, slots, answered } =
             self.granted.remove(permit.spend());
+        self.note_end(sequence, &slots, answered.unwrap_or(now), Outcome::Refused);
         let (kept, spent): (Vec<_>, Vec<_>) =
             slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
         self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
@@ -400,6 +414,7 @@ impl Scheduler {
         self.advance(now);
         let granted = self.granted.remove(permit.spend());
         let ended = granted.answered.unwrap_or(now);
+        self.note_end(granted.sequence, &granted.slots, ended, outcome);
         self.release(ended, &granted.slots, granted.class, outcome);
         self.run(now);
     }
@@ -407,7 +422,7 @@ impl Scheduler {
     /// Closes a bucket until `until`. After that one call probes it.
     pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
         self.advance(now);
-        for id in self.resolve(vec![bucket]) {
+        for id in self.resolve(now, vec![bucket]) {
             self.close(id, until);
         }
         self.run(now);

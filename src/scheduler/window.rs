@@ -109,6 +109,14 @@ impl Window {
         self.age(answered + self.period);
     }
 
+    /// A slot of before ages from that instant, if it still does.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        let end = ages_from + self.period;
+        if end > now {
+            self.age(end);
+        }
+    }
+
     /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
     pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
         self.falls_to(now, self.quota.saturating_sub(1))

@@ -172,7 +172,7 @@ class Proxy:
 
     def __init__(
         self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None,
-        variables=(), log: str = "{ format: json, level: info }",
+        variables=(), log: str = "{ format: json, level: info }", listen: str | None = "127.0.0.1:0",
     ):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
         if beside is not None:
@@ -181,7 +181,7 @@ class Proxy:
         Process.log_dir.mkdir(parents=True, exist_ok=True)
         self.config = config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
         config.write_text(
-            "listen: 127.0.0.1:0\n"
+            (f"listen: {listen}\n" if listen else "") +
             "admin: { listen: 127.0.0.1:0 }\n"
             "upstreams:\n" + entries +
             f"log: {log}\n" + more

@@ -78,6 +78,10 @@ enum Step {
     Pass {
         ms: u64,
     },
+    /// The process is killed and started again.
+    Restart {
+        shorter: bool,
+    },
     /// What counted for one counts for another.
     Rename {
         of: Dimension,
@@ -139,6 +143,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|which| Step::Cancel { which }),
         1 => (prop::sample::select(vec![0, 1, 2, 3, 4, 7, 8, 9_usize]), 1..2000_u64).prop_map(|(bucket, ms)| Step::Freeze { bucket, ms }),
         6 => (0..500_u64).prop_map(|ms| Step::Pass { ms }),
+        1 => any::<bool>().prop_map(|shorter| Step::Restart { shorter }),
         1 => (identity, owner.clone(), owner).prop_map(|(of, from, to)| {
             Step::Rename { of, from, to }
         }),
@@ -192,6 +197,7 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
             judge.freeze(&all[bucket], judge.now + millis(ms));
         }
         Step::Pass { ms } => judge.pass(millis(ms)),
+        Step::Restart { shorter } => judge.restart(all, shorter),
         Step::Rename { of, from, to } => {
             if from != to && !judge.is_former(&[of], to) {
                 judge.rename(all, &[of], from, to);
@@ -226,7 +232,8 @@ proptest! {
     /// up after the send; a cell that is not moved on when another bucket blocks it; a
     /// replay that queues at the end; no grain; no share for background; a second window
     /// that is not looked at; places that never expire; buckets that are never dropped; of two
-    /// buckets that become one, slots of the fuller one alone; permits that are not told.
+    /// buckets that become one, slots of the fuller one alone; permits that are not told; over a
+    /// restart, no slot for what has no answer, renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(
         bounds in bounds(),
