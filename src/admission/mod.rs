@@ -67,6 +67,8 @@ pub enum ShedReason {
     QueueFull,
     /// As many bytes are held as may be.
     Memory,
+    /// The operator has paused what it is part of.
+    Paused,
     /// The proxy is shutting down.
     Draining,
     /// Slack refused it, and it cannot be sent again.
@@ -374,6 +376,7 @@ impl Shed {
             reason: match refusal.reason {
                 scheduler::Reason::Deadline => ShedReason::Deadline,
                 scheduler::Reason::QueueFull => ShedReason::QueueFull,
+                scheduler::Reason::Paused => ShedReason::Paused,
             },
             bucket: Some(refusal.bucket.clone()),
             retry_after: refusal.retry_at.since(now),
@@ -404,6 +407,7 @@ impl ShedReason {
             Self::Deadline => scheduler::Reason::Deadline.as_str(),
             Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
             Self::Memory => "memory",
+            Self::Paused => scheduler::Reason::Paused.as_str(),
             Self::Draining => "draining",
             Self::Upstream => "upstream",
         }

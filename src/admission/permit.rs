@@ -138,7 +138,7 @@ fn widened(limit: &Limit) -> &'static str {
             "Slack refused several methods: the whole workspace waits"
         }
         Rule::Open => "Slack refused several workspaces: the whole app waits",
-        Rule::Rate(_) | Rule::Concurrency(_) => {
+        Rule::Rate(_) | Rule::Concurrency(_) | Rule::Gate => {
             "Slack refused several of a method's channels or users: the whole method waits"
         }
     }

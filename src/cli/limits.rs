@@ -143,6 +143,7 @@ fn short(limit: &Limit) -> String {
         Rule::Rate(rate) => format!("{}/{}", rate.limit, show_duration(rate.per)),
         Rule::Concurrency(at_once) => format!("{at_once} at once"),
         Rule::Open => "any number".to_owned(),
+        Rule::Gate => "none".to_owned(),
     };
     format!("{figure} by {}", scope.join("+"))
 }
@@ -196,6 +197,7 @@ fn long(limit: &Limit) -> String {
     let rate = match limit.rule {
         Rule::Concurrency(at_once) => return format!("{at_once} at once, per {scope}"),
         Rule::Open => return format!("any number, per {scope}"),
+        Rule::Gate => return "none".to_owned(),
         Rule::Rate(rate) => rate,
     };
     let figure = format!("{} per {}, per {scope}", rate.limit, show_duration(rate.per));
@@ -242,6 +244,6 @@ fn limit_to_json(limit: &Limit) -> Value {
             "concurrency": at_once,
             "scope": scope,
         }),
-        Rule::Open => json!({ "name": &*limit.name, "scope": scope }),
+        Rule::Open | Rule::Gate => json!({ "name": &*limit.name, "scope": scope }),
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     fn rate(limit: &Limit) -> Rate {
         match limit.rule {
             Rule::Rate(rate) => rate,
-            Rule::Concurrency(_) | Rule::Open => panic!("not a rate"),
+            Rule::Concurrency(_) | Rule::Open | Rule::Gate => panic!("not a rate"),
         }
     }
 

@@ -60,7 +60,7 @@ impl Scheduler {
         let mut longest: Option<(BucketId, Block)> = None;
         for &id in buckets {
             if let Some(block) = self.blocked(now, id, class, call)
-                && longest.is_none_or(|(_, before)| block.until > before.until)
+                && longest.is_none_or(|(_, before)| block.outlasts(before))
             {
                 longest = Some((id, block));
             }

@@ -117,7 +117,7 @@ impl Hash for BucketKey {
 impl Bucket {
     pub(super) fn new(key: BucketKey, share: Share) -> Self {
         let (window, burst, room) = match key.limit.rule {
-            Rule::Open => (Window::open(), None, Room::new(0, share)),
+            Rule::Open | Rule::Gate => (Window::open(), None, Room::new(0, share)),
             Rule::Concurrency(quota) => (Window::at_once(quota), None, Room::new(0, share)),
             Rule::Rate(rate) => (
                 Window::sliding(rate.limit, rate.per),
@@ -157,6 +157,9 @@ impl Bucket {
         class: Class,
         leave: Option<Instant>,
     ) -> Option<Block> {
+        if self.is_gate() {
+            return Some(Block { why: Why::Paused, until: None });
+        }
         if self.is_open() && self.frozen_until.is_none() && self.probing.is_none() {
             return None;
         }
@@ -273,9 +276,14 @@ impl Bucket {
         self.claim.is_some() || self.lineup.has_parked()
     }
 
-    /// Whether any number of calls goes through it, but for a freeze.
+    /// Whether it counts nothing: any number of calls goes through it, but for a freeze, or none.
     pub(super) fn is_open(&self) -> bool {
-        self.key.limit.rule == Rule::Open
+        matches!(self.key.limit.rule, Rule::Open | Rule::Gate)
+    }
+
+    /// Whether no call goes through it, as long as it is there.
+    pub(super) fn is_gate(&self) -> bool {
+        self.key.limit.rule == Rule::Gate
     }
 
     /// When a call of that class behind `ahead` others can go at the earliest.
@@ -295,7 +303,7 @@ impl Bucket {
     /// limit. Never for one on calls in flight: it has no period that Slack could name.
     pub(super) fn suspicion(&self) -> Option<Suspicion> {
         match self.key.limit.rule {
-            Rule::Concurrency(_) | Rule::Open => None,
+            Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
             Rule::Rate(rate) => Some(Suspicion {
                 used: self.window.used().saturating_sub(1),
                 quota: self.window.quota(),

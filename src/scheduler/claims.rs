@@ -70,14 +70,14 @@ impl Scheduler {
     }
 
     /// When the last of a call's buckets has a slot for it, as far as is known. None while
-    /// one of them is frozen.
+    /// one of them is frozen or paused.
     fn slots_by(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) -> Option<Instant> {
         let class = self.held[call].class;
         let mut by = now;
         for &id in buckets {
             let bucket = &mut self.buckets[id];
             let Some(block) = bucket.blocked(now, class, None) else { continue };
-            if matches!(block.why, Why::Frozen | Why::Probing) {
+            if matches!(block.why, Why::Frozen | Why::Probing | Why::Paused) {
                 return None;
             }
             // An answer may come at any time, and its slot ages from then.

@@ -52,6 +52,8 @@ pub enum Reason {
     Deadline,
     /// As many calls are held as may be.
     QueueFull,
+    /// It has waited past its deadline for the end of a pause of the operator's.
+    Paused,
 }
 
 /// Why a call that stands in a bucket's line does not go, and until when.
@@ -78,6 +80,8 @@ pub enum Why {
     Claimed,
     /// Others are before it.
     Turn,
+    /// The operator has paused what it is part of.
+    Paused,
 }
 
 /// What a refusal by Slack led to.
@@ -125,6 +129,7 @@ impl Reason {
         match self {
             Self::Deadline => "deadline",
             Self::QueueFull => "queue_full",
+            Self::Paused => "paused",
         }
     }
 }
@@ -141,6 +146,7 @@ impl Why {
             Self::Room => "room_for_people",
             Self::Claimed => "claimed",
             Self::Turn => "turn",
+            Self::Paused => "paused",
         }
     }
 }
@@ -148,10 +154,16 @@ impl Why {
 // === impl Block ===
 
 impl Block {
-    /// The one that lasts longer. One that takes an answer is shorter than one that takes
-    /// time.
+    /// The one that lasts longer.
     pub(super) fn longer(self, other: Self) -> Self {
-        if other.until > self.until { other } else { self }
+        if other.outlasts(self) { other } else { self }
+    }
+
+    /// Whether it lasts longer than the other. One that takes an answer is shorter than one that
+    /// takes time; one that takes the operator is the longest.
+    pub(super) fn outlasts(self, other: Self) -> bool {
+        let length = |block: Self| (block.why == Why::Paused, block.until);
+        length(self) > length(other)
     }
 }
 

@@ -33,7 +33,9 @@ impl Scheduler {
         arrival: Arrival,
     ) -> Option<Refusal> {
         let (class, caller) = (held.class, held.caller);
-        let (retry_at, binding) = self.forecast(now, buckets, class, caller, arrival)?;
+        let (retry_at, binding) = self
+            .forecast(now, buckets, class, caller, arrival)
+            .or_else(|| Some((now, *buckets.first()?)))?;
         let reason = if retry_at > held.deadline || held.deadline <= now {
             Reason::Deadline
         } else if arrival == Arrival::New {
@@ -56,7 +58,8 @@ impl Scheduler {
         Refusal { reason, bucket: self.buckets[id].key.clone(), retry_at }
     }
 
-    /// When a call could go at the earliest, and which bucket says so.
+    /// When a call could go at the earliest, and which bucket says so. When a pause ends, nobody
+    /// knows: a call is held for that as long as it may be.
     pub(super) fn forecast(
         &self,
         now: Instant,
@@ -65,9 +68,8 @@ impl Scheduler {
         caller: Caller,
         arrival: Arrival,
     ) -> Option<(Instant, BucketId)> {
-        let forecasts =
-            buckets.iter().map(|&id| (self.forecast_in(now, id, class, caller, arrival), id));
-        forecasts.max()
+        let limits = buckets.iter().copied().filter(|&id| !self.buckets[id].is_gate());
+        limits.map(|id| (self.forecast_in(now, id, class, caller, arrival), id)).max()
     }
 
     /// Which of a call's limits it waits for longest. Open buckets are none.

@@ -53,6 +53,12 @@
 //! It can tell what another scheduler has to know that takes over from it, and be told it; see
 //! [`notes`].
 //!
+//! # When what it counts against changes
+//!
+//! The operator pauses a method, a caller or a workspace: calls of it then also need a bucket
+//! that is a gate, which lets nobody through. Or the limits are replaced. Either way calls that are
+//! held change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket).
+//!
 //! # Why it ends
 //!
 //! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
@@ -82,6 +88,7 @@ mod lineup;
 mod notes;
 mod owners;
 mod places;
+mod rebucket;
 mod rename;
 mod room;
 mod serve;
@@ -394,7 +401,7 @@ impl Scheduler {
     /// held is ignored.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
-        if self.held.get(ticket.index).is_some_and(|held| held.sequence == ticket.sequence) {
+        if self.is_held(ticket) {
             let held = self.take_out(ticket.index);
             self.release(now, &held.kept, held.class, Outcome::Unsent);
             self.run(now);

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Freeze, Instant, Outcome,
-    Permit, PlaceId, Policy, Refusal, Scheduler, Share, Ticket, Weight,
+    Permit, PlaceId, Policy, Reason, Refusal, Scheduler, Share, Ticket, Weight,
 };
 use crate::{
     slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
@@ -46,6 +46,8 @@ pub(super) struct Judge {
     bounds: Bounds,
     /// Names that were given away. A bucket may still answer to them.
     former: Vec<(Vec<Dimension>, String)>,
+    /// Whether held calls have changed what they count against.
+    rebucketed: bool,
     next: u64,
     wake: Option<Instant>,
     /// What outlives the scheduler.
@@ -136,6 +138,12 @@ pub(super) fn open(name: &str, scope: &[Dimension]) -> Arc<Limit> {
     Arc::new(Limit { name: name.into(), rule: Rule::Open, scope: Scope::of(scope), age_from })
 }
 
+/// What the operator has paused.
+pub(super) fn gate(name: &str) -> Arc<Limit> {
+    let (rule, scope) = (Rule::Gate, Scope::default());
+    Arc::new(Limit { name: name.into(), rule, scope, age_from: AgeFrom::Answer })
+}
+
 /// A limit of so many calls at once.
 pub(super) fn at_once(name: &str, limit: u32, age_from: AgeFrom) -> Arc<Limit> {
     Arc::new(Limit {
@@ -174,6 +182,7 @@ impl Judge {
             places: Vec::new(),
             bounds,
             former: Vec::new(),
+            rebucketed: false,
             next: 0,
             wake: None,
             keeper: Keeper::new(),
@@ -352,6 +361,22 @@ impl Judge {
         self.poll();
     }
 
+    /// Held calls count against other buckets.
+    pub(super) fn rebucket(&mut self, changes: Vec<(u64, Vec<BucketKey>)>) {
+        let tickets = changes.iter().map(|(number, to)| (self.held[number].0, to.clone()));
+        let tickets = tickets.collect();
+        for (number, to) in changes {
+            let concurrency =
+                |grant: &&mut Grant| grant.answered.is_none() && !to.contains(&grant.bucket);
+            let grants = self.grants.get_mut(&number).into_iter().flatten();
+            grants.filter(concurrency).for_each(|grant| grant.answered = Some(self.now));
+            self.held.get_mut(&number).unwrap().1.buckets = to;
+        }
+        self.rebucketed = true;
+        self.scheduler.rebucket(self.now, tickets);
+        self.poll();
+    }
+
     /// Lets time pass, stopping wherever the scheduler wants to be asked.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -398,6 +423,8 @@ impl Judge {
                     let number = self.number_of(ticket);
                     let (_, call) = self.held.remove(&number).unwrap();
                     assert!(call.deadline <= self.now, "nobody is sent away before time");
+                    let paused = call.buckets.iter().any(|key| key.limit.rule == Rule::Gate);
+                    assert_eq!(refusal.reason == Reason::Paused, paused, "{call:?}: {refusal:?}");
                     self.keep_place(&call, refusal.retry_at);
                     self.refusals.insert(number, refusal);
                     self.leave(number, End::Expired);
@@ -415,7 +442,8 @@ impl Judge {
         let found = self.places.iter().position(|kept| kept.place == place)?;
         let Kept { buckets, class, due, .. } = &self.places[found];
         let set = |buckets: &[BucketKey]| -> BTreeSet<String> {
-            buckets.iter().map(ToString::to_string).collect()
+            let limits = buckets.iter().filter(|key| key.limit.rule != Rule::Gate);
+            limits.map(ToString::to_string).collect()
         };
         let same = *class == call.class && set(buckets) == set(&call.buckets);
         (same && *due <= self.now).then(|| self.places.remove(found).age)
@@ -457,7 +485,7 @@ impl Judge {
         for (bucket, (before, after)) in call.buckets.iter().zip(waiting.iter().zip(after)) {
             let most = u64::try_from(self.bounds.per_bucket).unwrap();
             // What everything goes through has no queue of its own.
-            let bounded = bucket.limit.rule != Rule::Open;
+            let bounded = !matches!(bucket.limit.rule, Rule::Open | Rule::Gate);
             assert!(!bounded || after <= most.max(*before), "{call:?} joins a full line");
         }
         let own = self.held.values().filter(|(_, held)| held.caller == call.caller.id.0).count();
@@ -551,7 +579,7 @@ impl Judge {
                 };
                 (all.filter(counts).count(), quota.get() as usize)
             }
-            Rule::Open => (0, usize::MAX),
+            Rule::Open | Rule::Gate => (0, usize::MAX),
             Rule::Rate(rate) => {
                 let counts = |grant: &&Grant| self.counts(grant, rate.per);
                 (all.filter(counts).count(), rate.limit.get() as usize)
@@ -614,6 +642,9 @@ impl Judge {
         let keeps = |grant: &Grant| grant.bucket == *bucket && grant.answered.is_none();
         let kept = own.is_some_and(|grants| grants.iter().any(keeps));
         let name = bucket.to_string();
+        if bucket.limit.rule == Rule::Gate {
+            return true;
+        }
         let full = |(taken, quota)| taken - usize::from(kept) >= quota;
         self.windows(bucket).into_iter().any(full)
             || self.frozen.get(&name).is_some_and(|until| *until > self.now)
@@ -664,10 +695,10 @@ impl Judge {
                 // them may go in the same instant.
                 && (other.granted_at.is_none() || !several_at_once(other))
         });
-        // One that was on its way under another name, with the slot for which the older one waits,
-        // is before it when it is replayed.
+        // One that was on its way under another name, or counted against other buckets, with the
+        // slot for which the older one waits, is before it when it is replayed.
         let concurrency = |bucket: &BucketKey| matches!(bucket.limit.rule, Rule::Concurrency(_));
-        let met = !self.former.is_empty()
+        let met = (self.rebucketed || !self.former.is_empty())
             && granted.granted_at.is_some()
             && granted.buckets.iter().any(concurrency);
         assert!(met || older.is_none(), "{granted:?} overtook {older:?}");

@@ -66,7 +66,7 @@ impl Limit {
         match self.rule {
             Rule::Rate(_) => true,
             Rule::Concurrency(_) => self.age_from == AgeFrom::Answer,
-            Rule::Open => false,
+            Rule::Open | Rule::Gate => false,
         }
     }
 }

@@ -88,8 +88,10 @@ impl Scheduler {
         due: Instant,
     ) {
         let expires = due + LATE.0.max(due.since(now) / LATE.1);
-        let of = CellKey { buckets: Arc::from(buckets), class };
-        for id in buckets {
+        // A pause may be over, or have begun, when it returns.
+        let buckets: Arc<[BucketId]> = self.without_gates(buckets).collect();
+        let of = CellKey { buckets: Arc::clone(&buckets), class };
+        for id in buckets.iter() {
             self.buckets[*id].join(class, caller);
             self.buckets[*id].places += 1;
         }
@@ -110,7 +112,8 @@ impl Scheduler {
     ) -> Option<Returned> {
         let mut kept = self.places.kept.range((id, 0)..=(id, Sequence::MAX));
         let (&(_, sequence), place) = kept.next()?;
-        let returns = place.due <= now && place.of.class == class && *place.of.buckets == *buckets;
+        let same = place.of.buckets.iter().copied().eq(self.without_gates(buckets));
+        let returns = place.due <= now && place.of.class == class && same;
         let left =
             |(id, turn): (BucketId, u64)| turn.saturating_sub(self.served(id, class, place.caller));
         let own = place.turn.map_or(0, left);
@@ -118,6 +121,10 @@ impl Scheduler {
             self.drop_place(id, sequence);
             Returned { sequence, own }
         })
+    }
+
+    fn without_gates(&self, buckets: &[BucketId]) -> impl Iterator<Item = BucketId> {
+        buckets.iter().copied().filter(|id| !self.buckets[*id].is_gate())
     }
 
     /// How many turns a caller has had in a bucket since it waits there.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Class, Event, Instant, Outcome, Reason, Scheduler, Ticket,
+    Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
     cell::{BucketId, CallId},
     forecast::Arrival,
     places::Line,
@@ -62,7 +62,9 @@ impl Scheduler {
         let arrival = Arrival::Returned { own: 0 };
         let forecast = self.forecast(now, &buckets, class, caller, arrival);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
-        if let Some(place) = held.place {
+        // When a pause ends, nobody knows: who is told to come back then has no place to take.
+        let paused = self.buckets[parked].is_gate();
+        if let Some(place) = held.place.filter(|_| !paused) {
             let turn = self.limiting(now, &buckets, class, caller, arrival).map(|id| (id, 0));
             let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
@@ -70,7 +72,11 @@ impl Scheduler {
         self.release(now, &held.kept, class, Outcome::Unsent);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
-            refusal: self.refusal(Reason::Deadline, binding, retry_at),
+            refusal: if paused {
+                self.refusal(Reason::Paused, parked, retry_at)
+            } else {
+                self.refusal(Reason::Deadline, binding, retry_at)
+            },
         });
         self.run(now);
     }
@@ -131,14 +137,20 @@ impl Scheduler {
     /// Grants a held call.
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
-        let (class, caller, sequence) = (held.class, held.caller, held.sequence);
+        let (class, caller) = (held.class, held.caller);
         let buckets = Arc::clone(&self.cells[held.cell].key.buckets);
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);
         let held = self.take_out(index);
-        let permit = self.grant(now, &buckets, held);
-        self.events.push(Event::Granted { ticket: Ticket { index, sequence }, permit });
+        self.go(now, index, &buckets, held);
+    }
+
+    /// Grants a call that is no longer held, and tells who drives.
+    pub(super) fn go(&mut self, now: Instant, index: CallId, buckets: &[BucketId], held: Held) {
+        let ticket = Ticket { index, sequence: held.sequence };
+        let permit = self.grant(now, buckets, held);
+        self.events.push(Event::Granted { ticket, permit });
     }
 
     /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call

@@ -26,6 +26,8 @@ pub enum Rule {
     Concurrency(NonZeroU32),
     /// Any number of calls, until refusals show that it is shut: a workspace, an app.
     Open,
+    /// No call, as long as it is there: what the operator has paused.
+    Gate,
 }
 
 /// At most `limit` calls in any period of `per`.

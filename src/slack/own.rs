@@ -23,9 +23,16 @@ pub static OPEN: LazyLock<[Arc<Limit>; 2]> = LazyLock::new(|| {
     ]
 });
 
+/// What the operator has paused: calls of it wait until the pause is over.
+pub(super) static PAUSED: LazyLock<[Arc<Limit>; 3]> = LazyLock::new(|| {
+    ["paused_method", "paused_caller", "paused_workspace"]
+        .map(|name| own(name, Rule::Gate, &[], AgeFrom::Answer))
+});
+
 /// Whether a limit of the proxy's own has that name. One name has one definition.
 pub(super) fn is_own(name: &str) -> bool {
-    [&*POSTS_IN_ORDER].into_iter().chain(&*OPEN).any(|limit| &*limit.name == name)
+    let all = [&*POSTS_IN_ORDER].into_iter().chain(&*OPEN).chain(&*PAUSED);
+    all.into_iter().any(|limit| &*limit.name == name)
 }
 
 fn own(name: &str, rule: Rule, by: &[Dimension], age_from: AgeFrom) -> Arc<Limit> {

@@ -85,6 +85,7 @@ fn ours(limit: &Limit) -> String {
         ),
         Rule::Concurrency(n) => format!("{n} at once"),
         Rule::Open => "any number".into(),
+        Rule::Gate => "none".into(),
     };
     let scope: Vec<_> = limit.scope.iter().map(slackwater::slack::Dimension::as_str).collect();
     format!("{} {rule} {scope:?} from {}", limit.name, limit.age_from.as_str())

@@ -6,19 +6,20 @@ mod evidence;
 mod forecast;
 mod order;
 mod places;
+mod rebucket;
 mod refusals;
 mod rename;
 mod room;
 mod slots;
 mod standing;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
 use super::{
     Bounds, BucketKey, Call, Caller, Class, Instant, Outcome, PlaceId, Weight,
-    model::{Judge, PATIENT, at_once, bucket, in_bursts, of, open, per, rate},
+    model::{Judge, PATIENT, at_once, bucket, gate, in_bursts, of, open, per, rate},
 };
 use crate::slack::{AgeFrom, Dimension};
 
@@ -82,6 +83,10 @@ enum Step {
     Restart {
         shorter: bool,
     },
+    /// Held calls count against other buckets.
+    Rebucket {
+        changes: Vec<(usize, Vec<usize>)>,
+    },
     /// What counted for one counts for another.
     Rename {
         of: Dimension,
@@ -111,12 +116,17 @@ fn buckets() -> Vec<BucketKey> {
         bucket(&single, "w"),
         bucket(&bursts, "w"),
         bucket(&whole, "w"),
+        bucket(&gate("paused"), "x"),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let class = prop::sample::select(Class::ALL.to_vec());
-    let set = prop::collection::btree_set(0..10_usize, 1..4);
+    // Hardly anything arrives paused.
+    let any_bucket = prop_oneof![39 => 0..10_usize, 1 => Just(10)];
+    let set = prop::collection::btree_set(any_bucket, 1..4);
+    let change = (any::<usize>(), prop::collection::btree_set(0..11_usize, 0..4))
+        .prop_map(|(which, to)| (which, to.into_iter().collect()));
     let place = prop::option::of(0..4_u64);
     let depth = prop::option::of(0..6_usize);
     let identity = prop::sample::select(vec![Dimension::App, Dimension::Workspace]);
@@ -144,6 +154,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (prop::sample::select(vec![0, 1, 2, 3, 4, 7, 8, 9_usize]), 1..2000_u64).prop_map(|(bucket, ms)| Step::Freeze { bucket, ms }),
         6 => (0..500_u64).prop_map(|ms| Step::Pass { ms }),
         1 => any::<bool>().prop_map(|shorter| Step::Restart { shorter }),
+        1 => prop::collection::vec(change, 1..6).prop_map(|changes| Step::Rebucket { changes }),
         1 => (identity, owner.clone(), owner).prop_map(|(of, from, to)| {
             Step::Rename { of, from, to }
         }),
@@ -198,6 +209,16 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
         }
         Step::Pass { ms } => judge.pass(millis(ms)),
         Step::Restart { shorter } => judge.restart(all, shorter),
+        Step::Rebucket { changes } => {
+            let held: Vec<_> = judge.held.keys().copied().collect();
+            let mut by_call = BTreeMap::new();
+            for (which, to) in changes {
+                if let Some(nth) = pick(held.len(), which) {
+                    by_call.insert(held[nth], to.into_iter().map(|i| all[i].clone()).collect());
+                }
+            }
+            judge.rebucket(by_call.into_iter().collect());
+        }
         Step::Rename { of, from, to } => {
             if from != to && !judge.is_former(&[of], to) {
                 judge.rename(all, &[of], from, to);
@@ -232,8 +253,10 @@ proptest! {
     /// up after the send; a cell that is not moved on when another bucket blocks it; a
     /// replay that queues at the end; no grain; no share for background; a second window
     /// that is not looked at; places that never expire; buckets that are never dropped; of two
-    /// buckets that become one, slots of the fuller one alone; permits that are not told; over a
-    /// restart, no slot for what has no answer, renames or freezes that are not kept.
+    /// buckets that become one, slots of the fuller one alone; permits that are not told; calls
+    /// that change their buckets and keep a slot of one that they have no more, take a second one
+    /// of one of which they kept it, or stand behind those that came later; over a restart, no slot for
+    /// what has no answer, renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(
         bounds in bounds(),

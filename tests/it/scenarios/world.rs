@@ -70,7 +70,7 @@ impl World {
     pub(super) fn rate(&self, limit: &str) -> Option<Rate> {
         match rule(&self.scenario.limits[limit]) {
             Rule::Rate(rate) => Some(rate),
-            Rule::Concurrency(_) | Rule::Open => None,
+            Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
         }
     }
 
