@@ -3,9 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use foldhash::quality::RandomState;
+use slab::Slab;
 
 use super::{
-    Caller, CallerId, Class, Held, Scheduler, Ticket,
+    Caller, CallerId, Class, Held, Scheduler, Sequence, Ticket,
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
 };
@@ -85,6 +86,11 @@ impl Bucket {
     }
 }
 
+/// Whether that call still waits: another one may have its index.
+pub(super) fn is_held(held: &Slab<Held>, (index, sequence): (CallId, Sequence)) -> bool {
+    held.get(index).is_some_and(|held| held.sequence == sequence)
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
@@ -97,7 +103,7 @@ impl Scheduler {
         }
         self.callers.join(held.caller.id);
         let index = self.held.insert(held);
-        self.deadlines.insert((deadline, index));
+        self.deadlines.add(deadline, (index, sequence));
         self.stand(index, buckets, blocking);
         Ticket { index, sequence }
     }
@@ -117,15 +123,20 @@ impl Scheduler {
         let cell = &mut self.cells[cell_id];
         let heads = cell.add(caller.id, sequence, index);
         let parked = cell.parked;
-        self.buckets[parked].change_head(class, caller, heads, cell_id);
-        self.touch(parked);
+        let bucket = &mut self.buckets[parked];
+        // Where others of its class stand it is blocked as they are, and the alarm is theirs.
+        let is_first = !bucket.lineup.stands(class);
+        bucket.change_head(class, caller, heads, cell_id);
+        if is_first {
+            self.touch(parked);
+        }
     }
 
     /// Removes a held call from every line.
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
         let buckets = self.step_out(index);
         let held = self.held.remove(index);
-        self.deadlines.remove(&(held.deadline, index));
+        self.deadlines.took_back(|_, call| is_held(&self.held, call));
         self.callers.leave(held.caller.id);
         for id in buckets.iter().copied() {
             self.buckets[id].leave(held.class, held.caller.id);

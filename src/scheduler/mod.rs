@@ -75,6 +75,7 @@
 //! so memory follows live traffic and not history.
 
 mod admit;
+mod agenda;
 mod bucket;
 mod cell;
 mod claims;
@@ -101,15 +102,13 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    num::NonZeroU8,
-};
+use std::{collections::HashMap, num::NonZeroU8};
 
 use foldhash::quality::RandomState;
 use slab::Slab;
 
 use self::{
+    agenda::Agenda,
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
@@ -142,8 +141,8 @@ pub struct Scheduler {
     places: Places,
     callers: Callers,
     /// When which bucket is looked at next.
-    alarms: BTreeSet<(Instant, BucketId)>,
-    deadlines: BTreeSet<(Instant, CallId)>,
+    alarms: Agenda<BucketId>,
+    deadlines: Agenda<(CallId, Sequence)>,
     /// The buckets in which something changed since they were looked at.
     touched: Vec<BucketId>,
     sequence: Sequence,
@@ -343,8 +342,8 @@ impl Scheduler {
             granted: Slab::new(),
             places: Places::default(),
             callers: Callers::default(),
-            alarms: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
+            alarms: Agenda::default(),
+            deadlines: Agenda::default(),
             touched: Vec::new(),
             sequence: 0,
             events: Vec::new(),

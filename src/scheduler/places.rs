@@ -6,14 +6,13 @@
 //! the time has come that it was told, the call that returns takes its place, and its age with
 //! it. No slot is kept for it, and a place that nobody claims is gone a little later.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use foldhash::quality::RandomState;
 
 use super::{
     Caller, Class, Instant, Scheduler, Sequence,
+    agenda::Agenda,
     cell::{BucketId, CellKey},
     rename::Joins,
 };
@@ -25,9 +24,10 @@ pub struct PlaceId(pub u64);
 /// The places that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// The oldest of each id first: two calls may ask for the same.
-    kept: BTreeMap<(PlaceId, Sequence), Place>,
-    expiries: BTreeSet<(Instant, PlaceId, Sequence)>,
+    /// Two calls may ask for the same: the oldest first.
+    kept: HashMap<PlaceId, Vec<Place>, RandomState>,
+    expiries: Agenda<(PlaceId, Sequence)>,
+    len: usize,
 }
 
 /// A place that is taken again.
@@ -51,6 +51,7 @@ pub(super) struct Line<'b> {
 
 #[derive(Debug)]
 struct Place {
+    sequence: Sequence,
     of: CellKey,
     caller: Caller,
     /// Which turn of its caller is its own, in the bucket that it waited for.
@@ -67,12 +68,47 @@ const LATE: (Duration, u32) = (Duration::from_secs(2), 10);
 
 impl Places {
     pub(super) fn len(&self) -> usize {
-        self.kept.len()
+        self.len
     }
 
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(at, ..)| *at)
+    pub(super) fn next_expiry(&mut self) -> Option<Instant> {
+        self.first().map(|(at, _)| at)
     }
+
+    /// Which expires first, and when.
+    fn first(&mut self) -> Option<(Instant, (PlaceId, Sequence))> {
+        self.expiries.first(|at, place| is_kept(&self.kept, at, place))
+    }
+
+    fn insert(&mut self, id: PlaceId, place: Place) {
+        self.expiries.add(place.expires, (id, place.sequence));
+        let same = self.kept.entry(id).or_default();
+        let at = same.partition_point(|other| other.sequence < place.sequence);
+        same.insert(at, place);
+        self.len += 1;
+    }
+
+    fn remove(&mut self, id: PlaceId, sequence: Sequence) -> Option<Place> {
+        let same = self.kept.get_mut(&id)?;
+        let at = same.iter().position(|place| place.sequence == sequence)?;
+        let place = same.remove(at);
+        if same.is_empty() {
+            self.kept.remove(&id);
+        }
+        self.expiries.took_back(|at, place| is_kept(&self.kept, at, place));
+        self.len -= 1;
+        Some(place)
+    }
+}
+
+/// Whether a place is still kept until then.
+fn is_kept(
+    kept: &HashMap<PlaceId, Vec<Place>, RandomState>,
+    at: Instant,
+    (id, sequence): (PlaceId, Sequence),
+) -> bool {
+    let mut same = kept.get(&id).into_iter().flatten();
+    same.any(|place| place.sequence == sequence && place.expires == at)
 }
 
 // === impl Scheduler ===
@@ -97,8 +133,7 @@ impl Scheduler {
         }
         self.callers.join(caller.id);
         let turn = turn.map(|(id, own)| (id, self.served(id, class, caller) + own));
-        self.places.expiries.insert((expires, id, sequence));
-        self.places.kept.insert((id, sequence), Place { of, caller, turn, due, expires });
+        self.places.insert(id, Place { sequence, of, caller, turn, due, expires });
     }
 
     /// The place that a call left when it was sent away, if its time has come. The place is
@@ -110,8 +145,8 @@ impl Scheduler {
         buckets: &[BucketId],
         class: Class,
     ) -> Option<Returned> {
-        let mut kept = self.places.kept.range((id, 0)..=(id, Sequence::MAX));
-        let (&(_, sequence), place) = kept.next()?;
+        let place = self.places.kept.get(&id)?.first()?;
+        let sequence = place.sequence;
         let same = place.of.buckets.iter().copied().eq(self.without_gates(buckets));
         let returns = place.due <= now && place.of.class == class && same;
         let left =
@@ -134,7 +169,7 @@ impl Scheduler {
 
     /// Drops the places for which nobody came.
     pub(super) fn expire_place(&mut self) {
-        if let Some((_, id, sequence)) = self.places.expiries.first().copied() {
+        if let Some((_, (id, sequence))) = self.places.first() {
             self.drop_place(id, sequence);
         }
     }
@@ -142,7 +177,10 @@ impl Scheduler {
     /// Lets places count in the lines of what their buckets become.
     pub(super) fn move_places(&mut self, joins: &Joins) {
         let mut places = std::mem::take(&mut self.places);
-        for place in places.kept.values_mut() {
+        // In an order that does not depend on how they are hashed.
+        let mut kept: Vec<_> = places.kept.values_mut().flatten().collect();
+        kept.sort_unstable_by_key(|place| place.sequence);
+        for place in kept {
             let Some(buckets) = joins.of_all(&place.of.buckets) else { continue };
             let (class, caller) = (place.of.class, place.caller);
             let left = place
@@ -166,8 +204,7 @@ impl Scheduler {
     }
 
     fn drop_place(&mut self, id: PlaceId, sequence: Sequence) {
-        let Some(place) = self.places.kept.remove(&(id, sequence)) else { return };
-        self.places.expiries.remove(&(place.expires, id, sequence));
+        let Some(place) = self.places.remove(id, sequence) else { return };
         self.callers.leave(place.caller.id);
         for id in place.of.buckets.iter().copied() {
             self.buckets[id].leave(place.of.class, place.caller.id);

@@ -24,6 +24,7 @@ use super::{
     bucket::Bucket,
     cell::{BucketId, CallId},
     lineup::Lead,
+    serve::rings,
 };
 use crate::slack::Scope;
 
@@ -84,8 +85,8 @@ impl Scheduler {
     /// Drops a bucket, and its alarm. Who calls sees to its names.
     pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
         let bucket = self.buckets.remove(id);
-        if let Some(at) = bucket.alarm {
-            self.alarms.remove(&(at, id));
+        if bucket.alarm.is_some() {
+            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
         }
         self.owners.remove(&bucket.key, id);
         bucket

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use slab::Slab;
+
 use super::{
     Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
+    bucket::Bucket,
     cell::{BucketId, CallId},
     forecast::Arrival,
+    hold::is_held,
     places::Line,
 };
 
@@ -18,6 +22,11 @@ pub(super) enum Due {
     Deadline,
     /// Nobody came for a place.
     Place,
+}
+
+/// Whether a bucket's alarm is still set for then.
+pub(super) fn rings(buckets: &Slab<Bucket>, at: Instant, id: BucketId) -> bool {
+    buckets.get(id).is_some_and(|bucket| bucket.alarm == Some(at))
 }
 
 impl Scheduler {
@@ -36,16 +45,20 @@ impl Scheduler {
     }
 
     /// What happens next by itself, and when.
-    pub(super) fn next(&self) -> Option<(Instant, Due)> {
-        let alarm = self.alarms.first().map(|(at, _)| (*at, Due::Alarm));
-        let deadline = self.deadlines.first().map(|(at, _)| (*at, Due::Deadline));
+    pub(super) fn next(&mut self) -> Option<(Instant, Due)> {
+        let alarm = self.alarms.first(|at, id| rings(&self.buckets, at, id));
+        let alarm = alarm.map(|(at, _)| (at, Due::Alarm));
+        let deadline = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let deadline = deadline.map(|(at, _)| (at, Due::Deadline));
         let place = self.places.next_expiry().map(|at| (at, Due::Place));
         [alarm, deadline, place].into_iter().flatten().min()
     }
 
     /// The next bucket's alarm rings.
     fn ring(&mut self, now: Instant) {
-        let Some((_, id)) = self.alarms.pop_first() else { return };
+        let first = self.alarms.first(|at, id| rings(&self.buckets, at, id));
+        let Some((_, id)) = first else { return };
+        self.alarms.take();
         self.buckets[id].alarm = None;
         self.touch(id);
         self.run(now);
@@ -53,7 +66,8 @@ impl Scheduler {
 
     /// The next held call's deadline has passed.
     fn expire(&mut self, now: Instant) {
-        let Some((_, index)) = self.deadlines.first().copied() else { return };
+        let first = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let Some((_, (index, _))) = first else { return };
         let cell = &self.cells[self.held[index].cell];
         let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
         let held = self.take_out(index);
@@ -170,13 +184,13 @@ impl Scheduler {
         if wanted == bucket.alarm {
             return;
         }
-        if let Some(at) = bucket.alarm {
-            self.alarms.remove(&(at, id));
+        let before = std::mem::replace(&mut bucket.alarm, wanted);
+        if before.is_some() {
+            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
         }
         if let Some(at) = wanted {
-            self.alarms.insert((at, id));
+            self.alarms.add(at, id);
         }
-        bucket.alarm = wanted;
     }
 
     /// When the call for which a bucket's slot is kept may take it, if it is this bucket that

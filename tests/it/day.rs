@@ -7,6 +7,7 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::unchecked_time_subtraction,
     clippy::print_stdout,
     reason = "the figures of a day are far below what these lints warn of"
@@ -20,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use slackwater::{
     scheduler::{
         Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome,
@@ -46,9 +48,9 @@ struct Day {
     now: Instant,
     buckets: Vec<Bucket>,
     /// The calls that are held, by the number of their ticket.
-    held: HashMap<u64, Held>,
+    held: HashMap<u64, Held, RandomState>,
     /// The calls that were sent, by their number.
-    flights: HashMap<usize, Flight>,
+    flights: HashMap<usize, Flight, RandomState>,
     to_come: BinaryHeap<Reverse<(Instant, Next)>>,
     events: Vec<Event>,
     wake: Option<Instant>,
@@ -132,8 +134,8 @@ impl Day {
             scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
             now: Instant::ZERO,
             buckets: buckets(size.workspaces),
-            held: HashMap::new(),
-            flights: HashMap::new(),
+            held: HashMap::default(),
+            flights: HashMap::default(),
             to_come: BinaryHeap::new(),
             events: Vec::new(),
             wake: None,
@@ -144,7 +146,7 @@ impl Day {
 
     /// Lets it pass, until nothing more happens.
     fn pass(&mut self) {
-        let between = self.size.length.as_secs_f64() / self.size.calls as f64;
+        let between = self.size.length.as_nanos() as f64 / self.size.calls as f64;
         let mut chance = Chance::of(u64::MAX);
         let mut arrival = Some((0, Instant::ZERO));
         loop {
@@ -157,7 +159,7 @@ impl Day {
                 self.happens(next);
             } else if let Some((number, _)) = arrival.filter(|(_, at)| *at == now) {
                 self.arrive(number, true);
-                let after = Duration::from_secs_f64(-(1.0 - chance.unit()).ln() * between);
+                let after = Duration::from_nanos((-(1.0 - chance.unit()).ln() * between) as u64);
                 arrival = (number + 1 < self.size.calls).then_some((number + 1, now + after));
             }
             self.poll();
@@ -382,7 +384,8 @@ impl Chance {
     }
 
     fn between(&mut self, least: Duration, most: Duration) -> Duration {
-        least + (most - least).mul_f64(self.unit())
+        let nanos = (most - least).as_nanos() * u128::from(self.0.next());
+        least + Duration::from_nanos((nanos >> u64::BITS) as u64)
     }
 }
 
