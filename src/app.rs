@@ -5,6 +5,7 @@
 //! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
 
 use std::{
+    hash::RandomState,
     io,
     net::SocketAddr,
     sync::{
@@ -19,6 +20,7 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,8 +30,9 @@ use crate::{
     admission::Admission,
     config::Config,
     identity::Identities,
-    listen,
+    listen::{self, Swap},
     metrics::Metrics,
+    reload::{self, Live, Source},
     stack::{Shared, stack},
     state::{self, Moment, Store},
     upstream::connect,
@@ -79,16 +82,16 @@ const GOODBYE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If it cannot start.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(config: Config, source: Source) -> Result<(), StartError> {
     let files = listen::files::open_as_many_as_allowed();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(Arc::new(config), files));
+    let outcome = runtime.block_on(serve(Arc::new(config), source, files));
     // Whatever is left at the end is not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
+async fn serve(config: Arc<Config>, source: Source, files: usize) -> Result<(), StartError> {
     let mut stop = StopSignals::new()?;
     let listener = bind(config.listen, "listen").await?;
     let admin_listener = bind(config.admin.listen, "admin.listen").await?;
@@ -101,14 +104,16 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
         exchanges: TaskTracker::new(),
         metrics: metrics.clone(),
         config: Arc::clone(&config),
+        hasher: RandomState::new(),
     };
     let store = keep_state(&config, &shared)?;
-    let service = stack(&shared, listen, connect::connector(&config)?);
+    let service = Swap::new(stack(&shared, listen, connect::connector(&config)?));
+    let live = Live::new(Arc::clone(&config));
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
         admission: shared.admission.clone(),
         metrics,
-        catalogue: Arc::clone(&config.catalogue),
+        live: live.clone(),
         ready: Arc::clone(&ready),
     };
     let end = CancellationToken::new();
@@ -125,20 +130,35 @@ async fn serve(config: Arc<Config>, files: usize) -> Result<(), StartError> {
     // One for each call that may be held, and some for those that go at once.
     // A quarter of the files is kept for the upstream and for operators.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
-    tasks.spawn(listen::serve(listener, service, most, end.clone(), connections.clone()));
+    tasks.spawn(listen::serve(listener, service.clone(), most, end.clone(), connections.clone()));
     let mut hang_up = signal(SignalKind::hangup())?;
-    let end_hang_up = end.clone();
-    tasks.spawn(async move {
-        // Left alone, the signal would end the process and lose what it holds.
-        while let Some(Some(())) = end_hang_up.run_until_cancelled(hang_up.recv()).await {
-            tracing::warn!("SIGHUP is ignored: the configuration is read at start only");
+    let (to, mut read) = mpsc::channel(1);
+    let watcher = reload::watch(source, to)?;
+    tasks.spawn({
+        let (end, mut shared, live) = (end.clone(), shared.clone(), live.clone());
+        let reloading = async move {
+            loop {
+                tokio::select! {
+                    _ = hang_up.recv() => watcher.ask(),
+                    Some(read) = read.recv() => {
+                        reload::reload(read, &mut shared, &live, |shared| {
+                            let connector = connect::connector(&shared.config)?;
+                            service.replace(stack(shared, listen, connector));
+                            Ok(())
+                        });
+                    }
+                }
+            }
+        };
+        async move {
+            end.run_until_cancelled(reloading).await;
         }
     });
     tracing::info!(%listen, admin = %admin_listen, "listening");
 
     stop.next().await;
     ready.store(false, Ordering::Relaxed);
-    let held = shared.admission.held();
+    let (held, config) = (shared.admission.held(), live.config());
     tracing::info!(held, "draining; a second signal stops at once");
     let goodbye = async {
         drain(&shared, config.drain_timeout).await;

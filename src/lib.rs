@@ -18,6 +18,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod reload;
 pub mod stack;
 pub mod step;
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::{
     admission::{Admission, BucketStatus, QueueStatus},
     metrics::{self, Metrics},
-    slack::Catalogue,
+    reload::{Live, Reload},
 };
 
 /// What the pages show.
@@ -29,8 +29,8 @@ pub struct Shown {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Metrics,
-    /// The methods that metrics name.
-    pub catalogue: Arc<Catalogue>,
+    /// The configuration of now, and what became of the last reload.
+    pub live: Live,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
 }
@@ -40,6 +40,8 @@ struct StatusPage {
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
     totals: Totals,
+    /// What became of the last reload of the configuration, if there was one.
+    reload: Option<Reload>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +70,7 @@ pub fn router(shown: Shown) -> Router {
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text(&shown.admission.status(), &shown.catalogue) {
+    match shown.metrics.text(&shown.admission.status(), &shown.live.config().catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -83,7 +85,12 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
         ready: shown.ready.load(Ordering::Relaxed),
     };
-    let page = StatusPage { queues: status.queues, buckets: status.buckets, totals };
+    let page = StatusPage {
+        queues: status.queues,
+        buckets: status.buckets,
+        totals,
+        reload: shown.live.last(),
+    };
     Json(page).into_response()
 }
 

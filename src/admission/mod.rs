@@ -32,8 +32,8 @@ pub use self::{
     waiting::Waiting,
 };
 use crate::{
-    call::Call,
-    config::Queue,
+    call::{Call, buckets},
+    config::{Config, Queue},
     identity::Learnt,
     metrics::Metrics,
     scheduler::{self, Bounds, BucketKey, Enqueued, Event, Memory, Note, Policy, Scheduler, Share},
@@ -121,8 +121,7 @@ type Verdict = Result<scheduler::Permit, Shed>;
 impl Admission {
     /// An empty queue with these bounds; background calls take at most that share of a window.
     pub fn new(queue: &Queue, background: Share, metrics: Metrics) -> Self {
-        let bounds = Bounds { per_bucket: queue.max_depth, total: queue.max_total };
-        let policy = Policy { bounds, background };
+        let policy = policy(queue, background);
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -233,6 +232,26 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         state.scheduler.rename(now, of, from, to);
+        state.pump(&self.shared, now);
+    }
+
+    /// The operator decides otherwise: these bounds and limits hold from now on, also for the calls
+    /// that wait. They stay as old as they are.
+    pub fn relimit(&self, before: &Config, config: &Config) {
+        let policy = policy(&config.queue, config.background_share);
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let now = self.shared.now();
+        state.scheduler.relimit(now, policy, config.catalogue.limits());
+        let changes = state.waiting.with_methods().filter_map(|(method, ticket)| {
+            if before.catalogue.entry(&method.name) == config.catalogue.entry(&method.name) {
+                return None;
+            }
+            let held = state.scheduler.buckets_of(ticket);
+            Some((ticket, buckets::again(&config.catalogue, method, &held)))
+        });
+        let changes = changes.collect();
+        state.scheduler.rebucket(now, changes);
         state.pump(&self.shared, now);
     }
 
@@ -391,6 +410,10 @@ impl Shed {
     pub fn retry_after_seconds(&self) -> u64 {
         whole_seconds(self.retry_after).max(1)
     }
+}
+
+fn policy(queue: &Queue, background: Share) -> Policy {
+    Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
 }
 
 /// A time in whole seconds, for those who are to wait for it: never less.

@@ -22,7 +22,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time:
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
-pub use load::{CONFIG_ENV, LoadError, environment, load};
+pub use load::{CONFIG_ENV, LoadError, environment, file_of, load};
 pub use outside::Outside;
 pub use proxies::Proxies;
 pub use tls::{Roots, Tls};
@@ -82,7 +82,7 @@ pub struct Config {
 }
 
 /// The operators' listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,

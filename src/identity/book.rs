@@ -207,6 +207,42 @@ impl Book {
         moved
     }
 
+    /// The operator tells otherwise. What was learnt stays.
+    pub(super) fn rules(&mut self, rules: &IdentityRules) -> Vec<Moved> {
+        let of_all = self.app != rules.app;
+        let Self { app, configured, .. } = Self::new(rules);
+        let before = std::mem::replace(&mut self.configured, configured);
+        self.app = app;
+        let mut moved = Vec::new();
+        let mut moves = |from: &Arc<Identity>, to: &Arc<Identity>| {
+            if from != to {
+                moved.push(Moved { from: Arc::clone(from), to: Arc::clone(to) });
+            }
+        };
+        for (token, Configured { identity, asked }) in &mut self.configured {
+            let stranger = self.strangers.pop(token).map(|stranger| stranger.identity);
+            let known = self.known.peek(token).map(|known| Arc::clone(&known.identity));
+            let told = before.get(token);
+            *asked = told.is_some_and(|told| told.asked);
+            let from = told.map(|told| Arc::clone(&told.identity)).or(known).or(stranger);
+            from.iter().for_each(|from| moves(from, identity));
+        }
+        if of_all {
+            let tokens: Vec<_> = self.known.iter().map(|(token, _)| *token).collect();
+            for token in tokens {
+                let Some(facts) = self.known.peek(&token).map(|known| known.facts.clone()) else {
+                    continue;
+                };
+                let to = Arc::new(self.derive(&token, &facts));
+                let Some(known) = self.known.peek_mut(&token) else { continue };
+                moves(&std::mem::replace(&mut known.identity, Arc::clone(&to)), &to);
+            }
+            // Those of whom nothing is known are new.
+            self.strangers.clear();
+        }
+        moved
+    }
+
     /// What was learnt since the last time.
     pub(super) fn news(&mut self) -> Vec<Learnt> {
         std::mem::take(&mut self.news)

@@ -123,6 +123,13 @@ impl Identities {
         (moved, book.news())
     }
 
+    /// The operator tells otherwise from now on. The calls that count for somebody else now are to be
+    /// moved.
+    #[must_use]
+    pub fn rules(&self, rules: &IdentityRules) -> Vec<Moved> {
+        self.lock().rules(rules)
+    }
+
     /// Takes in what was learnt before. The calls that count for somebody else now are to be
     /// moved.
     #[must_use]

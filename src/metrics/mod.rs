@@ -39,6 +39,7 @@ struct All {
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
     store_errors: IntCounter,
+    reloads: IntCounterVec,
     /// The callers that are counted by name.
     callers: DashMap<Arc<str>, IntCounter>,
     shown: Shown,
@@ -145,6 +146,11 @@ impl Metrics {
                 "slackwater_store_errors_total",
                 "Times that the state file could not be written, or not within a second.",
             )?,
+            reloads: counters(
+                "slackwater_config_reloads_total",
+                "New configurations, by whether they were applied or refused.",
+                &["result"],
+            )?,
             callers: DashMap::new(),
             shown: Shown::new(&registry)?,
             registry,
@@ -201,6 +207,12 @@ impl Metrics {
     /// The state file could not be written.
     pub fn store_failed(&self) {
         self.all.store_errors.inc();
+    }
+
+    /// A new configuration was applied, or refused.
+    pub fn reloaded(&self, applied: bool) {
+        let result = if applied { "applied" } else { "refused" };
+        self.all.reloads.with_label_values(&[result]).inc();
     }
 
     /// A refused call goes to the queue again.

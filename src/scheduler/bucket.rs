@@ -355,6 +355,29 @@ impl Bucket {
         }
     }
 
+    /// Its limit is another one of that name from now on. It remembers what it did.
+    pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
+        let key = BucketKey { limit, values: Arc::clone(&self.key.values) };
+        let new = Self::new(key, share);
+        let mut since: Vec<_> = self.window.ages_from().collect();
+        let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
+        let flying = if ages_from_send {
+            // Slots that had to wait for their answers, and have an end from now on.
+            since.extend((0..self.window.in_flight()).map(|_| now));
+            0
+        } else {
+            self.in_flight
+        };
+        let Self { key, mut window, mut burst, mut room, .. } = new;
+        for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
+            if matches!(key.limit.rule, Rule::Rate(_) | Rule::Concurrency(_)) {
+                window.take_over(now, flying, since.iter().copied());
+            }
+        }
+        room.take_over(now, &self.room, &window);
+        (self.key, self.window, self.burst, self.room) = (key, window, burst, room);
+    }
+
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
     /// are held or in flight.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {

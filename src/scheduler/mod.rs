@@ -48,6 +48,11 @@
 //! buckets are renamed, and where both have one, the two become one; see
 //! [`Scheduler::rename`](rename).
 //!
+//! # When the operator changes the limits
+//!
+//! Buckets of a limit that keeps its name keep their slots, and calls that wait are told of their
+//! new buckets; see [`relimit`] and [`rebucket`].
+//!
 //! # What outlives it
 //!
 //! It can tell what another scheduler has to know that takes over from it, and be told it; see
@@ -90,6 +95,7 @@ mod notes;
 mod owners;
 mod places;
 mod rebucket;
+mod relimit;
 mod rename;
 mod room;
 mod serve;
@@ -102,7 +108,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, num::NonZeroU8};
+use std::{collections::HashMap, num::NonZeroU8, sync::Arc};
 
 use foldhash::quality::RandomState;
 use slab::Slab;
@@ -126,6 +132,7 @@ pub use self::{
     standing::Standing,
     time::Instant,
 };
+use crate::slack::Limit;
 
 /// The state machine.
 #[derive(Debug)]
@@ -149,6 +156,8 @@ pub struct Scheduler {
     events: Vec<Event>,
     /// What is to outlive the process, if somebody keeps it.
     notes: Option<Vec<Note>>,
+    /// The limits, if they have changed since calls came that may still name the old ones.
+    limits: HashMap<Arc<str>, Arc<Limit>, RandomState>,
     /// Since when buckets that are new are as full as can be.
     cautious_since: Option<Instant>,
 }
@@ -348,6 +357,7 @@ impl Scheduler {
             sequence: 0,
             events: Vec::new(),
             notes: None,
+            limits: HashMap::default(),
             cautious_since: None,
         }
     }

@@ -10,6 +10,8 @@
 //! Where the notes have a gap nobody knows what was taken. Then the successor is
 //! [cautious](Scheduler::be_cautious): it takes every limit as just used up.
 
+use std::sync::Arc;
+
 use super::{
     Bucket, BucketKey, Freeze, Instant, Outcome, Scheduler, Sequence, Slot, bucket::LOST_GRACE,
 };
@@ -107,7 +109,8 @@ impl Scheduler {
     }
 
     pub(super) fn new_bucket(&self, now: Instant, key: BucketKey) -> Bucket {
-        let mut bucket = Bucket::new(key, self.policy.background);
+        let limit = Arc::clone(self.limit_of_now(&key.limit));
+        let mut bucket = Bucket::new(BucketKey { limit, ..key }, self.policy.background);
         if let Some(since) = self.cautious_since
             && bucket.key.limit.is_remembered()
         {

@@ -11,6 +11,7 @@
 use super::{
     BucketKey, Instant, Outcome, Scheduler, Ticket,
     cell::{BucketId, CallId},
+    hold::is_held,
 };
 
 /// A call, and what it waits for from now on.
@@ -22,7 +23,7 @@ impl Scheduler {
     pub fn rebucket(&mut self, now: Instant, changes: Vec<(Ticket, Vec<BucketKey>)>) {
         self.advance(now);
         let held = |(ticket, keys): (Ticket, _)| {
-            self.is_held(ticket).then(|| (ticket.index, self.resolve(keys)))
+            self.is_held(ticket).then(|| (ticket.index, self.resolve(now, keys)))
         };
         let mut changes: Vec<Change> = changes.into_iter().filter_map(held).collect();
         changes.sort_by_key(|(call, _)| self.held[*call].sequence);
@@ -80,7 +81,7 @@ impl Scheduler {
     /// Grants a call that has left every line and needs no slot any more.
     fn go_free(&mut self, now: Instant, call: CallId) {
         let held = self.held.remove(call);
-        self.deadlines.remove(&(held.deadline, call));
+        self.deadlines.took_back(|_, call| is_held(&self.held, call));
         self.callers.leave(held.caller.id);
         self.go(now, call, &[], held);
     }

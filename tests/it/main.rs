@@ -25,6 +25,7 @@ mod mix;
 mod outgoing;
 mod patience;
 mod refusals;
+mod reload;
 mod scenarios;
 mod secrets;
 mod shedding;

@@ -8,6 +8,7 @@ mod order;
 mod places;
 mod rebucket;
 mod refusals;
+mod relimit;
 mod rename;
 mod room;
 mod slots;
