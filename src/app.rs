@@ -28,11 +28,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, Shown},
     admission::Admission,
-    config::Config,
+    config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV},
     identity::Identities,
     listen::{self, Swap},
     metrics::Metrics,
-    reload::{self, Live, Source},
+    reload::{self, Live, Source, Watcher},
     stack::{Shared, stack},
     state::{self, Moment, Store},
     upstream::connect,
@@ -42,12 +42,14 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener's address cannot be had.
-    #[error("cannot listen on {address} (the key `{key}`)")]
+    #[error("cannot listen on {address} (the key `{key}` or the variable {variable} sets another)")]
     Bind {
         /// Which.
         address: SocketAddr,
         /// The configuration's name of it.
         key: &'static str,
+        /// The variable that overrides it.
+        variable: &'static str,
         /// Why.
         source: io::Error,
     },
@@ -65,10 +67,21 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+/// Where it listens, once it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For bots.
+    pub bots: SocketAddr,
+    /// For operators.
+    pub operators: SocketAddr,
+}
+
+/// What ends it.
+enum Stop {
+    /// SIGTERM and SIGINT.
+    Signals { terminate: Signal, interrupt: Signal },
+    /// Who started it within the program.
+    Token(CancellationToken),
 }
 
 /// Connections beyond those of held calls.
@@ -83,18 +96,40 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If it cannot start.
 pub fn run(config: Config, source: Source) -> Result<(), StartError> {
-    let files = listen::files::open_as_many_as_allowed();
+    let serving = async { serve(Arc::new(config), Some(source), Stop::signals()?, |_| ()).await };
+    block_on(serving)
+}
+
+/// Runs until the token is cancelled, which ends it as two signals do: at once. Tells where it
+/// listens as soon as it does. Its configuration stays.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run_until(
+    config: Config,
+    end: CancellationToken,
+    listening: impl FnOnce(Addresses),
+) -> Result<(), StartError> {
+    block_on(serve(Arc::new(config), None, Stop::Token(end), listening))
+}
+
+fn block_on(serving: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(Arc::new(config), source, files));
+    let outcome = runtime.block_on(serving);
     // Whatever is left at the end is not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: Arc<Config>, source: Source, files: usize) -> Result<(), StartError> {
-    let mut stop = StopSignals::new()?;
-    let listener = bind(config.listen, "listen").await?;
-    let admin_listener = bind(config.admin.listen, "admin.listen").await?;
+async fn serve(
+    config: Arc<Config>,
+    source: Option<Source>,
+    mut stop: Stop,
+    listening: impl FnOnce(Addresses),
+) -> Result<(), StartError> {
+    let files = listen::files::open_as_many_as_allowed();
+    let listener = bind(config.listen, "listen", LISTEN_ENV).await?;
+    let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let metrics = Metrics::new()?;
@@ -133,13 +168,13 @@ async fn serve(config: Arc<Config>, source: Source, files: usize) -> Result<(), 
     tasks.spawn(listen::serve(listener, service.clone(), most, end.clone(), connections.clone()));
     let mut hang_up = signal(SignalKind::hangup())?;
     let (to, mut read) = mpsc::channel(1);
-    let watcher = reload::watch(source, to)?;
+    let watcher = source.map(|source| reload::watch(source, to)).transpose()?;
     tasks.spawn({
         let (end, mut shared, live) = (end.clone(), shared.clone(), live.clone());
         let reloading = async move {
             loop {
                 tokio::select! {
-                    _ = hang_up.recv() => watcher.ask(),
+                    _ = hang_up.recv() => watcher.iter().for_each(Watcher::ask),
                     Some(read) = read.recv() => {
                         reload::reload(read, &mut shared, &live, |shared| {
                             let connector = connect::connector(&shared.config)?;
@@ -155,6 +190,7 @@ async fn serve(config: Arc<Config>, source: Source, files: usize) -> Result<(), 
         }
     });
     tracing::info!(%listen, admin = %admin_listen, "listening");
+    listening(Addresses { bots: listen, operators: admin_listen });
 
     stop.next().await;
     ready.store(false, Ordering::Relaxed);
@@ -220,9 +256,13 @@ async fn drain(shared: &Shared, limit: Duration) {
     shared.admission.close();
 }
 
-async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+    variable: &'static str,
+) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| StartError::Bind { address, key, source })
+    bound.map_err(|source| StartError::Bind { address, key, variable, source })
 }
 
 fn admin_thread(
@@ -249,20 +289,23 @@ fn admin_thread(
     Ok(thread)
 }
 
-// === impl StopSignals ===
+// === impl Stop ===
 
-impl StopSignals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
+impl Stop {
+    fn signals() -> io::Result<Self> {
+        Ok(Self::Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        match self {
+            Self::Signals { terminate, interrupt } => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+            Self::Token(end) => end.cancelled().await,
         }
     }
 }

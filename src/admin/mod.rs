@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::{
     admission::{Admission, BucketStatus, QueueStatus},
-    metrics::{self, Metrics},
+    metrics::{self, Metrics, Sums},
     reload::{Live, Reload},
 };
 
@@ -37,6 +37,8 @@ pub struct Shown {
 
 #[derive(Debug, Serialize)]
 struct StatusPage {
+    /// Whose page it is.
+    slackwater: &'static str,
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
     totals: Totals,
@@ -56,6 +58,8 @@ struct Totals {
     frozen: usize,
     /// Whether calls are welcome.
     ready: bool,
+    #[serde(flatten)]
+    since_start: Sums,
 }
 
 /// The pages of the admin listener.
@@ -84,8 +88,10 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         buckets: status.buckets.len(),
         frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
         ready: shown.ready.load(Ordering::Relaxed),
+        since_start: shown.metrics.sums(),
     };
     let page = StatusPage {
+        slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
         buckets: status.buckets,
         totals,

@@ -123,18 +123,19 @@ where
         Self { questions: Arc::new(questions), tasks: tasks.clone() }
     }
 
-    /// Whose the token is; waits until `deadline` at most.
+    /// Whose a token is of which so much is known; waits until `deadline` at most.
     ///
     /// Dropping the future ends the wait, not the question.
-    pub async fn whose(
+    pub async fn ask(
         &self,
+        known: Whose,
         token: &str,
         hash: &TokenHash,
         upstream: &Arc<Upstream>,
         deadline: Instant,
     ) -> Arc<Identity> {
         let Questions { config, identities, .. } = &*self.questions;
-        let Whose { identity, stranger, ask } = identities.whose(Instant::now(), hash);
+        let Whose { identity, stranger, ask } = known;
         if !ask || !config.identity.resolve {
             return identity;
         }

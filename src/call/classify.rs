@@ -169,10 +169,20 @@ where
         let deadline = arrived + wait;
         let identity = match (text, &token, method) {
             (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
-                let identity = self.asker.whose(text, token, &upstream, deadline).await;
-                record.waited(Instant::now().duration_since(arrived));
+                let mut whose = knowledge.identities.whose(arrived, token);
+                if whose.ask {
+                    // Boxed, because hardly any call asks, and each would carry it about.
+                    let asking = self.asker.ask(whose.clone(), text, token, &upstream, deadline);
+                    whose.identity = Box::pin(asking).await;
+                    record.waited(Instant::now().duration_since(arrived));
+                }
                 // Beside the Web API no argument is read.
-                if endpoint.is_some() { identity } else { within(identity, &parts, known).await }
+                match whose.identity {
+                    identity if identity.org_wide && endpoint.is_none() => {
+                        within(&identity, &parts, known).await
+                    }
+                    identity => identity,
+                }
             }
             (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
             _ => knowledge.identities.nobody(),
@@ -264,19 +274,16 @@ fn is_own_question(method: &str) -> bool {
     method == ask::METHOD
 }
 
-/// The identity in the workspace that the call names, where a token is one for several.
+/// The identity in the workspace that the call names, of a token that is one for several.
 async fn within(
-    identity: Arc<Identity>,
+    identity: &Arc<Identity>,
     parts: &http::request::Parts,
     body: &[u8],
 ) -> Arc<Identity> {
-    if !identity.org_wide {
-        return identity;
-    }
     let [team] = arguments::find(["team_id"], parts.uri.query(), &parts.headers, body).await;
     match team.filter(|team| is_id(team)) {
         Some(team) => Arc::new(identity.within(&team)),
-        None => identity,
+        None => Arc::clone(identity),
     }
 }
 

@@ -23,7 +23,13 @@ use crate::{
 /// and for `SLACKWATER_LISTEN` and `SLACKWATER_ADMIN_LISTEN`. Exits with 0 if all is well, with 1 if there
 /// are problems, with 2 if the file cannot be read.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater check slackwater.yaml
+  slackwater check slackwater.yaml --live"
+)]
 pub struct Args {
     /// The configuration
     pub file: PathBuf,

@@ -29,7 +29,14 @@ use crate::{
 };
 
 /// Run a Slack that limits like Slack, for tests and demos
+///
+/// Ends on SIGTERM or Ctrl-C, and says what it saw.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  slackwater fake-slack --minute 6s
+  slackwater fake-slack --penalty app --window fixed --latency 10ms..200ms
+  slackwater fake-slack --limit conversations.list=10 --fault reset=0.01")]
 pub struct Args {
     /// Where to listen. Port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
@@ -114,7 +121,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 }
 
 /// The documented limits.
-fn documented() -> Result<Rules, Problems> {
+pub(super) fn documented() -> Result<Rules, Problems> {
     let catalogue = Catalogue::built_in(AppKind::Internal)?;
     Ok(Rules::new(move |name| Arc::clone(catalogue.entry(name))))
 }

@@ -24,7 +24,14 @@ const OFFERED: usize = 3;
 ///
 /// Exits with 0, with 1 if METHOD is not known, with 2 if the configuration is not right.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater limits
+  slackwater limits conversations.close
+  slackwater limits --json chat.postMessage"
+)]
 pub struct Args {
     /// The method, as in conversations.close, or what is beside the Web API, as in webhook. Without
     /// it: all of them, a line each

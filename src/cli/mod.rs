@@ -1,9 +1,14 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
+mod ask;
 pub mod check;
+pub mod completions;
+pub mod demo;
 pub mod fake_slack;
 pub mod limits;
 pub mod run;
+mod screen;
+pub mod status;
 
 use std::{io::Write, process::ExitCode};
 
@@ -17,7 +22,17 @@ pub const FAILED: u8 = 2;
 
 /// Keeps any Slack bot within Slack's rate limits.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  slackwater demo
+  slackwater run --config slackwater.yaml
+  slackwater status --watch
+
+Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready;
+2 it could not be done, or the arguments make no sense; 130 ended by Ctrl-C."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -26,9 +41,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Demo(demo::Args),
     Check(check::Args),
+    Status(status::Args),
     Limits(limits::Args),
     FakeSlack(fake_slack::Args),
+    Completions(completions::Args),
 }
 
 // === impl Cli ===
@@ -41,9 +59,12 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
+            Command::Demo(args) => demo::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
+            Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
+            Command::Completions(args) => completions::run(&args, out),
         }
     }
 }

@@ -10,7 +10,14 @@ use crate::{app, config, reload::Source, telemetry, units};
 /// `https://slack.com/api/`, and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, when
 /// held calls had their turn or `drain_timeout` has passed; on a second signal at once.
 #[derive(Debug, Default, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater run
+  slackwater run --config slackwater.yaml
+  slackwater run --config try.yaml --minute 6s"
+)]
 pub struct Args {
     /// The configuration; else what the variable `SLACKWATER_CONFIG` names; else the defaults
     #[arg(long, value_name = "FILE")]

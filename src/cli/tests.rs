@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
 
@@ -154,4 +154,74 @@ fn limits_speaks_json() {
     let one: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert!(!yes);
     assert_eq!((&one["method"], &one["known"]), (&"nosuch".into(), &false.into()));
+}
+
+/// Each command with its name, as often as commands have commands.
+fn commands(of: &clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
+    found.push((name.to_owned(), of.clone()));
+    for below in of.get_subcommands() {
+        commands(below, &format!("{name} {}", below.get_name()), found);
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples_that_can_be_typed() {
+    let mut all = Vec::new();
+    commands(&Cli::command(), "slackwater", &mut all);
+    assert!(all.len() >= 8, "{}", all.len());
+    for (name, mut command) in all {
+        let short = command.render_help().to_string();
+        let long = command.render_long_help().to_string();
+        for help in [&short, &long] {
+            let wide = help.lines().find(|line| line.chars().count() > 100);
+            assert!(wide.is_none(), "{name}: {wide:?}");
+        }
+        let (_, examples) =
+            long.split_once("Examples:\n").unwrap_or_else(|| panic!("{name}: {long}"));
+        let examples = examples.lines().map_while(|line| line.strip_prefix("  "));
+        let mut count = 0;
+        for example in examples {
+            // As a shell would split them: none is quoted.
+            let typed = example.split(['|', '>']).next().unwrap_or_default();
+            let cli = Cli::try_parse_from(typed.split_whitespace());
+            assert!(cli.is_ok(), "{example}: {cli:?}");
+            assert!(example.starts_with(&name), "{example} is no example of {name}");
+            count += 1;
+        }
+        assert!(count > 0, "{name}");
+        // What an argument does is said of each.
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{name} {argument}");
+        }
+    }
+}
+
+#[test]
+fn the_demo_ends_with_commands_that_there_are() {
+    for (command, _) in demo::NEXT {
+        let words = std::iter::once("slackwater").chain(command.split(' '));
+        Cli::try_parse_from(words).unwrap();
+    }
+}
+
+#[test]
+fn every_shell_has_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (out, yes) = run(&["completions", shell]);
+        assert!(yes && out.contains("fake-slack"), "{shell}: {out}");
+    }
+    let error = Cli::try_parse_from(["slackwater", "completions", "tcsh"]).unwrap_err();
+    assert!(error.to_string().contains("possible values: bash, elvish, fish, powershell, zsh"));
+}
+
+#[test]
+fn a_status_that_nobody_answers_says_what_was_tried_and_what_to_change() {
+    // Nothing listens on port 1.
+    let cli = Cli::try_parse_from(["slackwater", "status", "--admin", "127.0.0.1:1"]).unwrap();
+    let error = format!("{:#}", cli.run(&mut Vec::new()).unwrap_err());
+    for part in ["http://127.0.0.1:1", "slackwater run", "--admin URL", "refused"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (out, yes) = run(&["status", "--ready", "--admin", "127.0.0.1:1"]);
+    assert!(!yes && out.starts_with("unreachable: "), "{out}");
 }

@@ -2,9 +2,11 @@
 //! whatever callers send: a method that the catalogue does not know is `other`.
 
 mod gather;
+mod sums;
 
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
+pub use sums::Sums;
 
 use std::{sync::Arc, time::Duration};
 

@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use slab::Slab;
 
 use super::{
-    Caller, CallerId, Class, Held, Scheduler, Sequence, Ticket,
+    Caller, CallerId, Class, Held, Scheduler, Ticket,
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
 };
@@ -87,7 +87,7 @@ impl Bucket {
 }
 
 /// Whether that call still waits: another one may have its index.
-pub(super) fn is_held(held: &Slab<Held>, (index, sequence): (CallId, Sequence)) -> bool {
+pub(super) fn is_held(held: &Slab<Held>, Ticket { index, sequence }: Ticket) -> bool {
     held.get(index).is_some_and(|held| held.sequence == sequence)
 }
 
@@ -103,7 +103,7 @@ impl Scheduler {
         }
         self.callers.join(held.caller.id);
         let index = self.held.insert(held);
-        self.deadlines.add(deadline, (index, sequence));
+        self.deadlines.add(deadline, Ticket { index, sequence });
         self.stand(index, buckets, blocking);
         Ticket { index, sequence }
     }

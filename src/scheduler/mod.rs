@@ -118,7 +118,7 @@ use self::{
     bucket::Bucket,
     cell::{BucketId, CallId, Cell, CellId, CellKey},
     forecast::Arrival,
-    hold::Callers,
+    hold::{Callers, is_held},
     owners::Owners,
     places::{Places, Returned},
 };
@@ -149,7 +149,7 @@ pub struct Scheduler {
     callers: Callers,
     /// When which bucket is looked at next.
     alarms: Agenda<BucketId>,
-    deadlines: Agenda<(CallId, Sequence)>,
+    deadlines: Agenda<Ticket>,
     /// The buckets in which something changed since they were looked at.
     touched: Vec<BucketId>,
     sequence: Sequence,
@@ -216,7 +216,7 @@ pub struct Weight(NonZeroU8);
 pub struct CallerId(pub u64);
 
 /// A held call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     index: CallId,
     sequence: Sequence,
@@ -410,7 +410,7 @@ impl Scheduler {
     /// held is ignored.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
-        if self.is_held(ticket) {
+        if is_held(&self.held, ticket) {
             let held = self.take_out(ticket.index);
             self.release(now, &held.kept, held.class, Outcome::Unsent);
             self.run(now);

@@ -23,7 +23,7 @@ impl Scheduler {
     pub fn rebucket(&mut self, now: Instant, changes: Vec<(Ticket, Vec<BucketKey>)>) {
         self.advance(now);
         let held = |(ticket, keys): (Ticket, _)| {
-            self.is_held(ticket).then(|| (ticket.index, self.resolve(now, keys)))
+            is_held(&self.held, ticket).then(|| (ticket.index, self.resolve(now, keys)))
         };
         let mut changes: Vec<Change> = changes.into_iter().filter_map(held).collect();
         changes.sort_by_key(|(call, _)| self.held[*call].sequence);
@@ -45,16 +45,12 @@ impl Scheduler {
     /// All that a held call counts against, also where it kept a slot; nothing if it is no longer
     /// held.
     pub fn buckets_of(&self, ticket: Ticket) -> Vec<BucketKey> {
-        if !self.is_held(ticket) {
+        if !is_held(&self.held, ticket) {
             return Vec::new();
         }
         let held = &self.held[ticket.index];
         let all = held.all_buckets(&self.cells[held.cell].key.buckets);
         all.into_iter().map(|id| self.buckets[id].key.clone()).collect()
-    }
-
-    pub(super) fn is_held(&self, ticket: Ticket) -> bool {
-        self.held.get(ticket.index).is_some_and(|held| held.sequence == ticket.sequence)
     }
 
     /// Lets a call wait for these buckets, but not stand anywhere. What is left of them are those

@@ -67,7 +67,7 @@ impl Scheduler {
     /// The next held call's deadline has passed.
     fn expire(&mut self, now: Instant) {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
-        let Some((_, (index, _))) = first else { return };
+        let Some((_, Ticket { index, .. })) = first else { return };
         let cell = &self.cells[self.held[index].cell];
         let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
         let held = self.take_out(index);

@@ -27,18 +27,25 @@ fn accept_what_is_known(headers: &mut HeaderMap) {
         let name = coding.split(';').next().unwrap_or_default().trim();
         ["gzip", "x-gzip", "deflate", "identity"].iter().any(|it| it.eq_ignore_ascii_case(name))
     };
-    let accepts = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',').filter(known).map(|coding| coding.trim().to_owned()).collect::<Vec<_>>()
-    };
-    let mut all = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let (Some(value), rest) = (all.next(), all) else { return };
-    let text = value.to_str().unwrap_or_default();
-    if rest.count() == 0 && text.split(',').all(|coding| known(&coding)) {
+    let values = headers.get_all(header::ACCEPT_ENCODING);
+    let mut values = values.iter().map(|value| value.to_str().unwrap_or_default());
+    let Some(first) = values.next() else { return };
+    let mut left = String::with_capacity(first.len());
+    let (mut asked, mut kept) = (0, 0);
+    for coding in std::iter::once(first).chain(values).flat_map(|value| value.split(',')) {
+        asked += 1;
+        if known(&coding) {
+            left.push_str(if kept > 0 { ", " } else { "" });
+            left.push_str(coding.trim());
+            kept += 1;
+        }
+    }
+    if kept == asked {
         return;
     }
-    let left: Vec<_> = headers.get_all(header::ACCEPT_ENCODING).iter().flat_map(accepts).collect();
-    let left = if left.is_empty() { "identity".to_owned() } else { left.join(", ") };
+    if kept == 0 {
+        left.push_str("identity");
+    }
     if let Ok(left) = HeaderValue::try_from(left) {
         headers.insert(header::ACCEPT_ENCODING, left);
     }

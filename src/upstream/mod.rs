@@ -17,7 +17,7 @@ use hyper_util::{
     client::legacy::{Client, connect::Connect},
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     call::body::Outgoing,
@@ -94,6 +94,19 @@ where
         Arc::clone(&pool.client)
     }
 
+    /// Sends a request, and once more if the server says that it did not take it: then it is as
+    /// if nothing had been sent (RFC 9113, 8.7).
+    async fn send_twice(
+        &self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let again = copy(&request);
+        match (self.send(request).await, again) {
+            (Err(UpstreamError::NotTaken(_)), Some(request)) => self.send(request).await,
+            (answer, _) => answer,
+        }
+    }
+
     async fn send(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, UpstreamError> {
         let client = self.client();
         let error = match client.request(request).await {
@@ -122,15 +135,12 @@ where
         if let Some(credentials) = self.proxies.credentials(request.uri()) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
         }
-        let again = if self.http2 { copy(&request) } else { None };
-        let exchange = async {
-            match (self.send(request).await, again) {
-                // It is as if nothing had been sent (RFC 9113, 8.7).
-                (Err(UpstreamError::NotTaken(_)), Some(request)) => self.send(request).await,
-                (answer, _) => answer,
-            }
+        let answer = if self.http2 {
+            // Boxed, so that a call by HTTP/1.1 does not carry it about.
+            timeout(self.headers, Box::pin(self.send_twice(request))).await
+        } else {
+            timeout(self.headers, self.send(request)).await
         };
-        let answer = tokio::time::timeout(self.headers, exchange).await;
         answer.unwrap_or(Err(UpstreamError::Timeout(self.headers)))
     }
 }

@@ -29,5 +29,6 @@ mod reload;
 mod scenarios;
 mod secrets;
 mod shedding;
+mod tidy;
 mod upstream_down;
 mod views;

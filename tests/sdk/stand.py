@@ -186,6 +186,17 @@ class Proxy:
             "upstreams:\n" + entries +
             f"log: {log}\n" + more
         )
+        self.run(config, minute, variables)
+
+    @classmethod
+    def of(cls, config: Path, minute=MINUTE) -> "Proxy":
+        """With a configuration file that is there already."""
+        proxy = cls.__new__(cls)
+        proxy.config = config
+        proxy.run(config, minute, ())
+        return proxy
+
+    def run(self, config: Path, minute: float, variables) -> None:
         self.process = Process("slackwater", [
             BINARY, "run", "--config", config, "--minute", f"{round(minute * 1000)}ms",
         ], variables=variables)

@@ -1,0 +1,232 @@
+//! `slackwater status`: who waits, and why, as the running proxy says.
+
+mod page;
+mod table;
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use http::StatusCode;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+use self::page::Page;
+use super::{NO, ask::Ask, screen::Screen};
+use crate::{config::load, units};
+
+/// Show who waits and why, as the running proxy says
+///
+/// Asks the operators' listener (`admin.listen`). Exits with 0, with 2 if nobody answers there or
+/// what answers is no slackwater. With --ready: 0 if it takes calls, 1 if not.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater status
+  slackwater status --watch
+  slackwater status --ready --admin http://127.0.0.1:9090
+  slackwater status --json | jq .totals"
+)]
+pub struct Args {
+    /// Where the proxy's operators' listener is. Without it: what the configuration says
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+
+    /// The configuration of the proxy. Without it: the file in `SLACKWATER_CONFIG`, else the
+    /// defaults: <http://127.0.0.1:9090>
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+    pub config: Option<PathBuf>,
+
+    /// Show it again and again, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["json", "ready"])]
+    pub watch: bool,
+
+    /// How long each page of --watch stands
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval, requires = "watch")]
+    pub interval: Duration,
+
+    /// Write the JSON as it came
+    #[arg(long, conflicts_with = "ready")]
+    pub json: bool,
+
+    /// Only say whether it takes calls: ready, draining or unreachable. For health checks
+    #[arg(long)]
+    pub ready: bool,
+}
+
+/// Asks, and writes the answer.
+///
+/// # Errors
+/// If there is no answer, or none that can be read or written.
+pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let admin = match &args.admin {
+        Some(url) => base(url)?,
+        None => format!("http://{}", listener(args)?),
+    };
+    let ask = Ask::new(&admin);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if args.ready {
+            return ready(&ask, out).await;
+        }
+        if args.watch {
+            return watch(&ask, &admin, args.interval, out).await;
+        }
+        let text = status(&ask, &admin).await?;
+        if args.json {
+            out.write_all(&text)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", read(&text, &admin)?.lines(&admin).join("\n"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Where the configuration has the listener, as this machine reaches it.
+fn listener(args: &Args) -> anyhow::Result<SocketAddr> {
+    let config = load(args.config.as_deref());
+    let config = config.context(
+        "no address to ask: name it with --admin http://127.0.0.1:9090, or mend the configuration",
+    )?;
+    let mut address = config.admin.listen;
+    // What listens on every address is reached on loopback, too.
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(address)
+}
+
+/// The URL as typed, or with the scheme that was left out.
+fn base(url: &str) -> anyhow::Result<String> {
+    let url = match url.split_once("://") {
+        None => format!("http://{url}"),
+        Some(("http", _)) => url.to_owned(),
+        Some(_) => {
+            bail!("--admin {url}: the listener speaks plain HTTP, so it is http://HOST:PORT")
+        }
+    };
+    let parsed: Result<http::Uri, _> = url.parse();
+    let host = parsed.as_ref().ok().and_then(http::Uri::host);
+    if host.is_none_or(str::is_empty) {
+        bail!("--admin {url}: it is http://HOST:PORT, as in http://127.0.0.1:9090");
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text) {
+        Ok(interval) if interval < Duration::from_millis(100) => {
+            Err("a page stands for 100ms at least".to_owned())
+        }
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn status(ask: &Ask, admin: &str) -> anyhow::Result<Vec<u8>> {
+    let (status, body) = ask.get("/status").await.with_context(|| {
+        format!("cannot ask {admin}; is `slackwater run` up, and is this its admin.listen? --admin URL names another")
+    })?;
+    if status != StatusCode::OK {
+        bail!("{admin}/status answers {status}: that is no slackwater; --admin URL names another");
+    }
+    Ok(body.into())
+}
+
+fn read(text: &[u8], admin: &str) -> anyhow::Result<Page> {
+    serde_json::from_slice(text).with_context(|| {
+        format!("what {admin}/status answers is not slackwater's, or of another version; --admin URL names another")
+    })
+}
+
+async fn ready(ask: &Ask, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let (word, code) = match ask.get("/readyz").await {
+        Ok((StatusCode::OK, body)) if &*body == b"ready\n" => ("ready", ExitCode::SUCCESS),
+        Ok((StatusCode::SERVICE_UNAVAILABLE, _)) => ("draining", ExitCode::from(NO)),
+        Ok((status, _)) => {
+            writeln!(out, "not slackwater (it answers {status})")?;
+            return Ok(ExitCode::from(NO));
+        }
+        Err(error) => {
+            writeln!(out, "unreachable: {:#}", anyhow::Error::from(error))?;
+            return Ok(ExitCode::from(NO));
+        }
+    };
+    writeln!(out, "{word}")?;
+    Ok(code)
+}
+
+/// One page after the other, until a signal. Where nobody answers it says so and asks again.
+async fn watch(
+    ask: &Ask,
+    admin: &str,
+    interval: Duration,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut screen = Screen::look();
+    let showing = async {
+        loop {
+            let answer = status(ask, admin).await;
+            let lines = match answer.and_then(|text| read(&text, admin)) {
+                Ok(page) => page.lines(admin),
+                Err(error) => vec![format!("error: {error:#}")],
+            };
+            match &mut screen {
+                Some(screen) => screen.draw(out, &lines)?,
+                None => plain(out, &lines)?,
+            }
+            sleep(interval).await;
+        }
+    };
+    let shown: io::Result<()> = tokio::select! {
+        shown = showing => shown,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    if screen.is_some() {
+        Screen::end(out)?;
+    }
+    shown?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plain(out: &mut impl Write, lines: &[String]) -> io::Result<()> {
+    writeln!(out, "{}\n", lines.join("\n"))?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_as_people_type_it() {
+        for typed in ["127.0.0.1:9090", "http://127.0.0.1:9090", "http://127.0.0.1:9090/"] {
+            assert_eq!(base(typed).unwrap(), "http://127.0.0.1:9090");
+        }
+        for (typed, hint) in [
+            ("https://127.0.0.1:9090", "plain HTTP"),
+            ("", "http://HOST:PORT"),
+            ("http://", "http://HOST:PORT"),
+            ("a b", "http://HOST:PORT"),
+        ] {
+            let error = base(typed).unwrap_err().to_string();
+            assert!(error.contains(hint) && error.contains("--admin"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The status in words: what the JSON says, as tables.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+use super::table::{
+    Align::{Left, Right},
+    shown, table,
+};
+
+/// What `/status` answers, as far as it is shown.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    slackwater: String,
+    queues: Vec<Queue>,
+    buckets: Vec<Bucket>,
+    totals: Totals,
+}
+
+#[derive(Debug, Deserialize)]
+struct Queue {
+    method: String,
+    class: String,
+    caller: String,
+    depth: u64,
+    oldest_wait_ms: u64,
+    waits_for: Option<String>,
+    why: Option<String>,
+    until_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Bucket {
+    limit: String,
+    key: String,
+    used: u64,
+    quota: u64,
+    waiting: u64,
+    places: u64,
+    frozen_for_ms: u64,
+    probing: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Totals {
+    held: u64,
+    places: u64,
+    frozen: u64,
+    ready: bool,
+    answered: u64,
+    refused_by_slack: u64,
+    replayed: u64,
+    shed: BTreeMap<String, u64>,
+}
+
+/// So many limits are shown, those that matter first.
+const BUCKETS: usize = 20;
+/// So many queues.
+const QUEUES: usize = 50;
+
+// === impl Page ===
+
+impl Page {
+    /// The lines that are shown.
+    pub(super) fn lines(mut self, admin: &str) -> Vec<String> {
+        let Totals { held, places, frozen, ready, .. } = self.totals;
+        let version = shown(&self.slackwater);
+        let ready = if ready { "ready" } else { "draining" };
+        let mut lines = vec![
+            format!("slackwater {version} at {admin}: {ready}"),
+            format!("held {held}, places kept {places}, limits frozen {frozen}"),
+            self.totals.since_start(),
+            String::new(),
+        ];
+        self.queues.sort_by_key(|queue| std::cmp::Reverse(queue.depth));
+        self.buckets.sort_by(|one, other| {
+            (other.urgency(), other.share())
+                .partial_cmp(&(one.urgency(), one.share()))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        if self.queues.is_empty() {
+            lines.push("Nobody waits.".to_owned());
+        } else {
+            let head = ["METHOD", "CLASS", "CALLER", "HELD", "OLDEST", "WHY", "WAITS FOR"];
+            let rows = self.queues.iter().take(QUEUES).map(Queue::row);
+            let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+            lines.extend(table([Left, Left, Left, Right, Right, Left, Left], &rows));
+            lines.extend(rest(self.queues.len(), QUEUES, "queues"));
+        }
+        lines.push(String::new());
+        if self.buckets.is_empty() {
+            lines.push("No limit is in use.".to_owned());
+        } else {
+            let head = ["LIMIT", "COUNTED PER", "FREE", "OF", "WAITING", "PLACES", "STATE"];
+            let rows = self.buckets.iter().take(BUCKETS).map(Bucket::row);
+            let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+            lines.extend(table([Left, Left, Right, Right, Right, Right, Left], &rows));
+            lines.extend(rest(self.buckets.len(), BUCKETS, "limits in use"));
+        }
+        lines
+    }
+}
+
+/// What is not shown.
+fn rest(all: usize, most: usize, what: &str) -> Option<String> {
+    let more = all.checked_sub(most).filter(|more| *more > 0)?;
+    Some(format!("and {more} more {what}; --json has all"))
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn row(&self) -> [String; 7] {
+        let until = self.until_ms.map(|ms| format!(" for {}", seconds(ms)));
+        let why = self.why.as_deref().map_or("", why);
+        [
+            self.method.clone(),
+            self.class.clone(),
+            self.caller.clone(),
+            self.depth.to_string(),
+            seconds(self.oldest_wait_ms),
+            format!("{why}{}", until.unwrap_or_default()),
+            self.waits_for.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// The reason in words; one that is newer than this program stays as it is.
+fn why(name: &str) -> &str {
+    match name {
+        "full" => "no slot is free",
+        "frozen" => "Slack wants a pause",
+        "probing" => "others try if it is over",
+        "room_for_people" => "the rest is for people",
+        "claimed" => "it is kept for another",
+        "turn" => "others are before it",
+        other => other,
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn row(&self) -> [String; 7] {
+        let state = match (self.frozen_for_ms, self.probing) {
+            (0, false) => String::new(),
+            (0, true) => "probing".to_owned(),
+            (ms, _) => format!("frozen for {}", seconds(ms)),
+        };
+        [
+            self.limit.clone(),
+            self.key.clone(),
+            self.quota.saturating_sub(self.used).to_string(),
+            self.quota.to_string(),
+            self.waiting.to_string(),
+            self.places.to_string(),
+            state,
+        ]
+    }
+
+    /// Shut ones first, then those that somebody waits for.
+    fn urgency(&self) -> (bool, u64) {
+        (self.frozen_for_ms > 0 || self.probing, self.waiting)
+    }
+
+    /// How much of it is used.
+    #[expect(clippy::cast_precision_loss, reason = "an order, for people")]
+    fn share(&self) -> f64 {
+        self.used as f64 / self.quota.max(1) as f64
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    fn since_start(&self) -> String {
+        let shed: u64 = self.shed.values().sum();
+        let reasons: Vec<String> =
+            self.shed.iter().map(|(reason, count)| format!("{count} {}", shown(reason))).collect();
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        format!(
+            "since the start: {} answered, {shed} shed{reasons}, {} refused by Slack, {} of them sent again",
+            self.answered, self.refused_by_slack, self.replayed,
+        )
+    }
+}
+
+/// `58.1 s`.
+fn seconds(ms: u64) -> String {
+    format!("{:.1} s", Duration::from_millis(ms).as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(json: &serde_json::Value) -> String {
+        let page: Page = serde_json::from_value(json.clone()).unwrap();
+        page.lines("http://127.0.0.1:9090").join("\n")
+    }
+
+    fn busy() -> serde_json::Value {
+        serde_json::json!({
+            "slackwater": "0.1.0",
+            "queues": [{
+                "method": "conversations.list", "tier": "tier2", "class": "normal",
+                "caller": "clean\u{1b}[2Jup", "depth": 40, "oldest_wait_ms": 1900,
+                "waits_for": "tier2:A1/T1/conversations.list", "why": "full", "until_ms": 58120,
+            }],
+            "buckets": [
+                { "limit": "tier4", "key": "A1/T1/users.info", "used": 1, "quota": 100, "waiting": 0,
+                  "places": 0, "frozen_for_ms": 0, "probing": false },
+                { "limit": "tier2", "key": "A1/T1/conversations.list", "used": 20, "quota": 20,
+                  "waiting": 40, "places": 3, "frozen_for_ms": 0, "probing": false },
+                { "limit": "whole_app", "key": "A1", "used": 0, "quota": 0, "waiting": 0,
+                  "places": 0, "frozen_for_ms": 12_300, "probing": false },
+            ],
+            "totals": { "held": 40, "places": 3, "buckets": 3, "frozen": 1, "ready": true,
+                "answered": 61, "refused_by_slack": 1, "replayed": 1, "shed": { "deadline": 2 } },
+        })
+    }
+
+    #[test]
+    fn it_tells_who_waits_for_what() {
+        assert_eq!(
+            page(&busy()),
+            "\
+slackwater 0.1.0 at http://127.0.0.1:9090: ready
+held 40, places kept 3, limits frozen 1
+since the start: 61 answered, 2 shed (2 deadline), 1 refused by Slack, 1 of them sent again
+
+METHOD              CLASS   CALLER      HELD  OLDEST  WHY                         WAITS FOR
+conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s  tier2:A1/T1/conversations.list
+
+LIMIT      COUNTED PER               FREE   OF  WAITING  PLACES  STATE
+whole_app  A1                           0    0        0       0  frozen for 12.3 s
+tier2      A1/T1/conversations.list     0   20       40       3
+tier4      A1/T1/users.info            99  100        0       0"
+        );
+    }
+
+    #[test]
+    fn a_page_of_a_busy_proxy_is_bounded_and_says_what_is_missing() {
+        let mut json = busy();
+        json["queues"] = vec![json["queues"][0].clone(); QUEUES + 2].into();
+        json["buckets"] = vec![json["buckets"][0].clone(); BUCKETS + 1].into();
+        let text = page(&json);
+        assert!(text.contains("and 2 more queues; --json has all"), "{text}");
+        assert!(text.ends_with("and 1 more limits in use; --json has all"), "{text}");
+    }
+
+    #[test]
+    fn a_quiet_proxy_says_so() {
+        let mut json = busy();
+        json["queues"] = serde_json::json!([]);
+        json["buckets"] = serde_json::json!([]);
+        let text = page(&json);
+        assert!(text.ends_with("\n\nNobody waits.\n\nNo limit is in use."), "{text}");
+    }
+}

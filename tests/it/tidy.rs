@@ -1,0 +1,185 @@
+//! What can be read from the source: what must not be in it, and that what is in it is documented.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What is told the time and does no input or output.
+const PURE: [&str; 9] = [
+    "src/slack",
+    "src/scheduler",
+    "src/yaml",
+    "src/config/check.rs",
+    "src/cli/demo/page.rs",
+    "src/cli/status/page.rs",
+    "src/fake_slack/window.rs",
+    "src/fake_slack/judge.rs",
+    "src/fake_slack/faults.rs",
+];
+
+/// What would give it a clock, a task, a socket, a lock or a file.
+const IMPURE: [&str; 11] = [
+    "hyper",
+    "tokio",
+    "axum",
+    "std::net",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "SystemTime",
+    "time::{Instant",
+    "std::time::Instant",
+    "Mutex",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files at or below a path whose names end so, as paths from the root.
+fn files(at: &str, end: &str) -> Vec<PathBuf> {
+    let mut left = vec![root().join(at)];
+    let mut found = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+    assert!(!found.is_empty(), "{at}: nothing there ends with {end}");
+    found.sort();
+    found
+}
+
+/// What stands between quotes or backticks and consists of such characters.
+fn words(text: &str, quote: char, of: impl Fn(char) -> bool + Copy) -> BTreeSet<&str> {
+    text.split(quote).filter(|word| !word.is_empty() && word.chars().all(of)).collect()
+}
+
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let parts = text.split("slackwater_").skip(1);
+    let names = parts.map(|part| part.split(|it: char| !it.is_ascii_lowercase() && it != '_'));
+    names.filter_map(|mut name| name.next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_pure_has_no_clock_no_task_no_socket_no_lock_no_file() {
+    for path in PURE.iter().flat_map(|at| files(at, ".rs")) {
+        let name = path.to_string_lossy();
+        if name.contains("/tests") || name.ends_with("/model.rs") {
+            continue;
+        }
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let found = IMPURE.iter().find(|word| line.contains(*word));
+            assert!(found.is_none(), "{name} is pure and has {found:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    for path in
+        files("src", ".rs").into_iter().chain(files("tests", ".rs")).chain(files("benches", ".rs"))
+    {
+        let text = read(&path);
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("//! "), "{} begins with {first:?}", path.display());
+    }
+}
+
+#[test]
+fn the_code_map_is_true() {
+    let text = read("ARCHITECTURE.md");
+    let (_, map) = text.split_once("## Code map").unwrap();
+    let (map, _) = map.split_once("\n## ").unwrap();
+    let named = words(map, '`', |it| it.is_ascii_alphanumeric() || "/._-".contains(it));
+    // A path; not one of a page.
+    for path in named.iter().filter(|path| path.contains('/') && !path.starts_with('/')) {
+        assert!(root().join(path).exists(), "the code map has {path}, which there is not");
+    }
+    let listed = |path: &str| named.iter().any(|it| it.trim_end_matches('/') == path);
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let path = format!("src/{}", name.to_string_lossy());
+        // The list of modules.
+        let is_known = path == "src/lib.rs" || listed(&path);
+        assert!(is_known, "the code map does not have {path}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let documented = metric_names(&read("docs/watching.md"));
+    let mut registered = BTreeSet::new();
+    for path in files("src/metrics", ".rs") {
+        let text = read(path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        registered.extend(metric_names(code));
+    }
+    assert_eq!(registered, documented);
+}
+
+#[test]
+fn every_key_of_a_configuration_is_documented() {
+    let documented = read("config/slackwater.yaml");
+    for path in ["src/config/keys.rs", "src/slack/read/limit.rs"] {
+        let text = read(path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for part in code.split("(\"").skip(1) {
+            let Some((key, rest)) = part.split_once('"') else { continue };
+            // `("key", Shape)`, on one line or two. What is not built is refused, and need not be told.
+            let shape = rest.trim_start_matches(',').trim_start();
+            let is_key =
+                rest.starts_with(',') && shape.starts_with(|it: char| it.is_ascii_uppercase());
+            if is_key && !shape.starts_with("Unbuilt") {
+                let is_told = documented.contains(&format!("{key}:"));
+                assert!(is_told, "{path} has the key {key}, and config/slackwater.yaml has not");
+            }
+        }
+    }
+}
+
+/// As a forge makes an anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|it| it.is_alphanumeric() || " -_".contains(*it));
+    kept.map(|it| if it == ' ' { '-' } else { it }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    for page in
+        pages.into_iter().chain(files("docs", ".md")).chain([PathBuf::from("tests/README.md")])
+    {
+        let text = read(&page);
+        for part in text.split("](").skip(1) {
+            let Some((link, _)) = part.split_once(')') else { continue };
+            if link.contains("://") || link.contains(char::is_whitespace) {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            assert!(root().join(&target).exists(), "{}: {link}", page.display());
+            if !heading.is_empty() {
+                let text = read(&target);
+                let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.any(|it| it == heading), "{}: {link}", page.display());
+            }
+        }
+    }
+}
