@@ -214,7 +214,7 @@ impl Book {
         let before = std::mem::replace(&mut self.configured, configured);
         self.app = app;
         let mut moved = Vec::new();
-        let mut moves = |from: &Arc<Identity>, to: &Arc<Identity>| {
+        let mut became = |from: &Arc<Identity>, to: &Arc<Identity>| {
             if from != to {
                 moved.push(Moved { from: Arc::clone(from), to: Arc::clone(to) });
             }
@@ -225,7 +225,9 @@ impl Book {
             let told = before.get(token);
             *asked = told.is_some_and(|told| told.asked);
             let from = told.map(|told| Arc::clone(&told.identity)).or(known).or(stranger);
-            from.iter().for_each(|from| moves(from, identity));
+            if let Some(from) = from {
+                became(&from, identity);
+            }
         }
         if of_all {
             let tokens: Vec<_> = self.known.iter().map(|(token, _)| *token).collect();
@@ -235,7 +237,7 @@ impl Book {
                 };
                 let to = Arc::new(self.derive(&token, &facts));
                 let Some(known) = self.known.peek_mut(&token) else { continue };
-                moves(&std::mem::replace(&mut known.identity, Arc::clone(&to)), &to);
+                became(&std::mem::replace(&mut known.identity, Arc::clone(&to)), &to);
             }
             // Those of whom nothing is known are new.
             self.strangers.clear();

@@ -1,7 +1,7 @@
 //! A thread that looks at the file, and reads and checks it when there is reason to.
 //!
 //! It asks the file system each second, and does not wait to be told: that works on every file
-//! system, and where a ConfigMap's symlink is swapped. It compares content, so a touch is no
+//! system, and where a symlink is swapped, as Kubernetes does. It compares content, so a touch is no
 //! change. An editor may write a file in several steps, and half a configuration may be right: a
 //! change is read when the file has been the same for a second.
 

@@ -10,7 +10,7 @@
 //! Where the notes have a gap nobody knows what was taken. Then the successor is
 //! [cautious](Scheduler::be_cautious): it takes every limit as just used up.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Bucket, BucketKey, Freeze, Instant, Outcome, Scheduler, Sequence, Slot, bucket::LOST_GRACE,
@@ -115,7 +115,7 @@ impl Scheduler {
             && bucket.key.limit.is_remembered()
         {
             // A call may still be on the way of which nothing is known.
-            let grace = bucket.counts_in_flight().then_some(LOST_GRACE).unwrap_or_default();
+            let grace = if bucket.counts_in_flight() { LOST_GRACE } else { Duration::ZERO };
             bucket.fill(now, since + grace);
         }
         bucket

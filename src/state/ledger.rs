@@ -227,18 +227,17 @@ impl Ledger {
             self.ids.remove(&(Arc::clone(&entry.limit), Arc::clone(&entry.values)));
             let name = (Arc::clone(&entry.limit), Arc::clone(&values));
             let other = self.ids.get(&name).copied();
-            match other.and_then(|other| Some((other, self.buckets.get_mut(&other)?))) {
-                Some((other, into)) => {
-                    into.slots.append(&mut entry.slots);
-                    into.frozen_until = into.frozen_until.max(entry.frozen_until);
-                    let ids = self.flying.values_mut().flat_map(|flying| &mut flying.buckets);
-                    ids.filter(|at| **at == id).for_each(|at| *at = other);
-                }
-                None => {
-                    entry.values = values;
-                    self.ids.insert(name, id);
-                    self.buckets.insert(id, entry);
-                }
+            if let Some((other, into)) =
+                other.and_then(|other| Some((other, self.buckets.get_mut(&other)?)))
+            {
+                into.slots.append(&mut entry.slots);
+                into.frozen_until = into.frozen_until.max(entry.frozen_until);
+                let ids = self.flying.values_mut().flat_map(|flying| &mut flying.buckets);
+                ids.filter(|at| **at == id).for_each(|at| *at = other);
+            } else {
+                entry.values = values;
+                self.ids.insert(name, id);
+                self.buckets.insert(id, entry);
             }
         }
     }

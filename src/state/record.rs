@@ -119,6 +119,7 @@ mod scope {
 
     use super::{Dimension, Scope};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub(super) fn serialize<S: Serializer>(scope: &Scope, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(scope.iter().map(Dimension::as_str))
     }

@@ -1,7 +1,7 @@
 //! The job and the people. They are the same on both sides and do what is usual: a call that is
 //! refused raises, the job sleeps as it was told and tries again what is left, people click again.
 //!
-//! slack_sdk raises at a 429: of its retry handlers only the one for broken connections is on by
+//! `slack_sdk` raises at a 429: of its retry handlers only the one for broken connections is on by
 //! default, as `async_default_handlers` on
 //! <https://docs.slack.dev/tools/python-slack-sdk/reference/http_retry/builtin_async_handlers.html>
 //! has it.
