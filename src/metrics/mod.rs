@@ -18,7 +18,8 @@ use std::{
 
 use http::StatusCode;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ struct All {
     by_workspace: IntCounterVec,
     /// Which of them are counted by name.
     busiest: Mutex<Ranks>,
+    store_errors: IntCounter,
+    reloads: IntCounterVec,
     shown: Shown,
 }
 
@@ -91,6 +94,11 @@ impl Metrics {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            prometheus::Result::Ok(counter)
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
@@ -166,6 +174,15 @@ impl Metrics {
                 callers: Busiest::new(Instant::now()),
                 workspaces: Busiest::new(Instant::now()),
             }),
+            store_errors: counter(
+                "slackwater_store_errors_total",
+                "Times that the state file could not be written, or not within a second.",
+            )?,
+            reloads: counters(
+                "slackwater_config_reloads_total",
+                "New configurations, by whether they were applied or refused.",
+                &["result"],
+            )?,
             shown: Shown::new(&registry)?,
             registry,
         };
@@ -233,6 +250,17 @@ impl Metrics {
     pub fn froze(&self, scope: Scope) {
         let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
         self.all.freezes.with_label_values(&[scope.join("_")]).inc();
+    }
+
+    /// The state file could not be written.
+    pub fn store_failed(&self) {
+        self.all.store_errors.inc();
+    }
+
+    /// A new configuration was applied, or refused.
+    pub fn reloaded(&self, applied: bool) {
+        let result = if applied { "applied" } else { "refused" };
+        self.all.reloads.with_label_values(&[result]).inc();
     }
 
     /// A refused call goes to the queue again.
