@@ -5,6 +5,7 @@
 //! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
 
 use std::{
+    hash::RandomState,
     io,
     net::SocketAddr,
     sync::{
@@ -19,6 +20,7 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,9 +30,11 @@ use crate::{
     admission::Admission,
     config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV},
     identity::Identities,
-    listen,
+    listen::{self, Swap},
     metrics::Metrics,
+    reload::{self, Live, Source, Watcher},
     stack::{Shared, stack},
+    state::{self, Moment, Store},
     upstream::connect,
 };
 
@@ -52,6 +56,9 @@ pub enum StartError {
     /// The runtime, a thread, or a signal handler.
     #[error("cannot start")]
     System(#[from] io::Error),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] state::OpenError),
     /// TLS.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
@@ -88,12 +95,13 @@ const GOODBYE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If it cannot start.
-pub fn run(config: Config) -> Result<(), StartError> {
-    block_on(async { serve(Arc::new(config), Stop::signals()?, |_| ()).await })
+pub fn run(config: Config, source: Source) -> Result<(), StartError> {
+    let serving = async { serve(Arc::new(config), Some(source), Stop::signals()?, |_| ()).await };
+    block_on(serving)
 }
 
 /// Runs until the token is cancelled, which ends it as two signals do: at once. Tells where it
-/// listens as soon as it does.
+/// listens as soon as it does. Its configuration stays.
 ///
 /// # Errors
 /// If it cannot start.
@@ -102,7 +110,7 @@ pub fn run_until(
     end: CancellationToken,
     listening: impl FnOnce(Addresses),
 ) -> Result<(), StartError> {
-    block_on(serve(Arc::new(config), Stop::Token(end), listening))
+    block_on(serve(Arc::new(config), None, Stop::Token(end), listening))
 }
 
 fn block_on(serving: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
@@ -115,6 +123,7 @@ fn block_on(serving: impl Future<Output = Result<(), StartError>>) -> Result<(),
 
 async fn serve(
     config: Arc<Config>,
+    source: Option<Source>,
     mut stop: Stop,
     listening: impl FnOnce(Addresses),
 ) -> Result<(), StartError> {
@@ -130,14 +139,17 @@ async fn serve(
         exchanges: TaskTracker::new(),
         metrics: metrics.clone(),
         config: Arc::clone(&config),
+        hasher: RandomState::new(),
     };
     shared.admission.configure_mode(config.mode);
-    let service = stack(&shared, listen, connect::connector(&config)?);
+    let store = keep_state(&config, &shared)?;
+    let service = Swap::new(stack(&shared, listen, connect::connector(&config)?));
+    let live = Live::new(Arc::clone(&config));
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
         admission: shared.admission.clone(),
         metrics,
-        catalogue: Arc::clone(&config.catalogue),
+        live: live.clone(),
         ready: Arc::clone(&ready),
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
@@ -155,13 +167,28 @@ async fn serve(
     // One for each call that may be held, and some for those that go at once.
     // A quarter of the files is kept for the upstream and for operators.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
-    tasks.spawn(listen::serve(listener, service, most, end.clone(), connections.clone()));
+    tasks.spawn(listen::serve(listener, service.clone(), most, end.clone(), connections.clone()));
     let mut hang_up = signal(SignalKind::hangup())?;
-    let end_hang_up = end.clone();
-    tasks.spawn(async move {
-        // Left alone, the signal would end the process and lose what it holds.
-        while let Some(Some(())) = end_hang_up.run_until_cancelled(hang_up.recv()).await {
-            tracing::warn!("SIGHUP is ignored: the configuration is read at start only");
+    let (to, mut read) = mpsc::channel(1);
+    let watcher = source.map(|source| reload::watch(source, to)).transpose()?;
+    tasks.spawn({
+        let (end, mut shared, live) = (end.clone(), shared.clone(), live.clone());
+        let reloading = async move {
+            loop {
+                tokio::select! {
+                    _ = hang_up.recv() => watcher.iter().for_each(Watcher::ask),
+                    Some(read) = read.recv() => {
+                        reload::reload(read, &mut shared, &live, |shared| {
+                            let connector = connect::connector(&shared.config)?;
+                            service.replace(stack(shared, listen, connector));
+                            Ok(())
+                        });
+                    }
+                }
+            }
+        };
+        async move {
+            end.run_until_cancelled(reloading).await;
         }
     });
     tracing::info!(%listen, admin = %admin_listen, "listening");
@@ -169,7 +196,7 @@ async fn serve(
 
     stop.next().await;
     ready.store(false, Ordering::Relaxed);
-    let held = shared.admission.held();
+    let (held, config) = (shared.admission.held(), live.config());
     tracing::info!(held, "draining; a second signal stops at once");
     let goodbye = async {
         drain(&shared, config.drain_timeout).await;
@@ -190,10 +217,35 @@ async fn serve(
     end_timer.cancel();
     tasks.close();
     tasks.wait().await;
+    if let Some((store, thread)) = store {
+        store.close();
+        // It has little left to do, and a panic in it is in the log.
+        let _ = thread.join();
+    }
     // The admin thread ends with the token; its last answer is nobody's loss.
     let _ = admin.join();
     tracing::info!(in_time, "stopped");
     Ok(())
+}
+
+/// Goes on where the process before ended, and keeps what happens, if the operator says so.
+fn keep_state(
+    config: &Config,
+    shared: &Shared,
+) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
+    let Some(path) = &config.state_file else { return Ok(None) };
+    let Shared { admission, identities, metrics, .. } = shared;
+    let opened = state::open(path, admission.now(), &Moment::now())?;
+    if let Some(doubt) = opened.doubt {
+        tracing::warn!(
+            file = %path.display(),
+            "the state file is not to be believed: {doubt}; every limit counts as used up at first"
+        );
+    }
+    state::restore(&opened, &config.catalogue, admission, identities);
+    let (store, thread) = opened.start(metrics.clone())?;
+    admission.keep(store.clone());
+    Ok(Some((store, thread)))
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

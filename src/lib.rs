@@ -11,13 +11,14 @@
 //! [sent again](retry) when its turn comes. Whatever happens, the caller gets an
 //! [answer](respond).
 //!
-//! Beside it stand the [metrics], the [admin] listener, the [configuration](config), which is
+//! Beside it stand the [state] that outlives the process, the [metrics], the [admin] listener, the [configuration](config), which is
 //! [YAML](yaml), and a [Slack that limits](fake_slack) for tests. The [app] puts all of it
 //! together, and the [command line](cli) starts it.
 
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod reload;
 pub mod stack;
 pub mod step;
 
@@ -29,6 +30,7 @@ pub mod slack;
 
 pub mod admission;
 pub mod scheduler;
+pub mod state;
 
 pub mod outcome;
 pub mod retry;
@@ -46,4 +48,5 @@ pub mod fake_slack;
 pub mod units;
 pub mod yaml;
 
+mod causes;
 mod nearest;

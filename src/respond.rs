@@ -26,6 +26,7 @@ use crate::{
         record::{Record, RefusedAs, Standing},
         route::{Arriving, RouteError},
     },
+    causes::with_causes,
     metrics::Metrics,
     slack::reply,
     step::Step,
@@ -99,7 +100,7 @@ impl Failure {
     }
 
     fn into_response(self, refused_as: RefusedAs) -> Response<Answer> {
-        let text = with_sources(&self);
+        let text = with_causes(&self);
         match self {
             Self::Route(error) => match error {
                 RouteError::UnknownPath { .. } => {
@@ -140,20 +141,6 @@ impl Failure {
             }
         }
     }
-}
-
-/// An error and its sources in one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 fn error_response(status: StatusCode, error: &str, message: &str) -> Response<Answer> {
@@ -256,7 +243,7 @@ where
                     metrics.shed(record.method(), reason.as_str());
                 }
                 if let Failure::Upstream(error) = &failure {
-                    tracing::info!(error = with_sources(error), "no answer from the upstream");
+                    tracing::info!(error = with_causes(error), "no answer from the upstream");
                 }
                 failure.into_response(record.refused_as())
             });

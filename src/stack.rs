@@ -1,6 +1,6 @@
 //! The way of a call, outermost first.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, hash::RandomState, net::SocketAddr, sync::Arc};
 
 use http::{Request, Response, header};
 use hyper::body::Incoming;
@@ -37,6 +37,9 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
+    /// Tells callers and returning calls apart, also after a reload. Keyed, so that nobody can
+    /// choose a name whose hash is another's.
+    pub hasher: RandomState,
 }
 
 /// Everything between a connection's request and the upstream's answer.
@@ -47,17 +50,19 @@ pub fn stack<C>(
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<
-        impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+        impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static + use<C>,
     >,
     Error = Infallible,
     Future: Send,
-> + Clone
+>
++ Clone
 + Send
 + 'static
++ use<C>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, identities, metrics, exchanges } = shared;
+    let Shared { config, admission, identities, metrics, exchanges, .. } = shared;
     let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.

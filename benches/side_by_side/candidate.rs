@@ -46,7 +46,7 @@ pub(crate) fn start(
     let plans = [haproxy(upstream, 1, scratch), haproxy(upstream, 2, scratch)]
         .into_iter()
         .chain(Shape::value_variants().iter().map(|shape| bare(upstream, *shape)))
-        .chain([slackwater(upstream, scratch)]);
+        .chain([false, true].map(|keeps| slackwater(upstream, keeps, scratch)));
     for plan in plans {
         let Plan { name, address, command, hint } = plan?;
         if !only.is_empty() && !only.iter().any(|part| name.contains(part.as_str())) {
@@ -83,15 +83,21 @@ fn bare(upstream: SocketAddr, shape: Shape) -> anyhow::Result<Plan> {
     Ok(Plan { name: format!("bare, {}", shape.get_name()), address, command, hint: "" })
 }
 
-fn slackwater(upstream: SocketAddr, scratch: &Path) -> anyhow::Result<Plan> {
+/// With `keeps`, each call waits until its grant is in the state file.
+fn slackwater(upstream: SocketAddr, keeps: bool, scratch: &Path) -> anyhow::Result<Plan> {
     let address = free_address()?;
-    let file = scratch.join("slackwater.yaml");
-    let config = include_str!("slackwater.yaml")
+    let name = if keeps { "slackwater, state_file" } else { "slackwater" };
+    let file = scratch.join(format!("{name}.yaml"));
+    let mut config = include_str!("slackwater.yaml")
         .replace("PORT", &address.port().to_string())
         .replace("ADMIN", &free_address()?.port().to_string())
         .replace("UPSTREAM", &upstream.port().to_string());
+    if keeps {
+        let state = scratch.join("state");
+        config += &format!("state_file: {}\n", state.display());
+    }
     fs::write(&file, config).context("cannot write slackwater's configuration")?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));
     command.arg("run").arg("--config").arg(file);
-    Ok(Plan { name: "slackwater".to_owned(), address, command, hint: "" })
+    Ok(Plan { name: name.to_owned(), address, command, hint: "" })
 }

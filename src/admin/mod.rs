@@ -28,7 +28,7 @@ use self::mode::ModePage;
 use crate::{
     admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
     metrics::{self, Metrics, Sums, Top},
-    slack::Catalogue,
+    reload::{Live, Reload},
 };
 
 /// What the pages show.
@@ -38,8 +38,8 @@ pub struct Shown {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Metrics,
-    /// The methods that metrics name.
-    pub catalogue: Arc<Catalogue>,
+    /// The configuration of now, and what became of the last reload.
+    pub live: Live,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
     /// Who may look, and who may change.
@@ -59,6 +59,8 @@ struct StatusPage {
     paused: Vec<PauseStatus>,
     top: TopPage,
     totals: Totals,
+    /// What became of the last reload of the configuration, if there was one.
+    reload: Option<Reload>,
 }
 
 /// Who calls most, and who has most calls held.
@@ -104,7 +106,7 @@ pub fn router(shown: Shown) -> Router {
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text(&shown.admission.status(), &shown.catalogue) {
+    match shown.metrics.text(&shown.admission.status(), &shown.live.config().catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -132,6 +134,7 @@ async fn status_page(State(shown): State<Shown>) -> Response {
             held_workspaces: first(status.workspaces),
         },
         totals,
+        reload: shown.live.last(),
     };
     Json(page).into_response()
 }

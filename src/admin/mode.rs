@@ -38,7 +38,7 @@ fn switched(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
     let mode = answer::text(&object, "mode")?.and_then(Mode::parse);
     let mode = mode.ok_or_else(|| Wrong::request("mode is shadow or enforce".to_owned()))?;
     let target = match answer::text(&object, "method")? {
-        Some(name) => Some(method(name, &shown.catalogue)?),
+        Some(name) => Some(method(name, &shown.live.config().catalogue)?),
         None => None,
     };
     let changed = shown.admission.say_mode(mode, target.as_ref().map(Target::name));

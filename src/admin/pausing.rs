@@ -34,7 +34,7 @@ pub(super) async fn resume(State(shown): State<Shown>, body: Bytes) -> Response 
 
 fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["method", "caller", "workspace", "shed"])?;
-    let target = target(&object, &shown.catalogue)?;
+    let target = target(&object, &shown.live.config().catalogue)?;
     let shed = answer::flag(&object, "shed")?;
     let began = shown.admission.pause(&target, unix_millis(), shed);
     let began = began.map_err(|error| Wrong::conflict("too_many_pauses", error.to_string()))?;
@@ -57,7 +57,7 @@ fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
 
 fn ended(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["method", "caller", "workspace"])?;
-    let target = target(&object, &shown.catalogue)?;
+    let target = target(&object, &shown.live.config().catalogue)?;
     let waiting = shown.admission.status().paused.into_iter();
     let waiting =
         waiting.filter(|pause| pause.target == target).map(|pause| pause.waiting).sum::<u64>();

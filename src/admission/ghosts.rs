@@ -12,7 +12,7 @@ use crate::{
     call::record::Record,
     metrics::Metrics,
     scheduler::{Call, Enqueued, Event, Instant, Outcome, Permit, Policy, Scheduler, Ticket},
-    slack::Scope,
+    slack::{Catalogue, Scope},
 };
 
 /// The ghosts.
@@ -134,6 +134,11 @@ impl Ghosts {
     /// What counted for one identity counts for another.
     pub(super) fn rename(&mut self, now: Instant, of: Scope, from: &str, to: &str) {
         self.scheduler.rename(now, of, from, to);
+    }
+
+    /// The operator decides otherwise.
+    pub(super) fn relimit(&mut self, now: Instant, policy: Policy, catalogue: &Catalogue) {
+        self.scheduler.relimit(now, policy, catalogue.limits());
     }
 
     /// A ghost goes. Whether its slot is settled at once.

@@ -19,7 +19,7 @@ mod waiting;
 mod tests;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -39,11 +39,13 @@ pub use self::{
 };
 use self::{ghosts::Ghosts, pausing::COME_BACK, waiters::Waiters};
 use crate::{
-    call::Call,
-    config::Queue,
+    call::{Call, buckets},
+    config::{Config, Queue},
+    identity::Learnt,
     metrics::Metrics,
-    scheduler::{self, Bounds, BucketKey, Enqueued, Event, Policy, Scheduler, Share},
-    slack::{Dimension, Scope},
+    scheduler::{self, Bounds, BucketKey, Enqueued, Event, Memory, Note, Policy, Scheduler, Share},
+    slack::{Dimension, Method, Scope},
+    state::Store,
 };
 
 /// Where calls wait for their turn.
@@ -97,9 +99,11 @@ struct Shared {
     state: Mutex<State>,
     /// The timer has to be set anew.
     earlier: Notify,
-    /// The zero of the scheduler's time.
+    /// What the scheduler's time [`START`] is.
     origin: Instant,
     metrics: Metrics,
+    /// Where grants are written before their calls are sent.
+    store: OnceLock<Store>,
 }
 
 #[derive(Debug)]
@@ -119,7 +123,11 @@ struct State {
     closed: bool,
     /// Kept for its memory.
     events: Vec<Event>,
+    notes: Vec<Note>,
 }
+
+/// The scheduler's time when the queue is made. What was long before has a time, too.
+const START: scheduler::Instant = scheduler::Instant::from_nanos(1 << 62);
 
 /// What a waiting call is told.
 type Verdict = Result<scheduler::Permit, Shed>;
@@ -129,8 +137,7 @@ type Verdict = Result<scheduler::Permit, Shed>;
 impl Admission {
     /// An empty queue with these bounds; background calls take at most that share of a window.
     pub fn new(queue: &Queue, background: Share, metrics: Metrics) -> Self {
-        let bounds = Bounds { per_bucket: queue.max_depth, total: queue.max_total };
-        let policy = Policy { bounds, background };
+        let policy = policy(queue, background);
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -143,10 +150,12 @@ impl Admission {
                     armed: None,
                     closed: false,
                     events: Vec::new(),
+                    notes: Vec::new(),
                 }),
                 earlier: Notify::new(),
                 origin: Instant::now(),
                 metrics,
+                store: OnceLock::new(),
             }),
         }
     }
@@ -227,7 +236,7 @@ impl Admission {
                 match next {
                     None => earlier.await,
                     Some(at) => {
-                        let at = self.shared.origin + at.since(scheduler::Instant::ZERO);
+                        let at = self.shared.origin + at.since(START);
                         tokio::select! {
                             () = tokio::time::sleep_until(at) => {}
                             () = earlier => {}
@@ -271,6 +280,76 @@ impl Admission {
         state.pump(&self.shared, now);
     }
 
+    /// The operator decides otherwise: these bounds and limits hold from now on, also for the calls
+    /// that wait. They stay as old as they are.
+    pub fn relimit(&self, before: &Config, config: &Config) {
+        let policy = policy(&config.queue, config.background_share);
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let now = self.shared.now();
+        state.scheduler.relimit(now, policy, config.catalogue.limits());
+        let changes = state.waiting.with_methods().filter_map(|(method, ticket)| {
+            if before.catalogue.entry(&method.name) == config.catalogue.entry(&method.name) {
+                return None;
+            }
+            let held = state.scheduler.buckets_of(ticket);
+            Some((ticket, buckets::again(&config.catalogue, method, &held)))
+        });
+        let changes = changes.collect();
+        state.scheduler.rebucket(now, changes);
+        state.policy = policy;
+        if let Some(ghosts) = &mut state.ghosts {
+            ghosts.relimit(now, policy, &config.catalogue);
+        }
+        state.modes.configure(config.mode);
+        let watched =
+            |method: &Method| state.modes.is_shadow(Some(config.catalogue.entry(&method.name)));
+        let go = state.waiting.with_methods().filter(|(method, _)| watched(method));
+        let go: Vec<_> = go.map(|(_, ticket)| ticket).collect();
+        for ticket in go {
+            state.scheduler.force_held(now, ticket);
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// Lets buckets remember what was before the process. With `cautious_since` nobody knows what was
+    /// taken before that: every limit counts as just used up then.
+    pub fn restore(
+        &self,
+        buckets: impl Iterator<Item = (BucketKey, Memory)>,
+        cautious_since: Option<scheduler::Instant>,
+    ) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        if let Some(since) = cautious_since {
+            state.scheduler.be_cautious(since);
+        }
+        for (bucket, memory) in buckets {
+            state.scheduler.restore(now, bucket, &memory);
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// From now on every grant is written there before its call is sent. Nothing may have been
+    /// granted before.
+    pub fn keep(&self, store: Store) {
+        self.shared.lock().scheduler.take_notes();
+        // A queue is kept in one place.
+        let _ = self.shared.store.set(store);
+    }
+
+    /// Keeps what was learnt of tokens, where anything is kept.
+    pub fn keep_learnt(&self, learnt: Vec<Learnt>) {
+        if let Some(store) = self.shared.store.get().filter(|_| !learnt.is_empty()) {
+            store.learnt(learnt);
+        }
+    }
+
+    /// Now, in the scheduler's time.
+    pub fn now(&self) -> scheduler::Instant {
+        self.shared.now()
+    }
+
     /// How many calls wait.
     pub fn held(&self) -> usize {
         self.shared.lock().scheduler.held()
@@ -303,7 +382,7 @@ impl Shared {
     }
 
     fn at(&self, instant: Instant) -> scheduler::Instant {
-        scheduler::Instant::ZERO + instant.saturating_duration_since(self.origin)
+        START + instant.saturating_duration_since(self.origin)
     }
 }
 
@@ -325,6 +404,10 @@ impl State {
         loop {
             let mut events = std::mem::take(&mut self.events);
             let next = self.scheduler.poll(now, &mut events);
+            if let Some(store) = shared.store.get() {
+                self.scheduler.notes(&mut self.notes);
+                store.note(&mut self.notes);
+            }
             let mut returned = false;
             for event in events.drain(..) {
                 let (ticket, verdict) = match event {
@@ -360,14 +443,17 @@ impl Asked<'_> {
     /// # Errors
     /// If the call is shed after all.
     pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
-        let waiting = match self {
-            Self::Granted(permit) => return Ok(permit),
-            Self::Held(waiting) => waiting,
+        let permit = match self {
+            Self::Granted(permit) => permit,
+            Self::Held(waiting) => {
+                let (shared, from) = (waiting.shared, Instant::now());
+                let verdict = waiting.await;
+                call.record.waited(Instant::now().duration_since(from));
+                Permit::new(verdict?, shared)
+            }
         };
-        let (shared, from) = (waiting.shared, Instant::now());
-        let verdict = waiting.await;
-        call.record.waited(Instant::now().duration_since(from));
-        Ok(Permit::new(verdict?, shared))
+        permit.is_kept().await;
+        Ok(permit)
     }
 }
 
@@ -407,6 +493,10 @@ impl Shed {
     pub fn retry_after_seconds(&self) -> u64 {
         whole_seconds(self.retry_after).max(1)
     }
+}
+
+fn policy(queue: &Queue, background: Share) -> Policy {
+    Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
 }
 
 /// A time in whole seconds, for those who are to wait for it: never less.

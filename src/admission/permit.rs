@@ -65,6 +65,13 @@ impl Permit {
         matches!(self.watched, Watched::Yes(_))
     }
 
+    /// Waits until it is written that it was granted, where that is kept.
+    pub(super) async fn is_kept(&self) {
+        if let Some(store) = self.shared.store.get() {
+            store.written().await;
+        }
+    }
+
     /// The call is being handed over: from now on Slack may have counted it.
     pub fn sent(&mut self) {
         self.fate = Outcome::Lost;

@@ -101,6 +101,15 @@ impl Waiters {
         })
     }
 
+    /// All who wait for a method's limits.
+    pub(super) fn with_methods(&self) -> impl Iterator<Item = (&Arc<Method>, Ticket)> {
+        self.queues.iter().flat_map(|(_, queue)| {
+            let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
+            let tickets = queue.calls.iter().filter_map(ticket);
+            tickets.filter_map(|ticket| Some((queue.method.as_ref()?, ticket)))
+        })
+    }
+
     /// Nobody waits any more.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Waiter> + use<> {
         std::mem::take(self).all.into_values()

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use crate::{
     identity::{Identity, Moved, token::push_hex},
     scheduler::BucketKey,
-    slack::{Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Scope},
+    slack::{Catalogue, Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Rule, Scope},
 };
 
 /// The values of a call's dimensions.
@@ -50,6 +50,33 @@ pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
         }
     }
     buckets
+}
+
+/// The buckets of a call that waits, by its method as it is in another catalogue. `held` are those
+/// that it has: they tell what it names. A limit by something that none of them counts by is none
+/// of it, since its arguments were not read for that.
+pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<BucketKey> {
+    let mut values: [Option<&str>; Dimension::ALL.len()] = Default::default();
+    for key in held {
+        // A token's own user has its token for a value.
+        for (by, value) in key.limit.scope.iter().zip(key.values.split('/')) {
+            values[by as usize] = Some(value);
+        }
+    }
+    let name = values[Dimension::Method as usize].unwrap_or(&method.name);
+    let method = match method.kind {
+        Kind::WebApi => catalogue.method(name),
+        _ => catalogue.entry(&method.name),
+    };
+    let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
+    let limits = method.limits.iter().chain(in_order).filter_map(|limit| {
+        let of = limit.scope.iter().map(|by| values[by as usize]);
+        let of: Option<Vec<_>> = of.collect();
+        Some(BucketKey { limit: Arc::clone(limit), values: of?.join("/").into() })
+    });
+    // Whole workspaces and apps, and what else is not in a catalogue, stay.
+    let open = held.iter().filter(|key| matches!(key.limit.rule, Rule::Open | Rule::Gate)).cloned();
+    limits.chain(open).collect()
 }
 
 /// Under which names the buckets of calls that have moved were kept, and are kept from now on: for

@@ -91,7 +91,7 @@ impl ClassifyLayer {
                 callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
-                hasher: RandomState::new(),
+                hasher: shared.hasher.clone(),
             }),
             exchanges: exchanges.clone(),
         }

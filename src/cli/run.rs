@@ -1,8 +1,8 @@
 //! `slackwater run`: the proxy.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use crate::{app, config, telemetry, units};
+use crate::{app, config, reload::Source, telemetry, units};
 
 /// Run the proxy (what `slackwater` alone does too)
 ///
@@ -33,13 +33,12 @@ pub struct Args {
 /// # Errors
 /// If the configuration has problems, or the proxy cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = config::load(args.config.as_deref())?;
+    let source = Source { path: config::file_of(args.config.as_deref()), minute: args.minute };
+    let config = source.load()?;
     telemetry::init(&config.log);
     if let Some(minute) = args.minute {
-        let scaled = Arc::unwrap_or_clone(config.catalogue).with_minute(minute);
-        config.catalogue = Arc::new(scaled);
         tracing::warn!(?minute, "limits are scaled: this is not for Slack");
     }
-    app::run(config)?;
+    app::run(config, source)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: what it asks of the machine is an argument.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use tracing::Level;
 
@@ -179,6 +179,7 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         set(&mut config.on_429.default_retry_after, after);
     }
     set(&mut config.mode, root.get("mode").and_then(|at| read::mode(at, report)));
+    config.state_file = root.get("state_file").and_then(|at| path(at, report));
     if let Some(at) = root.get("drain_timeout") {
         set(&mut config.drain_timeout, at.read_duration(report));
     }
@@ -196,6 +197,18 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         let level = at.get("level").and_then(|it| it.read_word(&words, report));
         set(&mut config.log.level, level);
     }
+}
+
+/// The path of a file that need not be there yet.
+fn path(at: Cursor<'_>, report: &mut Report) -> Option<PathBuf> {
+    let text = at.text()?;
+    if text.is_empty() || text.ends_with('/') {
+        let advice = "write the path of a file, as in /var/lib/slackwater/state; its directory has \
+                      to be there";
+        report.add(at, format!("{} names no file; {advice}", at.quoted()));
+        return None;
+    }
+    Some(text.into())
 }
 
 /// Puts a value in the place of the default, if one was read.

@@ -64,7 +64,7 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("shared", Unbuilt { what: "sharing limits between replicas is", inert: &["null"] }),
-    ("state_file", Unbuilt { what: "keeping limits over a restart is", inert: &["null"] }),
+    ("state_file", Nullable),
     ("mode", Value),
     ("drain_timeout", Value),
     ("log", Map(&[("format", Value), ("level", Value)])),

@@ -41,12 +41,17 @@ const MAX_CERTIFICATES: u64 = 16 << 20;
 /// # Errors
 /// [`LoadError`]: the file cannot be read, or everything that is wrong with it.
 pub fn load(path: Option<&Path>) -> Result<Config, LoadError> {
-    let from_env = environment(CONFIG_ENV).filter(|path| !path.is_empty());
-    let Some(path) = path.map(Path::to_owned).or(from_env.map(PathBuf::from)) else {
+    let Some(path) = file_of(path) else {
         return check_on(&Machine, "", "defaults").map_err(LoadError::Problems);
     };
     let text = read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
     check_on(&Machine, &text, &path.to_string_lossy()).map_err(LoadError::Problems)
+}
+
+/// The file at `path`, else the one that [`CONFIG_ENV`] names, if there is one.
+pub fn file_of(path: Option<&Path>) -> Option<PathBuf> {
+    let from_env = || environment(CONFIG_ENV).filter(|path| !path.is_empty()).map(PathBuf::from);
+    path.map(Path::to_owned).or_else(from_env)
 }
 
 /// A variable of the process's environment, if it is set and Unicode.

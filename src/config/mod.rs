@@ -18,13 +18,13 @@ mod proxies;
 mod tls;
 mod upstreams;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 pub use admin::AdminToken;
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use glob::Glob;
-pub use load::{CONFIG_ENV, LoadError, environment, load};
+pub use load::{CONFIG_ENV, LoadError, environment, file_of, load};
 pub use outside::Outside;
 pub use proxies::Proxies;
 pub use tls::{Roots, Tls};
@@ -77,6 +77,8 @@ pub struct Config {
     pub on_429: On429,
     /// Whether limits are kept, or calls are only watched, where nothing else is said of a method.
     pub mode: Mode,
+    /// Where windows, freezes and identities are kept over a restart.
+    pub state_file: Option<PathBuf>,
     /// How long held calls go on after SIGTERM.
     pub drain_timeout: Duration,
     /// What is logged, and how.
@@ -84,7 +86,7 @@ pub struct Config {
 }
 
 /// The operators' listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -226,6 +228,7 @@ impl Config {
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
             mode: Mode::default(),
+            state_file: None,
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
         }

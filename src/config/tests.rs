@@ -59,12 +59,13 @@ fn whole(config: &Config) -> String {
         shed_as,
         on_429,
         mode,
+        state_file,
         drain_timeout,
         log,
     } = rest;
     format!(
         "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {drain_timeout:?} {log:?}",
+         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }

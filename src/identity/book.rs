@@ -19,6 +19,24 @@ pub(super) struct Book {
     strangers: LruCache<TokenHash, Stranger, RandomState>,
     /// The app of a workspace's bot.
     bots: LruCache<(Arc<str>, Arc<str>), Arc<str>, RandomState>,
+    /// What was learnt since it was last asked for.
+    news: Vec<Learnt>,
+}
+
+/// Something that was learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// All that is known of a token.
+    Token(TokenHash, Facts),
+    /// A workspace's bot is of that app.
+    Bot {
+        /// The workspace.
+        workspace: Arc<str>,
+        /// The bot.
+        bot: Arc<str>,
+        /// The app.
+        app: Arc<str>,
+    },
 }
 
 /// Whose a token is.
@@ -92,6 +110,7 @@ impl Book {
             known: LruCache::unbounded_with_hasher(RandomState::default()),
             strangers: LruCache::unbounded_with_hasher(RandomState::default()),
             bots: LruCache::unbounded_with_hasher(RandomState::default()),
+            news: Vec::new(),
         }
     }
 
@@ -188,7 +207,59 @@ impl Book {
         moved
     }
 
+    /// The operator tells otherwise. What was learnt stays.
+    pub(super) fn rules(&mut self, rules: &IdentityRules) -> Vec<Moved> {
+        let of_all = self.app != rules.app;
+        let Self { app, configured, .. } = Self::new(rules);
+        let before = std::mem::replace(&mut self.configured, configured);
+        self.app = app;
+        let mut moved = Vec::new();
+        let mut became = |from: &Arc<Identity>, to: &Arc<Identity>| {
+            if from != to {
+                moved.push(Moved { from: Arc::clone(from), to: Arc::clone(to) });
+            }
+        };
+        for (token, Configured { identity, asked }) in &mut self.configured {
+            let stranger = self.strangers.pop(token).map(|stranger| stranger.identity);
+            let known = self.known.peek(token).map(|known| Arc::clone(&known.identity));
+            let told = before.get(token);
+            *asked = told.is_some_and(|told| told.asked);
+            let from = told.map(|told| Arc::clone(&told.identity)).or(known).or(stranger);
+            if let Some(from) = from {
+                became(&from, identity);
+            }
+        }
+        if of_all {
+            let tokens: Vec<_> = self.known.iter().map(|(token, _)| *token).collect();
+            for token in tokens {
+                let Some(facts) = self.known.peek(&token).map(|known| known.facts.clone()) else {
+                    continue;
+                };
+                let to = Arc::new(self.derive(&token, &facts));
+                let Some(known) = self.known.peek_mut(&token) else { continue };
+                became(&std::mem::replace(&mut known.identity, Arc::clone(&to)), &to);
+            }
+            // Those of whom nothing is known are new.
+            self.strangers.clear();
+        }
+        moved
+    }
+
+    /// What was learnt since the last time.
+    pub(super) fn news(&mut self) -> Vec<Learnt> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Takes in what was learnt before.
+    pub(super) fn restore(&mut self, learnt: Learnt) -> Vec<Moved> {
+        match learnt {
+            Learnt::Token(token, facts) => self.learn(&token, facts),
+            Learnt::Bot { workspace, bot, app } => self.bot_is_of(workspace, bot, &app),
+        }
+    }
+
     fn remember(&mut self, token: TokenHash, known: Known) {
+        self.news.push(Learnt::Token(token, known.facts.clone()));
         if self.known.len() >= KNOWN && !self.known.contains(&token) {
             self.known.pop_lru();
         }
@@ -205,11 +276,13 @@ impl Book {
         if self.bots.len() >= KNOWN {
             self.bots.pop_lru();
         }
-        let again = Arc::clone(&workspace);
-        match self.bots.put((workspace, bot), Arc::clone(app)) {
-            Some(before) if before == *app => Vec::new(),
-            _ => self.derive_anew(&again),
+        let name = (Arc::clone(&workspace), Arc::clone(&bot));
+        if self.bots.put(name, Arc::clone(app)).as_ref() == Some(app) {
+            return Vec::new();
         }
+        let moved = self.derive_anew(&workspace);
+        self.news.push(Learnt::Bot { workspace, bot, app: Arc::clone(app) });
+        moved
     }
 
     /// In which workspace the calls of a token are, if that is known.

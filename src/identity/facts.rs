@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::TokenHash;
 
 /// What is known of a token, or what one answer tells of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Facts {
     /// Its app.
     pub app: Option<Arc<str>>,
@@ -39,14 +40,6 @@ pub enum Told {
 
 /// The longest id that is taken for one. Slack's have a dozen characters.
 const MAX_ID: usize = 64;
-
-/// The methods whose answers tell something.
-const TELLING: [&str; 3] = ["auth.test", "oauth.v2.access", "bots.info"];
-
-/// Whether answers of this method tell whose a token is.
-pub fn tells(method: &str) -> bool {
-    TELLING.contains(&method)
-}
 
 /// Reads an answer of `method`. An answer that is not `ok`, or not as Slack's are, tells nothing.
 pub fn read(method: &str, body: &[u8]) -> Option<Told> {

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use self::book::Book;
 pub use self::{
-    book::{Moved, Whose},
+    book::{Learnt, Moved, Whose},
     facts::{Facts, Told},
     token::TokenHash,
 };
@@ -105,11 +105,11 @@ impl Identities {
     }
 
     /// Takes in what an answer to a call with that token tells. The calls that count for somebody
-    /// else now are to be moved.
+    /// else now are to be moved, and what was learnt may be kept for later.
     #[must_use]
-    pub fn learn(&self, caller: Option<&TokenHash>, told: Told) -> Vec<Moved> {
+    pub fn learn(&self, caller: Option<&TokenHash>, told: Told) -> (Vec<Moved>, Vec<Learnt>) {
         let mut book = self.lock();
-        match (told, caller) {
+        let moved = match (told, caller) {
             (Told::Caller(facts), Some(token)) => book.learn(token, facts),
             (Told::Tokens(tokens), _) => {
                 tokens.into_iter().flat_map(|(token, facts)| book.learn(&token, facts)).collect()
@@ -119,7 +119,25 @@ impl Identities {
                 None => Vec::new(),
             },
             (Told::Caller(_) | Told::Bot { .. }, None) => Vec::new(),
-        }
+        };
+        (moved, book.news())
+    }
+
+    /// The operator tells otherwise from now on. The calls that count for somebody else now are to be
+    /// moved.
+    #[must_use]
+    pub fn rules(&self, rules: &IdentityRules) -> Vec<Moved> {
+        self.lock().rules(rules)
+    }
+
+    /// Takes in what was learnt before. The calls that count for somebody else now are to be
+    /// moved.
+    #[must_use]
+    pub fn restore(&self, learnt: impl Iterator<Item = Learnt>) -> Vec<Moved> {
+        let mut book = self.lock();
+        let moved = learnt.flat_map(|learnt| book.restore(learnt)).collect();
+        book.news();
+        moved
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {

@@ -30,6 +30,25 @@ impl TokenHash {
         &self.0
     }
 
+    /// All of it in hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        let mut text = String::with_capacity(64);
+        push_hex(&mut text, &self.0);
+        text
+    }
+
+    /// Reads what [`Self::to_hex`] wrote.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+
     /// What stands for the token in keys, logs and status: `token-` and the first six bytes.
     pub fn name(&self) -> Arc<str> {
         let mut text = String::with_capacity(6 + 2 * SHOWN);

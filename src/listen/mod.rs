@@ -3,6 +3,7 @@
 
 pub mod files;
 mod patient;
+mod swap;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use self::patient::Patient;
+pub use self::swap::Swap;
 use crate::stack::BoxError;
 
 /// Where connections come from: a socket, or in tests a pipe.

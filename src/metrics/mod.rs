@@ -3,12 +3,14 @@
 
 mod busiest;
 mod gather;
+mod shadow;
 mod sums;
 
 pub use busiest::Busy;
 use busiest::{Busiest, Counted};
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
+use shadow::Shadow;
 pub use sums::Sums;
 
 use std::{
@@ -18,7 +20,8 @@ use std::{
 
 use http::StatusCode;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 use serde::Serialize;
 use tokio::time::Instant;
@@ -44,14 +47,14 @@ struct All {
     freezes: IntCounterVec,
     replays: IntCounterVec,
     exchange: HistogramVec,
-    would_wait: HistogramVec,
-    would_shed: IntCounterVec,
-    would_be_refused: IntCounterVec,
+    shadow: Shadow,
     in_flight: IntGaugeVec,
     by_caller: IntCounterVec,
     by_workspace: IntCounterVec,
     /// Which of them are counted by name.
     busiest: Mutex<Ranks>,
+    store_errors: IntCounter,
+    reloads: IntCounterVec,
     shown: Shown,
 }
 
@@ -94,6 +97,11 @@ impl Metrics {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            prometheus::Result::Ok(counter)
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
@@ -150,22 +158,7 @@ impl Metrics {
                 &["upstream", "code"],
                 &EXCHANGE,
             )?,
-            would_wait: histograms(
-                "slackwater_shadow_wait_seconds",
-                "How long calls that are only watched would have waited for their turn.",
-                &["tier", "class"],
-                &WAIT,
-            )?,
-            would_shed: counters(
-                "slackwater_shadow_sheds_total",
-                "Calls that are only watched and would have been refused.",
-                &["method", "reason"],
-            )?,
-            would_be_refused: counters(
-                "slackwater_shadow_429_total",
-                "Calls that are only watched and were sent while a limit had no room for them.",
-                &["method"],
-            )?,
+            shadow: Shadow::new(&registry)?,
             in_flight: gauges(
                 "slackwater_in_flight",
                 "Calls sent and not answered yet.",
@@ -185,6 +178,15 @@ impl Metrics {
                 callers: Busiest::new(Instant::now()),
                 workspaces: Busiest::new(Instant::now()),
             }),
+            store_errors: counter(
+                "slackwater_store_errors_total",
+                "Times that the state file could not be written, or not within a second.",
+            )?,
+            reloads: counters(
+                "slackwater_config_reloads_total",
+                "New configurations, by whether they were applied or refused.",
+                &["result"],
+            )?,
             shown: Shown::new(&registry)?,
             registry,
         };
@@ -241,22 +243,6 @@ impl Metrics {
         self.all.sheds.with_label_values(&[method, reason]).inc();
     }
 
-    /// A call that is only watched would have waited so long.
-    pub fn would_wait(&self, record: &Record, time: Duration) {
-        let wait = self.all.would_wait.with_label_values(&[record.tier(), record.class()]);
-        wait.observe(time.as_secs_f64());
-    }
-
-    /// A call that is only watched would have been shed.
-    pub fn would_shed(&self, record: &Record, reason: &str) {
-        self.all.would_shed.with_label_values(&[record.method(), reason]).inc();
-    }
-
-    /// A call that is only watched was sent while a limit had no room for it.
-    pub fn would_be_refused(&self, record: &Record) {
-        self.all.would_be_refused.with_label_values(&[record.method()]).inc();
-    }
-
     /// Slack refused a call; by surprise where no pause was on and the window had room.
     pub fn refused(&self, method: &str, surprise: bool) {
         let surprise = if surprise { "true" } else { "false" };
@@ -268,6 +254,17 @@ impl Metrics {
     pub fn froze(&self, scope: Scope) {
         let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
         self.all.freezes.with_label_values(&[scope.join("_")]).inc();
+    }
+
+    /// The state file could not be written.
+    pub fn store_failed(&self) {
+        self.all.store_errors.inc();
+    }
+
+    /// A new configuration was applied, or refused.
+    pub fn reloaded(&self, applied: bool) {
+        let result = if applied { "applied" } else { "refused" };
+        self.all.reloads.with_label_values(&[result]).inc();
     }
 
     /// A refused call goes to the queue again.

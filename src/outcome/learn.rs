@@ -26,7 +26,9 @@ impl Learner {
     pub(super) fn hear(&self, call: &Call, answer: &[u8]) {
         let Some(method) = call.method.as_ref().map(|method| &*method.name) else { return };
         let Some(told) = facts::read(method, answer) else { return };
-        for moved in self.identities.learn(call.token.as_ref(), told) {
+        let (moved, learnt) = self.identities.learn(call.token.as_ref(), told);
+        self.admission.keep_learnt(learnt);
+        for moved in moved {
             for (of, from, to) in buckets::renamed(&moved) {
                 self.admission.rename(of, &from, &to);
             }

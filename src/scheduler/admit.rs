@@ -1,19 +1,19 @@
 //! A call meets its buckets: it is granted, held or refused.
 
 use super::{
-    Block, Bucket, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit,
-    Scheduler, Slot,
+    Block, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit, Scheduler,
+    Slot,
     cell::{BucketId, CallId},
     forecast::Arrival,
 };
 
 impl Scheduler {
     /// Buckets by index, made where they don't exist; each once, in order.
-    pub(super) fn resolve(&mut self, keys: Vec<BucketKey>) -> Vec<BucketId> {
+    pub(super) fn resolve(&mut self, now: Instant, keys: Vec<BucketKey>) -> Vec<BucketId> {
         let mut ids = Vec::with_capacity(keys.len());
         for key in keys {
             let id = self.bucket_ids.get(&key).copied().unwrap_or_else(|| {
-                let bucket = Bucket::new(key.clone(), self.policy.background);
+                let bucket = self.new_bucket(now, key.clone());
                 let id = self.buckets.insert(bucket);
                 self.owners.insert(&key, id);
                 self.bucket_ids.insert(key, id);
@@ -80,6 +80,7 @@ impl Scheduler {
             self.buckets[id].take(now, class);
             kept.push(Slot { bucket: id, taken: now });
         }
+        self.note_grant(now, sequence, &kept);
         let granted =
             Granted { sequence, class, caller, deadline, place, slots: kept, answered: None };
         Permit { index: self.granted.insert(granted), sequence }

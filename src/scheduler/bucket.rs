@@ -91,7 +91,7 @@ const PROBED: u32 = 64;
 const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long after a call was given up its answer may still be on the way.
-const LOST_GRACE: Duration = Duration::from_secs(60);
+pub(super) const LOST_GRACE: Duration = Duration::from_secs(60);
 
 // === impl BucketKey ===
 
@@ -339,6 +339,43 @@ impl Bucket {
         let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
         self.evidence = evidence.max_by_key(|evidence| evidence.since);
         self.room.absorb(other.room);
+    }
+
+    /// A slot that was taken before there was this bucket ages from that instant.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        self.windows_mut().for_each(|window| window.remember(now, ages_from));
+    }
+
+    /// As many slots as there are were taken that age from that instant.
+    pub(super) fn fill(&mut self, now: Instant, ages_from: Instant) {
+        for window in self.windows_mut() {
+            for _ in 0..window.quota() {
+                window.remember(now, ages_from);
+            }
+        }
+    }
+
+    /// Its limit is another one of that name from now on. It remembers what it did.
+    pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
+        let key = BucketKey { limit, values: Arc::clone(&self.key.values) };
+        let new = Self::new(key, share);
+        let mut since: Vec<_> = self.window.ages_from().collect();
+        let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
+        let flying = if ages_from_send {
+            // Slots that had to wait for their answers, and have an end from now on.
+            since.extend((0..self.window.in_flight()).map(|_| now));
+            0
+        } else {
+            self.in_flight
+        };
+        let Self { key, mut window, mut burst, mut room, .. } = new;
+        for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
+            if matches!(key.limit.rule, Rule::Rate(_) | Rule::Concurrency(_)) {
+                window.take_over(now, flying, since.iter().copied());
+            }
+        }
+        room.take_over(now, &self.room, &window);
+        (self.key, self.window, self.burst, self.room) = (key, window, burst, room);
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls

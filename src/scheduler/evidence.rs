@@ -96,6 +96,7 @@ impl Scheduler {
         let bucket = &mut self.buckets[id];
         bucket.freeze(until);
         let freeze = Freeze { bucket: bucket.key.clone(), until };
+        self.note_freeze(&freeze);
         self.touch(id);
         freeze
     }

@@ -12,7 +12,7 @@ impl Scheduler {
     /// A call arrives and goes. Tells whether one of its limits had no room for it, or was closed.
     pub fn force(&mut self, now: Instant, call: Call) -> (Permit, bool) {
         self.advance(now);
-        let buckets = self.resolve(call.buckets);
+        let buckets = self.resolve(now, call.buckets);
         if call.class == Class::Interactive {
             for &id in &buckets {
                 self.buckets[id].expect_people(now);

@@ -48,6 +48,16 @@
 //! buckets are renamed, and where both have one, the two become one; see
 //! [`Scheduler::rename`](rename).
 //!
+//! # When the operator changes the limits
+//!
+//! Buckets of a limit that keeps its name keep their slots, and calls that wait are told of their
+//! new buckets; see [`relimit`] and [`rebucket`].
+//!
+//! # What outlives it
+//!
+//! It can tell what another scheduler has to know that takes over from it, and be told it; see
+//! [`notes`].
+//!
 //! # When what it counts against changes
 //!
 //! The operator pauses a method, a caller or a workspace: calls of it then also need a bucket
@@ -82,9 +92,11 @@ mod force;
 mod forecast;
 mod hold;
 mod lineup;
+mod notes;
 mod owners;
 mod places;
 mod rebucket;
+mod relimit;
 mod rename;
 mod room;
 mod serve;
@@ -97,7 +109,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, num::NonZeroU8};
+use std::{collections::HashMap, num::NonZeroU8, sync::Arc};
 
 use foldhash::quality::RandomState;
 use slab::Slab;
@@ -115,11 +127,13 @@ pub use self::{
     bucket::{BucketKey, Outcome},
     class::{Class, UnknownClass},
     events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    notes::{Memory, Note},
     places::PlaceId,
     room::Share,
     standing::Standing,
     time::Instant,
 };
+use crate::slack::Limit;
 
 /// The state machine.
 #[derive(Debug)]
@@ -141,6 +155,12 @@ pub struct Scheduler {
     touched: Vec<BucketId>,
     sequence: Sequence,
     events: Vec<Event>,
+    /// What is to outlive the process, if somebody keeps it.
+    notes: Option<Vec<Note>>,
+    /// The limits, if they have changed since calls came that may still name the old ones.
+    limits: HashMap<Arc<str>, Arc<Limit>, RandomState>,
+    /// Since when buckets that are new are as full as can be.
+    cautious_since: Option<Instant>,
 }
 
 /// What the operator decides.
@@ -337,6 +357,9 @@ impl Scheduler {
             touched: Vec::new(),
             sequence: 0,
             events: Vec::new(),
+            notes: None,
+            limits: HashMap::default(),
+            cautious_since: None,
         }
     }
 
@@ -344,7 +367,7 @@ impl Scheduler {
     /// deadline or a bound is reached.
     pub fn enqueue(&mut self, now: Instant, call: Call) -> Enqueued {
         self.advance(now);
-        let buckets = self.resolve(call.buckets);
+        let buckets = self.resolve(now, call.buckets);
         if call.class == Class::Interactive {
             for &id in &buckets {
                 self.buckets[id].expect_people(now);
@@ -370,6 +393,7 @@ impl Scheduler {
         self.advance(now);
         let Granted { sequence, class, caller, deadline, place, slots, answered } =
             self.granted.remove(permit.spend());
+        self.note_end(sequence, &slots, answered.unwrap_or(now), Outcome::Refused);
         let (kept, spent): (Vec<_>, Vec<_>) =
             slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
         self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
@@ -407,6 +431,7 @@ impl Scheduler {
         self.advance(now);
         let granted = self.granted.remove(permit.spend());
         let ended = granted.answered.unwrap_or(now);
+        self.note_end(granted.sequence, &granted.slots, ended, outcome);
         self.release(ended, &granted.slots, granted.class, outcome);
         self.run(now);
     }
@@ -414,7 +439,7 @@ impl Scheduler {
     /// Closes a bucket until `until`. After that one call probes it.
     pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
         self.advance(now);
-        for id in self.resolve(vec![bucket]) {
+        for id in self.resolve(now, vec![bucket]) {
             self.close(id, until);
         }
         self.run(now);

@@ -12,7 +12,10 @@ use super::{
     Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Freeze, Instant, Outcome,
     Permit, PlaceId, Policy, Reason, Refusal, Scheduler, Share, Ticket, Weight,
 };
-use crate::slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
+use crate::{
+    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
+    state::tests::Keeper,
+};
 
 /// The scheduler under judgement, and all that the judge remembers.
 pub(super) struct Judge {
@@ -47,6 +50,8 @@ pub(super) struct Judge {
     rebucketed: bool,
     next: u64,
     wake: Option<Instant>,
+    /// What outlives the scheduler.
+    keeper: Keeper,
 }
 
 /// A call, as the judge sees it.
@@ -161,7 +166,7 @@ impl Judge {
 
     pub(super) fn with_bounds(bounds: Bounds) -> Self {
         Self {
-            scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
+            scheduler: scheduler(bounds),
             now: Instant::ZERO,
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -180,6 +185,7 @@ impl Judge {
             rebucketed: false,
             next: 0,
             wake: None,
+            keeper: Keeper::new(),
         }
     }
 
@@ -328,6 +334,33 @@ impl Judge {
         self.poll();
     }
 
+    /// The process is killed and started again: who waits is gone, and what is in flight has no
+    /// answer. `shorter` says whether the file was written anew before.
+    pub(super) fn restart(&mut self, all: &[BucketKey], shorter: bool) {
+        while let Some((number, _)) = self.held.pop_first() {
+            self.leave(number, End::Cancelled);
+        }
+        while let Some((number, _)) = self.in_flight.pop_first() {
+            for grant in self.grants.get_mut(&number).into_iter().flatten() {
+                // Of calls at once, the one without an answer may still be on its way.
+                let at_once = matches!(grant.bucket.limit.rule, Rule::Concurrency(_));
+                let grace = Duration::from_secs(if at_once { 60 } else { 1 });
+                grant.answered.get_or_insert(self.now + grace);
+            }
+            self.ended.push((number, End::Answered));
+        }
+        self.places.clear();
+        // It is not kept who is expected, and what background calls have.
+        self.people.clear();
+        self.drained.clear();
+        self.grants.values_mut().flatten().for_each(|grant| grant.class = Class::Normal);
+        self.scheduler = scheduler(self.bounds);
+        for (bucket, memory) in self.keeper.restart(self.now, all, shorter) {
+            self.scheduler.restore(self.now, bucket, &memory);
+        }
+        self.poll();
+    }
+
     /// Held calls count against other buckets.
     pub(super) fn rebucket(&mut self, changes: Vec<(u64, Vec<BucketKey>)>) {
         let tickets = changes.iter().map(|(number, to)| (self.held[number].0, to.clone()));
@@ -376,6 +409,7 @@ impl Judge {
         self.places.retain(|kept| kept.expires > self.now);
         let mut events = Vec::new();
         self.wake = self.scheduler.poll(self.now, &mut events);
+        self.keeper.keep(&mut self.scheduler);
         assert!(self.wake.is_none_or(|wake| wake > self.now), "it never asks for the past");
         for event in events {
             match event {
@@ -691,6 +725,13 @@ impl Judge {
         let arrived: Vec<_> = (1..=self.next).collect();
         assert_eq!(ended, arrived, "each call ends exactly once");
     }
+}
+
+/// An empty one that takes notes.
+fn scheduler(bounds: Bounds) -> Scheduler {
+    let mut scheduler = Scheduler::new(Policy { bounds, background: Share::default() });
+    scheduler.take_notes();
+    scheduler
 }
 
 /// A caller of weight one.

@@ -8,16 +8,13 @@ use std::{
 use foldhash::quality::RandomState;
 
 use super::{BucketKey, cell::BucketId};
-use crate::slack::{Dimension, Scope};
+use crate::slack::Scope;
 
 /// The buckets of each identity.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     buckets: HashMap<(Scope, Arc<str>), BTreeSet<BucketId>, RandomState>,
 }
-
-/// What an identity is made of. These dimensions are the widest, so their values stand in front.
-const IDENTITY: Scope = Scope::of(&[Dimension::Org, Dimension::App, Dimension::Workspace]);
 
 // === impl Owners ===
 
@@ -61,7 +58,7 @@ impl BucketKey {
 
     /// The dimensions of its identity, their values, and the others.
     fn split(&self) -> (Scope, &str, &str) {
-        let scope = self.limit.scope.and(IDENTITY);
+        let scope = self.limit.scope.identity();
         let mut ends = self.values.match_indices('/').map(|(at, _)| at);
         let end = match scope.len() as usize {
             0 => 0,

@@ -65,6 +65,7 @@ impl Scheduler {
         if from == to || of.is_empty() {
             return;
         }
+        self.note_rename(of, from, to);
         let mut joins = Joins::default();
         for id in self.owners.of(of, from) {
             let key = self.buckets[id].key.of_owner(to);

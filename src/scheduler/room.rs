@@ -154,6 +154,17 @@ impl Room {
         }
     }
 
+    /// Becomes the room of `window`, which has taken over what that of `before` knew.
+    pub(super) fn take_over(&mut self, now: Instant, before: &Self, window: &Window) {
+        self.people_until = before.people_until;
+        self.due = before.due.min(now + window.period());
+        self.held = before.held.as_ref().map(|held| {
+            let mut slots = Window::like(window, self.background);
+            slots.take_over(now, held.slots.in_flight(), held.slots.ages_from());
+            Box::new(Held { slots, due: held.due.min(now + window.period()) })
+        });
+    }
+
     /// Becomes the room of two windows that become one.
     pub(super) fn absorb(&mut self, other: Self) {
         self.background = self.background.min(other.background);

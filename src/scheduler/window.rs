@@ -109,6 +109,36 @@ impl Window {
         self.age(answered + self.period);
     }
 
+    /// A slot of before ages from that instant, if it still does.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        let end = ages_from + self.period;
+        if end > now {
+            self.age(end);
+        }
+    }
+
+    /// From when each ageing slot ages.
+    pub(super) fn ages_from(&self) -> impl Iterator<Item = Instant> {
+        self.ends.iter().map(|end| end.before(self.period))
+    }
+
+    /// How many slots have no end yet.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Takes over what another window knew: so many slots without an end, and since when the others
+    /// age.
+    pub(super) fn take_over(
+        &mut self,
+        now: Instant,
+        in_flight: u32,
+        ages_from: impl Iterator<Item = Instant>,
+    ) {
+        self.in_flight = in_flight;
+        ages_from.for_each(|since| self.remember(now, since));
+    }
+
     /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
     pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
         self.falls_to(now, self.quota.saturating_sub(1))

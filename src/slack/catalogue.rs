@@ -115,6 +115,11 @@ impl Catalogue {
         self.methods.iter()
     }
 
+    /// Every limit of every method and endpoint; one that several are under comes several times.
+    pub fn limits(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        self.methods.iter().chain([&self.unknown]).flat_map(|method| &method.limits)
+    }
+
     /// What a tier allows; nothing for [`Tier::Special`] and [`Tier::None`].
     pub fn tier(&self, tier: Tier) -> Option<Rate> {
         self.tiers.get(&tier).copied()

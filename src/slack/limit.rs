@@ -156,6 +156,13 @@ impl Scope {
         self.0 & (1 << dimension as u8) != 0
     }
 
+    /// Those of its dimensions that an identity is made of. They are the widest, so their values
+    /// stand in front.
+    #[must_use]
+    pub const fn identity(self) -> Self {
+        self.and(Self::of(&[Dimension::Org, Dimension::App, Dimension::Workspace]))
+    }
+
     /// The dimensions that are in both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

@@ -27,6 +27,7 @@ mod outgoing;
 mod patience;
 mod pausing;
 mod refusals;
+mod reload;
 mod scenarios;
 mod secrets;
 mod shadow;

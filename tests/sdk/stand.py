@@ -172,7 +172,8 @@ class Proxy:
 
     def __init__(
         self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None,
-        variables=(), log: str = "{ format: json, level: info }", admin: str = "{ listen: 127.0.0.1:0 }",
+        variables=(), log: str = "{ format: json, level: info }", listen: str | None = "127.0.0.1:0",
+        admin: str = "{ listen: 127.0.0.1:0 }",
     ):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
         if beside is not None:
@@ -181,11 +182,22 @@ class Proxy:
         Process.log_dir.mkdir(parents=True, exist_ok=True)
         self.config = config = Process.log_dir / f"{len(Process.register):02}-slackwater.yaml"
         config.write_text(
-            "listen: 127.0.0.1:0\n"
+            (f"listen: {listen}\n" if listen else "") +
             f"admin: {admin}\n"
             "upstreams:\n" + entries +
             f"log: {log}\n" + more
         )
+        self.run(config, minute, variables)
+
+    @classmethod
+    def of(cls, config: Path, minute=MINUTE) -> "Proxy":
+        """With a configuration file that is there already."""
+        proxy = cls.__new__(cls)
+        proxy.config = config
+        proxy.run(config, minute, ())
+        return proxy
+
+    def run(self, config: Path, minute: float, variables) -> None:
         self.process = Process("slackwater", [
             BINARY, "run", "--config", config, "--minute", f"{round(minute * 1000)}ms",
         ], variables=variables)

@@ -1,6 +1,6 @@
 //! `slackwater check FILE --live`: do the upstreams answer, and whose are the configured tokens?
 
-use std::{error::Error, io::Write, time::Duration};
+use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
+    causes::with_causes,
     config::{Config, KnownToken, environment},
     identity::{Facts, Told, facts},
     slack::Kind,
@@ -149,11 +150,12 @@ impl Live {
         }
         let sent = Instant::now();
         let exchange = async {
-            let response = self.client.request(request).await.map_err(|error| chain(&error))?;
+            let response =
+                self.client.request(request).await.map_err(|error| with_causes(&error))?;
             let took = Instant::now().duration_since(sent);
             let status = response.status().as_u16();
             let body = Limited::new(response.into_body(), ANSWER).collect().await;
-            let body = body.map_err(|error| chain(&*error))?.to_bytes();
+            let body = body.map_err(|error| with_causes(&*error))?.to_bytes();
             Ok(Answer { status, took, body })
         };
         match timeout(self.limit, exchange).await {
@@ -197,16 +199,4 @@ fn compare(known: &KnownToken, told: &Facts, name: Option<&str>) -> Result<Strin
 
 fn json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
-}
-
-/// An error with all that led to it.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }

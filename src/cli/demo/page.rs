@@ -136,7 +136,7 @@ impl View {
         let mut text = format!(
             "Through slackwater {all} of {TO_CLOSE} were closed in {} s ({slack:.1} of Slack's minutes),\n\
              with {refused} 429s. Straight it was {}, and the whole app was shut for {} of {} s.\n\
-             The longest that a click waited was {} through slackwater, {} straight.\n",
+             The longest wait of a click was {} through slackwater, {} straight.\n",
             Seconds(at, 0),
             straight.counts.closed,
             Seconds(straight.shut_for, 0),

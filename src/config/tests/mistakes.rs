@@ -524,9 +524,9 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "state_file: /var/x",
+            "state_file: /var/x/",
             &[
-                "1:13: state_file: keeping limits over a restart is not built yet; delete the key or set it to null",
+                "1:13: state_file: \"/var/x/\" names no file; write the path of a file, as in /var/lib/slackwater/state; its directory has to be there",
             ],
         ),
         (
@@ -578,7 +578,7 @@ fn a_value_from_the_environment_is_never_shown() {
         "drain_timeout: X",
         "mode: X",
         "shed_as: X",
-        "state_file: X",
+        "state_file: X/",
         "queue: { max_bytes: X }",
         "queue: { max_depth: X }",
         "log: { level: X }",

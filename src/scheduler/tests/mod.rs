@@ -8,6 +8,7 @@ mod order;
 mod places;
 mod rebucket;
 mod refusals;
+mod relimit;
 mod rename;
 mod room;
 mod slots;
@@ -79,6 +80,10 @@ enum Step {
     Pass {
         ms: u64,
     },
+    /// The process is killed and started again.
+    Restart {
+        shorter: bool,
+    },
     /// Held calls count against other buckets.
     Rebucket {
         changes: Vec<(usize, Vec<usize>)>,
@@ -149,6 +154,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|which| Step::Cancel { which }),
         1 => (prop::sample::select(vec![0, 1, 2, 3, 4, 7, 8, 9_usize]), 1..2000_u64).prop_map(|(bucket, ms)| Step::Freeze { bucket, ms }),
         6 => (0..500_u64).prop_map(|ms| Step::Pass { ms }),
+        1 => any::<bool>().prop_map(|shorter| Step::Restart { shorter }),
         1 => prop::collection::vec(change, 1..6).prop_map(|changes| Step::Rebucket { changes }),
         1 => (identity, owner.clone(), owner).prop_map(|(of, from, to)| {
             Step::Rename { of, from, to }
@@ -203,6 +209,7 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
             judge.freeze(&all[bucket], judge.now + millis(ms));
         }
         Step::Pass { ms } => judge.pass(millis(ms)),
+        Step::Restart { shorter } => judge.restart(all, shorter),
         Step::Rebucket { changes } => {
             let held: Vec<_> = judge.held.keys().copied().collect();
             let mut by_call = BTreeMap::new();
@@ -249,7 +256,8 @@ proptest! {
     /// that is not looked at; places that never expire; buckets that are never dropped; of two
     /// buckets that become one, slots of the fuller one alone; permits that are not told; calls
     /// that change their buckets and keep a slot of one that they have no more, take a second one
-    /// of one of which they kept it, or stand behind those that came later.
+    /// of one of which they kept it, or stand behind those that came later; over a restart, no slot for
+    /// what has no answer, renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(
         bounds in bounds(),

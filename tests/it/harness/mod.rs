@@ -6,19 +6,22 @@ mod upstream;
 mod wire;
 
 use std::{
+    hash::RandomState,
     io,
     net::SocketAddr,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use hyper_util::client::legacy::connect::Connect;
 use slackwater::{
     admission::Admission,
-    config::{self, Config},
+    config::{self, Config, LoadError},
     identity::Identities,
-    listen,
+    listen::{self, Swap},
     metrics::Metrics,
+    reload::{self, Live},
+    slack::Catalogue,
     stack::{Shared, stack},
     upstream::connect::{self, Over},
 };
@@ -40,12 +43,17 @@ pub(crate) struct Proxy {
     pub(crate) metrics: Metrics,
     /// Exchanges that outlive their callers.
     pub(crate) exchanges: TaskTracker,
+    reloading: Mutex<(Shared, Rebuild)>,
+    live: Live,
     start: Instant,
     pipes: mpsc::Sender<DuplexStream>,
     end: CancellationToken,
     connections: TaskTracker,
     tasks: TaskTracker,
 }
+
+/// Makes a stack anew for what is shared.
+type Rebuild = Box<dyn Fn(&Shared) -> Result<(), rustls::Error> + Send>;
 
 /// A listener without a socket.
 struct Listener(mpsc::Receiver<DuplexStream>);
@@ -145,10 +153,18 @@ impl Proxy {
             exchanges: TaskTracker::new(),
             metrics,
             config,
+            hasher: RandomState::new(),
         };
         shared.admission.configure_mode(shared.config.mode);
         let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
-        let service = stack(&shared, listen, upstream);
+        let service = Swap::new(stack(&shared, listen, upstream.clone()));
+        let live = Live::new(Arc::clone(&shared.config));
+        let swap = service.clone();
+        let rebuild = move |shared: &Shared| {
+            swap.replace(stack(shared, listen, upstream.clone()));
+            Ok(())
+        };
+        let reloading = Mutex::new((shared.clone(), Box::new(rebuild) as Rebuild));
         let (pipes, accept) = mpsc::channel(BACKLOG);
         let (end, connections, tasks) =
             (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
@@ -162,12 +178,33 @@ impl Proxy {
             admission,
             metrics,
             exchanges,
+            reloading,
+            live,
             start: Instant::now(),
             pipes,
             end,
             connections,
             tasks,
         }
+    }
+
+    /// Its configuration file is another one now. The first mistake, if it is refused. The variables
+    /// `ONE` and `TWO` have the tokens `xoxb-1` and `xoxb-2`.
+    pub(crate) fn reload(&self, file: &str) -> Result<(), String> {
+        let env = |name: &str| match name {
+            "ONE" => Some("xoxb-1".to_owned()),
+            "TWO" => Some("xoxb-2".to_owned()),
+            _ => None,
+        };
+        let read = config::check(&unasked(file), "test", env).map_err(LoadError::Problems);
+        let (shared, rebuild) = &mut *self.reloading.lock().unwrap();
+        reload::reload(read, shared, &self.live, rebuild);
+        self.live.last().unwrap().mistake.map_or(Ok(()), Err)
+    }
+
+    /// The limits of now.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.live.config().catalogue)
     }
 
     /// The time since the start.

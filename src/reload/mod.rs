@@ -1,0 +1,179 @@
+//! The configuration changes while calls wait: on SIGHUP, and when the file has other content.
+//!
+//! A new configuration is applied as a whole or not at all. A [watcher](watch) on a thread of its own
+//! looks at the file, reads and checks it; what is right goes to the calls' thread, where a new stack
+//! takes the place of the old one. Calls on their way go on in the old one. What both stacks share
+//! stays: the queue with its windows, whose limits are [changed](crate::scheduler), the
+//! identities, and what is counted. Calls that wait are held by the limits that are new, as old as
+//! they are.
+//!
+//! What cannot change while the process runs, its listeners for example, refuses the reload and is
+//! named: a file of which only a part is true would mislead whoever reads it.
+
+mod watch;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+pub use self::watch::{Source, Watcher, watch};
+use crate::{
+    call::buckets,
+    causes::with_causes,
+    config::{Config, LoadError},
+    stack::Shared,
+};
+
+/// The configuration of now, and what became of the last reload. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Arc<Config>,
+    last: Option<Last>,
+}
+
+/// What became of the last reload.
+#[derive(Clone, Debug)]
+struct Last {
+    at: Instant,
+    mistakes: Option<Box<[String]>>,
+}
+
+/// What operators see of the last reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reload {
+    /// `applied` or `refused`.
+    pub result: &'static str,
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// The first thing that is wrong with what was refused.
+    pub mistake: Option<String>,
+    /// How many there are.
+    pub mistakes: usize,
+}
+
+/// Why a new configuration is not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is wrong, or cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// What cannot change while the process runs.
+    #[error("changes only with a restart: {0}; nothing of the new configuration is applied")]
+    Restart(String),
+    /// TLS cannot be set up with it.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+// === impl Live ===
+
+impl Live {
+    /// At first that one.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { inner: Arc::new(Mutex::new(Inner { config, last: None })) }
+    }
+
+    /// The configuration of now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.lock().config)
+    }
+
+    /// That one from now on.
+    pub fn applied(&self, config: Arc<Config>) {
+        let mut inner = self.lock();
+        inner.config = config;
+        inner.last = Some(Last { at: Instant::now(), mistakes: None });
+    }
+
+    /// A new one is not applied.
+    pub fn refused(&self, why: &Refusal) {
+        let last = Last { at: Instant::now(), mistakes: Some(why.mistakes()) };
+        self.lock().last = Some(last);
+    }
+
+    /// What became of the last reload, if there was one.
+    pub fn last(&self) -> Option<Reload> {
+        let Last { at, mistakes } = self.lock().last.clone()?;
+        let ago = Instant::now().saturating_duration_since(at);
+        Some(Reload {
+            result: if mistakes.is_some() { "refused" } else { "applied" },
+            ago_ms: u64::try_from(ago.as_millis()).unwrap_or(u64::MAX),
+            mistake: mistakes.as_deref().and_then(|mistakes| mistakes.first().cloned()),
+            mistakes: mistakes.map_or(0, |mistakes| mistakes.len()),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// Everything that is wrong, a line each.
+    fn mistakes(&self) -> Box<[String]> {
+        match self {
+            Self::Load(LoadError::Problems(problems)) => {
+                problems.to_string().lines().map(str::to_owned).collect()
+            }
+            other => [with_causes(other)].into(),
+        }
+    }
+}
+
+/// Applies a new configuration, if it is right: `rebuild` lets what is shared be served by a stack of
+/// its own.
+pub fn reload(
+    read: Result<Config, LoadError>,
+    shared: &mut Shared,
+    live: &Live,
+    rebuild: impl FnOnce(&Shared) -> Result<(), rustls::Error>,
+) {
+    let before = live.config();
+    let applied = read.map_err(Refusal::from).and_then(|after| {
+        may_replace(&before, &after)?;
+        shared.config = Arc::new(after);
+        rebuild(shared)?;
+        Ok(())
+    });
+    shared.metrics.reloaded(applied.is_ok());
+    if let Err(why) = applied {
+        shared.config = before;
+        for mistake in &why.mistakes() {
+            tracing::error!("the new configuration is refused: {mistake}");
+        }
+        live.refused(&why);
+        return;
+    }
+    for moved in shared.identities.rules(&shared.config.identity) {
+        for (of, from, to) in buckets::renamed(&moved) {
+            shared.admission.rename(of, &from, &to);
+        }
+    }
+    shared.admission.relimit(&before, &shared.config);
+    live.applied(Arc::clone(&shared.config));
+    tracing::info!("the new configuration is applied");
+}
+
+/// The keys that differ and cannot change while the process runs.
+///
+/// # Errors
+/// [`Refusal::Restart`] with their names, if there are any.
+pub fn may_replace(before: &Config, after: &Config) -> Result<(), Refusal> {
+    let fixed = [
+        ("listen", before.listen == after.listen),
+        ("admin", before.admin == after.admin),
+        ("state_file", before.state_file == after.state_file),
+        ("queue.max_bytes", before.queue.max_bytes == after.queue.max_bytes),
+        ("log", before.log == after.log),
+    ];
+    let changed: Vec<_> = fixed.iter().filter(|(_, same)| !same).map(|(key, _)| *key).collect();
+    if changed.is_empty() { Ok(()) } else { Err(Refusal::Restart(changed.join(", "))) }
+}

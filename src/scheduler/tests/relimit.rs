@@ -1,0 +1,128 @@
+//! The limits change while calls wait.
+
+use std::sync::Arc;
+
+use super::{
+    super::{Enqueued, Event, Policy, Scheduler, Share},
+    *,
+};
+use crate::slack::Limit;
+
+fn policy() -> Policy {
+    let bounds = Bounds { per_bucket: 1000, total: 1000 };
+    Policy { bounds, background: Share::default() }
+}
+
+/// Sixty calls at once under `before`, each answered as soon as it goes; from `at` on `after` holds.
+/// When each went.
+fn changed(before: &Arc<Limit>, after: &Arc<Limit>, at: Instant) -> Vec<Instant> {
+    let mut scheduler = Scheduler::new(policy());
+    let (mut now, mut went, mut events) = (Instant::ZERO, Vec::new(), Vec::new());
+    let mut changed = false;
+    let call = Call {
+        buckets: vec![bucket(before, "w")],
+        class: Class::Normal,
+        caller: of(1),
+        deadline: Instant::FAR,
+        max_depth: None,
+        place: None,
+    };
+    for _ in 0..60 {
+        if let Enqueued::Granted(permit) = scheduler.enqueue(now, call.clone()) {
+            scheduler.settle(now, permit, Outcome::Answered);
+            went.push(now);
+        }
+    }
+    while went.len() < 60 {
+        let wake = scheduler.poll(now, &mut events);
+        let mut granted = false;
+        for event in events.drain(..) {
+            let Event::Granted { permit, .. } = event else { panic!("{event:?}") };
+            scheduler.settle(now, permit, Outcome::Answered);
+            went.push(now);
+            granted = true;
+        }
+        if granted {
+            continue;
+        }
+        let wake = wake.expect("somebody waits");
+        if !changed && wake >= at {
+            now = at.max(now);
+            scheduler.relimit(now, policy(), [after].into_iter());
+            changed = true;
+        } else {
+            now = wake;
+        }
+    }
+    went
+}
+
+fn after(went: &[Instant], at: u64) -> Vec<u64> {
+    let seconds = |at: &Instant| u64::try_from(at.since(Instant::ZERO).as_millis()).unwrap() / 1000;
+    went.iter().map(seconds).filter(|second| *second >= at).collect()
+}
+
+/// Red when a bucket forgets its slots.
+#[test]
+fn a_lower_quota_holds_from_the_change_on() {
+    let (twenty, five) =
+        (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 5, 60_000, AgeFrom::Answer));
+    let went = changed(&twenty, &five, Instant::ZERO + seconds(10));
+    assert_eq!(after(&went, 1)[..11], [60, 60, 60, 60, 60, 120, 120, 120, 120, 120, 180]);
+}
+
+/// Red when a bucket is not looked at anew.
+#[test]
+fn a_higher_quota_lets_go_at_once() {
+    let (twenty, more) =
+        (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 30, 60_000, AgeFrom::Answer));
+    let went = changed(&twenty, &more, Instant::ZERO + seconds(10));
+    assert_eq!(after(&went, 1)[..11], [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 60]);
+}
+
+#[test]
+fn a_shorter_period_counts_from_when_each_slot_began() {
+    let (minute, quarter) =
+        (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 20, 15_000, AgeFrom::Answer));
+    let went = changed(&minute, &quarter, Instant::ZERO + seconds(10));
+    assert_eq!(after(&went, 1)[..21], [[15; 20].as_slice(), &[30]].concat());
+}
+
+/// A call that was on its way to the queue still names the old limit, after all its buckets are
+/// gone.
+///
+/// Red when a new bucket has the limit that the call names.
+#[test]
+fn who_names_the_old_limit_is_under_the_new_one() {
+    let old = rate("x", 20, 60_000, AgeFrom::Answer);
+    let mut scheduler = Scheduler::new(policy());
+    let new = rate("x", 5, 60_000, AgeFrom::Answer);
+    scheduler.relimit(Instant::ZERO, policy(), [&new].into_iter());
+    scheduler.freeze(Instant::ZERO, bucket(&old, "w"), Instant::ZERO);
+    assert_eq!(scheduler.buckets(Instant::ZERO).next().map(|bucket| bucket.quota), Some(5));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// Whatever changes, no period holds more than the new quota, but for what went before.
+    #[test]
+    fn no_new_window_is_overrun(
+        quotas in (1..30_u32, 1..30_u32),
+        period in 1_000..60_000_u64,
+        part in 1..=10_u64,
+        from_send in any::<(bool, bool)>(),
+        at in 0..100_000_u64,
+    ) {
+        let ages = |send| if send { AgeFrom::Send } else { AgeFrom::Answer };
+        let shorter = period * part / 10;
+        let before = rate("x", quotas.0, period, ages(from_send.0));
+        let after = rate("x", quotas.1, shorter, ages(from_send.1));
+        let at = Instant::ZERO + millis(at);
+        let went = changed(&before, &after, at);
+        for (n, end) in went.iter().enumerate().filter(|(_, end)| **end >= at) {
+            let within = went[..=n].iter().filter(|one| **one + millis(shorter) > *end).count();
+            prop_assert!(within <= quotas.1 as usize || went[..=n].iter().all(|one| *one < at), "{within} at {end:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which time it is, so that another process understands it.
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::scheduler::Instant;
+
+/// Microseconds of the clock that runs from the machine's start.
+pub(super) type Micros = i64;
+
+/// One moment by all clocks that there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Which start of the machine it is; empty where that cannot be told.
+    pub boot: String,
+    /// Microseconds of the clock that nobody sets.
+    pub steady: i64,
+    /// Microseconds since 1970, by the clock that may be set.
+    pub wall: i64,
+}
+
+/// How the scheduler's time and that of the file belong together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// The two at one moment.
+    at: (Instant, Micros),
+}
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+// === impl Moment ===
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        let boot = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
+        Self { boot, steady: micros(ClockId::Monotonic), wall: micros(ClockId::Realtime) }
+    }
+}
+
+fn micros(clock: ClockId) -> i64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)
+}
+
+// === impl Clock ===
+
+impl Clock {
+    pub(super) fn new(at: Instant, moment: &Moment) -> Self {
+        Self { at: (at, moment.steady) }
+    }
+
+    /// When that was by the file's clock. Rounded up: a slot may age a little later, never earlier.
+    pub(super) fn micros(self, instant: Instant) -> Micros {
+        let nanos = i128::from(instant.as_nanos()) - i128::from(self.at.0.as_nanos());
+        let micros = nanos.div_euclid(1000) + i128::from(nanos.rem_euclid(1000) > 0);
+        self.at.1.saturating_add(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    /// When that was by the scheduler's.
+    pub(super) fn instant(self, micros: Micros) -> Instant {
+        let nanos = i128::from(micros.saturating_sub(self.at.1)) * 1000;
+        let nanos = i128::from(self.at.0.as_nanos()) + nanos;
+        Instant::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,38 @@
+//! What was kept becomes what the scheduler and the identities know.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::Opened;
+use crate::{
+    admission::Admission,
+    call::buckets,
+    identity::Identities,
+    scheduler::{BucketKey, Memory},
+    slack::{Catalogue, Limit, OPEN},
+};
+
+/// Tells both what the file knows. A limit that is counted otherwise now, or no more, has nothing
+/// to remember.
+pub fn restore(
+    opened: &Opened,
+    catalogue: &Catalogue,
+    admission: &Admission,
+    identities: &Identities,
+) {
+    let (ledger, clock) = (&opened.ledger, opened.clock());
+    for moved in identities.restore(ledger.learnt()) {
+        for (of, from, to) in buckets::renamed(&moved) {
+            admission.rename(of, &from, &to);
+        }
+    }
+    let limits: HashMap<&str, &Arc<Limit>> =
+        catalogue.limits().chain(&*OPEN).map(|limit| (&*limit.name, limit)).collect();
+    let buckets = ledger.buckets.values().filter_map(|entry| {
+        let limit = limits.get(&*entry.limit).filter(|limit| limit.scope == entry.by)?;
+        let key = BucketKey { limit: Arc::clone(limit), values: Arc::clone(&entry.values) };
+        let ages_from = entry.slots.iter().map(|at| clock.instant(*at)).collect();
+        let frozen_until = entry.frozen_until.map(|at| clock.instant(at));
+        Some((key, Memory { ages_from, frozen_until }))
+    });
+    admission.restore(buckets, ledger.doubt.map(|since| clock.instant(since)));
+}

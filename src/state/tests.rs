@@ -1,0 +1,312 @@
+//! What is read is what was written, and what cannot be read is noticed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use super::{
+    Doubt, Ledger, Moment, OpenError,
+    clock::Clock,
+    file::{parse, whole},
+    open,
+    record::Record,
+};
+use crate::{
+    identity::{Facts, Learnt, TokenHash},
+    metrics::Metrics,
+    scheduler::{BucketKey, Freeze, Instant, Memory, Note, Scheduler},
+    slack::{AppKind, Catalogue, Limit},
+};
+
+/// A file in memory, for those who restart schedulers.
+pub(crate) struct Keeper {
+    text: Vec<u8>,
+    ledger: Ledger,
+    clock: Clock,
+}
+
+const START: Instant = Instant::from_nanos(0);
+
+impl Keeper {
+    pub(crate) fn new() -> Self {
+        let mut ledger = Ledger::new();
+        ledger.apply(Record::Clock(moment(0))).unwrap();
+        let text = whole(&mut ledger, 0);
+        Self { text, ledger, clock: Clock::new(START, &moment(0)) }
+    }
+
+    /// Writes what the scheduler noted.
+    pub(crate) fn keep(&mut self, scheduler: &mut Scheduler) {
+        let mut notes = Vec::new();
+        scheduler.notes(&mut notes);
+        for note in notes {
+            self.ledger.note(note, self.clock, &mut self.text);
+        }
+    }
+
+    /// What another process reads of the buckets that there are. With `shorter`, the file was
+    /// written anew before.
+    pub(crate) fn restart(
+        &mut self,
+        now: Instant,
+        all: &[BucketKey],
+        shorter: bool,
+    ) -> Vec<(BucketKey, Memory)> {
+        let at = self.clock.micros(now);
+        if shorter {
+            self.text = whole(&mut self.ledger, at);
+        }
+        let (mut ledger, damaged) = parse(Path::new("state"), &self.text).unwrap();
+        assert_eq!(ledger.resume(&moment(at), damaged), None);
+        self.text = whole(&mut ledger, at);
+        self.ledger = ledger;
+        let entries = self.ledger.buckets.values().map(|entry| {
+            let of = |key: &&BucketKey| key.limit.name == entry.limit;
+            let limit = &all.iter().find(of).expect("it is one of them").limit;
+            let key = BucketKey { limit: Arc::clone(limit), values: Arc::clone(&entry.values) };
+            let ages_from = entry.slots.iter().map(|at| self.clock.instant(*at)).collect();
+            let frozen_until = entry.frozen_until.map(|at| self.clock.instant(at));
+            (key, Memory { ages_from, frozen_until })
+        });
+        entries.collect()
+    }
+}
+
+/// So many microseconds after the machine started, at noon.
+fn moment(micros: i64) -> Moment {
+    Moment { boot: "boot".into(), steady: micros, wall: 1_000_000_000_000 + micros }
+}
+
+fn seconds(seconds: i64) -> i64 {
+    seconds * 1_000_000
+}
+
+fn at(seconds: u64) -> Instant {
+    START + Duration::from_secs(seconds)
+}
+
+static TIER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
+    let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
+    Arc::clone(catalogue.limits().find(|limit| &*limit.name == "tier2").unwrap())
+});
+
+/// A bucket of the catalogue's second tier.
+fn bucket(values: &str) -> BucketKey {
+    BucketKey { limit: Arc::clone(&TIER), values: values.into() }
+}
+
+fn granted(call: u64, at: Instant, values: &str) -> Note {
+    Note::Granted { call, at, buckets: vec![bucket(values)] }
+}
+
+/// A file in which a little of everything has happened at its second ten.
+fn some() -> Vec<u8> {
+    let mut keeper = Keeper::new();
+    let Keeper { text, ledger, clock } = &mut keeper;
+    let frozen = Note::Frozen(Freeze { bucket: bucket("A/T/x"), until: at(50) });
+    for note in [
+        granted(1, at(9), "A/T/x"),
+        Note::Ended { call: 1, ages_from: Some(at(10)) },
+        granted(2, at(10), "A/T/x\n\u{1f30a} \""),
+        frozen,
+        granted(3, at(10), "A/T/y"),
+        Note::Ended { call: 3, ages_from: None },
+    ] {
+        ledger.note(note, *clock, text);
+    }
+    let facts = Facts { workspace: Some("T1".into()), ..Facts::default() };
+    let bot = Learnt::Bot { workspace: "T1".into(), bot: "B1".into(), app: "A1".into() };
+    for learnt in [Learnt::Token(TokenHash::of("xoxb-1"), facts), bot] {
+        ledger.say(Record::learnt(&learnt), text);
+    }
+    keeper.text
+}
+
+fn parsed(text: &[u8]) -> (Ledger, bool) {
+    parse(Path::new("state"), text).unwrap()
+}
+
+/// Slots and freezes, by bucket.
+fn memory(ledger: &Ledger) -> Vec<(String, Vec<i64>, Option<i64>)> {
+    let entries = ledger.buckets.values();
+    entries.map(|it| (it.values.to_string(), it.slots.clone(), it.frozen_until)).collect()
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let (mut ledger, damaged) = parsed(&some());
+    assert_eq!((ledger.resume(&moment(seconds(20)), damaged), ledger.doubt), (None, None));
+    let expected = [
+        ("A/T/x".to_owned(), vec![seconds(10)], Some(seconds(50))),
+        // Nobody knows when Slack counted it: a second from now at the latest.
+        ("A/T/x\n\u{1f30a} \"".to_owned(), vec![seconds(21)], None),
+    ];
+    assert_eq!(memory(&ledger), expected);
+    assert_eq!(ledger.learnt().count(), 2);
+    let again = parsed(&whole(&mut ledger, seconds(20)));
+    assert!(!again.1);
+    assert_eq!(memory(&again.0), expected);
+    assert!(ledger.learnt().eq(again.0.learnt()));
+}
+
+/// Red when the end of the text is not looked at.
+#[test]
+fn wherever_it_is_cut_off_the_rest_counts_and_is_doubted() {
+    let text = some();
+    let lines = |text: &[u8]| text.split(|byte| *byte == b'\n').count() - 1;
+    for end in 0..text.len() {
+        let part = &text[..end];
+        let (mut ledger, damaged) = parsed(part);
+        let whole_lines = part.ends_with(b"\n") && lines(part) > 1;
+        assert_eq!(damaged, !part.ends_with(b"\n"), "cut off at {end}");
+        let doubt = ledger.resume(&moment(seconds(20)), damaged);
+        assert_eq!(doubt, (!whole_lines).then_some(Doubt::Damaged), "cut off at {end}");
+        assert_eq!(ledger.doubt, doubt.map(|_| seconds(20)));
+        // A slot that was told of is there, its answer's or one of now.
+        let grants = lines(part) + usize::from(text[end] == b'\n') >= 4;
+        assert_eq!(memory(&ledger).iter().any(|(_, slots, _)| !slots.is_empty()), grants, "{end}");
+    }
+}
+
+/// Red when checksums are not compared.
+#[test]
+fn whatever_byte_is_wrong_it_is_noticed() {
+    let text = some();
+    let first = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for wrong in first..text.len() {
+        let mut text = text.clone();
+        text[wrong] ^= 0x10;
+        assert!(parsed(&text).1, "byte {wrong}");
+    }
+}
+
+#[test]
+fn what_is_somebody_elses_is_refused() {
+    let read = |text: &[u8]| parse(Path::new("/x"), text).unwrap_err();
+    for text in [
+        &b"listen: 127.0.0.1:80\n"[..],
+        b"\x7fELF",
+        b"slackwater-state x\n",
+        b"\n",
+        b"slackwater\n",
+    ] {
+        assert!(matches!(read(text), OpenError::Foreign(_)), "{text:?}");
+    }
+    assert_eq!(
+        read(b"slackwater-state 2\nwhatever\n").to_string(),
+        "the state file /x is of version 2, and this slackwater reads version 1: run the newer \
+         one, or move the file away to start without it"
+    );
+}
+
+#[test]
+fn a_clock_that_went_back_is_doubted() {
+    let resume = |now: Moment| parsed(&some()).0.resume(&now, false);
+    assert_eq!(resume(moment(seconds(20))), None);
+    assert_eq!(resume(moment(seconds(9))), Some(Doubt::ClockWentBack), "the steady one");
+    let now = Moment { wall: moment(seconds(15)).wall, ..moment(seconds(20)) };
+    assert_eq!(resume(now), Some(Doubt::ClockWentBack), "the wall clock");
+}
+
+/// Red when the time between two boots is taken from the steady clock.
+#[test]
+fn over_a_reboot_it_is_believed_if_the_process_had_ended() {
+    let other = |steady, wall| Moment { boot: "other".into(), steady, wall };
+    let mut text = some();
+    let now = other(seconds(5), moment(seconds(45)).wall);
+    assert_eq!(parsed(&text).0.resume(&now, false), Some(Doubt::MachineWentDown));
+    Record::Closed(moment(seconds(15))).write(&mut text);
+    let mut ledger = parsed(&text).0;
+    assert_eq!(ledger.resume(&now, false), None);
+    // Thirty seconds have passed: now is what was second 45.
+    let expected = [
+        ("A/T/x".to_owned(), vec![seconds(-30)], Some(seconds(10))),
+        ("A/T/x\n\u{1f30a} \"".to_owned(), vec![seconds(6)], None),
+    ];
+    assert_eq!(memory(&ledger), expected);
+    let back = other(seconds(5), moment(seconds(14)).wall);
+    assert_eq!(parsed(&text).0.resume(&back, false), Some(Doubt::ClockWentBack));
+}
+
+/// A doubt lasts as long as it is one, however often the process is killed meanwhile.
+#[test]
+fn a_doubt_is_kept() {
+    let mut ledger = parsed(&some()).0;
+    ledger.resume(&moment(seconds(20)), true);
+    let mut again = parsed(&whole(&mut ledger, seconds(20))).0;
+    assert_eq!(again.resume(&moment(seconds(30)), false), None);
+    assert_eq!(again.doubt, Some(seconds(20)));
+}
+
+/// A directory that is gone when the test ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("slackwater-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("state")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_is_in_the_file_when_it_is_told() {
+    let scratch = Scratch::new("written");
+    let path = scratch.file();
+    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    assert_eq!(opened.doubt, None, "a new file is no reason for doubt");
+    let error = open(&path, at(0), &Moment::now()).unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    let (store, thread) = opened.start(Metrics::new().unwrap()).unwrap();
+    for call in 1..=100 {
+        store.note(&mut vec![granted(call, at(0), "A/T/x")]);
+        store.written().await;
+        let (mut ledger, damaged) = parsed(&fs::read(&path).unwrap());
+        ledger.resume(&Moment::now(), damaged);
+        let slots = ledger.buckets.values().map(|entry| entry.slots.len()).sum::<usize>();
+        assert_eq!(slots, usize::try_from(call).unwrap());
+    }
+    store.close();
+    thread.join().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    assert_eq!(opened.doubt, None);
+}
+
+/// Red when the file is never written anew.
+#[tokio::test]
+async fn the_file_does_not_grow_without_end() {
+    let scratch = Scratch::new("bounded");
+    let path = scratch.file();
+    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    let (store, thread) = opened.start(Metrics::new().unwrap()).unwrap();
+    let mut longest = 0;
+    for round in 0..100 {
+        let calls = round * 1000..(round + 1) * 1000;
+        let mut notes: Vec<_> = calls
+            .flat_map(|call| [granted(call, at(0), "A/T/x"), Note::Ended { call, ages_from: None }])
+            .collect();
+        store.note(&mut notes);
+        store.written().await;
+        longest = longest.max(fs::metadata(&path).unwrap().len());
+    }
+    assert!((500_000..3 << 20).contains(&longest), "{longest}");
+    store.close();
+    thread.join().unwrap();
+    let (ledger, damaged) = parsed(&fs::read(&path).unwrap());
+    assert!(!damaged && memory(&ledger).iter().all(|(_, slots, _)| slots.is_empty()));
+}

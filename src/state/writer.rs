@@ -1,0 +1,285 @@
+//! The thread that writes, and the handle that gives it what to write.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    Doubt, Ledger, Moment, OpenError,
+    clock::Clock,
+    file::{StateFile, read, whole},
+    record::Record,
+};
+use crate::{
+    identity::Learnt,
+    metrics::Metrics,
+    scheduler::{Instant, Note},
+};
+
+/// Where what happens is given to be written. Clones give to the same.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// A state file that has been read and not been written yet.
+#[derive(Debug)]
+pub struct Opened {
+    /// What it knows.
+    pub ledger: Ledger,
+    /// Why it is not to be believed, if so.
+    pub doubt: Option<Doubt>,
+    clock: Clock,
+    file: StateFile,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pending: Mutex<Pending>,
+    /// There is something to write.
+    filled: Condvar,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    notes: Vec<Note>,
+    learnt: Vec<Learnt>,
+    /// Who waits until all of it is written.
+    told: Vec<oneshot::Sender<()>>,
+    /// There was more than could be kept.
+    gap: bool,
+    /// No more comes.
+    closed: bool,
+}
+
+/// What the thread has.
+struct Writer {
+    shared: Arc<Shared>,
+    file: StateFile,
+    ledger: Ledger,
+    clock: Clock,
+    /// Something could not be written, and when that was tried last.
+    failed: Option<i64>,
+    text: Vec<u8>,
+}
+
+/// So much waits to be written at most, should the disk hang.
+const MOST: usize = 1 << 16;
+/// How long what nobody waits for may wait for company.
+const LINGER: Duration = Duration::from_millis(10);
+/// How long a call waits for the disk. After that it goes all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again, in microseconds.
+const AGAIN: i64 = 5_000_000;
+
+/// Opens the file, which is locked from now on, and takes it over. `at` is the scheduler's time at
+/// that moment.
+///
+/// # Errors
+/// [`OpenError`]: it is somebody else's, or cannot be read or written.
+pub fn open(path: &Path, at: Instant, now: &Moment) -> Result<Opened, OpenError> {
+    let (lock, found) = read(path)?;
+    let is_new = found.is_none();
+    let (mut ledger, damaged) = found.unwrap_or_else(|| (Ledger::new(), false));
+    let doubt = if is_new {
+        // There is nothing that speaks against it.
+        let _ = ledger.apply(Record::Clock(now.clone()));
+        None
+    } else {
+        ledger.resume(now, damaged)
+    };
+    let text = whole(&mut ledger, now.steady);
+    let file = StateFile::begin(path, lock, &text)?;
+    Ok(Opened { ledger, doubt, clock: Clock::new(at, now), file })
+}
+
+// === impl Opened ===
+
+impl Opened {
+    /// How the scheduler's time and that of the file belong together.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Starts the thread. It ends when the store is [closed](Store::close).
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn start(self, metrics: Metrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
+        let pending = Mutex::new(Pending::default());
+        let shared = Arc::new(Shared { pending, filled: Condvar::new(), metrics });
+        let Self { ledger, clock, file, .. } = self;
+        let store = Store { shared: Arc::clone(&shared) };
+        let writer = Writer { shared, file, ledger, clock, failed: None, text: Vec::new() };
+        let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run())?;
+        Ok((store, thread))
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Takes what the scheduler noted.
+    pub fn note(&self, notes: &mut Vec<Note>) {
+        if notes.is_empty() {
+            return;
+        }
+        let mut pending = self.shared.lock();
+        if pending.notes.len() + notes.len() > MOST {
+            pending.gap = true;
+            pending.notes.clear();
+            notes.clear();
+        }
+        pending.notes.append(notes);
+        drop(pending);
+        self.shared.filled.notify_one();
+    }
+
+    /// Takes what was learnt of tokens.
+    pub fn learnt(&self, learnt: Vec<Learnt>) {
+        let mut pending = self.shared.lock();
+        if pending.learnt.len() < MOST {
+            pending.learnt.extend(learnt);
+        }
+    }
+
+    /// Waits until all that was taken so far is in the file. Should the disk hang, it ends
+    /// after a second: a limit may be overrun if the process is killed then, but calls go on.
+    pub async fn written(&self) {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut pending = self.shared.lock();
+            if pending.closed {
+                return;
+            }
+            pending.told.push(tell);
+        }
+        self.shared.filled.notify_one();
+        if timeout(PATIENCE, told).await.is_err() {
+            self.shared.metrics.store_failed();
+            tracing::error!(
+                "the state file is not written: calls go on, and a kill may overrun limits"
+            );
+        }
+    }
+
+    /// Nothing comes after what was taken so far.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.filled.notify_one();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Guards a few lines at a time.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to write. What nobody waits for has a moment to be joined by more.
+    fn next(&self) -> Pending {
+        let empty = |pending: &mut Pending| {
+            pending.notes.is_empty() && pending.told.is_empty() && !pending.closed
+        };
+        let pending = self.filled.wait_while(self.lock(), empty);
+        let pending = pending.unwrap_or_else(PoisonError::into_inner);
+        let alone = |pending: &mut Pending| pending.told.is_empty() && !pending.closed;
+        let pending = self.filled.wait_timeout_while(pending, LINGER, alone);
+        let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
+        let closed = pending.closed;
+        let next = std::mem::take(&mut *pending);
+        pending.closed = closed;
+        next
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let Pending { notes, learnt, told, gap, closed } = self.shared.next();
+            if gap {
+                self.ledger.lose(Moment::now().steady);
+                self.fail(&io::Error::other("the disk was too slow for too long"));
+            }
+            self.text.clear();
+            for note in notes {
+                self.ledger.note(note, self.clock, &mut self.text);
+            }
+            for learnt in learnt {
+                self.ledger.say(Record::learnt(&learnt), &mut self.text);
+            }
+            if closed {
+                self.ledger.say(Record::Closed(Moment::now()), &mut self.text);
+            }
+            self.write();
+            for tell in told {
+                // Whoever has gone need not know.
+                let _ = tell.send(());
+            }
+            if closed {
+                if let Err(error) = self.file.sync() {
+                    self.fail(&error);
+                }
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        if let Some(since) = self.failed {
+            let now = Moment::now().steady;
+            if now.saturating_sub(since) >= AGAIN || self.shared.lock().closed {
+                self.failed = Some(now);
+                self.mend(now);
+            }
+            return;
+        }
+        if let Err(error) = self.file.append(&self.text) {
+            self.fail(&error);
+        } else if self.file.has_grown() {
+            let text = whole(&mut self.ledger, Moment::now().steady);
+            if let Err(error) = self.file.replace(&text) {
+                // The longer one says the same.
+                self.shared.metrics.store_failed();
+                tracing::warn!(%error, "the state file cannot be made shorter");
+            }
+        }
+    }
+
+    /// Something could not be written: the file says so from now on.
+    fn fail(&mut self, error: &io::Error) {
+        self.shared.metrics.store_failed();
+        tracing::error!(
+            %error,
+            "the state file cannot be written: calls go on, and after a restart every limit counts \
+             as used up"
+        );
+        if let Err(error) = self.file.spoil() {
+            tracing::error!(%error, "nor can it be marked: after a restart limits may be overrun");
+        }
+        self.failed = Some(Moment::now().steady);
+    }
+
+    /// Tries to write all of it anew.
+    fn mend(&mut self, now: i64) {
+        let text = whole(&mut self.ledger, now);
+        match self.file.replace(&text) {
+            Ok(()) => {
+                self.failed = None;
+                tracing::info!("the state file is written again");
+            }
+            Err(_) => self.shared.metrics.store_failed(),
+        }
+    }
+}
