@@ -94,7 +94,9 @@ fn slackwater(upstream: SocketAddr, keeps: bool, scratch: &Path) -> anyhow::Resu
         .replace("UPSTREAM", &upstream.port().to_string());
     if keeps {
         let state = scratch.join("state");
-        config += &format!("state_file: {}\n", state.display());
+        config.push_str("state_file: ");
+        config.push_str(&state.to_string_lossy());
+        config.push('\n');
     }
     fs::write(&file, config).context("cannot write slackwater's configuration")?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Proxy, Scripted, all, assert_near, json, ms, secs, settled};
+use crate::harness::{Answer, Proxy, Scripted, all, assert_near, json, ms, secs, settled};
 
 const LIST: &str = "conversations.list";
 
@@ -24,7 +24,7 @@ async fn answered(n: u64, file: &str) -> Vec<u64> {
         proxy.until(secs(10)).await;
         assert_eq!(proxy.reload(file), Ok(()));
     });
-    assert!(answers.iter().all(|answer| answer.is_ok()));
+    assert!(answers.iter().all(Answer::is_ok));
     let mut took: Vec<_> = answers.iter().map(|answer| answer.took.as_secs()).collect();
     took.sort_unstable();
     took
@@ -58,7 +58,7 @@ async fn other_limits_for_a_method_hold_for_those_who_wait_in_their_order() {
         let file = format!("methods: {{ {LIST}: {{ tier: special, limits: {limits} }} }}");
         assert_eq!(proxy.reload(&file), Ok(()));
     });
-    assert!(answers.iter().all(|answer| answer.is_ok()));
+    assert!(answers.iter().all(Answer::is_ok));
     let order: Vec<_> = upstream.seen().into_iter().map(|seen| seen.body).collect();
     assert_eq!(order, (0..120).map(|n| format!("n={n}")).collect::<Vec<_>>());
     assert_near(proxy.now(), secs(20) + ms(220));
