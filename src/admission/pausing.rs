@@ -29,6 +29,7 @@ impl Admission {
         let began = self.shared.lock().pauses.pause(target, now, shed)?;
         if began != Began::Already {
             self.shared.pauses_changed(|queue| concerns(target, queue));
+            self.keep_pauses();
         }
         Ok(began)
     }
@@ -38,7 +39,18 @@ impl Admission {
     pub fn resume(&self, target: &Target) -> Option<Pause> {
         let was = self.shared.lock().pauses.resume(target)?;
         self.shared.pauses_changed(|queue| concerns(target, queue));
+        self.keep_pauses();
         Some(was)
+    }
+
+    /// A pause outlives the process, where anything does.
+    fn keep_pauses(&self) {
+        if let Some(store) = self.shared.store.get() {
+            // The list and its place in the store's order are taken under one lock: two changes at
+            // once cannot leave the older list behind the newer.
+            let state = self.shared.lock();
+            store.paused(state.pauses.list().collect());
+        }
     }
 
     /// All that is paused.

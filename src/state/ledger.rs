@@ -14,6 +14,7 @@ use super::{
     record::{Ages, Record},
 };
 use crate::{
+    admission::Paused,
     identity::{Facts, Learnt, TokenHash},
     scheduler::{BucketKey, Note},
     slack::{AgeFrom, Rule, Scope},
@@ -33,6 +34,7 @@ pub struct Ledger {
     ids: HashMap<(Arc<str>, Arc<str>), u32, RandomState>,
     next: u32,
     flying: BTreeMap<u64, Flying>,
+    pub(super) paused: Vec<Paused>,
     tokens: LruCache<TokenHash, Facts, RandomState>,
     bots: LruCache<(Arc<str>, Arc<str>), Arc<str>, RandomState>,
 }
@@ -100,6 +102,7 @@ impl Ledger {
             ids: HashMap::default(),
             next: 0,
             flying: BTreeMap::new(),
+            paused: Vec::new(),
             tokens: LruCache::unbounded_with_hasher(RandomState::default()),
             bots: LruCache::unbounded_with_hasher(RandomState::default()),
         }
@@ -154,6 +157,7 @@ impl Ledger {
                 entry.frozen_until = entry.frozen_until.max(Some(until));
             }
             Record::Rename { of, from, to } => self.rename(of, &from, &to),
+            Record::Paused(all) => self.paused = all,
             Record::Token { sha256, facts } => {
                 let token = Record::token(&sha256).ok_or(Unheard)?;
                 put(&mut self.tokens, token, facts);
@@ -337,6 +341,9 @@ impl Ledger {
         }
         for (&call, Flying { at, buckets }) in &self.flying {
             say(Record::Flying(call, *at, buckets.clone()));
+        }
+        if !self.paused.is_empty() {
+            say(Record::Paused(self.paused.clone()));
         }
         for learnt in self.learnt() {
             say(Record::learnt(&learnt));

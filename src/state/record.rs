@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{Micros, Moment};
 use crate::{
+    admission::Paused,
     identity::{Facts, Learnt, TokenHash},
     slack::{Dimension, Scope},
 };
@@ -51,6 +52,8 @@ pub(super) enum Record {
     },
     /// Whose a token is, by its SHA-256.
     Token { sha256: String, facts: Facts },
+    /// All that the operator has paused.
+    Paused(Vec<Paused>),
     /// Of which app a bot is.
     Bot { workspace: Arc<str>, bot: Arc<str>, app: Arc<str> },
 }

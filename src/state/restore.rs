@@ -25,6 +25,7 @@ pub fn restore(
             admission.rename(of, &from, &to);
         }
     }
+    admission.restore_pauses(ledger.paused.iter().cloned());
     let limits: HashMap<&str, &Arc<Limit>> =
         catalogue.limits().chain(&*OPEN).map(|limit| (&*limit.name, limit)).collect();
     let buckets = ledger.buckets.values().filter_map(|entry| {

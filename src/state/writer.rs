@@ -17,6 +17,7 @@ use super::{
     record::Record,
 };
 use crate::{
+    admission::Paused,
     identity::Learnt,
     metrics::Metrics,
     scheduler::{Instant, Note},
@@ -51,6 +52,8 @@ struct Shared {
 struct Pending {
     notes: Vec<Note>,
     learnt: Vec<Learnt>,
+    /// All that is paused, if that has changed.
+    paused: Option<Vec<Paused>>,
     /// Who waits until all of it is written.
     told: Vec<oneshot::Sender<()>>,
     /// There was more than could be kept.
@@ -150,6 +153,12 @@ impl Store {
         }
     }
 
+    /// Takes what the operator has paused: all of it.
+    pub fn paused(&self, all: Vec<Paused>) {
+        self.shared.lock().paused = Some(all);
+        self.shared.filled.notify_one();
+    }
+
     /// Waits until all that was taken so far is in the file. Should the disk hang, it ends
     /// after a second: a limit may be overrun if the process is killed then, but calls go on.
     pub async fn written(&self) {
@@ -188,7 +197,10 @@ impl Shared {
     /// Waits for something to write. What nobody waits for has a moment to be joined by more.
     fn next(&self) -> Pending {
         let empty = |pending: &mut Pending| {
-            pending.notes.is_empty() && pending.told.is_empty() && !pending.closed
+            pending.notes.is_empty()
+                && pending.paused.is_none()
+                && pending.told.is_empty()
+                && !pending.closed
         };
         let pending = self.filled.wait_while(self.lock(), empty);
         let pending = pending.unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +219,7 @@ impl Shared {
 impl Writer {
     fn run(mut self) {
         loop {
-            let Pending { notes, learnt, told, gap, closed } = self.shared.next();
+            let Pending { notes, learnt, paused, told, gap, closed } = self.shared.next();
             if gap {
                 self.ledger.lose(Moment::now().steady);
                 self.fail(&io::Error::other("the disk was too slow for too long"));
@@ -218,6 +230,9 @@ impl Writer {
             }
             for learnt in learnt {
                 self.ledger.say(Record::learnt(&learnt), &mut self.text);
+            }
+            if let Some(all) = paused {
+                self.ledger.say(Record::Paused(all), &mut self.text);
             }
             if closed {
                 self.ledger.say(Record::Closed(Moment::now()), &mut self.text);

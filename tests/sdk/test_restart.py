@@ -5,6 +5,7 @@ The long form kills the proxy five hundred times, in some three minutes:
     SLACKWATER_KILLS=500 tests/run sdk  (or pytest -c tests/sdk/pytest.ini tests/sdk/test_restart.py)
 """
 
+import json
 import os
 import random
 import signal
@@ -125,6 +126,28 @@ def test_a_full_window_is_full_after_a_stop_and_after_a_kill():
         assert proxy.call("conversations.list", token) == 200
         assert len(slack.calls("auth.test")) == questions
         process.kill()
+
+
+def test_a_pause_outlives_the_process():
+    slack = FakeSlack(minute=MINUTE)
+    proxy = Restarted(slack, "identity: { resolve: false }\n")
+    process = proxy.start()
+    assert change(process, "pause", {"method": "conversations.list"}) == 200
+    eventually("it is written", lambda: "conversations.list" in proxy.state.read_text())
+    process.kill()
+    process = proxy.start()
+    assert proxy.call("conversations.list", "xoxb-T1-A1-x", wait="300ms") == 429
+    assert change(process, "resume", {"method": "conversations.list"}) == 200
+    assert proxy.call("conversations.list", "xoxb-T1-A1-x") == 200
+
+
+def change(process: Proxy, what: str, of: dict) -> int:
+    """The status of a change through the admin listener."""
+    request = urllib.request.Request(
+        f"http://{process.admin}/{what}", data=json.dumps(of).encode(), headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.status
 
 
 def test_a_second_process_is_refused_and_so_is_another_file():
