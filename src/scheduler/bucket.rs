@@ -16,7 +16,7 @@ use super::{
     time::Instant,
     window::Window,
 };
-use crate::slack::{AgeFrom, Limit, Rule};
+use crate::slack::{AgeFrom, Dimension, Limit, Rule};
 
 /// Which bucket: a limit and the values it counts by.
 ///
@@ -126,7 +126,11 @@ impl Bucket {
                         rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
                     Box::new(Window::sliding(burst, per))
                 }),
-                Room::new(rate.limit.get(), share),
+                match key.limit.scope.contains(Dimension::Caller) {
+                    // Nobody else's call finds a slot in what a caller has for itself.
+                    true => Room::new(0, share),
+                    false => Room::new(rate.limit.get(), share),
+                },
             ),
         };
         Self {

@@ -6,7 +6,8 @@
 //! **Background** calls hold at most their share of a window and always leave one slot, and
 //! they are evenly spaced: a drain takes what it may have at a steady pace and not at once.
 //! Only where their floor is due they need not be spaced. A window of one slot has no share:
-//! there the order alone decides.
+//! there the order alone decides. Nor has a limit that counts by caller: a job may take all of a
+//! budget of its own.
 //!
 //! **Normal** calls may take a whole window at once where nobody interactive is seen. Where
 //! somebody was in the last ten periods, they burst to half of the window at most. Beyond that

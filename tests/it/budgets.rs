@@ -13,7 +13,8 @@ const BUDGET: &str = "methods: { conversations.close: { limits: [
 /// and however fast; what it asks beyond that waits for the next half hour, or is told when that is.
 /// A bot without such a job is not concerned.
 ///
-/// Turned red by: a budget that all callers share; a budget that is counted in clock half hours.
+/// Turned red by: a budget that all callers share; a budget that is counted in clock half hours; a
+/// budget of which background calls have a part only.
 #[tokio::test(start_paused = true)]
 async fn a_caller_has_done_no_more_than_its_budget_in_any_half_hour() {
     let fake = fake();
@@ -22,7 +23,7 @@ async fn a_caller_has_done_no_more_than_its_budget_in_any_half_hour() {
     let close = |lane: &str, n: u64| -> Ask {
         bot.call("conversations.close").form(&format!("channel=D{n}")).lane(lane)
     };
-    let jobs = ["drain;max-wait=1h", "other;max-wait=1h"];
+    let jobs = ["drain;class=background;max-wait=1h", "other;max-wait=1h"];
     let held: Vec<_> =
         jobs.iter().flat_map(|lane| (0..15).map(|n| close(lane, n).held())).collect();
     proxy.until(secs(29 * 60)).await;
