@@ -12,7 +12,14 @@ use super::change::{self, Place};
 /// are not touched. Exits with 0, with 1 if the proxy refuses, with 2 if it cannot be asked. The
 /// token of `admin.token`, if there is one, comes from the variable `SLACKWATER_ADMIN_TOKEN`.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater pause --method conversations.close
+  slackwater pause --caller cleanup --shed
+  slackwater pause --workspace T0123456789"
+)]
 pub struct PauseArgs {
     #[command(flatten)]
     target: Target,
@@ -29,7 +36,13 @@ pub struct PauseArgs {
 ///
 /// Exits with 0, with 1 if the proxy refuses, with 2 if it cannot be asked.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater resume --method conversations.close
+  slackwater resume --caller cleanup"
+)]
 pub struct ResumeArgs {
     #[command(flatten)]
     target: Target,

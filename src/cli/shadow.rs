@@ -12,7 +12,13 @@ use super::change::{self, Place};
 /// the way. Exits with 0, with 1 if the proxy refuses, with 2 if it cannot be asked. The token of
 /// `admin.token`, if there is one, comes from the variable `SLACKWATER_ADMIN_TOKEN`.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater shadow on
+  slackwater shadow off --method chat.postMessage"
+)]
 pub struct Args {
     /// on or off
     switch: Switch,

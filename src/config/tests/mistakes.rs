@@ -532,7 +532,7 @@ fn what_is_not_built_is_refused() {
         (
             "mode: shade\nmethods: { chat.update: { mode: on } }",
             &[
-                "1:7: mode: \"shade\" is none of enforce, shadow; write one of them",
+                "1:7: mode: \"shade\" is none of enforce, shadow; is it shadow?",
                 "2:33: methods.chat.update.mode: \"on\" is none of enforce, shadow; write one of them",
             ],
         ),
