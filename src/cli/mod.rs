@@ -5,6 +5,7 @@ mod change;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod drain;
 pub mod fake_slack;
 pub mod limits;
 pub mod pause;
@@ -23,6 +24,9 @@ pub const NO: u8 = 1;
 /// The exit code of what could not be done; of arguments that make no sense too.
 pub const FAILED: u8 = 2;
 
+/// The exit code of what Ctrl-C has ended, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Keeps any Slack bot within Slack's rate limits.
 #[derive(Debug, Parser)]
 #[command(
@@ -32,8 +36,9 @@ Examples:
   slackwater demo
   slackwater run --config slackwater.yaml
   slackwater status --watch
+  slackwater drain closes.ndjson
 
-Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready;
+Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready, calls failed;
 2 it could not be done, or the arguments make no sense; 130 ended by Ctrl-C."
 )]
 pub struct Cli {
@@ -47,6 +52,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Status(status::Args),
+    Drain(Box<drain::Args>),
     Limits(limits::Args),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
@@ -66,6 +72,7 @@ impl Cli {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
             Command::Demo(args) => demo::run(&args, out),
+            Command::Drain(args) => drain::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
             Command::Pause(args) => pause::pause(&args, out),

@@ -7,12 +7,17 @@ use std::{
 };
 
 /// What is told the time and does no input or output.
-const PURE: [&str; 9] = [
+const PURE: [&str; 14] = [
     "src/slack",
     "src/scheduler",
     "src/yaml",
     "src/config/check.rs",
     "src/cli/demo/page.rs",
+    "src/cli/drain/call.rs",
+    "src/cli/drain/entry.rs",
+    "src/cli/drain/pace.rs",
+    "src/cli/drain/page.rs",
+    "src/cli/drain/verdict.rs",
     "src/cli/status/page.rs",
     "src/fake_slack/window.rs",
     "src/fake_slack/judge.rs",

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use self::{page::View, stage::Stage};
-use super::{NO, screen::Screen};
+use super::{INTERRUPTED, NO, screen::Screen};
 
 /// Watch an incident with and without slackwater, side by side, in half a minute
 ///
@@ -42,8 +42,6 @@ pub const NEXT: [(&str, &str); 3] = [
 const LONGEST: Duration = Duration::from_secs(50);
 /// How long a page stands.
 const FRAME: Duration = Duration::from_millis(200);
-/// The exit code of what Ctrl-C has ended, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

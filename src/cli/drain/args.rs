@@ -1,0 +1,180 @@
+//! What a drain is asked to do.
+
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+
+use anyhow::bail;
+
+use super::{
+    call,
+    input::{Form, Input},
+    pace::Pace,
+};
+use crate::units;
+
+/// Work off a backlog of calls, slowly, and go on after any stop
+///
+/// Sends every call of a file through the proxy as class background and writes each result to a
+/// journal; started again it goes on where it was. A call that was under way when the process was
+/// killed is sent again. Calls for one channel go one at a time, in the order of the file. Ctrl-C
+/// finishes what is under way. Exits with 0 if all is done, with 1 if calls failed or lines were
+/// skipped, with 2 if it could not go on, with 130 after Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  slackwater drain closes.ndjson --via http://127.0.0.1:8080
+  slackwater drain --csv dms.csv --method conversations.close --arg channel=id --dry-run
+  slackwater drain closes.ndjson --per-cycle 10 --every 30m"
+)]
+pub struct Args {
+    /// The calls, one a line: {"method": "conversations.close", "args": {"channel": "G1"}}; with
+    /// "id", what the journal calls it, else the line's number, and with "`token_env`", if it is not
+    /// made with the token of all
+    #[arg(value_name = "FILE", required_unless_present = "csv", conflicts_with = "csv")]
+    pub file: Option<PathBuf>,
+
+    /// A table instead, with a call in each row and the columns' names in the first
+    #[arg(long, value_name = "FILE", requires = "method", requires = "args")]
+    pub csv: Option<PathBuf>,
+
+    /// The method of all rows, or of the lines that name none
+    #[arg(long)]
+    pub method: Option<String>,
+
+    /// Which argument is in which column. May be given more than once
+    #[arg(long = "arg", value_name = "ARGUMENT=COLUMN", value_parser = parse_arg, requires = "csv")]
+    pub args: Vec<(String, String)>,
+
+    /// The proxy, where its bots connect to. Without it one is started for as long as this takes; it
+    /// does not know what a proxy that runs already sends
+    #[arg(long, value_name = "URL")]
+    pub via: Option<String>,
+
+    /// The configuration of the proxy that is started, and of what is known of methods. Without it:
+    /// the file in `SLACKWATER_CONFIG`, else the defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The variable that has the token
+    #[arg(long, value_name = "NAME", default_value = "SLACK_BOT_TOKEN", value_parser = parse_variable)]
+    pub token_env: String,
+
+    /// Who calls, as the proxy is told
+    #[arg(long, value_name = "NAME", default_value = "drain")]
+    pub caller: String,
+
+    /// At most so many calls in the time of --every, whatever Slack allows; over restarts, too
+    #[arg(
+        long,
+        value_name = "CALLS",
+        requires = "every",
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
+    pub per_cycle: Option<u32>,
+
+    /// The time of --per-cycle, as in 30m
+    #[arg(long, value_name = "DURATION", requires = "per_cycle", value_parser = parse_every)]
+    pub every: Option<Duration>,
+
+    /// An error of Slack's that counts as done, as in `channel_not_found`. May be given more than once.
+    /// Those that say that it is so already do by themselves
+    #[arg(long, value_name = "ERROR")]
+    pub done_on: Vec<String>,
+
+    /// Where results are kept. Without it: the input's name with .journal
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+
+    /// Where the calls that failed are written, to be drained again. Without it: the input's name
+    /// with .failed
+    #[arg(long, value_name = "FILE")]
+    pub failed: Option<PathBuf>,
+
+    /// What to do with lines that are no calls: stop before the first call, or skip them
+    #[arg(long, value_name = "WHAT", default_value = "stop", value_parser = ["stop", "skip"])]
+    pub on_bad_line: String,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// The input, as far as it can be told without reading it.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(super) fn input(&self) -> anyhow::Result<Input> {
+        if let Some(method) = &self.method {
+            call::check_method(method).map_err(|_| {
+                anyhow::anyhow!("--method {method} is no name of one, as in conversations.close")
+            })?;
+        }
+        let (path, form) = match (&self.file, &self.csv, &self.method) {
+            (Some(file), _, method) => (file, Form::Ndjson { method: method.clone() }),
+            (None, Some(csv), Some(method)) => {
+                (csv, Form::Csv { method: method.clone(), args: self.args.clone() })
+            }
+            (None, ..) => bail!("name a file of calls, or --csv with --method and --arg"),
+        };
+        if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+            bail!(
+                "{} is no file; it is read more than once, so a pipe will not do",
+                path.display()
+            );
+        }
+        Ok(Input { path: path.clone(), form })
+    }
+
+    /// Where results are kept.
+    pub(super) fn journal_path(&self) -> PathBuf {
+        self.beside(self.journal.as_ref(), ".journal")
+    }
+
+    /// Where failed calls go.
+    pub(super) fn failed_path(&self) -> PathBuf {
+        self.beside(self.failed.as_ref(), ".failed")
+    }
+
+    /// The path, or the input's with this end.
+    fn beside(&self, path: Option<&PathBuf>, end: &str) -> PathBuf {
+        if let Some(path) = path {
+            return path.clone();
+        }
+        let input = self.file.as_ref().or(self.csv.as_ref());
+        let mut path = input.map_or_else(OsString::new, |path| path.clone().into_os_string());
+        path.push(end);
+        path.into()
+    }
+
+    /// The cap, if there is one.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let most = usize::try_from(self.per_cycle?).unwrap_or(usize::MAX);
+        Some(Pace::new(most, self.every?))
+    }
+}
+
+fn parse_arg(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((arg, column)) if !arg.is_empty() && !column.is_empty() => {
+            Ok((arg.to_owned(), column.to_owned()))
+        }
+        _ => Err("is ARGUMENT=COLUMN, as in channel=id".to_owned()),
+    }
+}
+
+fn parse_variable(name: &str) -> Result<String, String> {
+    let check = call::check_variable(name).map(|()| name.to_owned());
+    check.map_err(|_| "is the name of a variable, and not a token".to_owned())
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("is longer than nothing".to_owned()),
+        Ok(every) => Ok(every),
+        Err(error) => Err(error.to_string()),
+    }
+}

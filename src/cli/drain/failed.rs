@@ -1,0 +1,50 @@
+//! The calls that failed, in a file that can be drained itself.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::{call::Call, entry::Outcome, input::Input, journal};
+
+/// A call, and why it failed.
+#[derive(Serialize)]
+struct Failed<'a> {
+    #[serde(flatten)]
+    call: &'a Call,
+    error: &'a str,
+}
+
+/// Writes the calls of the input that failed by its journal. The file is whole or as it was.
+///
+/// # Errors
+/// If something cannot be read or written.
+pub(super) fn write(input: &Input, journal: &Path, path: &Path) -> anyhow::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let unfinished = PathBuf::from(unfinished);
+    let name = path.display();
+    let file = File::create(&unfinished).with_context(|| format!("cannot write {name}"))?;
+    let mut out = BufWriter::new(file);
+    let (mut calls, mut past) = (input.calls()?, journal::past(journal, 0)?);
+    while let Some(next) = calls.next()? {
+        let Ok(call) = next else { continue };
+        if let Some(entry) = past.result(call.line)?
+            && entry.result == Outcome::Failed
+        {
+            let error = entry.error.as_deref().unwrap_or("unknown");
+            let line = serde_json::to_string(&Failed { call: &call, error })?;
+            writeln!(out, "{line}").with_context(|| format!("cannot write {name}"))?;
+        }
+    }
+    let finish = || -> io::Result<()> {
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        journal::sync_directory(path)
+    };
+    finish().with_context(|| format!("cannot write {name}"))
+}
