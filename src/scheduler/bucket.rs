@@ -126,10 +126,11 @@ impl Bucket {
                         rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
                     Box::new(Window::sliding(burst, per))
                 }),
-                match key.limit.scope.contains(Dimension::Caller) {
-                    // Nobody else's call finds a slot in what a caller has for itself.
-                    true => Room::new(0, share),
-                    false => Room::new(rate.limit.get(), share),
+                // Nobody else's call finds a slot in what a caller has for itself.
+                if key.limit.scope.contains(Dimension::Caller) {
+                    Room::new(0, share)
+                } else {
+                    Room::new(rate.limit.get(), share)
                 },
             ),
         };

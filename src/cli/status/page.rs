@@ -15,7 +15,35 @@ pub(super) struct Page {
     slackwater: String,
     queues: Vec<Queue>,
     buckets: Vec<Bucket>,
+    mode: Mode,
+    paused: Vec<Pause>,
     totals: Totals,
+    reload: Option<Reload>,
+}
+
+/// Which calls are only watched.
+#[derive(Debug, Deserialize)]
+struct Mode {
+    proxy: String,
+    methods: BTreeMap<String, String>,
+}
+
+/// One of the three it is.
+#[derive(Debug, Deserialize)]
+struct Pause {
+    method: Option<String>,
+    caller: Option<String>,
+    workspace: Option<String>,
+    shed: bool,
+    paused_for_ms: u64,
+    waiting: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reload {
+    ago_ms: u64,
+    mistake: Option<String>,
+    mistakes: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +86,8 @@ struct Totals {
 const BUCKETS: usize = 20;
 /// So many queues.
 const QUEUES: usize = 50;
+/// So many pauses.
+const PAUSES: usize = 10;
 
 // === impl Page ===
 
@@ -71,8 +101,12 @@ impl Page {
             format!("slackwater {version} at {admin}: {ready}"),
             format!("held {held}, places kept {places}, limits frozen {frozen}"),
             self.totals.since_start(),
-            String::new(),
         ];
+        lines.extend(self.mode.lines());
+        lines.extend(self.paused.iter().take(PAUSES).map(Pause::line));
+        lines.extend(rest(self.paused.len(), PAUSES, "pauses"));
+        lines.extend(self.reload.as_ref().and_then(Reload::line));
+        lines.push(String::new());
         self.queues.sort_by_key(|queue| std::cmp::Reverse(queue.depth));
         self.buckets.sort_by(|one, other| {
             (other.urgency(), other.share())
@@ -108,6 +142,53 @@ fn rest(all: usize, most: usize, what: &str) -> Option<String> {
     Some(format!("and {more} more {what}; --json has all"))
 }
 
+// === impl Mode ===
+
+impl Mode {
+    /// Nothing where all calls keep to their limits.
+    fn lines(&self) -> Vec<String> {
+        let all = (self.proxy == "shadow").then(|| {
+            "shadow mode: all calls go at once, nothing is held; `slackwater shadow off` ends it"
+                .to_owned()
+        });
+        let methods = self.methods.iter().filter(|(_, mode)| **mode != self.proxy);
+        let methods =
+            methods.map(|(name, mode)| format!("mode of {}: {}", shown(name), shown(mode)));
+        all.into_iter().chain(methods).collect()
+    }
+}
+
+// === impl Pause ===
+
+impl Pause {
+    fn line(&self) -> String {
+        let kinds =
+            [("method", &self.method), ("caller", &self.caller), ("workspace", &self.workspace)];
+        let what = kinds.into_iter().find_map(|(kind, name)| Some((kind, name.as_deref()?)));
+        let (kind, name) = what.unwrap_or(("", "something"));
+        let calls = match (self.shed, self.waiting) {
+            (true, _) => "its calls are refused".to_owned(),
+            (false, 1) => "1 call waits".to_owned(),
+            (false, waiting) => format!("{waiting} calls wait"),
+        };
+        format!("paused for {}: {kind} {}; {calls}", seconds(self.paused_for_ms), shown(name))
+    }
+}
+
+// === impl Reload ===
+
+impl Reload {
+    /// Nothing where the last one was applied.
+    fn line(&self) -> Option<String> {
+        let more = match self.mistakes.saturating_sub(1) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let (ago, mistake) = (seconds(self.ago_ms), shown(self.mistake.as_deref()?));
+        Some(format!("the new configuration was refused {ago} ago: {mistake}{more}"))
+    }
+}
+
 // === impl Queue ===
 
 impl Queue {
@@ -135,6 +216,7 @@ fn why(name: &str) -> &str {
         "room_for_people" => "the rest is for people",
         "claimed" => "it is kept for another",
         "turn" => "others are before it",
+        "paused" => "it is paused",
         other => other,
     }
 }
@@ -217,6 +299,7 @@ mod tests {
                 { "limit": "whole_app", "key": "A1", "used": 0, "quota": 0, "waiting": 0,
                   "places": 0, "frozen_for_ms": 12_300, "probing": false },
             ],
+            "mode": { "proxy": "enforce", "methods": {} }, "paused": [], "reload": null,
             "totals": { "held": 40, "places": 3, "buckets": 3, "frozen": 1, "ready": true,
                 "answered": 61, "refused_by_slack": 1, "replayed": 1, "shed": { "deadline": 2 } },
         })
@@ -249,6 +332,32 @@ tier4      A1/T1/users.info            99  100        0       0"
         let text = page(&json);
         assert!(text.contains("and 2 more queues; --json has all"), "{text}");
         assert!(text.ends_with("and 1 more limits in use; --json has all"), "{text}");
+    }
+
+    #[test]
+    fn it_tells_what_the_operator_has_said() {
+        let mut json = busy();
+        json["mode"] =
+            serde_json::json!({ "proxy": "shadow", "methods": { "chat.update": "enforce" } });
+        json["paused"] = serde_json::json!([
+            { "caller": "clean\u{1b}[2Jup", "shed": false, "paused_for_ms": 12_000, "waiting": 3 },
+            { "method": "views.open", "shed": true, "paused_for_ms": 500, "waiting": 0 },
+        ]);
+        json["reload"] = serde_json::json!({ "result": "refused", "ago_ms": 900, "mistakes": 3,
+            "mistake": "a.yaml:7:10: queue.max_wat: is no key here; is it max_wait?" });
+        let text = page(&json);
+        let lines: Vec<_> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
+        assert_eq!(
+            lines,
+            [
+                "shadow mode: all calls go at once, nothing is held; `slackwater shadow off` ends it",
+                "mode of chat.update: enforce",
+                "paused for 12.0 s: caller clean[2Jup; 3 calls wait",
+                "paused for 0.5 s: method views.open; its calls are refused",
+                "the new configuration was refused 0.9 s ago: a.yaml:7:10: queue.max_wat: is no key \
+                 here; is it max_wait?, and 2 more",
+            ]
+        );
     }
 
     #[test]
