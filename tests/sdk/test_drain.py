@@ -69,6 +69,7 @@ def via(proxy: Proxy) -> tuple[str, str]:
     return "--via", f"http://{proxy.listen}"
 
 
+@pytest.mark.timeout(60 + 2 * KILLS)
 def test_killed_at_any_moment_it_goes_on_where_it_was(stage, tmp_path):
     slack, proxy = stage
     count = 60 * KILLS
@@ -276,6 +277,7 @@ def test_a_dry_run_sends_nothing_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.timeout(180)
 def test_a_million_lines_take_no_more_memory_than_few(tmp_path):
     """All but the last are done by the journal, and while that one is under way the peak is read."""
     slack = FakeSlack(limits=PLENTY, latency="500ms")
