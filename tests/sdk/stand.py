@@ -4,6 +4,7 @@ Everything here waits by polling with a deadline. All processes are in one regis
 are killed at the end of a test whatever happened in it, and their logs shown if it failed.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -66,7 +67,7 @@ class Process:
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
             self.child = subprocess.Popen(
                 [*DIE_WITH_US, *map(str, command)], env=ENVIRONMENT | dict(variables), stdout=out, stderr=err,
-                **({"stdin": subprocess.DEVNULL} | popen),
+                **({"stdin": subprocess.DEVNULL, "start_new_session": True} | popen),
             )
         Process.register.append(self)
 
@@ -95,8 +96,9 @@ class Process:
         return self.child.wait(seconds)
 
     def kill(self) -> None:
-        if self.child.poll() is None:
-            self.child.kill()
+        # Its workers, too, also where it has ended before them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
     def tail(self) -> str:
