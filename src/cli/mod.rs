@@ -9,6 +9,7 @@ pub mod drain;
 pub mod fake_slack;
 pub mod limits;
 pub mod pause;
+mod place;
 pub mod run;
 mod screen;
 pub mod shadow;

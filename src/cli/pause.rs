@@ -4,7 +4,7 @@ use std::{io::Write, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::change::{self, Place};
+use super::{change, place::Place};
 
 /// Hold the calls of a method, a caller or a workspace, at the running proxy
 ///

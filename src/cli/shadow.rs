@@ -4,7 +4,7 @@ use std::{io::Write, process::ExitCode};
 
 use serde_json::json;
 
-use super::change::{self, Place};
+use super::{change, place::Place};
 
 /// Let all calls go at once, and only count what would have been; or end that
 ///

@@ -5,8 +5,6 @@ mod table;
 
 use std::{
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -20,8 +18,8 @@ use tokio::{
 };
 
 use self::page::Page;
-use super::{NO, ask::Ask, screen::Screen};
-use crate::{config::load, units};
+use super::{NO, ask::Ask, place::Place, screen::Screen};
+use crate::units;
 
 /// Show who waits and why, as the running proxy says
 ///
@@ -38,14 +36,8 @@ Examples:
   slackwater status --json | jq .totals"
 )]
 pub struct Args {
-    /// Where the proxy's operators' listener is. Without it: what the configuration says
-    #[arg(long, value_name = "URL")]
-    pub admin: Option<String>,
-
-    /// The configuration of the proxy. Without it: the file in `SLACKWATER_CONFIG`, else the
-    /// defaults: <http://127.0.0.1:9090>
-    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 
     /// Show it again and again, until Ctrl-C
     #[arg(long, conflicts_with_all = ["json", "ready"])]
@@ -69,10 +61,7 @@ pub struct Args {
 /// # Errors
 /// If there is no answer, or none that can be read or written.
 pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let admin = match &args.admin {
-        Some(url) => base(url)?,
-        None => format!("http://{}", listener(args)?),
-    };
+    let admin = args.place.url()?;
     let ask = Ask::new(&admin);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -91,39 +80,6 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// Where the configuration has the listener, as this machine reaches it.
-fn listener(args: &Args) -> anyhow::Result<SocketAddr> {
-    let config = load(args.config.as_deref());
-    let config = config.context(
-        "no address to ask: name it with --admin http://127.0.0.1:9090, or mend the configuration",
-    )?;
-    let mut address = config.admin.listen;
-    // What listens on every address is reached on loopback, too.
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    Ok(address)
-}
-
-/// The URL as typed, or with the scheme that was left out.
-fn base(url: &str) -> anyhow::Result<String> {
-    let url = match url.split_once("://") {
-        None => format!("http://{url}"),
-        Some(("http", _)) => url.to_owned(),
-        Some(_) => {
-            bail!("--admin {url}: the listener speaks plain HTTP, so it is http://HOST:PORT")
-        }
-    };
-    let parsed: Result<http::Uri, _> = url.parse();
-    let host = parsed.as_ref().ok().and_then(http::Uri::host);
-    if host.is_none_or(str::is_empty) {
-        bail!("--admin {url}: it is http://HOST:PORT, as in http://127.0.0.1:9090");
-    }
-    Ok(url.trim_end_matches('/').to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -208,25 +164,4 @@ async fn watch(
 fn plain(out: &mut impl Write, lines: &[String]) -> io::Result<()> {
     writeln!(out, "{}\n", lines.join("\n"))?;
     out.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_as_people_type_it() {
-        for typed in ["127.0.0.1:9090", "http://127.0.0.1:9090", "http://127.0.0.1:9090/"] {
-            assert_eq!(base(typed).unwrap(), "http://127.0.0.1:9090");
-        }
-        for (typed, hint) in [
-            ("https://127.0.0.1:9090", "plain HTTP"),
-            ("", "http://HOST:PORT"),
-            ("http://", "http://HOST:PORT"),
-            ("a b", "http://HOST:PORT"),
-        ] {
-            let error = base(typed).unwrap_err().to_string();
-            assert!(error.contains(hint) && error.contains("--admin"), "{error}");
-        }
-    }
 }
