@@ -44,7 +44,7 @@ use crate::{
     identity::Learnt,
     metrics::Metrics,
     scheduler::{self, Bounds, BucketKey, Enqueued, Event, Memory, Note, Policy, Scheduler, Share},
-    slack::{Dimension, Method, Scope},
+    slack::{Dimension, Scope},
     state::Store,
 };
 
@@ -288,7 +288,8 @@ impl Admission {
         let state = &mut *guard;
         let now = self.shared.now();
         state.scheduler.relimit(now, policy, config.catalogue.limits());
-        let changes = state.waiting.with_methods().filter_map(|(method, ticket)| {
+        let changes = state.waiting.in_queues(|_| true).filter_map(|(queue, ticket)| {
+            let method = queue.method.as_ref()?;
             if before.catalogue.entry(&method.name) == config.catalogue.entry(&method.name) {
                 return None;
             }
@@ -302,13 +303,9 @@ impl Admission {
             ghosts.relimit(now, policy, &config.catalogue);
         }
         state.modes.configure(config.mode);
-        let watched =
-            |method: &Method| state.modes.is_shadow(Some(config.catalogue.entry(&method.name)));
-        let go = state.waiting.with_methods().filter(|(method, _)| watched(method));
-        let go: Vec<_> = go.map(|(_, ticket)| ticket).collect();
-        for ticket in go {
-            state.scheduler.force_held(now, ticket);
-        }
+        state.let_watched_go(now, |modes, method| {
+            modes.is_shadow(method.map(|method| &**config.catalogue.entry(&method.name)))
+        });
         state.pump(&self.shared, now);
     }
 

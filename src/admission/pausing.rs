@@ -128,8 +128,9 @@ impl State {
             let before = self.scheduler.buckets_of(ticket);
             let is_gate = |key: &&BucketKey| key.limit.rule == Rule::Gate;
             let mut buckets: Vec<_> = before.iter().filter(|key| !is_gate(key)).cloned().collect();
-            let method = (&*queue.method != "-").then_some(&*queue.method);
-            match self.pauses.meet(Who { method, caller: &queue.caller, buckets: &buckets }) {
+            let method = queue.method.as_ref().map(|method| &*method.name);
+            let caller = &queue.key.caller;
+            match self.pauses.meet(Who { method, caller, buckets: &buckets }) {
                 Meets::Shed(bucket) => shed.push((ticket, bucket)),
                 Meets::Gates(gates) => {
                     let same = before.iter().filter(is_gate).count() == gates.len()

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::Call,
     scheduler::{self, BucketKey},
-    slack::Mode,
+    slack::{Method, Mode},
 };
 
 // === impl Admission ===
@@ -29,15 +29,7 @@ impl Admission {
         let now = self.shared.now();
         let before = state.modes.clone();
         state.modes.say(mode, method);
-        let modes = &state.modes;
-        let go: Vec<_> = state
-            .waiting
-            .in_queues(|queue| modes.is_shadow(queue.method.as_deref()))
-            .map(|(_, ticket)| ticket)
-            .collect();
-        for ticket in go {
-            state.scheduler.force_held(now, ticket);
-        }
+        state.let_watched_go(now, Modes::is_shadow);
         let is_new = state.modes != before;
         state.pump(&self.shared, now);
         is_new
@@ -52,6 +44,19 @@ impl Admission {
 // === impl State ===
 
 impl State {
+    /// Lets the held calls go that are `watched` only from now on.
+    pub(super) fn let_watched_go(
+        &mut self,
+        now: scheduler::Instant,
+        watched: impl Fn(&Modes, Option<&Method>) -> bool,
+    ) {
+        let go = self.waiting.in_queues(|queue| watched(&self.modes, queue.method.as_deref()));
+        let go: Vec<_> = go.map(|(_, ticket)| ticket).collect();
+        for ticket in go {
+            self.scheduler.force_held(now, ticket);
+        }
+    }
+
     /// Lets a call go that is only watched.
     pub(super) fn pass(
         &mut self,

@@ -93,20 +93,11 @@ impl Waiters {
     pub(super) fn in_queues(
         &self,
         which: impl Fn(&Queue) -> bool,
-    ) -> impl Iterator<Item = (&QueueKey, Ticket)> {
+    ) -> impl Iterator<Item = (&Queue, Ticket)> {
         let queues = self.queues.iter().map(|(_, queue)| queue);
         queues.filter(move |queue| which(queue)).flat_map(|queue| {
             let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
-            queue.calls.iter().filter_map(ticket).map(|ticket| (&queue.key, ticket))
-        })
-    }
-
-    /// All who wait for a method's limits.
-    pub(super) fn with_methods(&self) -> impl Iterator<Item = (&Arc<Method>, Ticket)> {
-        self.queues.iter().flat_map(|(_, queue)| {
-            let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
-            let tickets = queue.calls.iter().filter_map(ticket);
-            tickets.filter_map(|ticket| Some((queue.method.as_ref()?, ticket)))
+            queue.calls.iter().filter_map(ticket).map(move |ticket| (queue, ticket))
         })
     }
 
