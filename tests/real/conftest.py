@@ -9,7 +9,7 @@ from stand import BINARY, Process
 
 def pytest_sessionstart(session):
     if not BINARY.exists():
-        pytest.exit(f"there is no {BINARY}: build it first, or run tests/run sdk", returncode=4)
+        pytest.exit(f"there is no {BINARY}: build it first, or run tests/run", returncode=4)
     shutil.rmtree(Process.log_dir, ignore_errors=True)
 
 

@@ -29,9 +29,9 @@ WORKSPACES = {"python-sync": "T1", "python-async": "T2", "node": "T3"}
 SDKS = list(WORKSPACES)
 
 COMMANDS = {
-    "python-sync": [sys.executable, HERE / "python/driver.py", "sync"],
-    "python-async": [sys.executable, HERE / "python/driver.py", "async"],
-    "node": [node_binary(), HERE / "node/driver.js"],
+    "python-sync": [sys.executable, HERE / "clients/python/driver.py", "sync"],
+    "python-async": [sys.executable, HERE / "clients/python/driver.py", "async"],
+    "node": [node_binary(), HERE / "clients/node/driver.js"],
 }
 
 

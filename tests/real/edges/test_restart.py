@@ -2,7 +2,7 @@
 
 The long form kills the proxy five hundred times, in some three minutes:
 
-    SLACKWATER_KILLS=500 tests/run sdk  (or pytest -c tests/sdk/pytest.ini tests/sdk/test_restart.py)
+    SLACKWATER_KILLS=500 tests/run edges  (or pytest -c tests/real/pytest.ini tests/real/edges/test_restart.py)
 """
 
 import json

@@ -150,6 +150,20 @@ class FakeSlack:
         self.process.kill()
 
 
+class Metrics:
+    """One page of metrics."""
+
+    def __init__(self, page: str):
+        self.samples = [
+            (sample[1], dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', sample[2] or "")), float(sample[3]))
+            for line in page.splitlines() if (sample := re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line))
+        ]  # fmt: skip
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels."""
+        return sum(value for has, have, value in self.samples if has == name and labels.items() <= have.items())
+
+
 def listening(line: str) -> tuple[str, str] | None:
     """The two addresses in the line with which slackwater says that it is ready, JSON or text."""
     if text := re.search(r" listening .*?listen=(\S+) admin=(\S+)", line):
@@ -220,18 +234,15 @@ class Proxy:
         """How many calls of a method wait."""
         return sum(queue["depth"] for queue in self.status()["queues"] if queue["method"] == method)
 
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples with these labels."""
+    def metrics(self) -> "Metrics":
+        """What is counted now: figures to be compared with each other come from one look."""
         status, body = self.admin_get("/metrics")
         assert status == 200, f"/metrics: {status} {body}"
-        total = 0.0
-        for line in body.splitlines():
-            sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
-            if sample and sample[1] == name:
-                have = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', sample[2] or ""))
-                if labels.items() <= have.items():
-                    total += float(sample[3])
-        return total
+        return Metrics(body)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels, now."""
+        return self.metrics().sum(name, **labels)
 
     def kill(self) -> None:
         self.process.kill()

@@ -49,7 +49,7 @@ def authority(tmp_path):
 
 def https(authority, host) -> str:
     """The URL of a server with that name."""
-    server = Process("https", [node_binary(), HERE / "node/https.js", *authority.sign(host)])
+    server = Process("https", [node_binary(), HERE / "clients/node/https.js", *authority.sign(host)])
     port = server.wait_for("its port", lambda line: (m := re.fullmatch(r"port (\d+)", line)) and m[1])
     return f"https://{host}:{port}"
 
