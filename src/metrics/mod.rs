@@ -11,7 +11,7 @@ use busiest::{Busiest, Counted};
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
 use shadow::Shadow;
-pub use sums::Sums;
+pub use sums::{Counts, Sums};
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
