@@ -167,8 +167,8 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let pages =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+    let pages = pages.map(PathBuf::from);
     let pages = pages.into_iter().chain(files("docs", ".md")).chain(files("deploy", ".md"));
     for page in pages.chain([PathBuf::from("tests/README.md")]) {
         let text = read(&page);
