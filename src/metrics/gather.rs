@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{Metrics, busiest::LABELS};
 use crate::{
@@ -19,9 +19,11 @@ pub(super) struct Shown {
     queue_depth: IntGaugeVec,
     caller_depth: IntGaugeVec,
     oldest_wait: GaugeVec,
+    hold: GaugeVec,
     slots_used: IntGaugeVec,
     slots_quota: IntGaugeVec,
     frozen: IntGauge,
+    frozen_for: Gauge,
     places: IntGauge,
     paused: IntGaugeVec,
 }
@@ -56,14 +58,16 @@ impl Shown {
             registry.register(Box::new(gauge.clone()))?;
             prometheus::Result::Ok(gauge)
         };
-        let oldest_wait = GaugeVec::new(
-            Opts::new(
-                "slackwater_queue_oldest_wait_seconds",
-                "How long the oldest held call of the method has waited.",
-            ),
-            &["method"],
+        let seconds = |name: &str, help: &str| {
+            let gauges = GaugeVec::new(Opts::new(name, help), &["method"])?;
+            registry.register(Box::new(gauges.clone()))?;
+            prometheus::Result::Ok(gauges)
+        };
+        let frozen_for = Gauge::new(
+            "slackwater_frozen_seconds",
+            "For how much longer a bucket is closed: the longest; 0 where none is.",
         )?;
-        registry.register(Box::new(oldest_wait.clone()))?;
+        registry.register(Box::new(frozen_for.clone()))?;
         Ok(Self {
             queue_depth: gauges(
                 "slackwater_queue_depth",
@@ -75,7 +79,14 @@ impl Shown {
                 "Calls held, by caller: the fifty with the most, and all others as other.",
                 &["caller"],
             )?,
-            oldest_wait,
+            oldest_wait: seconds(
+                "slackwater_queue_oldest_wait_seconds",
+                "How long the oldest held call of the method has waited.",
+            )?,
+            hold: seconds(
+                "slackwater_queue_hold_seconds",
+                "How long the oldest held call of the method waits at most.",
+            )?,
             slots_used: gauges(
                 "slackwater_slots_used",
                 "Slots taken in the buckets that count by method.",
@@ -86,6 +97,7 @@ impl Shown {
                 "Slots in all of the buckets that count by method.",
                 &["method"],
             )?,
+            frozen_for,
             frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
             places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
             paused: gauges(
@@ -100,13 +112,18 @@ impl Shown {
         // Scrapes are rare and what is gone must not linger, so the gauges are made anew.
         self.queue_depth.reset();
         self.oldest_wait.reset();
+        self.hold.reset();
         for queue in &status.queues {
             let depth = i64::try_from(queue.depth).unwrap_or(i64::MAX);
             let labels = [&*queue.method, queue.tier, queue.class];
             self.queue_depth.with_label_values(&labels).add(depth);
             let oldest = self.oldest_wait.with_label_values(&[&*queue.method]);
             let wait = Duration::from_millis(queue.oldest_wait_ms).as_secs_f64();
-            oldest.set(oldest.get().max(wait));
+            if wait >= oldest.get() {
+                oldest.set(wait);
+                let hold = Duration::from_millis(queue.hold_ms).as_secs_f64();
+                self.hold.with_label_values(&[&*queue.method]).set(hold);
+            }
         }
         self.caller_depth.reset();
         for (n, held) in status.callers.iter().enumerate() {
@@ -115,6 +132,8 @@ impl Shown {
             self.caller_depth.with_label_values(&[label]).add(depth);
         }
         let frozen = status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count();
+        let longest = status.buckets.iter().map(|bucket| bucket.frozen_for_ms).max();
+        self.frozen_for.set(Duration::from_millis(longest.unwrap_or(0)).as_secs_f64());
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.places.set(i64::try_from(status.places).unwrap_or(i64::MAX));
         for kind in Target::KINDS {
