@@ -169,8 +169,11 @@ fn anchor(heading: &str) -> String {
 fn every_link_leads_somewhere() {
     let pages =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
-    for page in
-        pages.into_iter().chain(files("docs", ".md")).chain([PathBuf::from("tests/README.md")])
+    for page in pages
+        .into_iter()
+        .chain(files("docs", ".md"))
+        .chain(files("deploy", ".md"))
+        .chain([PathBuf::from("tests/README.md")])
     {
         let text = read(&page);
         for part in text.split("](").skip(1) {
