@@ -27,7 +27,7 @@ pub use self::guard::{Guard, is_local};
 use self::mode::ModePage;
 use crate::{
     admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
-    metrics::{self, Metrics, Sums, Top},
+    metrics::{CONTENT_TYPE, Metrics, Sums, Top},
     reload::{Live, Reload},
 };
 
@@ -106,8 +106,11 @@ pub fn router(shown: Shown) -> Router {
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text(&shown.admission.status(), &shown.live.config().catalogue) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+    let Shown { admission, metrics, live, ready, .. } = &shown;
+    let config = live.config();
+    metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
+    match metrics.text(&admission.status(), &config.catalogue) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod busiest;
 mod gather;
+mod health;
 mod registry;
 mod shadow;
 mod sums;
@@ -11,6 +12,7 @@ use busiest::Busiest;
 pub use busiest::Busy;
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
+use health::Health;
 use registry::Registry;
 use shadow::Shadow;
 pub use sums::Sums;
@@ -52,6 +54,7 @@ struct All {
     store_errors: IntCounter,
     reloads: IntCounterVec,
     shown: Shown,
+    health: Health,
 }
 
 /// Who is busiest.
@@ -74,11 +77,14 @@ pub struct Top {
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
 
-/// From a millisecond to several minutes: most calls wait for nothing, held ones for minutes.
-const WAIT: [f64; 15] =
-    [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+/// From a millisecond to the longest hold: most calls wait for nothing, those of a job for minutes.
+const WAIT: [f64; 17] = [
+    0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
+    900.0, 3600.0,
+];
 /// From a few milliseconds to the longest time-out.
-const EXCHANGE: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const EXCHANGE: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 // === impl Metrics ===
 
@@ -164,6 +170,7 @@ impl Metrics {
                 &["result"],
             )?,
             shown: Shown::new(&registry)?,
+            health: Health::new(&registry)?,
             registry,
         };
         Ok(Self { all: Arc::new(all) })
@@ -240,6 +247,7 @@ impl Metrics {
     pub fn reloaded(&self, applied: bool) {
         let result = if applied { "applied" } else { "refused" };
         self.all.reloads.with_label_values(&[result]).inc();
+        self.all.health.reloaded(applied);
     }
 
     /// A refused call goes to the queue again.

@@ -1,8 +1,8 @@
 //! Makes metrics, and has each of them shown.
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    core::Collector, proto::MetricFamily,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, core::Collector, proto::MetricFamily,
 };
 
 /// All metrics there are.
@@ -40,6 +40,11 @@ impl Registry {
         self.shown(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
+    /// A gauge of what is no whole number.
+    pub(super) fn fraction(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.shown(Gauge::new(name, help)?)
+    }
+
     /// Gauges of what is no whole number.
     pub(super) fn fractions(
         &self,
@@ -59,6 +64,12 @@ impl Registry {
     ) -> prometheus::Result<HistogramVec> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.shown(HistogramVec::new(options, labels)?)
+    }
+
+    /// What every process tells by the names that Prometheus has for it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn process(&self) -> prometheus::Result<()> {
+        self.all.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
     }
 
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
