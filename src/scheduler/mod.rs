@@ -40,7 +40,7 @@
 //! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
 //! perhaps a wider one with it; see [`evidence`]. The call can be
 //! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
-//! freeze one call probes; each that passes admits one more.
+//! freeze one call probes; each that passes admits one more; see [`frost`].
 //!
 //! # When it turns out whose calls they are
 //!
@@ -90,6 +90,7 @@ mod evidence;
 mod few;
 mod force;
 mod forecast;
+mod frost;
 mod hold;
 mod lineup;
 mod notes;
