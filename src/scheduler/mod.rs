@@ -118,7 +118,7 @@ use slab::Slab;
 use self::{
     agenda::Agenda,
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId, CellKey},
+    cell::{BucketId, CallId, Cell, CellId},
     forecast::Arrival,
     hold::{Callers, is_held},
     owners::Owners,
@@ -144,7 +144,8 @@ pub struct Scheduler {
     bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
     owners: Owners,
     cells: Slab<Cell>,
-    cell_ids: HashMap<CellKey, CellId, RandomState>,
+    /// Of each class, by what they need.
+    cell_ids: [HashMap<Arc<[BucketId]>, CellId, RandomState>; 3],
     held: Slab<Held>,
     granted: Slab<Granted>,
     places: Places,
@@ -348,7 +349,7 @@ impl Scheduler {
             bucket_ids: HashMap::default(),
             owners: Owners::default(),
             cells: Slab::new(),
-            cell_ids: HashMap::default(),
+            cell_ids: Default::default(),
             held: Slab::new(),
             granted: Slab::new(),
             places: Places::default(),

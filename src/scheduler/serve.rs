@@ -69,7 +69,7 @@ impl Scheduler {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
         let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.buckets));
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
@@ -137,7 +137,7 @@ impl Scheduler {
                     .min();
             };
             let call = self.cells[stands].head(caller)?;
-            let buckets = Arc::clone(&self.cells[stands].key.buckets);
+            let buckets = Arc::clone(&self.cells[stands].buckets);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
@@ -152,7 +152,7 @@ impl Scheduler {
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
         let (class, caller) = (held.class, held.caller);
-        let buckets = Arc::clone(&self.cells[held.cell].key.buckets);
+        let buckets = Arc::clone(&self.cells[held.cell].buckets);
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);
