@@ -15,7 +15,7 @@ use super::{
     room::Room,
     standing::Left,
     time::Instant,
-    window::Window,
+    window::{Forecast, Window},
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rule};
 
@@ -278,12 +278,21 @@ impl Bucket {
 
     /// When a call of that class behind `ahead` others can go at the earliest.
     pub(super) fn forecast(&self, now: Instant, class: Class, ahead: Ahead) -> Instant {
+        self.forecast_by(Window::forecast, now, class, ahead)
+    }
+
+    /// No forecast for a call of that class is later, whoever sends it.
+    pub(super) fn latest(&self, now: Instant, class: Class) -> Instant {
+        self.forecast_by(Window::latest, now, class, self.lineup.most_ahead_of(class))
+    }
+
+    fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until(now).unwrap_or(now);
-        let burst = self.burst.as_ref().map_or(start, |burst| burst.forecast(start, ahead.all));
-        let window = self.window.forecast(start, ahead.all).max(burst);
+        let burst = self.burst.as_ref().map_or(start, |burst| by(burst, start, ahead.all));
+        let window = by(&self.window, start, ahead.all).max(burst);
         match class {
             Class::Background => {
-                self.room.forecast(start, ahead.class, self.window.period()).max(window)
+                self.room.forecast(by, start, ahead.class, self.window.period()).max(window)
             }
             Class::Interactive | Class::Normal => window,
         }

@@ -210,6 +210,13 @@ impl Lineup {
         Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
     }
 
+    /// No call of that class has more before it, as far as [`Self::ahead_of`] counts.
+    pub(super) fn most_ahead_of(&self, class: Class) -> Ahead {
+        let waiting = |class: Class| self.line(class).map_or(0, |line| line.waiting);
+        let all = Class::ALL.into_iter().filter(|other| *other <= class).map(waiting).sum();
+        Ahead { all, class: waiting(class) }
+    }
+
     /// Who had more turns than others, and by how much.
     pub(super) fn leads(&self) -> Vec<Lead> {
         let lines = Class::ALL.into_iter().filter_map(|class| Some((class, self.line(class)?)));

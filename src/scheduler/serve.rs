@@ -8,7 +8,7 @@ use super::{
     Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
     bucket::Bucket,
     cell::{BucketId, CallId},
-    forecast::Arrival,
+    forecast::{Arrival, Comer},
     hold::is_held,
     places::Line,
 };
@@ -73,13 +73,13 @@ impl Scheduler {
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
-        let arrival = Arrival::Returned { own: 0 };
-        let forecast = self.forecast(now, &buckets, class, caller, arrival);
+        let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
+        let forecast = self.forecast(now, &buckets, comer);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         // When a pause ends, nobody knows: who is told to come back then has no place to take.
         let paused = self.buckets[parked].is_gate();
         if let Some(place) = held.place.filter(|_| !paused) {
-            let turn = self.limiting(now, &buckets, class, caller, arrival).map(|id| (id, 0));
+            let turn = self.limiting(now, &buckets, comer).map(|id| (id, 0));
             let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
