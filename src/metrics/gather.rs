@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
 
-use super::{Metrics, busiest::LABELS};
+use super::{Metrics, busiest::LABELS, registry::Registry};
 use crate::{
     admission::{BucketStatus, Status, Target},
     slack::{Catalogue, Dimension, OTHER},
@@ -46,49 +46,37 @@ impl Metrics {
 
 impl Shown {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            prometheus::Result::Ok(gauges)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            prometheus::Result::Ok(gauge)
-        };
-        let oldest_wait = GaugeVec::new(
-            Opts::new(
-                "slackwater_queue_oldest_wait_seconds",
-                "How long the oldest held call of the method has waited.",
-            ),
-            &["method"],
-        )?;
-        registry.register(Box::new(oldest_wait.clone()))?;
         Ok(Self {
-            queue_depth: gauges(
+            queue_depth: registry.gauges(
                 "slackwater_queue_depth",
                 "Calls held.",
                 &["method", "tier", "class"],
             )?,
-            caller_depth: gauges(
+            caller_depth: registry.gauges(
                 "slackwater_caller_queue_depth",
                 "Calls held, by caller: the fifty with the most, and all others as other.",
                 &["caller"],
             )?,
-            oldest_wait,
-            slots_used: gauges(
+            oldest_wait: registry.fractions(
+                "slackwater_queue_oldest_wait_seconds",
+                "How long the oldest held call of the method has waited.",
+                &["method"],
+            )?,
+            slots_used: registry.gauges(
                 "slackwater_slots_used",
                 "Slots taken in the buckets that count by method.",
                 &["method"],
             )?,
-            slots_quota: gauges(
+            slots_quota: registry.gauges(
                 "slackwater_slots_quota",
                 "Slots in all of the buckets that count by method.",
                 &["method"],
             )?,
-            frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
-            places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
-            paused: gauges(
+            frozen: registry
+                .gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
+            places: registry
+                .gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+            paused: registry.gauges(
                 "slackwater_paused",
                 "Methods, callers and workspaces that the operator has paused.",
                 &["kind"],
