@@ -239,7 +239,8 @@ fn keep_state(
     if let Some(doubt) = opened.doubt {
         tracing::warn!(
             file = %path.display(),
-            "the state file is not to be believed: {doubt}; every limit counts as used up at first"
+            %doubt,
+            "the state file is not to be believed: every limit counts as used up at first"
         );
     }
     state::restore(&opened, &config.catalogue, admission, identities);

@@ -14,11 +14,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::identity::token::push_hex;
+use crate::{call::ids::REQUEST_ID, identity::token::push_hex};
 
 /// Gives every request an id.
 #[derive(Clone, Debug)]
@@ -43,8 +43,6 @@ pin_project! {
         id: Option<HeaderValue>,
     }
 }
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 // === impl RequestIdLayer ===
 

@@ -23,6 +23,7 @@ use crate::{
     call::{
         body::BodyError,
         classify::NoMethod,
+        ids::Ids,
         record::{Record, RefusedAs, Standing},
         route::{Arriving, RouteError},
     },
@@ -233,17 +234,26 @@ where
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let Shared { inner, metrics } = &*shared;
-            let record = Arc::new(Record::default());
+            let record = Arc::new(Record::of(Ids::of(request.headers())));
             let answered = inner.call(Arriving { request, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
             let standing = record.standing().filter(|_| counted);
+            let mut reason = None;
             let mut response = answered.unwrap_or_else(|failure| {
-                if let Some(reason) = failure.shed_reason() {
-                    metrics.shed(record.method(), reason.as_str());
+                reason = failure.shed_reason().map(ShedReason::as_str);
+                if let Some(reason) = reason {
+                    metrics.shed(record.method(), reason);
                 }
                 if let Failure::Upstream(error) = &failure {
-                    tracing::info!(error = with_causes(error), "no answer from the upstream");
+                    tracing::info!(
+                        method = record.method(),
+                        caller = record.labels().map(|labels| &*labels.caller),
+                        error = with_causes(error),
+                        request_id = record.ids().request(),
+                        trace_id = record.ids().trace(),
+                        "no answer from the upstream"
+                    );
                 }
                 failure.into_response(record.refused_as())
             });
@@ -256,9 +266,13 @@ where
                 method = record.method(),
                 class = record.class(),
                 caller = record.labels().map(|labels| &*labels.caller),
+                workspace = record.labels().and_then(|labels| labels.workspace.as_deref()),
                 status = response.status().as_u16(),
-                wait_ms = record.wait().as_millis(),
+                shed = reason,
+                wait_ms = wait_ms(&record),
                 attempts = record.attempts(),
+                request_id = record.ids().request(),
+                trace_id = record.ids().trace(),
                 "call answered"
             );
             Ok(response)
@@ -267,9 +281,12 @@ where
 }
 
 fn tell(headers: &mut HeaderMap, record: &Record) {
-    let wait = u64::try_from(record.wait().as_millis()).unwrap_or(u64::MAX);
-    headers.insert(WAIT, number(wait));
+    headers.insert(WAIT, number(wait_ms(record)));
     headers.insert(ATTEMPTS, number(record.attempts().into()));
+}
+
+fn wait_ms(record: &Record) -> u64 {
+    u64::try_from(record.wait().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Most calls wait for nothing and are sent once, which takes no memory to say.

@@ -1,6 +1,10 @@
-//! Logs: one line per event, as text or as JSON, to standard error.
+//! Logs: one line per event, as text or as JSON, to standard error. A bug is an event too.
 
-use std::io::{self, IsTerminal};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal},
+    panic::{self, PanicHookInfo},
+};
 
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -19,4 +23,66 @@ pub fn init(log: &Log) {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
+    panic::set_hook(Box::new(tell_of_bug));
+}
+
+/// Instead of some lines of the standard library's own, which no reader of JSON expects. Where it
+/// was called from is told if `RUST_BACKTRACE` asks for it.
+fn tell_of_bug(bug: &PanicHookInfo<'_>) {
+    let payload = bug.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let called_from = Backtrace::capture();
+    let called_from = (called_from.status() == BacktraceStatus::Captured).then_some(called_from);
+    tracing::error!(
+        at = bug.location().map(tracing::field::display),
+        bug = text.unwrap_or("no words"),
+        called_from = called_from.map(tracing::field::display),
+        "a bug in slackwater: please report it"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Arc, Mutex},
+        thread,
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Red with the standard library's words.
+    #[test]
+    fn a_bug_is_one_line_of_json() {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = fmt().json().flatten_event(true).with_writer(move || to.clone()).finish();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(tell_of_bug));
+        let bug = thread::spawn(|| {
+            tracing::subscriber::with_default(subscriber, || -> () {
+                panic::panic_any("something\nwith two lines")
+            });
+        });
+        assert!(bug.join().is_err());
+        panic::set_hook(before);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["bug"], "something\nwith two lines");
+        assert!(line["at"].as_str().unwrap().contains("telemetry.rs"), "{line}");
+    }
 }

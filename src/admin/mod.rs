@@ -36,7 +36,7 @@ pub use self::guard::{Guard, is_local};
 use self::{events::Events, mode::ModePage};
 use crate::{
     admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
-    metrics::{self, Metrics, Sums, Top},
+    metrics::{CONTENT_TYPE, Metrics, Sums, Top},
     reload::{Live, Reload},
 };
 
@@ -139,8 +139,11 @@ fn router(desk: Desk) -> Router {
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text(&shown.admission.status(), &shown.live.config().catalogue) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+    let Shown { admission, metrics, live, ready, .. } = &shown;
+    let config = live.config();
+    metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
+    match metrics.text(&admission.status(), &config.catalogue) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

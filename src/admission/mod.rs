@@ -33,7 +33,7 @@ pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
     modes::Modes,
     pauses::{Began, MOST as MOST_PAUSES, Pause, Paused, Pauses, Target, TooMany},
-    permit::{Permit, Refused},
+    permit::{Closed, Permit, Refused},
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     waiting::Waiting,
 };

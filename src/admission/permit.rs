@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, State, ghosts::GhostId, whole_seconds};
+use super::{Shared, State, ghosts::GhostId};
 use crate::{
     call::record::Standing,
-    scheduler::{self, Freeze, Instant, Outcome},
-    slack::{Dimension, Limit, Rule},
+    scheduler::{self, BucketKey, Instant, Outcome},
 };
 
 /// The right to send one call now.
@@ -33,12 +32,22 @@ enum Watched {
 /// What a refusal by Slack led to.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
-    /// Whether a bucket is closed; then the call may queue again with its permit.
-    pub closed: bool,
+    /// The buckets that are closed now: first the one that most likely caused it, then wider ones
+    /// that several refusals point to. If there is one, the call may queue again with its permit.
+    pub closed: Vec<Closed>,
     /// Whether it was unforeseen: no pause was on, and the window had room.
     pub surprise: bool,
     /// How the call's tightest bucket stands.
     pub standing: Option<Standing>,
+}
+
+/// A bucket that is closed.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// Which.
+    pub bucket: BucketKey,
+    /// For how long.
+    pub pause: Duration,
 }
 
 // === impl Permit ===
@@ -115,18 +124,12 @@ impl Permit {
             state.pump(&self.shared, now);
             (now, refused, standing)
         };
-        for (n, Freeze { bucket, until }) in refused.freezes.iter().enumerate() {
-            self.shared.metrics.froze(bucket.limit.scope);
-            tracing::info!(
-                limit = %bucket.limit.name,
-                bucket = %bucket.values,
-                seconds = whole_seconds(until.since(now)),
-                "{}",
-                if n == 0 { CULPRIT } else { widened(&bucket.limit) }
-            );
-        }
+        let closed = refused.freezes.into_iter().map(|freeze| {
+            self.shared.metrics.froze(freeze.bucket.limit.scope);
+            Closed { bucket: freeze.bucket, pause: freeze.until.since(now) }
+        });
         Refused {
-            closed: !refused.freezes.is_empty(),
+            closed: closed.collect(),
             surprise: refused.surprise,
             standing: standing.map(|standing| stands(standing, now)),
         }
@@ -166,40 +169,4 @@ fn settle(
 fn stands(standing: scheduler::Standing, now: Instant) -> Standing {
     let scheduler::Standing { bucket, left, more_at } = standing;
     Standing { bucket, left, more_in: more_at.since(now) }
-}
-
-/// What the log says of the bucket that most likely refused a call.
-const CULPRIT: &str = "Slack refused a call: its bucket is closed";
-
-/// What the log says of a wider bucket that several refusals point to.
-fn widened(limit: &Limit) -> &'static str {
-    match limit.rule {
-        Rule::Open if limit.scope.contains(Dimension::Workspace) => {
-            "Slack refused several methods: the whole workspace waits"
-        }
-        Rule::Open => "Slack refused several workspaces: the whole app waits",
-        Rule::Rate(_) | Rule::Concurrency(_) | Rule::Gate => {
-            "Slack refused several of a method's channels or users: the whole method waits"
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::slack::{AgeFrom, Scope};
-
-    #[test]
-    fn a_widened_freeze_is_logged_as_one() {
-        let open = |scope: &[Dimension]| Limit {
-            name: "x".into(),
-            rule: Rule::Open,
-            scope: Scope::of(scope),
-            age_from: AgeFrom::Answer,
-        };
-        let workspace = open(&[Dimension::App, Dimension::Workspace]);
-        assert_eq!(widened(&workspace), "Slack refused several methods: the whole workspace waits");
-        let app = open(&[Dimension::App]);
-        assert_eq!(widened(&app), "Slack refused several workspaces: the whole app waits");
-    }
 }

@@ -74,6 +74,8 @@ pub struct QueueStatus {
     pub depth: usize,
     /// How long the oldest of them has waited, in milliseconds.
     pub oldest_wait_ms: u64,
+    /// How long that one waits at most, in milliseconds.
+    pub hold_ms: u64,
     /// For which bucket the oldest stands in line.
     pub waits_for: Option<String>,
     /// Why it does not go.
@@ -138,15 +140,16 @@ impl Admission {
         let paused: Vec<_> = state.pauses.list().collect();
         let mut all: Vec<BucketState> = state.scheduler.buckets(now).collect();
         let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
-        for (queue, since, oldest) in state.waiting.queues() {
-            let (bucket, block) = state.scheduler.waits_for(now, oldest).unzip();
+        for (queue, oldest) in state.waiting.queues() {
+            let (bucket, block) = state.scheduler.waits_for(now, oldest.ticket).unzip();
             let status = QueueStatus {
                 method: Arc::clone(&queue.key.method),
                 tier: queue.method.as_ref().map_or("none", |method| method.tier.as_str()),
                 class: queue.key.class.as_str(),
                 caller: Arc::clone(&queue.key.caller),
                 depth: queue.depth(),
-                oldest_wait_ms: millis(clock.saturating_duration_since(since)),
+                oldest_wait_ms: millis(clock.saturating_duration_since(oldest.since)),
+                hold_ms: millis(oldest.until.saturating_duration_since(oldest.since)),
                 waits_for: None,
                 why: block.map(|block| block.why.as_str()),
                 until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),

@@ -32,7 +32,9 @@ pub(super) struct Waiters {
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) verdict: oneshot::Sender<Verdict>,
-    since: Instant,
+    pub(super) since: Instant,
+    /// When it is refused, if it has not gone.
+    pub(super) until: Instant,
     queue: usize,
 }
 
@@ -74,7 +76,8 @@ impl Waiters {
         });
         let since = call.arrived;
         self.queues[queue].calls.insert((since, ticket.number()));
-        self.all.insert(ticket.number(), Waiter { ticket, verdict, since, queue });
+        let until = call.deadline;
+        self.all.insert(ticket.number(), Waiter { ticket, verdict, since, until, queue });
     }
 
     /// The call with that ticket no longer waits.
@@ -106,11 +109,11 @@ impl Waiters {
         std::mem::take(self).all.into_values()
     }
 
-    /// Every queue in which somebody waits, and the ticket of the oldest call.
-    pub(super) fn queues(&self) -> impl Iterator<Item = (&Queue, Instant, Ticket)> {
+    /// Every queue in which somebody waits, and who waits longest.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&Queue, &Waiter)> {
         self.queues.iter().filter_map(|(_, queue)| {
-            let (since, number) = queue.calls.first()?;
-            Some((queue, *since, self.all.get(number)?.ticket))
+            let (_, number) = queue.calls.first()?;
+            Some((queue, self.all.get(number)?))
         })
     }
 }

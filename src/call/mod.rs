@@ -11,6 +11,7 @@ pub mod body;
 pub mod buckets;
 pub mod callers;
 pub mod classify;
+pub mod ids;
 pub mod lane;
 pub mod patience;
 pub mod record;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use super::ids::Ids;
 use crate::{
     scheduler::{BucketKey, Class},
     slack::{Method, Tier},
@@ -16,6 +17,7 @@ use crate::{
 /// What is told of one call. Written on its way in, read when its answer goes out.
 #[derive(Debug, Default)]
 pub struct Record {
+    ids: Ids,
     labels: OnceLock<Labels>,
     waited: AtomicU64,
     attempts: AtomicU32,
@@ -63,6 +65,11 @@ pub enum RefusedAs {
 // === impl Record ===
 
 impl Record {
+    /// That of a call that is known by these.
+    pub fn of(ids: Ids) -> Self {
+        Self { ids, ..Self::default() }
+    }
+
     /// The call was classified.
     pub fn classified(&self, labels: Labels) {
         // A call is classified once.
@@ -103,6 +110,11 @@ impl Record {
     /// What it is counted under, if it came to be classified.
     pub fn labels(&self) -> Option<&Labels> {
         self.labels.get()
+    }
+
+    /// What it is known by elsewhere.
+    pub fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// How its client is told that it is refused.

@@ -11,13 +11,22 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
+use prometheus::{IntCounter, IntCounterVec};
 use serde::Serialize;
 use tokio::time::Instant;
+
+use crate::slack::OTHER;
 
 /// The busiest names of a stream.
 #[derive(Debug)]
 pub(super) struct Busiest {
-    names: HashMap<Arc<str>, Count>,
+    /// Few, so names that are chosen to collide cost little.
+    names: HashMap<Arc<str>, Count, RandomState>,
+    /// By name.
+    counters: IntCounterVec,
+    /// Of all that are not counted by name.
+    others: IntCounter,
     labels: usize,
     /// No name with a label has been counted less often, in these two minutes.
     least: u64,
@@ -32,16 +41,8 @@ struct Count {
     before: u64,
     /// What it took over, at most too much.
     inherited: u64,
-    label: bool,
-}
-
-/// How a name is counted in metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// By its name, and not as one of the others.
-    pub(super) by_name: bool,
-    /// This one is a label no longer.
-    pub(super) no_longer: Option<Arc<str>>,
+    /// Of its own, where it is a label.
+    counter: Option<IntCounter>,
 }
 
 /// A name, and how busy it is.
@@ -63,57 +64,65 @@ const MINUTE: Duration = Duration::from_secs(60);
 // === impl Busiest ===
 
 impl Busiest {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { names: HashMap::new(), labels: 0, least: 0, minute: now }
+    /// Counts with these counters, which have one label, the name.
+    pub(super) fn new(now: Instant, counters: IntCounterVec) -> Self {
+        let others = counters.with_label_values(&[OTHER]);
+        Self { names: HashMap::default(), counters, others, labels: 0, least: 0, minute: now }
     }
 
     /// Counts a call of that name.
-    pub(super) fn count(&mut self, now: Instant, name: &Arc<str>) -> Counted {
+    pub(super) fn count(&mut self, now: Instant, name: &Arc<str>) {
         self.turn(now);
-        if !self.names.contains_key(name) {
-            let inherited = if self.names.len() < COUNTED { 0 } else { self.take_smallest() };
-            self.names.insert(Arc::clone(name), Count { inherited, ..Count::default() });
-        }
-        let Some(count) = self.names.get_mut(name) else {
-            return Counted { by_name: false, no_longer: None };
-        };
-        count.now += 1;
-        let sure = count.sure();
-        if count.label {
-            return Counted { by_name: true, no_longer: None };
-        }
-        let no_longer = if self.labels < LABELS {
-            self.labels += 1;
-            None
-        } else if sure > self.least.saturating_mul(2) {
-            let labels = self.names.iter_mut().filter(|(_, count)| count.label);
-            let Some((least, quiet)) = labels.min_by_key(|(_, count)| count.sure()) else {
-                return Counted { by_name: false, no_longer: None };
-            };
-            self.least = quiet.sure();
-            if sure <= self.least.saturating_mul(2) {
-                return Counted { by_name: false, no_longer: None };
+        let sure = if let Some(count) = self.names.get_mut(name) {
+            count.now += 1;
+            if let Some(counter) = &count.counter {
+                return counter.inc();
             }
-            quiet.label = false;
-            Some(Arc::clone(least))
+            count.sure()
         } else {
-            return Counted { by_name: false, no_longer: None };
+            let inherited = if self.names.len() < COUNTED { 0 } else { self.take_smallest() };
+            let count = Count { now: 1, inherited, ..Count::default() };
+            self.names.insert(Arc::clone(name), count);
+            1
         };
-        if let Some(count) = self.names.get_mut(name) {
-            count.label = true;
+        // Whoever is called like the others is one of them.
+        if **name == *OTHER || !self.has_label_for(sure) {
+            return self.others.inc();
         }
-        Counted { by_name: true, no_longer }
+        let counter = self.counters.with_label_values(&[name]);
+        counter.inc();
+        if let Some(count) = self.names.get_mut(name) {
+            count.counter = Some(counter);
+        }
+    }
+
+    /// Whether a name that was counted so often becomes a label. The quietest of them may have to
+    /// go for it.
+    fn has_label_for(&mut self, sure: u64) -> bool {
+        if self.labels < LABELS {
+            self.labels += 1;
+            return true;
+        }
+        if sure <= self.least.saturating_mul(2) {
+            return false;
+        }
+        let labels = self.names.iter_mut().filter(|(_, count)| count.counter.is_some());
+        let Some((name, quiet)) = labels.min_by_key(|(_, count)| count.sure()) else {
+            return false;
+        };
+        self.least = quiet.sure();
+        if sure <= self.least.saturating_mul(2) {
+            return false;
+        }
+        quiet.counter = None;
+        // Its counter is there: it has been counted.
+        let _ = self.counters.remove_label_values(&[name]);
+        true
     }
 
     /// Whether that name is among those that are counted.
     pub(super) fn has(&self, name: &str) -> bool {
         self.names.contains_key(name)
-    }
-
-    /// Whether it is a label.
-    #[cfg(test)]
-    fn is_label(&self, name: &str) -> bool {
-        self.names.get(name).is_some_and(|count| count.label)
     }
 
     /// The busiest, in order.
@@ -132,7 +141,7 @@ impl Busiest {
 
     /// Frees the smallest counter that is no label's, and tells its count.
     fn take_smallest(&mut self) -> u64 {
-        let others = self.names.iter().filter(|(_, count)| !count.label);
+        let others = self.names.iter().filter(|(_, count)| count.counter.is_none());
         let smallest =
             others.min_by_key(|(_, count)| count.at_most()).map(|(name, _)| Arc::clone(name));
         smallest.and_then(|name| self.names.remove(&name)).map_or(0, |count| count.at_most())
@@ -151,7 +160,7 @@ impl Busiest {
             count.now = 0;
             count.inherited = 0;
         }
-        self.names.retain(|_, count| count.label || count.sure() > 0);
+        self.names.retain(|_, count| count.counter.is_some() || count.sure() > 0);
     }
 }
 
@@ -175,33 +184,53 @@ mod tests {
         Arc::from(text)
     }
 
+    fn busiest(now: Instant) -> Busiest {
+        let counters = prometheus::Opts::new("requests_total", "of a test");
+        Busiest::new(now, IntCounterVec::new(counters, &["name"]).unwrap())
+    }
+
+    /// What is counted under a name; nothing where it is no label.
+    fn counted(busiest: &Busiest, name: &str) -> u64 {
+        busiest.names.get(name).and_then(|count| count.counter.as_ref()).map_or(0, IntCounter::get)
+    }
+
     /// Red when the first fifty keep their labels for good, and when the first so many keep their
     /// counters.
     #[test]
     fn whoever_floods_is_named_even_if_ten_thousand_others_came_first() {
         let start = Instant::now();
-        let mut busiest = Busiest::new(start);
+        let mut busiest = busiest(start);
         for n in 0..10_000 {
             busiest.count(start, &name(&format!("other-{n}")));
         }
         let flood = name("flood");
-        let mut named = 0;
         for n in 0..1_000 {
-            named += u32::from(busiest.count(start, &flood).by_name);
+            busiest.count(start, &flood);
             busiest.count(start, &name(&format!("more-{n}")));
         }
-        assert!(named > 900, "{named}");
-        assert!(busiest.is_label("flood"));
+        assert!(counted(&busiest, "flood") > 900, "{}", counted(&busiest, "flood"));
         assert_eq!(busiest.top(start)[0].name, flood);
         assert!(busiest.names.len() <= COUNTED);
-        assert_eq!(busiest.names.values().filter(|count| count.label).count(), LABELS);
+        let labels = busiest.names.values().filter(|count| count.counter.is_some());
+        assert_eq!(labels.count(), LABELS);
+    }
+
+    /// Red when it gets a label like any name, which goes with the others' counter.
+    #[test]
+    fn a_name_that_the_others_have_is_one_of_them() {
+        let start = Instant::now();
+        let mut busiest = busiest(start);
+        for _ in 0..3 {
+            busiest.count(start, &name(OTHER));
+        }
+        assert_eq!((counted(&busiest, OTHER), busiest.others.get()), (0, 3));
     }
 
     /// Red when nothing is forgotten, and when a label is lost by silence alone.
     #[test]
     fn what_was_busy_before_the_last_minute_is_not_busy() {
         let start = Instant::now();
-        let mut busiest = Busiest::new(start);
+        let mut busiest = busiest(start);
         for _ in 0..100 {
             busiest.count(start, &name("once"));
         }
@@ -214,23 +243,32 @@ mod tests {
         assert_eq!(requests(&mut busiest, later), [("once".into(), 100), ("now".into(), 1)]);
         assert_eq!(requests(&mut busiest, later + MINUTE), [("now".into(), 1)]);
         assert_eq!(requests(&mut busiest, later + 4 * MINUTE), []);
-        assert!(busiest.is_label("once"));
+        assert_eq!(counted(&busiest, "once"), 100);
     }
 
     /// Red when every busier name takes a label: two that are as busy would take it from each other
-    /// in turns.
+    /// in turns. And when a counter is lost: each call is counted, by a name or as another's, but for
+    /// those of a label that has gone.
     #[test]
     fn a_label_goes_only_to_a_name_that_is_twice_as_busy() {
         let start = Instant::now();
-        let mut busiest = Busiest::new(start);
+        let mut busiest = busiest(start);
         for n in 0..LABELS {
             for _ in 0..10 {
                 busiest.count(start, &name(&n.to_string()));
             }
         }
-        let counted: Vec<_> = (0..25).map(|_| busiest.count(start, &name("new"))).collect();
-        let first = counted.iter().position(|counted| counted.by_name);
-        assert_eq!(first, Some(20), "the twenty-first call");
-        assert!(counted[20].no_longer.is_some());
+        let by_name = (0..25).map(|_| {
+            busiest.count(start, &name("new"));
+            counted(&busiest, "new") > 0
+        });
+        assert_eq!(
+            by_name.collect::<Vec<_>>().iter().position(|by| *by),
+            Some(20),
+            "the 21st call"
+        );
+        assert_eq!((counted(&busiest, "new"), busiest.others.get()), (5, 20));
+        let left: u64 = (0..LABELS).map(|n| counted(&busiest, &n.to_string())).sum();
+        assert_eq!(left, 10 * (LABELS as u64 - 1));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
 
-use super::{Metrics, busiest::LABELS};
+use super::{Metrics, busiest::LABELS, registry::Registry};
 use crate::{
     admission::{Status, Target},
     slack::{Catalogue, OTHER},
@@ -19,9 +19,11 @@ pub(super) struct Shown {
     queue_depth: IntGaugeVec,
     caller_depth: IntGaugeVec,
     oldest_wait: GaugeVec,
+    hold: GaugeVec,
     slots_used: IntGaugeVec,
     slots_quota: IntGaugeVec,
     frozen: IntGauge,
+    frozen_for: Gauge,
     places: IntGauge,
     paused: IntGaugeVec,
 }
@@ -46,49 +48,46 @@ impl Metrics {
 
 impl Shown {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            prometheus::Result::Ok(gauges)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            prometheus::Result::Ok(gauge)
-        };
-        let oldest_wait = GaugeVec::new(
-            Opts::new(
-                "slackwater_queue_oldest_wait_seconds",
-                "How long the oldest held call of the method has waited.",
-            ),
-            &["method"],
-        )?;
-        registry.register(Box::new(oldest_wait.clone()))?;
         Ok(Self {
-            queue_depth: gauges(
+            queue_depth: registry.gauges(
                 "slackwater_queue_depth",
                 "Calls held.",
                 &["method", "tier", "class"],
             )?,
-            caller_depth: gauges(
+            caller_depth: registry.gauges(
                 "slackwater_caller_queue_depth",
                 "Calls held, by caller: the fifty with the most, and all others as other.",
                 &["caller"],
             )?,
-            oldest_wait,
-            slots_used: gauges(
+            oldest_wait: registry.fractions(
+                "slackwater_queue_oldest_wait_seconds",
+                "How long the oldest held call of the method has waited.",
+                &["method"],
+            )?,
+            hold: registry.fractions(
+                "slackwater_queue_hold_seconds",
+                "How long the oldest held call of the method waits at most.",
+                &["method"],
+            )?,
+            slots_used: registry.gauges(
                 "slackwater_slots_used",
                 "Slots taken in the buckets that count by method.",
                 &["method"],
             )?,
-            slots_quota: gauges(
+            slots_quota: registry.gauges(
                 "slackwater_slots_quota",
                 "Slots in all of the buckets that count by method.",
                 &["method"],
             )?,
-            frozen: gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
-            places: gauge("slackwater_places", "Places kept for calls that were sent away.")?,
-            paused: gauges(
+            frozen_for: registry.fraction(
+                "slackwater_frozen_seconds",
+                "For how much longer a bucket is closed: the longest; 0 where none is.",
+            )?,
+            frozen: registry
+                .gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
+            places: registry
+                .gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+            paused: registry.gauges(
                 "slackwater_paused",
                 "Methods, callers and workspaces that the operator has paused.",
                 &["kind"],
@@ -100,13 +99,18 @@ impl Shown {
         // Scrapes are rare and what is gone must not linger, so the gauges are made anew.
         self.queue_depth.reset();
         self.oldest_wait.reset();
+        self.hold.reset();
         for queue in &status.queues {
             let depth = i64::try_from(queue.depth).unwrap_or(i64::MAX);
             let labels = [&*queue.method, queue.tier, queue.class];
             self.queue_depth.with_label_values(&labels).add(depth);
             let oldest = self.oldest_wait.with_label_values(&[&*queue.method]);
             let wait = Duration::from_millis(queue.oldest_wait_ms).as_secs_f64();
-            oldest.set(oldest.get().max(wait));
+            if wait >= oldest.get() {
+                oldest.set(wait);
+                let hold = Duration::from_millis(queue.hold_ms).as_secs_f64();
+                self.hold.with_label_values(&[&*queue.method]).set(hold);
+            }
         }
         self.caller_depth.reset();
         for (n, held) in status.callers.iter().enumerate() {
@@ -115,6 +119,8 @@ impl Shown {
             self.caller_depth.with_label_values(&[label]).add(depth);
         }
         let frozen = status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count();
+        let longest = status.buckets.iter().map(|bucket| bucket.frozen_for_ms).max();
+        self.frozen_for.set(Duration::from_millis(longest.unwrap_or(0)).as_secs_f64());
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.places.set(i64::try_from(status.places).unwrap_or(i64::MAX));
         for kind in Target::KINDS {

@@ -3,13 +3,17 @@
 
 mod busiest;
 mod gather;
+mod health;
+mod registry;
 mod shadow;
 mod sums;
 
+use busiest::Busiest;
 pub use busiest::Busy;
-use busiest::{Busiest, Counted};
 pub use gather::CONTENT_TYPE;
 use gather::Shown;
+use health::Health;
+use registry::Registry;
 use shadow::Shadow;
 pub use sums::{Counts, Sums};
 
@@ -19,16 +23,13 @@ use std::{
 };
 
 use http::StatusCode;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
     call::record::Record,
-    slack::{Dimension, OTHER, Scope},
+    slack::{Dimension, Scope},
 };
 
 /// Handles to every metric. Clones count together.
@@ -49,13 +50,11 @@ struct All {
     exchange: HistogramVec,
     shadow: Shadow,
     in_flight: IntGaugeVec,
-    by_caller: IntCounterVec,
-    by_workspace: IntCounterVec,
-    /// Which of them are counted by name.
     busiest: Mutex<Ranks>,
     store_errors: IntCounter,
     reloads: IntCounterVec,
     shown: Shown,
+    health: Health,
 }
 
 /// Who is busiest.
@@ -78,11 +77,14 @@ pub struct Top {
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
 
-/// From a millisecond to several minutes: most calls wait for nothing, held ones for minutes.
-const WAIT: [f64; 15] =
-    [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0];
+/// From a millisecond to the longest hold: most calls wait for nothing, those of a job for minutes.
+const WAIT: [f64; 17] = [
+    0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
+    900.0, 3600.0,
+];
 /// From a few milliseconds to the longest time-out.
-const EXCHANGE: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const EXCHANGE: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 // === impl Metrics ===
 
@@ -92,102 +94,83 @@ impl Metrics {
     /// # Errors
     /// If two metrics have one name, which a sound build never meets.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            prometheus::Result::Ok(counters)
-        };
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            prometheus::Result::Ok(counter)
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            prometheus::Result::Ok(gauges)
-        };
-        let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
-            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            let histograms = HistogramVec::new(options, labels)?;
-            registry.register(Box::new(histograms.clone()))?;
-            prometheus::Result::Ok(histograms)
-        };
-        let build = gauges(
+        let registry = Registry::default();
+        let build = registry.gauges(
             "slackwater_build_info",
             "Always 1; the version is in the label.",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let callers = registry.counters(
+            "slackwater_caller_requests_total",
+            "Calls answered, by caller: the fifty busiest, and all others as other.",
+            &["caller"],
+        )?;
+        let workspaces = registry.counters(
+            "slackwater_workspace_requests_total",
+            "Calls answered, by workspace: the fifty busiest, and all others as other.",
+            &["workspace"],
+        )?;
+        let now = Instant::now();
         let all = All {
-            requests: counters(
+            requests: registry.counters(
                 "slackwater_requests_total",
                 "Calls answered, by the status that the caller got.",
                 &["method", "tier", "class", "code"],
             )?,
-            wait: histograms(
+            wait: registry.histograms(
                 "slackwater_wait_seconds",
                 "How long calls waited for their turn, over all attempts.",
                 &["tier", "class"],
                 &WAIT,
             )?,
-            sheds: counters(
+            sheds: registry.counters(
                 "slackwater_sheds_total",
                 "Calls refused instead of held, or handed back refused by Slack.",
                 &["method", "reason"],
             )?,
-            refusals: counters(
+            refusals: registry.counters(
                 "slackwater_upstream_429_total",
                 "Calls that Slack refused for a limit, and whether that was unforeseen.",
                 &["method", "surprise"],
             )?,
-            freezes: counters(
+            freezes: registry.counters(
                 "slackwater_freezes_total",
                 "Buckets closed because Slack refused a call, by what they count per.",
                 &["scope"],
             )?,
-            replays: counters(
+            replays: registry.counters(
                 "slackwater_replays_total",
                 "Calls queued again after Slack had refused them.",
                 &["method"],
             )?,
-            exchange: histograms(
+            exchange: registry.histograms(
                 "slackwater_upstream_seconds",
                 "Time from sending a call to its answer's headers.",
                 &["upstream", "code"],
                 &EXCHANGE,
             )?,
             shadow: Shadow::new(&registry)?,
-            in_flight: gauges(
+            in_flight: registry.gauges(
                 "slackwater_in_flight",
                 "Calls sent and not answered yet.",
                 &["upstream"],
             )?,
-            by_caller: counters(
-                "slackwater_caller_requests_total",
-                "Calls answered, by caller: the fifty busiest, and all others as other.",
-                &["caller"],
-            )?,
-            by_workspace: counters(
-                "slackwater_workspace_requests_total",
-                "Calls answered, by workspace: the fifty busiest, and all others as other.",
-                &["workspace"],
-            )?,
             busiest: Mutex::new(Ranks {
-                callers: Busiest::new(Instant::now()),
-                workspaces: Busiest::new(Instant::now()),
+                callers: Busiest::new(now, callers),
+                workspaces: Busiest::new(now, workspaces),
             }),
-            store_errors: counter(
+            store_errors: registry.counter(
                 "slackwater_store_errors_total",
                 "Times that the state file could not be written, or not within a second.",
             )?,
-            reloads: counters(
+            reloads: registry.counters(
                 "slackwater_config_reloads_total",
                 "New configurations, by whether they were applied or refused.",
                 &["result"],
             )?,
             shown: Shown::new(&registry)?,
+            health: Health::new(&registry)?,
             registry,
         };
         Ok(Self { all: Arc::new(all) })
@@ -208,12 +191,11 @@ impl Metrics {
     }
 
     fn answered_to(&self, caller: &Arc<str>, workspace: Option<&Arc<str>>) {
-        let All { by_caller, by_workspace, .. } = &*self.all;
         let now = Instant::now();
         let mut ranks = self.ranks();
-        count(by_caller, caller, ranks.callers.count(now, caller));
+        ranks.callers.count(now, caller);
         if let Some(workspace) = workspace {
-            count(by_workspace, workspace, ranks.workspaces.count(now, workspace));
+            ranks.workspaces.count(now, workspace);
         }
     }
 
@@ -265,6 +247,7 @@ impl Metrics {
     pub fn reloaded(&self, applied: bool) {
         let result = if applied { "applied" } else { "refused" };
         self.all.reloads.with_label_values(&[result]).inc();
+        self.all.health.reloaded(applied);
     }
 
     /// A refused call goes to the queue again.
@@ -284,16 +267,6 @@ impl Metrics {
         let histogram: Histogram = self.all.exchange.with_label_values(&[upstream, code]);
         histogram.observe(took.as_secs_f64());
     }
-}
-
-/// Counts a call under its name, or as one of the others'. A label that is none any more goes.
-fn count(counters: &IntCounterVec, name: &str, counted: Counted) {
-    if let Some(gone) = counted.no_longer {
-        // Nobody minds if it was not there.
-        let _ = counters.remove_label_values(&[&gone]);
-    }
-    let label = if counted.by_name { name } else { OTHER };
-    counters.with_label_values(&[label]).inc();
 }
 
 // === impl InFlight ===

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramVec, IntCounterVec};
 
-use super::{Metrics, WAIT};
+use super::{Metrics, WAIT, registry::Registry};
 use crate::call::record::Record;
 
 #[derive(Debug)]
@@ -18,28 +18,19 @@ pub(super) struct Shadow {
 
 impl Shadow {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            prometheus::Result::Ok(counters)
-        };
-        let wait = HistogramVec::new(
-            HistogramOpts::new(
+        Ok(Self {
+            wait: registry.histograms(
                 "slackwater_shadow_wait_seconds",
                 "How long calls that are only watched would have waited for their turn.",
-            )
-            .buckets(WAIT.to_vec()),
-            &["tier", "class"],
-        )?;
-        registry.register(Box::new(wait.clone()))?;
-        Ok(Self {
-            wait,
-            sheds: counters(
+                &["tier", "class"],
+                &WAIT,
+            )?,
+            sheds: registry.counters(
                 "slackwater_shadow_sheds_total",
                 "Calls that are only watched and would have been refused.",
                 &["method", "reason"],
             )?,
-            refusals: counters(
+            refusals: registry.counters(
                 "slackwater_shadow_429_total",
                 "Calls that are only watched and were sent while a limit had no room for them.",
                 &["method"],

@@ -5,6 +5,7 @@
 mod detached;
 mod learn;
 mod look;
+mod tell;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -160,7 +161,7 @@ where
         let method = call.method.as_ref();
         let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
         let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
-        let (pause, is_limit) = match verdict {
+        let (pause, is_limit, again) = match verdict {
             Verdict::Passed => {
                 call.record.stands(permit.answered());
                 if let Some(text) = text {
@@ -169,28 +170,25 @@ where
                 return Ok(answered(parts, body));
             }
             // What may have been done is done again only if that does no harm.
-            Verdict::Unavailable(pause) if !reads => {
-                call.record.stands(permit.refused(pause).standing);
-                return Ok(answered(parts, body));
-            }
-            Verdict::Unavailable(pause) => (pause, false),
-            Verdict::Refused(pause) => (pause, true),
+            Verdict::Unavailable(pause) => (pause, false, reads),
+            Verdict::Refused(pause) => (pause, true, true),
         };
         let refused = permit.refused(pause);
+        tell::refused(&call, &refused);
         if is_limit {
             self.metrics.refused(call.record.method(), refused.surprise);
         }
         call.record.stands(refused.standing);
-        if permit.is_watched() {
+        if permit.is_watched() || !again {
             return Ok(answered(parts, body));
         }
         let understood = text.is_some_and(|text| reply::is_object(&text));
         let answer = refusal(parts, body, understood, pause);
-        if refused.closed {
-            Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
-        } else {
+        if refused.closed.is_empty() {
             // With no bucket closed, nothing would keep the call from going again at once.
             Err(Failure::Refused(Box::new(answer)))
+        } else {
+            Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
         }
     }
 

@@ -147,7 +147,7 @@ pub fn reload(
     if let Err(why) = applied {
         shared.config = before;
         for mistake in &why.mistakes() {
-            tracing::error!("the new configuration is refused: {mistake}");
+            tracing::error!(%mistake, "the new configuration is refused");
         }
         live.refused(&why);
         return;

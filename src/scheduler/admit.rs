@@ -71,6 +71,7 @@ impl Scheduler {
     /// Takes a slot in each bucket.
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
         let Held { sequence, class, caller, deadline, place, mut kept, .. } = held;
+        kept.reserve_exact(buckets.len());
         for &id in buckets {
             self.touch(id);
             // Whoever is let go before the end of a pause takes nothing of it.

@@ -1,4 +1,4 @@
-//! A bucket: one limit at one value of its dimensions, with its freeze and its probes.
+//! A bucket: one limit at one value of its dimensions.
 
 use std::{
     hash::{Hash, Hasher},
@@ -10,11 +10,12 @@ use super::{
     Block, BucketState, Class, Share, Why,
     cell::CallId,
     evidence::{EVIDENCE, Evidence, Suspicion},
+    frost::Frost,
     lineup::{Ahead, Lineup},
     room::Room,
     standing::Left,
     time::Instant,
-    window::Window,
+    window::{Forecast, Window},
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rule};
 
@@ -69,23 +70,9 @@ pub(super) struct Bucket {
     in_flight: u32,
     /// When a call took a slot last.
     used_at: Instant,
-    frozen_until: Option<Instant>,
-    /// After a freeze, until it is known that calls pass again.
-    probing: Option<Probing>,
+    /// Boxed, because it is rare.
+    frost: Option<Box<Frost>>,
 }
-
-/// How a bucket opens again after a freeze: one call probes, and each that passes admits one
-/// more, which doubles them per round trip.
-#[derive(Clone, Copy, Debug)]
-struct Probing {
-    /// How many calls may be in flight.
-    allowed: u32,
-    /// The end of the freeze. Calls sent before tell nothing about what comes after.
-    since: Instant,
-}
-
-/// When so many calls have passed after a freeze, it is over: there is no herd any more.
-const PROBED: u32 = 64;
 
 /// How long an open bucket outlives its last call.
 const OPEN_FOR: Duration = Duration::from_secs(60);
@@ -149,8 +136,7 @@ impl Bucket {
             room,
             in_flight: 0,
             used_at: Instant::ZERO,
-            frozen_until: None,
-            probing: None,
+            frost: None,
         }
     }
 
@@ -165,7 +151,7 @@ impl Bucket {
         if self.is_gate() {
             return Some(Block { why: Why::Paused, until: None });
         }
-        if self.is_open() && self.frozen_until.is_none() && self.probing.is_none() {
+        if self.is_open() && self.frost.is_none() {
             return None;
         }
         self.expire(now);
@@ -199,15 +185,17 @@ impl Bucket {
 
     /// What keeps every call from going now.
     fn full(&self, now: Instant) -> Option<Block> {
-        let frozen = self.frozen_until.map(|until| Block { why: Why::Frozen, until: Some(until) });
-        let probing = self.is_probed_enough().then_some(Block { why: Why::Probing, until: None });
         let full = self.windows().filter(|window| !window.has_room());
         let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
+        let probing = self.frost.as_ref().filter(|frost| frost.is_probed_enough(self.in_flight));
+        let probing = probing.map(|_| Block { why: Why::Probing, until: None });
+        let frozen = self.frozen_until(now);
+        let frozen = frozen.map(|until| Block { why: Why::Frozen, until: Some(until) });
         full.chain(probing).chain(frozen).reduce(Block::longer)
     }
 
-    fn is_probed_enough(&self) -> bool {
-        self.probing.is_some_and(|probing| self.in_flight >= probing.allowed)
+    fn frozen_until(&self, now: Instant) -> Option<Instant> {
+        self.frost.as_ref().filter(|frost| frost.is_hard(now)).map(|frost| frost.until)
     }
 
     /// Whether there is another slot by then if one is taken now.
@@ -254,26 +242,23 @@ impl Bucket {
         self.windows_mut().for_each(change);
         self.room.settle(class, change);
         if outcome == Outcome::Answered
-            && let Some(Probing { allowed, since }) = self.probing
-            && taken >= since
+            && let Some(frost) = &mut self.frost
+            && frost.melts(taken, self.window.quota())
         {
-            let allowed = allowed + 1;
-            let more = allowed < self.window.quota().min(PROBED);
-            self.probing = more.then_some(Probing { allowed, since });
+            self.frost = None;
         }
     }
 
     /// Closes the bucket until `until`; then one call probes.
     pub(super) fn freeze(&mut self, until: Instant) {
-        let until = self.frozen_until.map_or(until, |before| before.max(until));
-        self.frozen_until = Some(until);
-        self.probing = Some(Probing { allowed: 1, since: until });
+        let until = self.frost.as_ref().map_or(until, |before| before.until.max(until));
+        self.frost = Some(Box::new(Frost::new(until)));
     }
 
     /// Whether a refusal of a call that took its slot at `taken` says something new: the
     /// bucket was open then, and is.
     pub(super) fn is_surprised(&self, taken: Instant) -> bool {
-        self.frozen_until.is_none() && self.probing.is_none_or(|probing| taken >= probing.since)
+        self.frost.as_ref().is_none_or(|frost| taken >= frost.until)
     }
 
     /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
@@ -293,12 +278,21 @@ impl Bucket {
 
     /// When a call of that class behind `ahead` others can go at the earliest.
     pub(super) fn forecast(&self, now: Instant, class: Class, ahead: Ahead) -> Instant {
-        let start = self.frozen_until.map_or(now, |until| until.max(now));
-        let burst = self.burst.as_ref().map_or(start, |burst| burst.forecast(start, ahead.all));
-        let window = self.window.forecast(start, ahead.all).max(burst);
+        self.forecast_by(Window::forecast, now, class, ahead)
+    }
+
+    /// No forecast for a call of that class is later, whoever sends it.
+    pub(super) fn latest(&self, now: Instant, class: Class) -> Instant {
+        self.forecast_by(Window::latest, now, class, self.lineup.most_ahead_of(class))
+    }
+
+    fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
+        let start = self.frozen_until(now).unwrap_or(now);
+        let burst = self.burst.as_ref().map_or(start, |burst| by(burst, start, ahead.all));
+        let window = by(&self.window, start, ahead.all).max(burst);
         match class {
             Class::Background => {
-                self.room.forecast(start, ahead.class, self.window.period()).max(window)
+                self.room.forecast(by, start, ahead.class, self.window.period()).max(window)
             }
             Class::Interactive | Class::Normal => window,
         }
@@ -335,12 +329,8 @@ impl Bucket {
         }
         self.in_flight += other.in_flight;
         self.used_at = self.used_at.max(other.used_at);
-        self.frozen_until = self.frozen_until.max(other.frozen_until);
-        let probes = [self.probing, other.probing].into_iter().flatten();
-        self.probing = probes.reduce(|one, two| Probing {
-            allowed: one.allowed.min(two.allowed),
-            since: one.since.max(two.since),
-        });
+        let frosts = [self.frost.take(), other.frost].into_iter().flatten();
+        self.frost = frosts.reduce(|one, two| Box::new(one.and(*two)));
         let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
         self.evidence = evidence.max_by_key(|evidence| evidence.since);
         self.room.absorb(other.room);
@@ -391,10 +381,9 @@ impl Bucket {
         }
         let ends = [
             self.windows().filter_map(Window::last_end).max(),
-            self.frozen_until,
             Some(self.room.people_until()),
             self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
-            self.probing.map(|probing| probing.since + self.window.period().max(EVIDENCE)),
+            self.frost.as_ref().map(|frost| frost.until + self.window.period().max(EVIDENCE)),
             // A whole app or workspace is seldom used once.
             self.is_open().then(|| self.used_at + OPEN_FOR),
         ];
@@ -412,7 +401,7 @@ impl Bucket {
             more_at: window.first_end().unwrap_or_else(|| now + window.period()),
         });
         let left = all.reduce(|one, other| if other.slots < one.slots { other } else { one })?;
-        Some(match self.frozen_until {
+        Some(match self.frozen_until(now) {
             Some(until) => Left {
                 slots: 0,
                 more_at: if left.slots == 0 { until.max(left.more_at) } else { until },
@@ -429,8 +418,8 @@ impl Bucket {
             key: self.key.clone(),
             used: self.window.used(),
             quota: self.window.quota(),
-            frozen_until: self.frozen_until,
-            probing: self.frozen_until.is_none() && self.probing.is_some(),
+            frozen_until: self.frozen_until(now),
+            probing: self.frost.as_ref().is_some_and(|frost| !frost.is_hard(now)),
             waiting: self.waiting - self.places,
             places: self.places,
         }
@@ -439,9 +428,6 @@ impl Bucket {
     fn expire(&mut self, now: Instant) {
         self.windows_mut().for_each(|window| window.expire(now));
         self.room.expire(now);
-        if self.frozen_until.is_some_and(|until| until <= now) {
-            self.frozen_until = None;
-        }
     }
 
     /// The window of its limit, and the shorter one for bursts.

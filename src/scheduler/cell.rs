@@ -5,7 +5,7 @@
 
 use std::{iter, sync::Arc};
 
-use super::{CallerId, Class, Sequence, few::Few};
+use super::{CallerId, Sequence, few::Few};
 
 /// Index of a bucket in the scheduler.
 pub(super) type BucketId = usize;
@@ -14,18 +14,11 @@ pub(super) type CellId = usize;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = usize;
 
-/// What the calls of a cell have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CellKey {
-    /// The buckets, each once, in the order of their indices.
-    pub(super) buckets: Arc<[BucketId]>,
-    pub(super) class: Class,
-}
-
 /// The held calls of one class that need the same buckets.
 #[derive(Debug)]
 pub(super) struct Cell {
-    pub(super) key: CellKey,
+    /// The buckets, each once, in the order of their indices.
+    pub(super) buckets: Arc<[BucketId]>,
     /// In whose line it stands.
     pub(super) parked: BucketId,
     /// Each caller's calls, the oldest first.
@@ -42,8 +35,8 @@ pub(super) struct HeadChange {
 // === impl Cell ===
 
 impl Cell {
-    pub(super) fn new(key: CellKey, parked: BucketId) -> Self {
-        Self { key, parked, calls: Few::None }
+    pub(super) fn new(buckets: Arc<[BucketId]>, parked: BucketId) -> Self {
+        Self { buckets, parked, calls: Few::None }
     }
 
     pub(super) fn is_empty(&self) -> bool {

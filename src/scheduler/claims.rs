@@ -42,7 +42,7 @@ impl Scheduler {
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &super::Held| (held.class, held.sequence);
-        let buckets = Arc::clone(&self.cells[self.held[call].cell].key.buckets);
+        let buckets = Arc::clone(&self.cells[self.held[call].cell].buckets);
         let others: Vec<_> = buckets
             .iter()
             .filter_map(|id| self.buckets[*id].claim)
@@ -91,7 +91,7 @@ impl Scheduler {
         if !std::mem::take(&mut self.held[call].claims) {
             return;
         }
-        let buckets = Arc::clone(&self.cells[self.held[call].cell].key.buckets);
+        let buckets = Arc::clone(&self.cells[self.held[call].cell].buckets);
         for &id in buckets.iter() {
             if self.buckets[id].claim.take().is_some() {
                 self.touch(id);
@@ -107,7 +107,7 @@ impl Scheduler {
         let class = held.class;
         let alike = &self.cells[held.cell];
         let is_head = alike.head(held.caller.id) == Some(call);
-        let buckets = Arc::clone(&alike.key.buckets);
+        let buckets = Arc::clone(&alike.buckets);
         if !is_head {
             // A replayed call came before it.
             self.give_up_claims(call);

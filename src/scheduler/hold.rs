@@ -8,7 +8,7 @@ use slab::Slab;
 use super::{
     Caller, CallerId, Class, Held, Scheduler, Ticket,
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId, CellKey, HeadChange},
+    cell::{BucketId, CallId, Cell, CellId, HeadChange},
 };
 
 /// How many calls and places each caller has.
@@ -113,10 +113,11 @@ impl Scheduler {
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
         let (sequence, class, caller) = (held.sequence, held.class, held.caller);
-        let key = CellKey { buckets: Arc::from(buckets), class };
-        let cell_id = self.cell_ids.get(&key).copied().unwrap_or_else(|| {
-            let id = self.cells.insert(Cell::new(key.clone(), blocking));
-            self.cell_ids.insert(key, id);
+        let ids = &mut self.cell_ids[class.index()];
+        let cell_id = ids.get(buckets).copied().unwrap_or_else(|| {
+            let buckets: Arc<[BucketId]> = Arc::from(buckets);
+            let id = self.cells.insert(Cell::new(Arc::clone(&buckets), blocking));
+            ids.insert(buckets, id);
             id
         });
         held.cell = cell_id;
@@ -150,11 +151,11 @@ impl Scheduler {
         self.give_up_claims(index);
         let Held { sequence, class, caller, cell: id, .. } = self.held[index];
         let cell = &mut self.cells[id];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.buckets));
         let heads = cell.remove(caller.id, sequence, index);
         if cell.is_empty() {
-            let cell = self.cells.remove(id);
-            self.cell_ids.remove(&cell.key);
+            self.cells.remove(id);
+            self.cell_ids[class.index()].remove(&buckets);
         }
         self.buckets[parked].change_head(class, caller, heads, id);
         buckets

@@ -18,15 +18,22 @@
 //! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
 //! one turn behind the others: what it could not use here is not saved up.
 
-use std::collections::BTreeMap;
+use super::{
+    Caller, CallerId, Class, Sequence, Weight,
+    cell::CellId,
+    few::{Few, FewBy},
+};
 
-use super::{Caller, CallerId, Class, Sequence, Weight, cell::CellId, few::Few};
-
-/// Who waits for a bucket.
+/// Who waits for a bucket. What is asked of every class at every look is here, and not in its
+/// line: that is memory which is seldom in the cache.
 #[derive(Debug, Default)]
 pub(super) struct Lineup {
-    /// Absent while nobody waits, which is most of a bucket's life.
-    lines: Option<Box<[ClassLine; 3]>>,
+    /// Absent where nobody of the class waits, which is most of a bucket's life.
+    lines: [Option<Box<ClassLine>>; 3],
+    /// Whether somebody of the class stands here.
+    standing: [bool; 3],
+    /// Grants to other classes since the last one of the class, while it stood here.
+    passed_over: [u32; 3],
     /// Who had the last turn.
     last: Option<(Class, CallerId)>,
 }
@@ -52,8 +59,7 @@ pub(super) struct Ahead {
 struct ClassLine {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
-    /// Boxed, because most lines have one or two, and a node of the tree is for eleven.
-    turns: BTreeMap<CallerId, Box<Turn>>,
+    turns: FewBy<CallerId, Turn>,
     /// The callers with cells parked here, the next one first.
     ready: Few<(Tag, Sequence, CallerId)>,
     /// The callers who don't wait, by the end of their last turn.
@@ -62,8 +68,6 @@ struct ClassLine {
     waiting: u64,
     /// Callers that have such calls.
     callers: u64,
-    /// Grants to other classes since the last one of this class, while it had cells here.
-    passed_over: u32,
 }
 
 /// One caller's place among the others.
@@ -99,88 +103,79 @@ const LOOKED_AT: usize = 64;
 impl Lineup {
     /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
-        self.lines().iter().map(|line| line.callers).sum()
+        self.lines.iter().flatten().map(|line| line.callers).sum()
     }
 
     /// How many calls of that caller and class wait, here or elsewhere, places included.
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
-        let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
-        turn.map_or(0, |turn| turn.waiting)
+        self.turn(class, caller).map_or(0, |turn| turn.waiting)
     }
 
     /// How many turns that caller has had since it waits.
     pub(super) fn served(&self, class: Class, caller: CallerId) -> u64 {
-        let turn = self.lines().get(class.index()).and_then(|line| line.turns.get(&caller));
-        turn.map_or(0, |turn| turn.served)
+        self.turn(class, caller).map_or(0, |turn| turn.served)
     }
 
     /// Whether somebody stands here.
     pub(super) fn has_parked(&self) -> bool {
-        self.lines().iter().any(|line| !line.ready.is_empty())
+        self.standing.contains(&true)
     }
 
     /// Whether somebody of that class stands here.
     pub(super) fn stands(&self, class: Class) -> bool {
-        self.lines().get(class.index()).is_some_and(|line| !line.ready.is_empty())
+        self.standing[class.index()]
     }
 
     /// Whether the class has been passed over so often that it is next. Does not depend on
     /// whether it stands here now, or a call that is looked at would change what it sees.
     pub(super) fn is_due(&self, class: Class) -> bool {
-        let line = self.lines().get(class.index());
-        line.is_some_and(|line| line.passed_over >= FLOORS[class.index()])
+        self.passed_over[class.index()] >= FLOORS[class.index()]
     }
 
     /// Counts a call that is held, or a place that is kept.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
-        let line = &mut self.lines.get_or_insert_default()[class.index()];
+        let line = self.lines[class.index()].get_or_insert_default();
         if line.waiting == 0 && self.last == Some((class, caller.id)) {
-            let start = step(caller.weight);
-            let turn = Turn { start, ..Turn::new(caller.weight) };
-            line.turns.insert(caller.id, Box::new(turn));
+            let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
+            line.turns.get_or_insert_with(caller.id, turn);
         }
         line.join(caller);
     }
 
     /// Uncounts a held call that goes: granted, cancelled or expired.
     pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
-        let Some(lines) = &mut self.lines else { return };
-        lines[class.index()].leave(caller);
-        if lines.iter().all(|line| line.waiting == 0) {
-            self.lines = None;
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        line.leave(caller);
+        if line.waiting == 0 {
+            self.lines[class.index()] = None;
+            self.standing[class.index()] = false;
+            self.passed_over[class.index()] = 0;
         }
     }
 
     /// Lets the caller's calls in that cell stand here, the oldest being `head`.
     pub(super) fn park(&mut self, class: Class, caller: CallerId, head: Sequence, cell: CellId) {
-        let Some(lines) = &mut self.lines else { return };
-        let line = &mut lines[class.index()];
-        if let Some(turn) = line.turns.get_mut(&caller) {
-            turn.cells.insert((head, cell));
-        }
-        line.requeue(caller);
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        line.restand(caller, |cells| cells.insert((head, cell)));
+        self.standing[class.index()] = !line.ready.is_empty();
     }
 
     /// Takes back [`Self::park`].
     pub(super) fn unpark(&mut self, class: Class, caller: CallerId, head: Sequence, cell: CellId) {
-        let Some(lines) = &mut self.lines else { return };
-        let line = &mut lines[class.index()];
-        if let Some(turn) = line.turns.get_mut(&caller) {
-            turn.cells.remove((head, cell));
-        }
-        line.requeue(caller);
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        line.restand(caller, |cells| cells.remove((head, cell)));
+        self.standing[class.index()] = !line.ready.is_empty();
     }
 
     /// Whose call in which cell is next, of the classes for which the bucket is `open`.
     pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, CallerId, CellId)> {
-        let lines = self.lines.as_ref()?;
-        let stands = |class: &Class| open[class.index()] && !lines[class.index()].ready.is_empty();
+        let stands = |class: &Class| open[class.index()] && self.stands(*class);
         let class = Class::ALL
             .into_iter()
             .rev()
             .find(|class| stands(class) && self.is_due(*class))
             .or_else(|| Class::ALL.into_iter().find(stands))?;
-        let line = &lines[class.index()];
+        let line = self.line(class)?;
         let (_, _, caller) = line.ready.first()?;
         let (_, cell) = line.turns.get(&caller)?.cells.first()?;
         Some((class, caller, cell))
@@ -189,22 +184,23 @@ impl Lineup {
     /// Charges the caller's turn for a call that takes a slot of the bucket.
     pub(super) fn charge(&mut self, class: Class, caller: Caller) {
         self.last = Some((class, caller.id));
-        let Some(lines) = &mut self.lines else { return };
         for other in Class::ALL {
-            let line = &mut lines[other.index()];
-            let waits = other != class && !line.ready.is_empty();
-            line.passed_over = if waits { line.passed_over.saturating_add(1) } else { 0 };
+            let waits = other != class && self.stands(other);
+            let passed_over = &mut self.passed_over[other.index()];
+            *passed_over = if waits { passed_over.saturating_add(1) } else { 0 };
         }
-        lines[class.index()].charge(caller);
+        if let Some(line) = &mut self.lines[class.index()] {
+            line.charge(caller);
+        }
     }
 
     /// How many calls at least go before one of that class and caller, which has so many of
     /// the caller's `own` before it, if nobody else comes: those, of each other caller as many
     /// as it has turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
-        let Some(lines) = &self.lines else { return Ahead::default() };
-        let urgent: u64 = lines[..class.index()].iter().map(|line| line.waiting).sum();
-        let class_ahead = lines[class.index()].ahead_of(caller, own);
+        let urgent = self.lines[..class.index()].iter().flatten();
+        let urgent: u64 = urgent.map(|line| line.waiting).sum();
+        let class_ahead = self.line(class).map_or(0, |line| line.ahead_of(caller, own));
         // The floors give a lower class its part of the grants, so the urgent hold it up
         // by a multiple of its own line at most.
         let floor = match class {
@@ -214,28 +210,40 @@ impl Lineup {
         Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
     }
 
+    /// No call of that class has more before it, as far as [`Self::ahead_of`] counts.
+    pub(super) fn most_ahead_of(&self, class: Class) -> Ahead {
+        let waiting = |class: Class| self.line(class).map_or(0, |line| line.waiting);
+        let all = Class::ALL.into_iter().filter(|other| *other <= class).map(waiting).sum();
+        Ahead { all, class: waiting(class) }
+    }
+
     /// Who had more turns than others, and by how much.
     pub(super) fn leads(&self) -> Vec<Lead> {
-        let leads = |(class, line): (Class, &ClassLine)| {
-            let by = |turn: &Turn| turn.start.saturating_sub(line.virtual_time);
-            let turns = line.turns.iter().map(|(caller, turn)| (*caller, by(turn)));
-            turns.map(|(caller, by)| Lead { class, caller, by }).collect::<Vec<_>>()
-        };
-        Class::ALL.into_iter().zip(self.lines()).flat_map(leads).collect()
+        let lines = Class::ALL.into_iter().filter_map(|class| Some((class, self.line(class)?)));
+        let leads = lines.flat_map(|(class, line)| {
+            line.turns.iter().map(move |(caller, turn)| {
+                let by = turn.start.saturating_sub(line.virtual_time);
+                Lead { class, caller: *caller, by }
+            })
+        });
+        leads.collect()
     }
 
     /// A caller that waits here had more turns elsewhere, which count here now.
     pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
-        let Some(lines) = &mut self.lines else { return };
-        let line = &mut lines[class.index()];
+        let Some(line) = &mut self.lines[class.index()] else { return };
         if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
             turn.start = turn.start.max(line.virtual_time + by);
             line.requeue(caller);
         }
     }
 
-    fn lines(&self) -> &[ClassLine] {
-        self.lines.as_deref().map_or(&[], |lines| lines)
+    fn line(&self, class: Class) -> Option<&ClassLine> {
+        self.lines[class.index()].as_deref()
+    }
+
+    fn turn(&self, class: Class, caller: CallerId) -> Option<&Turn> {
+        self.line(class)?.turns.get(&caller)
     }
 }
 
@@ -243,12 +251,11 @@ impl Lineup {
 
 impl ClassLine {
     fn join(&mut self, Caller { id, weight }: Caller) {
-        let now = self.virtual_time;
-        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
+        let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
         if turn.waiting == 0 {
             self.resting.remove((turn.start, id));
             self.callers += 1;
-            turn.start = turn.start.max(now);
+            turn.start = turn.start.max(self.virtual_time);
         }
         turn.weight = weight;
         turn.waiting += 1;
@@ -267,16 +274,10 @@ impl ClassLine {
                 self.turns.remove(&caller);
             }
         }
-        if self.waiting == 0 {
-            *self = Self::default();
-        }
     }
 
     fn charge(&mut self, Caller { id, weight }: Caller) {
-        if self.waiting == 0 {
-            return;
-        }
-        let turn = self.turns.entry(id).or_insert_with(|| Box::new(Turn::new(weight)));
+        let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
         let start = match (turn.key, turn.waiting) {
             (Some((tag, _)), _) => tag,
             (None, 0) => turn.start.max(self.virtual_time),
@@ -303,7 +304,13 @@ impl ClassLine {
 
     /// Puts the caller where its tag and its oldest parked call belong.
     fn requeue(&mut self, caller: CallerId) {
+        self.restand(caller, |_| ());
+    }
+
+    /// The same, once its cells that are parked here have changed.
+    fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Few<(Sequence, CellId)>)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
+        change(&mut turn.cells);
         let key = turn.cells.first().map(|(head, _)| {
             // Who stands here already keeps its tag: the virtual time moves on, its turn
             // does not.

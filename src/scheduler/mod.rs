@@ -40,7 +40,7 @@
 //! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
 //! perhaps a wider one with it; see [`evidence`]. The call can be
 //! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
-//! freeze one call probes; each that passes admits one more.
+//! freeze one call probes; each that passes admits one more; see [`frost`].
 //!
 //! # When it turns out whose calls they are
 //!
@@ -90,6 +90,7 @@ mod evidence;
 mod few;
 mod force;
 mod forecast;
+mod frost;
 mod hold;
 mod lineup;
 mod notes;
@@ -117,7 +118,7 @@ use slab::Slab;
 use self::{
     agenda::Agenda,
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId, CellKey},
+    cell::{BucketId, CallId, Cell, CellId},
     forecast::Arrival,
     hold::{Callers, is_held},
     owners::Owners,
@@ -143,7 +144,8 @@ pub struct Scheduler {
     bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
     owners: Owners,
     cells: Slab<Cell>,
-    cell_ids: HashMap<CellKey, CellId, RandomState>,
+    /// Of each class, by what they need.
+    cell_ids: [HashMap<Arc<[BucketId]>, CellId, RandomState>; 3],
     held: Slab<Held>,
     granted: Slab<Granted>,
     places: Places,
@@ -347,7 +349,7 @@ impl Scheduler {
             bucket_ids: HashMap::default(),
             owners: Owners::default(),
             cells: Slab::new(),
-            cell_ids: HashMap::default(),
+            cell_ids: Default::default(),
             held: Slab::new(),
             granted: Slab::new(),
             places: Places::default(),

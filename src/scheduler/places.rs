@@ -11,10 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use foldhash::quality::RandomState;
 
 use super::{
-    Caller, Class, Instant, Scheduler, Sequence,
-    agenda::Agenda,
-    cell::{BucketId, CellKey},
-    rename::Joins,
+    Caller, Class, Instant, Scheduler, Sequence, agenda::Agenda, cell::BucketId, rename::Joins,
 };
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.
@@ -52,7 +49,8 @@ pub(super) struct Line<'b> {
 #[derive(Debug)]
 struct Place {
     sequence: Sequence,
-    of: CellKey,
+    buckets: Arc<[BucketId]>,
+    class: Class,
     caller: Caller,
     /// Which turn of its caller is its own, in the bucket that it waited for.
     turn: Option<(BucketId, u64)>,
@@ -126,14 +124,13 @@ impl Scheduler {
         let expires = due + LATE.0.max(due.since(now) / LATE.1);
         // A pause may be over, or have begun, when it returns.
         let buckets: Arc<[BucketId]> = self.without_gates(buckets).collect();
-        let of = CellKey { buckets: Arc::clone(&buckets), class };
         for id in buckets.iter() {
             self.buckets[*id].join(class, caller);
             self.buckets[*id].places += 1;
         }
         self.callers.join(caller.id);
         let turn = turn.map(|(id, own)| (id, self.served(id, class, caller) + own));
-        self.places.insert(id, Place { sequence, of, caller, turn, due, expires });
+        self.places.insert(id, Place { sequence, buckets, class, caller, turn, due, expires });
     }
 
     /// The place that a call left when it was sent away, if its time has come. The place is
@@ -147,8 +144,8 @@ impl Scheduler {
     ) -> Option<Returned> {
         let place = self.places.kept.get(&id)?.first()?;
         let sequence = place.sequence;
-        let same = place.of.buckets.iter().copied().eq(self.without_gates(buckets));
-        let returns = place.due <= now && place.of.class == class && same;
+        let same = place.buckets.iter().copied().eq(self.without_gates(buckets));
+        let returns = place.due <= now && place.class == class && same;
         let left =
             |(id, turn): (BucketId, u64)| turn.saturating_sub(self.served(id, class, place.caller));
         let own = place.turn.map_or(0, left);
@@ -181,8 +178,8 @@ impl Scheduler {
         let mut kept: Vec<_> = places.kept.values_mut().flatten().collect();
         kept.sort_unstable_by_key(|place| place.sequence);
         for place in kept {
-            let Some(buckets) = joins.of_all(&place.of.buckets) else { continue };
-            let (class, caller) = (place.of.class, place.caller);
+            let Some(buckets) = joins.of_all(&place.buckets) else { continue };
+            let (class, caller) = (place.class, place.caller);
             let left = place
                 .turn
                 .map(|(id, turn)| (id, turn.saturating_sub(self.served(id, class, caller))));
@@ -190,11 +187,11 @@ impl Scheduler {
                 self.buckets[*id].join(class, caller);
                 self.buckets[*id].places += 1;
             }
-            for id in place.of.buckets.iter() {
+            for id in place.buckets.iter() {
                 self.buckets[*id].leave(class, caller.id);
                 self.buckets[*id].places -= 1;
             }
-            place.of.buckets = Arc::from(buckets);
+            place.buckets = Arc::from(buckets);
             place.turn = left.map(|(id, left)| {
                 let id = joins.of(id);
                 (id, self.served(id, class, caller) + left)
@@ -206,8 +203,8 @@ impl Scheduler {
     fn drop_place(&mut self, id: PlaceId, sequence: Sequence) {
         let Some(place) = self.places.remove(id, sequence) else { return };
         self.callers.leave(place.caller.id);
-        for id in place.of.buckets.iter().copied() {
-            self.buckets[id].leave(place.of.class, place.caller.id);
+        for id in place.buckets.iter().copied() {
+            self.buckets[id].leave(place.class, place.caller.id);
             self.buckets[id].places -= 1;
             self.touch(id);
         }

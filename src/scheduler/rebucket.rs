@@ -49,7 +49,7 @@ impl Scheduler {
             return Vec::new();
         }
         let held = &self.held[ticket.index];
-        let all = held.all_buckets(&self.cells[held.cell].key.buckets);
+        let all = held.all_buckets(&self.cells[held.cell].buckets);
         all.into_iter().map(|id| self.buckets[id].key.clone()).collect()
     }
 

@@ -149,7 +149,7 @@ impl Scheduler {
             for slot in &mut held.kept {
                 slot.bucket = joins.of(slot.bucket);
             }
-            if let Some(buckets) = joins.of_all(&self.cells[held.cell].key.buckets) {
+            if let Some(buckets) = joins.of_all(&self.cells[held.cell].buckets) {
                 calls.push((call, buckets));
             }
         }

@@ -20,7 +20,11 @@
 
 use std::time::Duration;
 
-use super::{Class, time::Instant, window::Window};
+use super::{
+    Class,
+    time::Instant,
+    window::{Forecast, Window},
+};
 
 /// The part of a window that background calls may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,11 +124,17 @@ impl Room {
         }
     }
 
-    /// When the `ahead`th next background call may go at the earliest.
-    pub(super) fn forecast(&self, now: Instant, ahead: u64, period: Duration) -> Instant {
+    /// When the `ahead`th next background call may go at the earliest, by that forecast.
+    pub(super) fn forecast(
+        &self,
+        by: Forecast,
+        now: Instant,
+        ahead: u64,
+        period: Duration,
+    ) -> Instant {
         let Some(held) = self.held.as_ref().filter(|_| self.background > 0) else { return now };
         let due = held.due.max(now).after(period / self.background, ahead);
-        held.slots.forecast(now, ahead).max(due)
+        by(&held.slots, now, ahead).max(due)
     }
 
     /// A call of that class takes a slot of `window`.

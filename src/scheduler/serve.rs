@@ -8,7 +8,7 @@ use super::{
     Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
     bucket::Bucket,
     cell::{BucketId, CallId},
-    forecast::Arrival,
+    forecast::{Arrival, Comer},
     hold::is_held,
     places::Line,
 };
@@ -69,17 +69,17 @@ impl Scheduler {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
         let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.key.buckets));
+        let (parked, buckets) = (cell.parked, Arc::clone(&cell.buckets));
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
-        let arrival = Arrival::Returned { own: 0 };
-        let forecast = self.forecast(now, &buckets, class, caller, arrival);
+        let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
+        let forecast = self.forecast(now, &buckets, comer);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
         // When a pause ends, nobody knows: who is told to come back then has no place to take.
         let paused = self.buckets[parked].is_gate();
         if let Some(place) = held.place.filter(|_| !paused) {
-            let turn = self.limiting(now, &buckets, class, caller, arrival).map(|id| (id, 0));
+            let turn = self.limiting(now, &buckets, comer).map(|id| (id, 0));
             let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
@@ -137,7 +137,7 @@ impl Scheduler {
                     .min();
             };
             let call = self.cells[stands].head(caller)?;
-            let buckets = Arc::clone(&self.cells[stands].key.buckets);
+            let buckets = Arc::clone(&self.cells[stands].buckets);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
@@ -152,7 +152,7 @@ impl Scheduler {
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
         let (class, caller) = (held.class, held.caller);
-        let buckets = Arc::clone(&self.cells[held.cell].key.buckets);
+        let buckets = Arc::clone(&self.cells[held.cell].buckets);
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);

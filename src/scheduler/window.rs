@@ -27,6 +27,9 @@ pub(super) struct Window {
     ends: VecDeque<Instant>,
 }
 
+/// [`Window::forecast`], or [`Window::latest`].
+pub(super) type Forecast = fn(&Window, Instant, u64) -> Instant;
+
 // === impl Window ===
 
 impl Window {
@@ -175,6 +178,18 @@ impl Window {
         } else {
             let again = turns - slots;
             end(slots - quota + again % quota).after(period, 1 + again / quota)
+        }
+    }
+
+    /// No forecast for a call behind that many others, or fewer, is later.
+    pub(super) fn latest(&self, now: Instant, ahead: u64) -> Instant {
+        let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
+        match over {
+            Some(turns) if !self.period.is_zero() => {
+                let last = self.ends.back().map_or(now, |end| now.max(end.before(self.period)));
+                last.after(self.period, 1 + turns / u64::from(self.quota))
+            }
+            _ => now,
         }
     }
 

@@ -275,6 +275,7 @@ impl Writer {
     /// Something could not be written: the file says so from now on.
     fn fail(&mut self, error: &io::Error) {
         self.shared.metrics.store_failed();
+        self.shared.metrics.store_degraded(true);
         tracing::error!(
             %error,
             "the state file cannot be written: calls go on, and after a restart every limit counts \
@@ -292,6 +293,7 @@ impl Writer {
         match self.file.replace(&text) {
             Ok(()) => {
                 self.failed = None;
+                self.shared.metrics.store_degraded(false);
                 tracing::info!("the state file is written again");
             }
             Err(_) => self.shared.metrics.store_failed(),

@@ -4,6 +4,9 @@ use http::Method;
 
 use crate::harness::{Proxy, Scripted, json};
 
+/// The example of the standard (<https://www.w3.org/TR/trace-context/>).
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 /// An upstream that says more than the caller is to hear.
 fn talkative() -> Scripted {
     Scripted::new(|_| async {
@@ -34,6 +37,8 @@ async fn what_is_of_one_connection_or_ours_stays_here() {
         let mut ask = bot
             .at(Method::POST, "/api/auth.test?pretty=1")
             .header("x-request-id", "mine-1")
+            .header("traceparent", TRACEPARENT)
+            .header("tracestate", "rojo=1")
             .header("slackwater-caller", "job")
             .header("slackwater-anything", "x")
             .header("te", "trailers")
@@ -55,10 +60,13 @@ async fn what_is_of_one_connection_or_ours_stays_here() {
             "content-type",
             "cookie",
             "host",
+            "traceparent",
+            "tracestate",
             "user-agent",
             "x-request-id",
         ];
         assert_eq!(names, expected);
+        assert_eq!(seen.headers["traceparent"], TRACEPARENT);
         assert_eq!(seen.headers["host"], "slack.com");
         assert_eq!(seen.headers["authorization"], "Bearer xoxb-T1-A1-secret");
         assert_eq!(seen.headers["x-request-id"], "mine-1");

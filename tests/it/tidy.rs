@@ -167,11 +167,10 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let pages =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
-    for page in
-        pages.into_iter().chain(files("docs", ".md")).chain([PathBuf::from("tests/README.md")])
-    {
+    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
+    let pages = pages.map(PathBuf::from);
+    let pages = pages.into_iter().chain(files("docs", ".md")).chain(files("deploy", ".md"));
+    for page in pages.chain([PathBuf::from("tests/README.md")]) {
         let text = read(&page);
         for part in text.split("](").skip(1) {
             let Some((link, _)) = part.split_once(')') else { continue };

@@ -196,6 +196,26 @@ async fn a_widened_freeze_shows_in_status_and_metrics() {
     );
 }
 
+/// Turned red by: the patience of another call than the oldest; a pause whose end is not told.
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_told_beside_what_its_client_bears() {
+    let proxy = Proxy::start(&refuses(&[1]));
+    let bot = proxy.bot();
+    let _first = bot.call("conversations.list").lane("a;max-wait=60s").held();
+    settled().await;
+    tokio::time::sleep(secs(10)).await;
+    let _second = bot.call("conversations.list").lane("b;max-wait=40s").held();
+    settled().await;
+    let text = metrics(&proxy);
+    assert_has(&text, &[r#"slackwater_queue_hold_seconds{method="conversations.list"} 60"#]);
+    let seconds = |metric: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(metric)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let (waits, frozen) = (seconds("slackwater_queue_oldest_wait"), seconds("slackwater_frozen_s"));
+    assert!((10.0..10.1).contains(&waits) && (19.9..=20.0).contains(&frozen), "{text}");
+}
+
 /// The label is the catalogue's word, whatever callers send.
 #[tokio::test(start_paused = true)]
 async fn slots_are_counted_by_the_methods_that_are_known() {

@@ -189,7 +189,7 @@ class Proxy:
     def __init__(
         self, *upstreams: tuple[str, str], minute=MINUTE, more: str = "", beside: str | None = None,
         variables=(), log: str = "{ format: json, level: info }", listen: str | None = "127.0.0.1:0",
-        admin: str = "{ listen: 127.0.0.1:0 }",
+        admin: str = "{ listen: 127.0.0.1:0 }", popen=(),
     ):
         entries = "".join(f"  - {{ prefix: {prefix}, url: {url}/api/, kind: web_api }}\n" for prefix, url in upstreams)
         if beside is not None:
@@ -203,7 +203,7 @@ class Proxy:
             "upstreams:\n" + entries +
             f"log: {log}\n" + more
         )
-        self.run(config, minute, variables)
+        self.run(config, minute, variables, popen)
 
     @classmethod
     def of(cls, config: Path, minute=MINUTE) -> "Proxy":
@@ -213,10 +213,10 @@ class Proxy:
         proxy.run(config, minute, ())
         return proxy
 
-    def run(self, config: Path, minute: float, variables) -> None:
+    def run(self, config: Path, minute: float, variables, popen=()) -> None:
         self.process = Process("slackwater", [
             BINARY, "run", "--config", config, "--minute", f"{round(minute * 1000)}ms",
-        ], variables=variables)
+        ], variables=variables, **dict(popen))
         self.listen, self.admin = self.process.wait_for("listening", listening)
 
     def base_url(self, lane: str = "", prefix: str = "/api/") -> str:

@@ -1,7 +1,7 @@
 //! When a call is told to come back.
 
 use super::{
-    super::{Instant, model::End},
+    super::{Instant, Share, bucket::Bucket, model::End},
     *,
 };
 
@@ -67,4 +67,53 @@ fn a_forecast_knows_that_classes_go_first_and_how_far() {
     assert_eq!(told(&[of(Class::Interactive, 2)], Class::Normal), seconds(30));
     assert_eq!(told(&[of(Class::Interactive, 20)], Class::Normal), seconds(40));
     assert_eq!(told(&[of(Class::Interactive, 20)], Class::Background), seconds(100));
+}
+
+proptest! {
+    /// Who is in time by the latest forecast is so by its own: nobody is held, or sent away, who
+    /// would not be if everybody were looked at.
+    ///
+    /// Red where the latest one leaves out another class, slots that age longer than a period, the
+    /// second window, or a freeze.
+    #[test]
+    fn no_forecast_is_later_than_the_latest(
+        bursts in any::<bool>(),
+        steps in prop::collection::vec((0..7_u8, 0..3_usize, 0..4_u64, 0..900_u64), 0..80),
+    ) {
+        let limit = rate("limit", 6, 900, AgeFrom::Answer);
+        let limit = if bursts { in_bursts(&limit, 2) } else { limit };
+        let mut bucket = Bucket::new(bucket(&limit, "w"), Share::default());
+        let mut now = Instant::ZERO + seconds(1);
+        let mut taken = Vec::new();
+        for (step, class, caller, ms) in steps {
+            let class = Class::ALL[class];
+            let comer = Caller { weight: weight(1 + u8::try_from(caller).unwrap()), ..of(caller) };
+            match step {
+                0 | 1 => bucket.join(class, comer),
+                2 => bucket.lineup.charge(class, comer),
+                3 => {
+                    bucket.take(now, class);
+                    taken.push((now, class));
+                }
+                4 => {
+                    let outcome = if ms < 300 { Outcome::Lost } else { Outcome::Answered };
+                    if let Some((at, class)) = taken.pop() {
+                        bucket.settle(at, now, class, outcome);
+                    }
+                }
+                5 if ms < 100 => bucket.freeze(now + millis(ms * 10)),
+                _ => now = now + millis(ms),
+            }
+            for class in Class::ALL {
+                let latest = bucket.latest(now, class);
+                for caller in (0..4).map(of) {
+                    for own in 0..=bucket.lineup.waiting_of(class, caller.id) {
+                        let ahead = bucket.lineup.ahead_of(class, caller, own);
+                        let forecast = bucket.forecast(now, class, ahead);
+                        prop_assert!(forecast <= latest, "{forecast:?} of {latest:?}");
+                    }
+                }
+            }
+        }
+    }
 }

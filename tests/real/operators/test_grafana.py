@@ -1,0 +1,137 @@
+"""The dashboard for Grafana: a sound one, and every query in it shows something of a real proxy."""
+
+import json
+import math
+import re
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from prometheus import DEPLOY
+
+DASHBOARD = json.loads((DEPLOY / "grafana/slackwater.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+METHODS = ("users.list", "users.info", "chat.postMessage", "conversations.list", "users.conversations")  # fmt: skip
+# What Grafana puts in for the variables: where nothing is chosen, all of them; of several, an expression.
+ALL = ".*"
+VIEWS = {
+    "nothing chosen": {},
+    "a plain scrape": {"instance": "plain"},
+    "a pod": {"namespace": "bots", "pod": "bot-0",
+              "method": "(" + "|".join(name.replace(".", r"\\.") for name in METHODS) + ")"},
+}  # fmt: skip
+# These may be 0 all the time: the CPU time of a process is told in whole seconds.
+IDLE = {"CPU"}
+# What has to be seen of these, as it was done; where nothing is chosen it is seen twice.
+SEEN = {
+    "Ready": {0, 1}, "State file": {0, 1}, "Last configuration": {0, 1}, "Limits": {0, 1}, "Paused": {0, 1},
+    "Methods in shadow": {0, 1},
+}  # fmt: skip
+
+
+def interpolated(query: str, view: dict) -> str:
+    values = {"namespace": ALL, "pod": ALL, "instance": ALL, "method": ALL, "__rate_interval": "4s", "__range": "60s"}
+    for name, value in (values | view).items():
+        query = re.sub(rf"\${name}\b", lambda _, value=value: value, query)
+    assert "$" not in query, query
+    return query
+
+
+def test_grafanas_own_model_takes_every_key():
+    """Red when a key of it, a panel's or an option's is misspelt: the model does not have it then."""
+    register_default_plugins()
+    took = json.loads(json.dumps(Dashboard.from_json(DASHBOARD), cls=JSONEncoder))
+    # What the data source of Prometheus has in an annotation is not in the model.
+    left = [key for key in lost(DASHBOARD, took)
+            if not re.fullmatch(r"dashboard\.annotations\.list\[\d\]\.(expr|step|useValueForTime|titleFormat|textFormat)", key)]
+    assert not left, left
+
+
+def lost(given, took, at="dashboard"):
+    """Where something was given that was not taken."""
+    if isinstance(given, dict) and isinstance(took, dict):
+        for key, value in given.items():
+            if key in took:
+                yield from lost(value, took[key], f"{at}.{key}")
+            # Absent is the same as nothing.
+            elif value not in (None, [], {}):
+                yield f"{at}.{key}"
+    elif isinstance(given, list) and isinstance(took, list) and len(given) == len(took):
+        for number, (one, other) in enumerate(zip(given, took)):
+            yield from lost(one, other, f"{at}[{number}]")
+    elif given != took:
+        yield f"{at}: {given!r} became {took!r}"
+
+
+def test_panels_have_places_of_their_own_and_say_what_they_show():
+    numbers = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    taken = {}
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                other = taken.setdefault((x, y), panel["title"])
+                assert other == panel["title"], f"{panel['title']} lies on {other}"
+    titles = [panel["title"] for panel in PANELS]
+    assert len(set(titles)) == len(titles)
+    for panel in PANELS:
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert [target["datasource"] for target in panel["targets"]] == [SOURCE] * len(panel["targets"])
+        assert panel["targets"] and panel["datasource"] == SOURCE, panel["title"]
+
+
+def test_every_metric_is_shown_and_is_there():
+    """Red when a metric is added, renamed or dropped, and the dashboard is not changed with it."""
+    queries = " ".join(target["expr"] for panel in PANELS for target in panel["targets"])
+    shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bslackwater_\w+", queries)}
+    documented = set(re.findall(r"^\| `(slackwater_\w+)` \|", (DEPLOY.parent / "docs/watching.md").read_text(), re.M))
+    assert shown == documented
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_query_shows_something(watched, view):
+    """Red when a name or a label in a query is wrong, and when a matcher wants a label that a plain scrape
+    does not have."""
+    empty = []
+    for panel in PANELS:
+        for target in panel["targets"]:
+            query = interpolated(target["expr"], VIEWS[view])
+            series = watched.prometheus.series(query, watched.start, watched.end)
+            values = {value for _, values in series for value in values if math.isfinite(value)}
+            what = f"{panel['title']} ({target['refId']}): {query}"
+            if not values or panel["title"] not in IDLE and max(values) == 0:
+                empty.append(what)
+            if VIEWS[view]:
+                assert SEEN.get(panel["title"], set()) <= values, f"{what} has {values}"
+            told = re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
+            for labels, _ in series:
+                assert not told or set(told) & labels.keys(), f"{what} has {labels} for {told}"
+            if panel["type"] == "heatmap":
+                assert sum(max(values, default=0) > 0 for _, values in series) > 2, what
+    assert not empty, "\n".join(empty)
+
+
+def test_the_variables_offer_what_there_is(watched):
+    offered = {}
+    for variable in DASHBOARD["templating"]["list"][1:]:
+        series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()
+        answer = watched.prometheus.get("series", **{"match[]": interpolated(series, {}), "start": watched.start, "end": watched.end})
+        offered[variable["name"]] = {one[label] for one in answer if label in one}
+        assert variable["allValue"] == ALL
+    assert offered["namespace"] == {"bots"} and offered["pod"] == {"bot-0"}
+    assert offered["instance"] == {"plain", "pod"}
+    assert set(METHODS) <= offered["method"]
+
+
+def test_marks_are_at_times_in_view(watched):
+    """A start and a new configuration are marked at the time that the metric has."""
+    for mark in DASHBOARD["annotations"]["list"]:
+        series = watched.prometheus.series(interpolated(mark["expr"], {}), watched.start, watched.end)
+        times = {value / 1000 for _, values in series for value in values}
+        assert times and all(watched.start - 60 < at < watched.end + 1 for at in times), (mark["name"], times)
