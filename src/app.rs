@@ -280,7 +280,7 @@ fn admin_thread(
         let served = runtime.block_on(async move {
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
-                served = axum::serve(listener, admin::router(shown)) => served,
+                served = admin::serve(listener, shown) => served,
                 () = end.cancelled() => Ok(()),
             }
         });

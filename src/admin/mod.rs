@@ -4,29 +4,38 @@
 //! Served by a thread of its own, so that looking costs no call anything.
 
 mod answer;
+mod buckets;
+mod events;
 mod guard;
+mod history;
 mod mode;
+mod page;
 mod pausing;
+mod picture;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, FromRef, State},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 pub use self::guard::{Guard, is_local};
-use self::mode::ModePage;
+use self::{events::Events, mode::ModePage};
 use crate::{
-    admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus},
+    admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
     metrics::{CONTENT_TYPE, Metrics, Sums, Top},
     reload::{Live, Reload},
 };
@@ -44,6 +53,13 @@ pub struct Shown {
     pub ready: Arc<AtomicBool>,
     /// Who may look, and who may change.
     pub guard: Guard,
+}
+
+/// What the pages are made of.
+#[derive(Clone, Debug)]
+struct Desk {
+    shown: Shown,
+    events: Events,
 }
 
 /// The longest body of a change.
@@ -88,11 +104,26 @@ struct Totals {
     since_start: Sums,
 }
 
-/// The pages of the admin listener.
-pub fn router(shown: Shown) -> Router {
-    Router::new()
+/// Serves operators, until it is dropped: then every watcher of the live page is sent away, too.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(listener: TcpListener, shown: Shown) -> io::Result<()> {
+    let events = Events::new();
+    let router = router(Desk { shown: shown.clone(), events: events.clone() });
+    tokio::select! {
+        served = axum::serve(listener, router) => served,
+        () = events.keep(&shown) => Ok(()),
+    }
+}
+
+fn router(desk: Desk) -> Router {
+    let guard = desk.shown.guard.clone();
+    page::routes()
         .route("/metrics", get(metrics_page))
         .route("/status", get(status_page))
+        .route("/events", get(events::events))
+        .route("/buckets", get(buckets::buckets))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
         .route("/pause", post(pausing::pause))
@@ -101,8 +132,10 @@ pub fn router(shown: Shown) -> Router {
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(LONGEST))
-        .layer(middleware::from_fn_with_state(shown.guard.clone(), guard::check))
-        .with_state(shown)
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        // Outermost: refusals are answers, too.
+        .layer(middleware::map_response(page::strict))
+        .with_state(desk)
 }
 
 async fn metrics_page(State(shown): State<Shown>) -> Response {
@@ -117,14 +150,7 @@ async fn metrics_page(State(shown): State<Shown>) -> Response {
 
 async fn status_page(State(shown): State<Shown>) -> Response {
     let status = shown.admission.status();
-    let totals = Totals {
-        held: status.queues.iter().map(|queue| queue.depth).sum(),
-        places: status.places,
-        buckets: status.buckets.len(),
-        frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
-        ready: shown.ready.load(Ordering::Relaxed),
-        since_start: shown.metrics.sums(),
-    };
+    let totals = Totals::of(&shown, &status);
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
@@ -157,12 +183,41 @@ async fn ready_page(State(shown): State<Shown>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are /metrics, /status, /healthz and /readyz, and /pause, \
-                 /resume and /mode to POST to\n";
+    let pages = "no such page; there are / for a browser, /status, /buckets, /events, /metrics, \
+                 /healthz and /readyz, and /pause, /resume and /mode to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
 }
 
 async fn wrong_verb() -> Response {
     let text = "pages are for GET, changes for POST\n";
     (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
+}
+
+// === impl Desk ===
+
+impl FromRef<Desk> for Shown {
+    fn from_ref(desk: &Desk) -> Self {
+        desk.shown.clone()
+    }
+}
+
+impl FromRef<Desk> for Events {
+    fn from_ref(desk: &Desk) -> Self {
+        desk.events.clone()
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    fn of(shown: &Shown, status: &Status) -> Self {
+        Self {
+            held: status.queues.iter().map(|queue| queue.depth).sum(),
+            places: status.places,
+            buckets: status.buckets.len(),
+            frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
+            ready: shown.ready.load(Ordering::Relaxed),
+            since_start: shown.metrics.sums(),
+        }
+    }
 }

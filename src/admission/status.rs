@@ -1,7 +1,7 @@
 //! What operators see of the queue: who waits, why, and until when.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -113,6 +113,22 @@ fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
 // === impl Admission ===
 
 impl Admission {
+    /// How many calls of each method are held. Cheaper than a [snapshot](Self::status): its cost
+    /// grows with the queues only.
+    pub fn held_by_method(&self) -> HashMap<Arc<str>, u64> {
+        let mut depths = Vec::new();
+        let state = self.shared.lock();
+        for (queue, ..) in state.waiting.queues() {
+            depths.push((Arc::clone(&queue.key.method), queue.depth() as u64));
+        }
+        drop(state);
+        let mut held = HashMap::new();
+        for (method, depth) in depths {
+            *held.entry(method).or_default() += depth;
+        }
+        held
+    }
+
     /// A snapshot of the queue. Its cost grows with the queues and the buckets alive, not with
     /// the calls held.
     pub fn status(&self) -> Status {
@@ -183,6 +199,17 @@ impl Admission {
         });
         let paused = paused.collect();
         Status { queues, buckets, callers, workspaces, paused, places }
+    }
+}
+
+// === impl BucketStatus ===
+
+impl BucketStatus {
+    /// The method that it counts, if its limit counts by method: one of the key's values, which
+    /// stand in the order of the dimensions.
+    pub fn method(&self) -> Option<&str> {
+        let at = self.limit.scope.iter().position(|by| by == Dimension::Method)?;
+        self.key.split('/').nth(at)
     }
 }
 

@@ -6,8 +6,8 @@ use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
 
 use super::{Metrics, busiest::LABELS, registry::Registry};
 use crate::{
-    admission::{BucketStatus, Status, Target},
-    slack::{Catalogue, Dimension, OTHER},
+    admission::{Status, Target},
+    slack::{Catalogue, OTHER},
 };
 
 /// The media type of the text.
@@ -131,18 +131,11 @@ impl Shown {
         self.slots_used.reset();
         self.slots_quota.reset();
         for bucket in &status.buckets {
-            if let Some(method) = method(bucket) {
+            if let Some(method) = bucket.method() {
                 let label = [catalogue.get(method).map_or(OTHER, |method| &method.name)];
                 self.slots_used.with_label_values(&label).add(bucket.used.into());
                 self.slots_quota.with_label_values(&label).add(bucket.quota.into());
             }
         }
     }
-}
-
-/// The method that a bucket counts, if its limit counts by method: one of the key's values,
-/// which stand in the order of the dimensions.
-fn method(bucket: &BucketStatus) -> Option<&str> {
-    let at = bucket.limit.scope.iter().position(|by| by == Dimension::Method)?;
-    bucket.key.split('/').nth(at)
 }

@@ -15,7 +15,7 @@ use gather::Shown;
 use health::Health;
 use registry::Registry;
 use shadow::Shadow;
-pub use sums::Sums;
+pub use sums::{Counts, Sums};
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

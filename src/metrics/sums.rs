@@ -1,6 +1,9 @@
 //! What the counters come to since the start, for those who look without Prometheus.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{AddAssign, Sub},
+};
 
 use prometheus::{IntCounterVec, core::Collector as _};
 use serde::Serialize;
@@ -20,9 +23,36 @@ pub struct Sums {
     pub shed: BTreeMap<String, u64>,
 }
 
+/// The same of one method, or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Calls answered.
+    pub answered: u64,
+    /// Calls that Slack refused for a limit, the replayed ones too.
+    pub refused_by_slack: u64,
+    /// Calls refused instead of held.
+    pub shed: u64,
+}
+
 // === impl Metrics ===
 
 impl Metrics {
+    /// What has been counted up to now, by method.
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        let all = &*self.all;
+        let mut counts = BTreeMap::<String, Counts>::new();
+        for (method, answered) in by_label(&all.requests, "method") {
+            counts.entry(method).or_default().answered = answered;
+        }
+        for (method, refused) in by_label(&all.refusals, "method") {
+            counts.entry(method).or_default().refused_by_slack = refused;
+        }
+        for (method, shed) in by_label(&all.sheds, "method") {
+            counts.entry(method).or_default().shed = shed;
+        }
+        counts
+    }
+
     /// What has been counted up to now.
     pub fn sums(&self) -> Sums {
         let all = &*self.all;
@@ -32,6 +62,36 @@ impl Metrics {
             refused_by_slack: sum(&all.refusals),
             replayed: sum(&all.replays),
             shed: by_label(&all.sheds, "reason"),
+        }
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// All of it.
+    pub fn sum(self) -> u64 {
+        self.answered + self.refused_by_slack + self.shed
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.refused_by_slack += other.refused_by_slack;
+        self.shed += other.shed;
+    }
+}
+
+impl Sub for Counts {
+    type Output = Self;
+
+    /// What has been counted since then; nothing where the counter began anew.
+    fn sub(self, before: Self) -> Self {
+        Self {
+            answered: self.answered.saturating_sub(before.answered),
+            refused_by_slack: self.refused_by_slack.saturating_sub(before.refused_by_slack),
+            shed: self.shed.saturating_sub(before.shed),
         }
     }
 }
@@ -73,5 +133,9 @@ mod tests {
         let shed = [("deadline".to_owned(), 2), ("queue_full".to_owned(), 1)];
         assert_eq!(sums.shed, shed.into());
         assert_eq!((sums.answered, sums.refused_by_slack, sums.replayed), (0, 2, 1));
+        let list = Counts { answered: 0, refused_by_slack: 2, shed: 2 };
+        let counts = metrics.counts();
+        assert_eq!(counts["users.list"], list);
+        assert_eq!(counts["users.info"], Counts { shed: 1, ..Counts::default() });
     }
 }

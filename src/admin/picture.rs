@@ -1,0 +1,382 @@
+//! What the live page is told each second: of all that `/status` has, the part that matters, so that
+//! it stays small however many buckets and callers there are.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+use super::{Shown, Totals, history::Sample, mode::ModePage};
+use crate::{
+    admission::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
+    metrics::Busy,
+    reload::Reload,
+    slack::{Catalogue, Dimension, OTHER},
+};
+
+/// How things stand.
+#[derive(Debug, Serialize)]
+pub(super) struct Picture<'s> {
+    /// When, in milliseconds of Unix time.
+    at: u64,
+    slackwater: &'static str,
+    /// Where it listens for bots, as far as the configuration says.
+    listen: SocketAddr,
+    totals: Totals,
+    mode: ModePage,
+    reload: Option<Reload>,
+    paused: Part<PauseStatus>,
+    queues: Part<QueueStatus>,
+    methods: Part<MethodView>,
+    callers: Part<Party>,
+    workspaces: Part<Party>,
+    buckets: Part<BucketStatus>,
+    /// The newest of the history.
+    sample: Option<&'s Sample>,
+}
+
+/// The first of a list, and how long it is.
+#[derive(Debug, Serialize)]
+pub(super) struct Part<T> {
+    first: Vec<T>,
+    all: usize,
+}
+
+/// A method that has calls held, a bucket of its own, or calls of late.
+#[derive(Debug, Serialize)]
+struct MethodView {
+    method: Arc<str>,
+    tier: &'static str,
+    held: Depths,
+    /// How long the oldest held call has waited, in milliseconds.
+    oldest_wait_ms: u64,
+    /// Why the oldest does not go, and for how much longer.
+    why: Option<&'static str>,
+    until_ms: Option<u64>,
+    slots: Slots,
+}
+
+/// Held calls by class.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Depths {
+    interactive: usize,
+    normal: usize,
+    background: usize,
+}
+
+/// The buckets that calls of a method count against.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Slots {
+    /// The one that has least room, and how it stands.
+    limit: Arc<str>,
+    used: u32,
+    quota: u32,
+    /// All of them, those that have no room, and those that are shut.
+    buckets: usize,
+    full: usize,
+    frozen: usize,
+    /// Until the last of them opens, in milliseconds.
+    frozen_for_ms: u64,
+    probing: bool,
+}
+
+/// Who calls: a caller or a workspace.
+#[derive(Debug, Serialize)]
+struct Party {
+    name: Arc<str>,
+    /// Calls held.
+    held: u64,
+    /// Calls answered in this minute and the one before.
+    requests: u64,
+}
+
+/// So many of each are told of.
+const QUEUES: usize = 60;
+const METHODS: usize = 60;
+const PARTIES: usize = 30;
+const PAUSES: usize = 100;
+const BUCKETS: usize = 100;
+
+// === impl Picture ===
+
+impl<'s> Picture<'s> {
+    pub(super) fn of(shown: &Shown, sample: Option<&'s Sample>) -> Self {
+        let status = shown.admission.status();
+        let totals = Totals::of(shown, &status);
+        let config = shown.live.config();
+        let methods = methods(&status, sample, &config.catalogue);
+        let Status { mut queues, mut buckets, callers, workspaces, paused, .. } = status;
+        queues.sort_by_key(|queue| Reverse(queue.oldest_wait_ms));
+        most_pressing_first(&mut buckets);
+        let top = shown.metrics.top();
+        Self {
+            at: unix_millis(),
+            slackwater: env!("CARGO_PKG_VERSION"),
+            listen: config.listen,
+            totals,
+            mode: ModePage::from(&shown.admission.modes()),
+            reload: shown.live.last(),
+            paused: Part::of(paused, PAUSES),
+            queues: Part::of(queues, QUEUES),
+            methods,
+            callers: Part::of(parties(callers, top.callers), PARTIES),
+            workspaces: Part::of(parties(workspaces, top.workspaces), PARTIES),
+            buckets: Part::of(buckets, BUCKETS),
+            sample,
+        }
+    }
+}
+
+// === impl Part ===
+
+impl<T> Part<T> {
+    /// The first of them.
+    pub(super) fn of(mut list: Vec<T>, most: usize) -> Self {
+        let all = list.len();
+        list.truncate(most);
+        Self { first: list, all }
+    }
+}
+
+// === impl Slots ===
+
+impl Slots {
+    /// One more bucket.
+    fn add(&mut self, bucket: &BucketStatus) {
+        self.join(&Self {
+            limit: Arc::clone(&bucket.limit.name),
+            used: bucket.used,
+            quota: bucket.quota,
+            buckets: 1,
+            full: usize::from(bucket.used >= bucket.quota),
+            frozen: usize::from(bucket.frozen_for_ms > 0),
+            frozen_for_ms: bucket.frozen_for_ms,
+            probing: bucket.probing,
+        });
+    }
+
+    fn join(&mut self, other: &Self) {
+        let fuller = u64::from(other.used) * u64::from(self.quota)
+            > u64::from(self.used) * u64::from(other.quota);
+        if self.buckets == 0 || fuller {
+            self.limit = Arc::clone(&other.limit);
+            (self.used, self.quota) = (other.used, other.quota);
+        }
+        self.buckets += other.buckets;
+        self.full += other.full;
+        self.frozen += other.frozen;
+        self.frozen_for_ms = self.frozen_for_ms.max(other.frozen_for_ms);
+        self.probing |= other.probing;
+    }
+}
+
+// === impl MethodView ===
+
+impl MethodView {
+    fn new(method: &Arc<str>, tier: &'static str) -> Self {
+        Self {
+            method: Arc::clone(method),
+            tier,
+            held: Depths::default(),
+            oldest_wait_ms: 0,
+            why: None,
+            until_ms: None,
+            slots: Slots::default(),
+        }
+    }
+
+    fn waits(&mut self, queue: &QueueStatus) {
+        let Depths { interactive, normal, background } = &mut self.held;
+        *match queue.class {
+            "interactive" => interactive,
+            "background" => background,
+            _ => normal,
+        } += queue.depth;
+        if queue.oldest_wait_ms >= self.oldest_wait_ms {
+            self.oldest_wait_ms = queue.oldest_wait_ms;
+            (self.why, self.until_ms) = (queue.why, queue.until_ms);
+        }
+    }
+
+    fn depth(&self) -> usize {
+        self.held.interactive + self.held.normal + self.held.background
+    }
+}
+
+/// The methods of which there is something to tell, those that wait longest first. Limits that several
+/// methods count against are told of with each of them.
+fn methods(status: &Status, sample: Option<&Sample>, catalogue: &Catalogue) -> Part<MethodView> {
+    let mut slots = HashMap::<(&str, Option<&str>), Slots>::new();
+    let mut all = BTreeMap::<Arc<str>, MethodView>::new();
+    let known = |name: &str| catalogue.get(name).unwrap_or_else(|| catalogue.unknown());
+    for bucket in &status.buckets {
+        let method = bucket.method().map(|name| &*known(name).name);
+        slots.entry((&bucket.limit.name, method)).or_default().add(bucket);
+        if let Some(name) = method {
+            let method = known(name);
+            let new = || MethodView::new(&method.name, method.tier.as_str());
+            all.entry(Arc::clone(&method.name)).or_insert_with(new);
+        }
+    }
+    for queue in &status.queues {
+        let view = all.entry(Arc::clone(&queue.method));
+        view.or_insert_with(|| MethodView::new(&queue.method, queue.tier)).waits(queue);
+    }
+    for name in sample.into_iter().flat_map(Sample::methods) {
+        let method = catalogue.get(name).filter(|_| name != OTHER);
+        if let Some(method) = method {
+            let new = || MethodView::new(&method.name, method.tier.as_str());
+            all.entry(Arc::clone(&method.name)).or_insert_with(new);
+        }
+    }
+    for (name, view) in &mut all {
+        for limit in &known(name).limits {
+            let by_method = limit.scope.iter().any(|by| by == Dimension::Method);
+            let own = by_method.then_some(&**name);
+            if let Some(slots) = slots.get(&(&*limit.name, own)) {
+                view.slots.join(slots);
+            }
+        }
+    }
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by(|one, other| {
+        let urgency = |view: &MethodView| {
+            let slots = &view.slots;
+            let free = u64::from(slots.quota.saturating_sub(slots.used));
+            let left = free * 1000 / u64::from(slots.quota.max(1));
+            (view.depth() == 0, slots.frozen == 0, Reverse(view.depth()), left)
+        };
+        urgency(one).cmp(&urgency(other)).then_with(|| one.method.cmp(&other.method))
+    });
+    Part::of(all, METHODS)
+}
+
+/// Those that have calls held, then those that call most.
+fn parties(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Party> {
+    let mut requests: HashMap<_, _> =
+        busiest.iter().map(|busy| (Arc::clone(&busy.name), busy.requests)).collect();
+    let mut all: Vec<_> = held
+        .into_iter()
+        .map(|Held { name, depth }| {
+            let requests = requests.remove(&name).unwrap_or(0);
+            Party { name, held: depth, requests }
+        })
+        .collect();
+    let others = busiest.into_iter().filter(|busy| requests.contains_key(&busy.name));
+    all.extend(others.map(|Busy { name, requests }| Party { name, held: 0, requests }));
+    all
+}
+
+/// Shut ones first, then those that calls wait for, then the fullest.
+pub(super) fn most_pressing_first(buckets: &mut [BucketStatus]) {
+    buckets.sort_by_cached_key(|bucket| {
+        let free = u64::from(bucket.quota.saturating_sub(bucket.used));
+        let left = free * 1000 / u64::from(bucket.quota.max(1));
+        let is_open = bucket.frozen_for_ms == 0 && !bucket.probing;
+        let name = (Arc::clone(&bucket.limit.name), Arc::clone(&bucket.key));
+        (is_open, Reverse(bucket.waiting > 0), left, Reverse(bucket.waiting), name)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slack::AppKind;
+
+    fn catalogue() -> Catalogue {
+        Catalogue::built_in(AppKind::Internal).unwrap()
+    }
+
+    fn bucket(of: &str, limit: &str, key: &str, used: u32, frozen_for_ms: u64) -> BucketStatus {
+        let catalogue = catalogue();
+        let mut limits = catalogue.method(of).limits.iter();
+        let limit = limits.find(|one| &*one.name == limit).unwrap();
+        BucketStatus {
+            limit: Arc::clone(limit),
+            key: key.into(),
+            used,
+            quota: 20,
+            waiting: 0,
+            places: 0,
+            frozen_for_ms,
+            probing: false,
+        }
+    }
+
+    fn queue(method: &str, class: &'static str, depth: usize, oldest_wait_ms: u64) -> QueueStatus {
+        QueueStatus {
+            method: method.into(),
+            tier: "tier2",
+            class,
+            caller: "job".into(),
+            depth,
+            oldest_wait_ms,
+            hold_ms: 0,
+            waits_for: None,
+            why: Some(if depth > 5 { "full" } else { "turn" }),
+            until_ms: None,
+        }
+    }
+
+    fn status(queues: Vec<QueueStatus>, buckets: Vec<BucketStatus>) -> Status {
+        let (callers, workspaces, paused) = Default::default();
+        Status { queues, buckets, callers, workspaces, paused, places: 0 }
+    }
+
+    /// Red when a limit of another method counts, when one that several share does not, and when the
+    /// emptiest bucket stands for all.
+    #[test]
+    fn a_method_tells_of_the_fullest_bucket_of_its_limits() {
+        let list = "conversations.list";
+        let buckets = vec![
+            bucket(list, "tier2", "A1/T1/conversations.list", 3, 0),
+            bucket(list, "tier2", "A1/T2/conversations.list", 20, 700),
+            bucket("users.list", "tier2", "A1/T1/users.list", 19, 900),
+            bucket("chat.postMessage", "post_per_workspace", "A1/T1", 7, 0),
+        ];
+        let queues = vec![
+            queue(list, "normal", 9, 500),
+            queue(list, "background", 2, 400),
+            queue("chat.postMessage", "interactive", 1, 30),
+        ];
+        let methods = methods(&status(queues, buckets), None, &catalogue()).first;
+        let names: Vec<_> = methods.iter().map(|view| &*view.method).collect();
+        assert_eq!(names, [list, "chat.postMessage", "users.list"]);
+        let Slots { used, buckets, full, frozen, frozen_for_ms, .. } = methods[0].slots;
+        assert_eq!((used, buckets, full, frozen, frozen_for_ms), (20, 2, 1, 1, 700));
+        let MethodView { held, oldest_wait_ms, why, .. } = &methods[0];
+        assert_eq!(
+            (held.normal, held.background, *oldest_wait_ms, *why),
+            (9, 2, 500, Some("full"))
+        );
+        assert_eq!((methods[1].slots.used, methods[1].held.interactive), (7, 1));
+        assert_eq!(&*methods[1].slots.limit, "post_per_workspace");
+        assert_eq!(methods[2].slots.frozen_for_ms, 900);
+    }
+
+    /// Red when what callers send chooses the names, and when they have no bound.
+    #[test]
+    fn methods_that_nobody_knows_are_one() {
+        let key = |n| format!("A1/T1/unheard.of.{n}");
+        let buckets = (0..9).map(|n| bucket("conversations.list", "tier2", &key(n), n, 0));
+        let methods = methods(&status(vec![], buckets.collect()), None, &catalogue());
+        assert_eq!((methods.all, &*methods.first[0].method), (1, OTHER));
+        let known = catalogue();
+        let all = known.methods().map(|method| queue(&method.name, "normal", 1, 0)).collect();
+        let Part { first, all } = super::methods(&status(all, vec![]), None, &known);
+        assert_eq!((first.len(), all), (METHODS, known.methods().len()));
+    }
+
+    #[test]
+    fn who_has_calls_held_comes_before_who_is_busy() {
+        let held = vec![Held { name: "slow".into(), depth: 3 }];
+        let busy = |name: &str, requests| Busy { name: name.into(), requests };
+        let all = parties(held, vec![busy("quick", 90), busy("slow", 2)]);
+        let all: Vec<_> = all.iter().map(|one| (&*one.name, one.held, one.requests)).collect();
+        assert_eq!(all, [("slow", 3, 2), ("quick", 0, 90)]);
+    }
+}
