@@ -3,12 +3,15 @@
 /// Errors that say that what was asked for is so already, from the error lists of
 /// <https://docs.slack.dev/reference/methods>. `conversations.close`, `.join` and `.leave` say so
 /// with `ok: true`. Not `channel_not_found` and its like: a wrong token has these, too.
-const ALREADY: [(&str, &str); 7] = [
+/// `pins.remove` has two: no such pin, and a pin that is not in this channel
+/// (<https://docs.slack.dev/reference/methods/pins.remove>).
+const ALREADY: [(&str, &str); 8] = [
     ("conversations.archive", "already_archived"),
     ("conversations.kick", "not_in_channel"),
     ("conversations.unarchive", "not_archived"),
     ("pins.add", "already_pinned"),
     ("pins.remove", "no_pin"),
+    ("pins.remove", "not_pinned"),
     ("reactions.add", "already_reacted"),
     ("reactions.remove", "no_reaction"),
 ];
@@ -33,7 +36,7 @@ mod tests {
 
     #[test]
     fn an_error_says_so_for_its_method_only() {
-        assert!(is_already("pins.remove", "no_pin"));
+        assert!(is_already("pins.remove", "no_pin") && is_already("pins.remove", "not_pinned"));
         assert!(!is_already("pins.add", "no_pin"));
         assert!(!is_already("conversations.archive", "channel_not_found"));
     }
