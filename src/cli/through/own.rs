@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{self, Addresses, StartError},
     config::Config,
+    state::OpenError,
 };
 
 /// The way to Slack.
@@ -41,7 +42,18 @@ impl Way {
         if let Some(base) = via {
             return Ok(Self { base, own: None });
         }
-        let (own, addresses) = Own::start(config).await?;
+        let running = config.listen;
+        let (own, addresses) = Own::start(config).await.map_err(|error| {
+            match error.downcast_ref() {
+                // Its own windows are of no use where another spends the same budget.
+                Some(StartError::State(OpenError::InUse(path))) => anyhow!(
+                    "a proxy that runs has the state file {}, and two would spend one budget twice; \
+                     go through that one: --via http://{running}",
+                    path.display()
+                ),
+                _ => error,
+            }
+        })?;
         writeln!(out, "no --via: through a proxy of its own, with a budget of its own")?;
         Ok(Self { base: format!("http://{}", addresses.bots), own: Some(own) })
     }

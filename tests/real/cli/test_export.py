@@ -262,6 +262,22 @@ def test_what_is_wrong_is_told_before_anything_is_asked(tmp_path):
     assert revoked.returncode == 2 and "of the token in SLACK_BOT_TOKEN" in revoked.stderr, revoked.stderr
 
 
+def test_a_proxy_of_its_own_leaves_a_running_ones_state_file_alone(tmp_path):
+    slack = FakeSlack(minute=MINUTE, items=5)
+    kept = f"state_file: {tmp_path / 'state'}\n"
+    proxy = Proxy(("/api/", slack.url), minute=MINUTE, more=kept)
+    config = proxy.config.read_text().replace("listen: 127.0.0.1:0", f"listen: {proxy.listen}", 1)
+    proxy.config.write_text(config)
+    out = tmp_path / "users.ndjson"
+    words = ("users.list", "--out", out, "--config", proxy.config)
+    beside = export(*words)
+    assert beside.returncode == 2 and f"--via http://{proxy.listen}" in beside.stderr, beside.stderr
+    proxy.kill()
+    alone = export(*words)
+    assert alone.returncode == 0 and "through a proxy of its own" in alone.stdout, alone.stderr
+    assert len(lines(out)) == 5
+
+
 @pytest.mark.timeout(180)
 def test_a_long_list_takes_no_more_memory_than_a_short_one(tmp_path):
     def peak(items: int) -> int:
