@@ -315,7 +315,7 @@ mod tests {
             caller: "job".into(),
             depth,
             oldest_wait_ms,
-            hold_ms: 8000,
+            hold_ms: 0,
             waits_for: None,
             why: Some(if depth > 5 { "full" } else { "turn" }),
             until_ms: None,

@@ -36,7 +36,8 @@ use crate::{
 Examples:
   slackwater fake-slack --minute 6s
   slackwater fake-slack --penalty app --window fixed --latency 10ms..200ms
-  slackwater fake-slack --limit conversations.list=10 --fault reset=0.01")]
+  slackwater fake-slack --limit conversations.list=10 --fault reset=0.01
+  slackwater fake-slack --items 5000")]
 pub struct Args {
     /// Where to listen. Port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
@@ -80,8 +81,16 @@ pub struct Args {
     /// How many calls the ledger keeps
     #[arg(long, value_name = "CALLS", default_value_t = 10_000)]
     ledger: usize,
+
+    /// How many items have the lists that go by pages: those of conversations.list,
+    /// conversations.members, users.conversations, users.list (with cursors) and files.list (by the
+    /// page's number)
+    #[arg(long, value_name = "ITEMS", default_value_t = 250, value_parser = parse_items)]
+    items: usize,
 }
 
+/// The longest lists.
+const MOST_ITEMS: usize = 10_000_000;
 /// So many violations are shown at the end.
 const SHOWN: usize = 10;
 
@@ -143,6 +152,7 @@ impl Args {
             faults: self.faults,
             seed: self.seed,
             ledger: self.ledger,
+            items: self.items,
             ..Options::new(rules)
         })
     }
@@ -162,6 +172,11 @@ fn parse_minute(text: &str) -> Result<Duration, String> {
         Ok(minute) => Ok(minute),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn parse_items(text: &str) -> Result<usize, String> {
+    let items = text.parse().ok().filter(|items| *items <= MOST_ITEMS);
+    items.ok_or_else(|| format!("a number of up to {MOST_ITEMS}"))
 }
 
 fn parse_limit(text: &str) -> Result<(String, NonZeroU32), String> {
@@ -258,13 +273,13 @@ mod tests {
     fn the_arguments_become_options() {
         let args = parse(
             "--window fixed-clock --penalty app --latency 10ms..20ms --minute 6s --seed 9 \
-             --count-refused --limit conversations.list=10 --limit users.list=3 --ledger 5 --fault hang=0.5",
+             --count-refused --limit conversations.list=10 --limit users.list=3 --ledger 5 --fault hang=0.5 --items 7",
         );
         let options = args.unwrap().into_options().unwrap();
         assert_eq!((options.shape, options.penalty), (Shape::FixedClock, Penalty::App));
         assert_eq!(Ok(options.latency), "10ms..20ms".parse());
         assert_eq!((options.minute, options.seed), (Duration::from_secs(6), 9));
-        assert_eq!((options.count_refused, options.ledger), (true, 5));
+        assert_eq!((options.count_refused, options.ledger, options.items), (true, 5, 7));
         assert_eq!(options.faults, ["hang=0.5".parse().unwrap()]);
         let fake = FakeSlack::new(options);
         let list = Call::new("users.list", "A1", "T1");
@@ -286,6 +301,7 @@ mod tests {
             ("--fault rest=0.1", "reset-early, reset, hang"),
             ("--fault reset", "chat.update:reset=0.01"),
             ("--fault reset=2", "from 0 to 1"),
+            ("--items many", "up to 10000000"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(hint), "{error}");

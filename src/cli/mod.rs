@@ -6,7 +6,9 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod drain;
+pub mod export;
 pub mod fake_slack;
+mod files;
 pub mod limits;
 pub mod pause;
 mod place;
@@ -14,6 +16,7 @@ pub mod run;
 mod screen;
 pub mod shadow;
 pub mod status;
+mod through;
 
 use std::{io::Write, process::ExitCode};
 
@@ -37,6 +40,7 @@ Examples:
   slackwater demo
   slackwater run --config slackwater.yaml
   slackwater status --watch
+  slackwater export users.list --out users.ndjson
   slackwater drain closes.ndjson
 
 Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready, calls failed;
@@ -54,6 +58,7 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     Drain(Box<drain::Args>),
+    Export(Box<export::Args>),
     Limits(limits::Args),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
@@ -74,6 +79,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Demo(args) => demo::run(&args, out),
             Command::Drain(args) => drain::run(&args, out),
+            Command::Export(args) => export::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
             Command::Pause(args) => pause::pause(&args, out),

@@ -1,11 +1,10 @@
 //! What Slack would say: the bodies of accepted calls, close enough for its SDKs to read.
 
+mod lists;
+
 use serde_json::{Value, json};
 
 use super::{Identity, arguments::Arguments};
-
-/// The workspaces have so many channels.
-const CHANNELS: usize = 250;
 
 /// The methods that a caller may use before it has a token.
 const WITHOUT_TOKEN: [&str; 8] = [
@@ -24,8 +23,18 @@ pub(super) fn takes_no_token(method: &str) -> bool {
     WITHOUT_TOKEN.contains(&method)
 }
 
-/// The body of an accepted call. `ts` is the timestamp of the message that it would post.
-pub(super) fn body(method: &str, identity: &Identity, arguments: &Arguments, ts: &str) -> Value {
+/// The body of an accepted call. `ts` is the timestamp of the message that it would post; a list has
+/// so many items.
+pub(super) fn body(
+    method: &str,
+    identity: &Identity,
+    arguments: &Arguments,
+    ts: &str,
+    items: usize,
+) -> Value {
+    if let Some(page) = lists::page(method, identity, arguments, items) {
+        return page;
+    }
     match method {
         "api.test" => api_test(arguments),
         "auth.test" => auth_test(identity),
@@ -35,7 +44,6 @@ pub(super) fn body(method: &str, identity: &Identity, arguments: &Arguments, ts:
             "ok": true, "messages": [], "has_more": false,
             "response_metadata": { "next_cursor": "" },
         }),
-        "conversations.list" => conversations_list(identity, arguments),
         "oauth.v2.access" => oauth_v2_access(arguments),
         "users.info" => users_info(identity, arguments),
         "views.open" | "views.push" | "views.publish" | "views.update" => view(identity, ts),
@@ -101,28 +109,6 @@ fn message(identity: &Identity, arguments: &Arguments, ts: &str) -> Value {
         message["app_id"] = (&*identity.app).into();
     }
     json!({ "ok": true, "channel": channel, "ts": ts, "text": text, "message": message })
-}
-
-/// One page of the channels; the cursor is the number of those before it.
-fn conversations_list(identity: &Identity, arguments: &Arguments) -> Value {
-    let number = |name| arguments.get(name).and_then(|text| text.parse::<usize>().ok());
-    let limit = number("limit").unwrap_or(100).clamp(1, 1_000);
-    let from = number("cursor").unwrap_or(0).min(CHANNELS);
-    let to = (from + limit).min(CHANNELS);
-    let channels: Vec<Value> = (from + 1..=to)
-        .map(|n| {
-            json!({
-                "id": format!("C{n:08}"), "name": format!("channel-{n}"),
-                "is_channel": true, "is_archived": false, "is_member": true,
-                "is_private": false, "num_members": 2,
-                "context_team_id": &*identity.workspace,
-            })
-        })
-        .collect();
-    let next_cursor = if to < CHANNELS { to.to_string() } else { String::new() };
-    json!({
-        "ok": true, "channels": channels, "response_metadata": { "next_cursor": next_cursor },
-    })
 }
 
 /// The code names the workspace and the app as a token does: `<workspace>-<app>-<anything>`.

@@ -26,6 +26,8 @@ pub struct Options {
     pub seed: u64,
     /// How many calls and how many violations the ledger keeps in full.
     pub ledger: usize,
+    /// How many items its lists have.
+    pub items: usize,
 }
 
 /// How a rate of N per period P is counted. Slack does not publish which of these it is.
@@ -111,6 +113,7 @@ impl Options {
             faults: Vec::new(),
             seed: 0,
             ledger: 10_000,
+            items: 250,
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct State {
     scripts: HashMap<Box<str>, VecDeque<Reply>>,
     /// Microseconds since 1970 of the latest message: no two have the same.
     latest_ts: u64,
+    /// So many items have its lists.
+    items: usize,
 }
 
 /// So much of a text is kept in the ledger, in characters.
@@ -45,6 +47,7 @@ impl State {
             faults: Faults::new(&options.faults),
             scripts: HashMap::new(),
             latest_ts: 0,
+            items: options.items,
         }
     }
 
@@ -128,7 +131,8 @@ impl State {
             }
             Decision::Accept(flight) => {
                 let ts = self.next_ts(unix);
-                let body = answers::body(method, &call.identity, &asked.arguments, &ts);
+                let (identity, arguments) = (&call.identity, &asked.arguments);
+                let body = answers::body(method, identity, arguments, &ts, self.items);
                 let ok = body.get("ok").and_then(Value::as_bool) == Some(true);
                 let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
                 let posts = self.judge.method(method).in_order;

@@ -226,6 +226,31 @@ async fn the_bodies_are_such_as_the_sdks_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lists_are_given_out_a_page_at_a_time() {
+    let fake = FakeSlack::new(Options { items: 7, ..Options::new(testing::rules()) });
+    let ids = |page: &Value, key: &str| -> Vec<String> {
+        let id = |item: &Value| item["id"].as_str().unwrap_or_default().to_owned();
+        page[key].as_array().unwrap().iter().map(id).collect()
+    };
+    let first = call(&fake, "conversations.list", "limit=5&types=mpim,im").await;
+    let five = ["D00000001", "G00000002", "D00000003", "G00000004", "D00000005"];
+    assert_eq!(ids(&first, "channels"), five);
+    let cursor = first["response_metadata"]["next_cursor"].as_str().unwrap();
+    let form = format!("limit=5&types=mpim,im&cursor={cursor}");
+    let second = call(&fake, "conversations.list", &form).await;
+    assert_eq!(ids(&second, "channels"), ["G00000006", "D00000007"]);
+    assert_eq!(second["response_metadata"]["next_cursor"], "");
+    assert_eq!(call(&fake, "users.list", "cursor=next:8=").await["error"], "invalid_cursor");
+    assert_eq!(call(&fake, "users.list", "cursor=7").await["error"], "invalid_cursor");
+    assert_eq!(call(&fake, "conversations.list", "types=dm").await["error"], "invalid_types");
+    let members = call(&fake, "conversations.members", "channel=C1&limit=1").await;
+    assert_eq!(members["members"], json!(["U00000001"]));
+    let files = call(&fake, "files.list", "count=3&page=3").await;
+    assert_eq!(ids(&files, "files"), ["F00000007"]);
+    assert_eq!(files["paging"], json!({ "count": 3, "total": 7, "page": 3, "pages": 3 }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_ledger_is_read_and_reset_over_http() {
     let penalty = Penalty::Workspace;
     let fake = FakeSlack::new(Options { penalty, ..Options::new(testing::rules()) });

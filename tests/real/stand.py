@@ -117,10 +117,11 @@ class Process:
 class FakeSlack:
     """A Slack that limits, and writes down every call that it saw."""
 
-    def __init__(self, *, window="sliding", minute=MINUTE, latency="5ms..40ms", listen="127.0.0.1:0", limits=()):
+    def __init__(self, *, window="sliding", minute=MINUTE, latency="5ms..40ms", listen="127.0.0.1:0", limits=(),
+                 items=250):
         self.process = Process(f"fake-slack-{window}", [
             BINARY, "fake-slack", "--listen", listen, "--minute", f"{round(minute * 1000)}ms",
-            "--window", window, "--latency", latency,
+            "--window", window, "--latency", latency, "--items", items,
             *(word for limit in limits for word in ("--limit", limit)),
         ])
         self.url = self.process.wait_for(

@@ -1,15 +1,24 @@
 //! What a drain is asked to do.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::bail;
 
 use super::{
-    call,
     input::{Form, Input},
     pace::Pace,
 };
-use crate::units;
+use crate::{
+    cli::{
+        files::beside,
+        through::{self, is_method},
+    },
+    units,
+};
 
 /// Work off a backlog of calls, slowly, and go on after any stop
 ///
@@ -46,19 +55,8 @@ pub struct Args {
     #[arg(long = "arg", value_name = "ARGUMENT=COLUMN", value_parser = parse_arg, requires = "csv")]
     pub args: Vec<(String, String)>,
 
-    /// The proxy, where its bots connect to. Without it one is started for as long as this takes; it
-    /// does not know what a proxy that runs already sends
-    #[arg(long, value_name = "URL")]
-    pub via: Option<String>,
-
-    /// The configuration of the proxy that is started, and of what is known of methods. Without it:
-    /// the file in `SLACKWATER_CONFIG`, else the defaults
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// The variable that has the token
-    #[arg(long, value_name = "NAME", default_value = "SLACK_BOT_TOKEN", value_parser = parse_variable)]
-    pub token_env: String,
+    #[command(flatten)]
+    pub(super) through: through::Route,
 
     /// Who calls, as the proxy is told
     #[arg(long, value_name = "NAME", default_value = "drain")]
@@ -108,10 +106,8 @@ impl Args {
     /// # Errors
     /// If it is none.
     pub(super) fn input(&self) -> anyhow::Result<Input> {
-        if let Some(method) = &self.method {
-            call::check_method(method).map_err(|_| {
-                anyhow::anyhow!("--method {method} is no name of one, as in conversations.close")
-            })?;
+        if let Some(method) = self.method.as_ref().filter(|it| !is_method(it)) {
+            bail!("--method {method} is no name of one, as in conversations.close");
         }
         let (path, form) = match (&self.file, &self.csv, &self.method) {
             (Some(file), _, method) => (file, Form::Ndjson { method: method.clone() }),
@@ -141,13 +137,8 @@ impl Args {
 
     /// The path, or the input's with this end.
     fn beside(&self, path: Option<&PathBuf>, end: &str) -> PathBuf {
-        if let Some(path) = path {
-            return path.clone();
-        }
         let input = self.file.as_ref().or(self.csv.as_ref());
-        let mut path = input.map_or_else(OsString::new, |path| path.clone().into_os_string());
-        path.push(end);
-        path.into()
+        path.cloned().unwrap_or_else(|| beside(input.map_or(Path::new(""), |it| it), end))
     }
 
     /// The cap, if there is one.
@@ -164,11 +155,6 @@ fn parse_arg(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("is ARGUMENT=COLUMN, as in channel=id".to_owned()),
     }
-}
-
-fn parse_variable(name: &str) -> Result<String, String> {
-    let check = call::check_variable(name).map(|()| name.to_owned());
-    check.map_err(|_| "is the name of a variable, and not a token".to_owned())
 }
 
 fn parse_every(text: &str) -> Result<Duration, String> {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
+use crate::cli::through::{is_method, is_variable};
+
 /// What is to be called, with which arguments, as whom.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Call {
@@ -35,8 +37,6 @@ struct Line<'a> {
     _error: Option<IgnoredAny>,
 }
 
-/// The longest name of a method.
-const NAME: usize = 80;
 /// The longest id.
 const ID: usize = 256;
 
@@ -80,14 +80,16 @@ impl Call {
         args: Map<String, Value>,
         token_env: Option<String>,
     ) -> Result<Self, String> {
-        check_method(method)?;
+        if !is_method(method) {
+            return Err("its method is no name of one, as in conversations.close".to_owned());
+        }
         if args.contains_key("token") {
             return Err(
                 "has a token among its args; name the variable that has it in token_env".to_owned()
             );
         }
-        if let Some(name) = &token_env {
-            check_variable(name)?;
+        if token_env.as_deref().is_some_and(|name| !is_variable(name)) {
+            return Err("its token_env is no name of a variable, as in SLACK_BOT_TOKEN".to_owned());
         }
         Ok(Self { line, id, method: method.to_owned(), args, token_env })
     }
@@ -120,31 +122,6 @@ impl Call {
     fn channel(&self) -> Option<&Value> {
         self.args.get("channel").or_else(|| self.args.get("channel_id"))
     }
-}
-
-/// Whether it can be a method's name.
-///
-/// # Errors
-/// What to write instead.
-pub(super) fn check_method(name: &str) -> Result<(), String> {
-    let fits = |it: u8| it.is_ascii_alphanumeric() || it == b'.' || it == b'_';
-    if !name.is_empty() && name.len() <= NAME && name.bytes().all(fits) && !name.contains("..") {
-        return Ok(());
-    }
-    Err("its method is no name of one, as in conversations.close".to_owned())
-}
-
-/// Whether it can be a variable's name. A token is none, so that it is not taken for one and shown.
-///
-/// # Errors
-/// What to write instead.
-pub(super) fn check_variable(name: &str) -> Result<(), String> {
-    let fits = |it: u8| it.is_ascii_alphanumeric() || it == b'_';
-    let begins = name.bytes().next().is_some_and(|it| !it.is_ascii_digit());
-    if begins && name.len() <= NAME && name.bytes().all(fits) {
-        return Ok(());
-    }
-    Err("its token_env is no name of a variable, as in SLACK_BOT_TOKEN".to_owned())
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The calls that failed, in a file that can be drained itself.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{call::Call, entry::Outcome, input::Input, journal};
+use crate::cli::files::{beside, put};
 
 /// A call, and why it failed.
 #[derive(Serialize)]
@@ -24,9 +25,7 @@ struct Failed<'a> {
 /// # Errors
 /// If something cannot be read or written.
 pub(super) fn write(input: &Input, journal: &Path, path: &Path) -> anyhow::Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".part");
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = beside(path, ".part");
     let name = path.display();
     let file = File::create(&unfinished).with_context(|| format!("cannot write {name}"))?;
     let mut out = BufWriter::new(file);
@@ -42,9 +41,8 @@ pub(super) fn write(input: &Input, journal: &Path, path: &Path) -> anyhow::Resul
         }
     }
     let finish = || -> io::Result<()> {
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        journal::sync_directory(path)
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        put(&file, &unfinished, path)
     };
     finish().with_context(|| format!("cannot write {name}"))
 }

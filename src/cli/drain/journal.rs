@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::entry::{Entry, Header, JOURNAL, VERSION, Walk};
+use crate::cli::files::sync_directory;
 
 /// A journal that is written to.
 #[derive(Debug)]
@@ -174,12 +175,6 @@ fn end_of_last_line(mut file: &File, length: u64) -> io::Result<u64> {
         end = begin;
     }
     Ok(0)
-}
-
-/// The file's name is on the disk, too.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `slackwater drain`: works off a backlog of calls, slowly, and never forgets where it was.
 
+mod already;
 mod args;
 mod backlog;
 mod call;
@@ -7,19 +8,16 @@ mod entry;
 mod failed;
 mod input;
 mod journal;
-mod own;
 mod pace;
 mod page;
 mod send;
 mod survey;
 mod tell;
-mod verdict;
 mod work;
 
 use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::bail;
-use http::HeaderValue;
 use tokio::{runtime, sync::mpsc};
 
 pub use self::args::Args;
@@ -27,14 +25,16 @@ use self::{
     backlog::{Backlog, Tally},
     call::Call,
     journal::Journal,
-    own::Own,
     pace::Pace,
     send::{Sender, Tokens},
     survey::Survey,
     work::{End, Work},
 };
-use super::{FAILED, INTERRUPTED, NO};
-use crate::config::{Config, environment, load};
+use super::{
+    FAILED, INTERRUPTED, NO,
+    through::{self, Way, token},
+};
+use crate::config::{Config, load};
 
 /// So many notes wait to be shown; more are no news.
 const NOTES: usize = 16;
@@ -44,13 +44,13 @@ const NOTES: usize = 16;
 /// # Errors
 /// If it cannot be begun or not go on.
 pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let config = load(args.config.as_deref())?;
+    let config = load(args.through.config.as_deref())?;
     let input = args.input()?;
     let (journal, failed) = (args.journal_path(), args.failed_path());
     if [&journal, &failed].into_iter().any(|path| *path == input.path) || journal == failed {
         bail!("the input, the journal and the failed calls need a file each");
     }
-    let via = args.via.as_deref().map(send::base).transpose()?;
+    let via = args.through.via.as_deref().map(through::base).transpose()?;
     let survey = Survey::of(&input)?;
     if !tell::report(args, &input, &survey, &config, out)? {
         return Ok(ExitCode::from(FAILED));
@@ -126,18 +126,15 @@ impl Begun {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let catalogue = Arc::clone(&config.catalogue);
-            let (own, base) = if let Some(via) = via {
-                (None, via)
-            } else {
-                let own = Own::start(config).await?;
-                let base = own.base.clone();
-                writeln!(out, "no --via: through a proxy of its own, with a budget of its own")?;
-                (Some(own), base)
-            };
+            let way = Way::open(via, config, out).await?;
             let (tell, notes) = mpsc::channel(NOTES);
-            let sender =
-                Sender::new(&base, &args.caller, self.tokens, &args.done_on, &catalogue, tell)?;
-            sender.probe().await?;
+            let sender = Sender {
+                through: through::Sender::new(&way.base, "drain", &args.caller, tell)?,
+                tokens: self.tokens,
+                done_on: args.done_on.clone(),
+                catalogue,
+            };
+            sender.through.probe().await?;
             out.flush()?;
             let mut work = Work {
                 backlog: Some(self.backlog),
@@ -149,9 +146,7 @@ impl Begun {
                 calls,
             };
             let end = work.run(first, out).await;
-            if let Some(own) = own {
-                own.close()?;
-            }
+            way.close()?;
             Ok((end?, work.tally))
         })
     }
@@ -165,14 +160,10 @@ fn tokens(args: &Args, survey: &Survey) -> anyhow::Result<Tokens> {
     let mut tokens = Tokens::new();
     let mut wrong = Vec::new();
     let named = survey.variables.iter().map(|(name, line)| (name, Some(*line)));
-    let all = survey.default_token.then_some((&args.token_env, None)).into_iter().chain(named);
+    let all =
+        survey.default_token.then_some((&args.through.token_env, None)).into_iter().chain(named);
     for (name, line) in all {
-        let header = environment(name).map(|token| token.trim().to_owned()).and_then(|token| {
-            let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-            header.set_sensitive(true);
-            (!token.is_empty()).then_some(header)
-        });
-        match (header, line) {
+        match (token(name), line) {
             (Some(header), None) => _ = tokens.insert(None, header),
             (Some(header), Some(_)) => _ = tokens.insert(Some(name.clone()), header),
             (None, None) => wrong.push(format!("{name} (or name another with --token-env)")),

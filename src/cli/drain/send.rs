@@ -1,40 +1,28 @@
-//! A call on its way: through the proxy, again after each pause that it asks for, until it is done,
-//! has failed, or is given up.
+//! A call of the backlog on its way, and what becomes of it.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, timeout},
-};
+use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    already::{is_already, is_repeatable},
     call::Call,
     entry::Outcome,
-    verdict::{Verdict, is_repeatable, verdict},
 };
-use crate::slack::Catalogue;
+use crate::{
+    cli::through::{self, Answer, Outgoing},
+    slack::Catalogue,
+};
 
-/// Sends calls through one proxy.
+/// Sends the calls of a backlog.
 #[derive(Debug)]
 pub(super) struct Sender {
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// Without a slash at its end.
-    base: String,
-    caller: HeaderValue,
-    tokens: Tokens,
-    done_on: Vec<String>,
-    catalogue: Arc<Catalogue>,
-    notes: mpsc::Sender<String>,
+    pub(super) through: through::Sender,
+    pub(super) tokens: Tokens,
+    /// Errors that count as done for any method.
+    pub(super) done_on: Vec<String>,
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// The header with the token, by the variable that has it; none is that of calls that name none.
@@ -51,222 +39,41 @@ pub(super) enum Sent {
     Ended(String),
 }
 
-/// Why there is no answer.
-enum Silence {
-    /// The call never left.
-    NoConnection(String),
-    /// It did, and nobody knows.
-    Lost,
-}
-
-/// How long the proxy may hold a call. What waits longer comes back at its time and keeps its
-/// place, so that nothing is held long when all is to stop.
-const MAX_WAIT: &str = "30s";
-/// How long an answer may take: the wait, and what the proxy gives Slack.
-const ANSWERED: Duration = Duration::from_secs(180);
-/// How long nothing may be reached.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// The pause after nothing was reached, and before what may have been done is repeated.
-const BREATH: Duration = Duration::from_secs(3);
-/// So often is repeated what may have been done.
-const REPEATS: u32 = 5;
-/// The longest answer that is read.
-const LONGEST: usize = 16 << 20;
-/// How long it takes to see that there is a proxy.
-const PROBE: Duration = Duration::from_secs(10);
-
-const CALLER: HeaderName = HeaderName::from_static("slackwater-caller");
-const CLASS: HeaderName = HeaderName::from_static("slackwater-class");
-const WAIT: HeaderName = HeaderName::from_static("slackwater-max-wait");
-/// Every answer of a slackwater has it.
-const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
-const AGENT: &str = concat!("slackwater-drain/", env!("CARGO_PKG_VERSION"));
-
 // === impl Sender ===
 
 impl Sender {
-    /// Sends to the proxy at `base`, and tells what it waits for.
-    ///
-    /// # Errors
-    /// If the name of the caller is none.
-    pub(super) fn new(
-        base: &str,
-        caller: &str,
-        tokens: Tokens,
-        done_on: &[String],
-        catalogue: &Arc<Catalogue>,
-        notes: mpsc::Sender<String>,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            base: base.to_owned(),
-            caller: HeaderValue::try_from(caller).context("--caller is no name of one")?,
-            tokens,
-            done_on: done_on.to_vec(),
-            catalogue: Arc::clone(catalogue),
-            notes,
-        })
-    }
-
-    /// Whether a slackwater answers there; before any token is sent.
-    ///
-    /// # Errors
-    /// If nobody does, or somebody else.
-    pub(super) async fn probe(&self) -> anyhow::Result<()> {
-        let base = &self.base;
-        let request = Request::get(format!("{base}/")).body(Full::default())?;
-        let answer = timeout(PROBE, self.client.request(request)).await;
-        let Ok(answer) = answer else { bail!("no answer from {base} within {PROBE:?}") };
-        let answer = answer.map_err(io::Error::other).with_context(|| {
-            format!("nothing answers at {base}; start `slackwater run`, or correct --via")
-        })?;
-        if !answer.headers().contains_key(ATTEMPTS) {
-            bail!("what answers at {base} is no slackwater; --via is where its bots connect to");
-        }
-        Ok(())
-    }
-
     /// Sends it until it is over. What waits for its turn ends with `stop`, what is under way does
     /// not.
     ///
     /// Dropping the future gives the call up; it may have been done.
     pub(super) async fn send(&self, call: &Call, stop: &CancellationToken) -> Sent {
-        let (mut repeats, mut reached) = (0, Instant::now());
-        loop {
-            let answer = self.once(call).await;
-            let now = Instant::now();
-            if !matches!(answer, Err(Silence::NoConnection(_)) | Ok(Verdict::Unreachable(_))) {
-                reached = now;
-            }
-            let pause = match answer {
-                Ok(Verdict::Done) => return Sent::Over(Outcome::Ok, None),
-                Ok(Verdict::Already(error)) => return Sent::Over(Outcome::Already, Some(error)),
-                Ok(Verdict::Failed(error)) => return Sent::Over(Outcome::Failed, Some(error)),
-                Ok(Verdict::Token(error)) => {
-                    let name = call.token_env.as_deref().unwrap_or("--token-env");
-                    let line = call.line;
-                    return Sent::Ended(format!(
-                        "line {line}: Slack says {error} of the token in {name}; no call with it \
-                         can be made"
-                    ));
-                }
-                Ok(Verdict::Again(pause)) => pause,
-                Ok(Verdict::Unreachable(_)) => {
-                    self.note("the proxy does not reach Slack");
-                    BREATH
-                }
-                Err(Silence::NoConnection(error)) => {
-                    self.note(&format!("nothing answers at {}: {error}", self.base));
-                    BREATH
-                }
-                Ok(Verdict::Unsure(error)) => {
-                    if repeats == REPEATS || !self.may_repeat(call) {
-                        return Sent::Over(Outcome::Failed, Some(error));
-                    }
-                    repeats += 1;
-                    BREATH
-                }
-                Err(Silence::Lost) => {
-                    if repeats == REPEATS || !self.may_repeat(call) {
-                        return Sent::Over(Outcome::Failed, Some("answer_lost".to_owned()));
-                    }
-                    repeats += 1;
-                    BREATH
-                }
-            };
-            if now.duration_since(reached) > PATIENCE {
-                let base = &self.base;
-                return Sent::Ended(format!("for {PATIENCE:?} nothing was reached through {base}"));
-            }
-            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-                return Sent::Stopped;
-            }
-        }
-    }
-
-    fn may_repeat(&self, call: &Call) -> bool {
-        is_repeatable(&call.method) || self.catalogue.entry(&call.method).reads
-    }
-
-    /// Where nobody reads the last ones, this one is not news.
-    fn note(&self, text: &str) {
-        let _ = self.notes.try_send(text.to_owned());
-    }
-
-    async fn once(&self, call: &Call) -> Result<Verdict, Silence> {
-        let request = Request::post(format!("{}/api/{}", self.base, call.method))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
-            .header(header::USER_AGENT, AGENT)
-            .header(CALLER, &self.caller)
-            .header(CLASS, "background")
-            .header(WAIT, MAX_WAIT);
-        let request = match self.tokens.get(&call.token_env) {
-            Some(token) => request.header(header::AUTHORIZATION, token),
-            None => request,
+        let method = &*call.method;
+        let outgoing = Outgoing {
+            method,
+            form: &call.form(),
+            token: self.tokens.get(&call.token_env),
+            repeatable: is_repeatable(method) || self.catalogue.entry(method).reads,
         };
-        // Its parts were all looked at before.
-        let request =
-            request.body(Full::new(Bytes::from(call.form()))).map_err(|_| Silence::Lost)?;
-        let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| {
-                if error.is_connect() {
-                    Silence::NoConnection(cause(&error))
-                } else {
-                    Silence::Lost
-                }
-            })?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await.map_err(|_| Silence::Lost)?;
-            let body = body.to_bytes();
-            Ok(verdict(&call.method, head.status, &head.headers, &body, &self.done_on))
-        };
-        timeout(ANSWERED, exchange).await.unwrap_or(Err(Silence::Lost))
-    }
-}
-
-/// Where the proxy is, as typed with or without the scheme and `/api/`.
-///
-/// # Errors
-/// If it is none that is spoken to.
-pub(super) fn base(url: &str) -> anyhow::Result<String> {
-    let url = match url.split_once("://") {
-        None => format!("http://{url}"),
-        Some(("http", _)) => url.to_owned(),
-        Some(_) => bail!("--via {url}: the proxy speaks plain HTTP, so it is http://HOST:PORT"),
-    };
-    let parsed: Uri = url.parse().with_context(|| format!("--via {url} is no URL"))?;
-    let url = url.trim_end_matches('/');
-    let url = url.strip_suffix("/api").unwrap_or(url);
-    if parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
-        bail!("--via {url} is not the base URL of a proxy, as in http://127.0.0.1:8080");
-    }
-    Ok(url.to_owned())
-}
-
-/// The last of an error's causes, which says most.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.clear();
-        // Writing to a string does not fail.
-        let _ = write!(text, "{source}");
-        next = source.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_url_may_be_typed_in_every_usual_way() {
-        for url in ["127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/api/"] {
-            assert_eq!(base(url).unwrap(), "http://127.0.0.1:8080");
-        }
-        for url in ["https://slack.com/api/", "http://", "http://x/?y", "http://a b"] {
-            assert!(base(url).is_err(), "{url}");
+        match self.through.send(outgoing, stop).await {
+            Answer::Done(_) => Sent::Over(Outcome::Ok, None),
+            Answer::Refused(error)
+                if is_already(method, &error) || self.done_on.contains(&error) =>
+            {
+                Sent::Over(Outcome::Already, Some(error))
+            }
+            Answer::Refused(error) | Answer::Unsure(error) => {
+                Sent::Over(Outcome::Failed, Some(error))
+            }
+            Answer::Token(error) => {
+                let name = call.token_env.as_deref().unwrap_or("--token-env");
+                let line = call.line;
+                Sent::Ended(format!(
+                    "line {line}: Slack says {error} of the token in {name}; no call with it can be \
+                     made"
+                ))
+            }
+            Answer::Stopped => Sent::Stopped,
+            Answer::Ended(why) => Sent::Ended(why),
         }
     }
 }

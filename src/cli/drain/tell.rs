@@ -12,10 +12,7 @@ use super::{
     send::Tokens,
     survey::Survey,
 };
-use crate::{config::Config, nearest::nearest};
-
-/// How many names are offered for a method that is not known.
-const OFFERED: usize = 3;
+use crate::{cli::through::unknown, config::Config};
 
 /// Says what is wrong with the input; whether it can be drained all the same.
 pub(super) fn report(
@@ -33,14 +30,8 @@ pub(super) fn report(
     if more > 0 {
         writeln!(out, "and {more} more such lines")?;
     }
-    for name in survey.methods.keys().filter(|name| config.catalogue.get(name).is_none()) {
-        let near = nearest(name, config.catalogue.methods().map(|method| &*method.name), OFFERED);
-        let like =
-            if near.is_empty() { String::new() } else { format!("; like it: {}", near.join(", ")) };
-        writeln!(
-            out,
-            "warning: {name} is not in the catalogue, and is limited as what is not{like}"
-        )?;
+    for warning in survey.methods.keys().filter_map(|name| unknown(name, &config.catalogue)) {
+        writeln!(out, "{warning}")?;
     }
     if survey.bad > 0 && args.on_bad_line == "stop" {
         let bad = survey.bad;

@@ -9,10 +9,9 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ use super::{
     page::View,
     send::{Sender, Sent},
 };
-use crate::cli::screen::Screen;
+use crate::cli::through::{Beat, Watch};
 
 /// All that it takes.
 pub(super) struct Work {
@@ -71,18 +70,16 @@ struct Run {
 /// What there is to do next.
 enum Happening {
     Over(u64, Sent),
-    Signal,
+    Heard(Beat),
     Note(String),
     /// The cap lets another call go.
     Turn,
-    Tick,
 }
 
 /// So many calls at once.
 const AT_ONCE: usize = 4;
-/// How long a page stands on a terminal, and how long until the next line elsewhere.
-const FRAME: Duration = Duration::from_millis(250);
-const LINE: Duration = Duration::from_secs(10);
+/// What is said to a signal.
+const STOPPING: &str = "stopping: what is under way is finished first";
 
 // === impl Work ===
 
@@ -93,25 +90,18 @@ impl Work {
     /// # Errors
     /// If something cannot be read or written.
     pub(super) async fn run(&mut self, first: Call, out: &mut impl Write) -> anyhow::Result<End> {
-        let mut screen = Screen::look();
-        let end = self.go(first, screen.as_mut(), out).await;
-        if screen.is_some() {
-            Screen::end(out)?;
-        }
+        let mut watch = Watch::new()?;
+        let end = self.go(first, &mut watch, out).await;
+        watch.end(out)?;
         end
     }
 
     async fn go(
         &mut self,
         first: Call,
-        mut screen: Option<&mut Screen>,
+        watch: &mut Watch,
         out: &mut impl Write,
     ) -> anyhow::Result<End> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut ticks = interval(if screen.is_some() { FRAME } else { LINE });
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await;
         let stop = CancellationToken::new();
         let mut run = Run { began: Instant::now(), seen: 0, end: End::Finished, note: None };
         let mut flight = Flight { set: JoinSet::new(), calls: BTreeMap::new(), begun: 0 };
@@ -143,11 +133,9 @@ impl Work {
                     let (number, sent) = over?;
                     Happening::Over(number, sent)
                 }
-                _ = interrupt.recv() => Happening::Signal,
-                _ = terminate.recv() => Happening::Signal,
+                heard = watch.next() => Happening::Heard(heard),
                 Some(text) = self.notes.recv() => Happening::Note(text),
-                () = sleep(wait.unwrap_or(LINE)), if wait.is_some() => Happening::Turn,
-                _ = ticks.tick() => Happening::Tick,
+                () = sleep(wait.unwrap_or_default()), if wait.is_some() => Happening::Turn,
             };
             match happening {
                 Happening::Over(number, sent) => {
@@ -167,33 +155,22 @@ impl Work {
                         (Sent::Over(..) | Sent::Stopped, _) => {}
                     }
                 }
-                Happening::Signal if stop.is_cancelled() => return Ok(run.end),
-                Happening::Signal => {
+                Happening::Heard(Beat::Stop) if stop.is_cancelled() => return Ok(run.end),
+                Happening::Heard(Beat::Stop) => {
                     stop.cancel();
                     run.end = End::Stopped;
-                    run.note = Some("stopping: what is under way is finished first".to_owned());
-                    if screen.is_none() {
-                        writeln!(out, "stopping: what is under way is finished first")?;
-                    }
+                    run.note = Some(STOPPING.to_owned());
+                    watch.say(out, STOPPING)?;
                 }
                 Happening::Note(text) => {
                     let text = format!("{text}; it is tried again");
-                    if screen.is_none() && run.note.is_none() {
-                        writeln!(out, "{text}")?;
-                        out.flush()?;
+                    if run.note.is_none() {
+                        watch.say(out, &text)?;
                     }
                     run.note = Some(text);
                 }
                 Happening::Turn => {}
-                Happening::Tick => {
-                    let view = self.view(&run);
-                    if let Some(screen) = &mut screen {
-                        screen.draw(out, &view.page())?;
-                    } else {
-                        writeln!(out, "{}", view.line())?;
-                        out.flush()?;
-                    }
-                }
+                Happening::Heard(Beat::Show) => watch.show(out, &self.view(&run).page())?,
             }
         }
     }

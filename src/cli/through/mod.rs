@@ -1,0 +1,16 @@
+//! Calls that a command makes itself, through a proxy that runs or through one of its own.
+
+mod names;
+mod own;
+mod route;
+mod send;
+mod verdict;
+mod watch;
+
+pub(super) use self::{
+    names::{is_method, is_variable, unknown},
+    own::Way,
+    route::{Route, token},
+    send::{Answer, Outgoing, Sender, base},
+    watch::{Beat, Watch},
+};
