@@ -30,7 +30,10 @@ async fn a_flood_is_named_in_metrics_after_many_others() {
         labels("slackwater_caller_queue_depth"),
         ["slackwater_caller_queue_depth{caller=\"waits\"} 7"]
     );
-    let [workspace] = labels("slackwater_workspace_requests_total")[..] else { panic!("{text}") };
+    let [others, workspace] = labels("slackwater_workspace_requests_total")[..] else {
+        panic!("{text}")
+    };
+    assert!(others.ends_with("{workspace=\"other\"} 0"), "{others}");
     assert!(workspace.ends_with(" 230"), "{workspace}");
     let top = proxy.metrics.top();
     assert_eq!((&*top.callers[0].name, top.callers[0].requests), ("flood", 30));
