@@ -10,6 +10,7 @@ pub mod fake_slack;
 pub mod limits;
 pub mod pause;
 mod place;
+pub mod plan;
 pub mod run;
 mod screen;
 pub mod shadow;
@@ -37,6 +38,7 @@ Examples:
   slackwater demo
   slackwater run --config slackwater.yaml
   slackwater status --watch
+  slackwater plan --method conversations.close --count 4812
   slackwater drain closes.ndjson
 
 Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready, calls failed;
@@ -53,6 +55,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Status(status::Args),
+    Plan(plan::Args),
     Drain(Box<drain::Args>),
     Limits(limits::Args),
     Pause(pause::PauseArgs),
@@ -73,6 +76,7 @@ impl Cli {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
             Command::Demo(args) => demo::run(&args, out),
+            Command::Plan(args) => plan::run(&args, out),
             Command::Drain(args) => drain::run(&args, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),

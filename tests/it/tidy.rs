@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What is told the time and does no input or output.
-const PURE: [&str; 14] = [
+const PURE: [&str; 22] = [
     "src/slack",
     "src/scheduler",
     "src/yaml",
@@ -18,6 +18,14 @@ const PURE: [&str; 14] = [
     "src/cli/drain/pace.rs",
     "src/cli/drain/page.rs",
     "src/cli/drain/verdict.rs",
+    "src/cli/plan/before.rs",
+    "src/cli/plan/estimate.rs",
+    "src/cli/plan/job.rs",
+    "src/cli/plan/page.rs",
+    "src/cli/plan/record.rs",
+    "src/cli/plan/simulate.rs",
+    "src/cli/plan/straight.rs",
+    "src/cli/plan/whose.rs",
     "src/cli/status/page.rs",
     "src/fake_slack/window.rs",
     "src/fake_slack/judge.rs",

@@ -171,7 +171,11 @@ fn parse_variable(name: &str) -> Result<String, String> {
     check.map_err(|_| "is the name of a variable, and not a token".to_owned())
 }
 
-fn parse_every(text: &str) -> Result<Duration, String> {
+/// The time of a cap.
+///
+/// # Errors
+/// If it is none.
+pub(in crate::cli) fn parse_every(text: &str) -> Result<Duration, String> {
     match units::parse_duration(text) {
         Ok(Duration::ZERO) => Err("is longer than nothing".to_owned()),
         Ok(every) => Ok(every),

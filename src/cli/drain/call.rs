@@ -126,7 +126,7 @@ impl Call {
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn check_method(name: &str) -> Result<(), String> {
+pub(in crate::cli) fn check_method(name: &str) -> Result<(), String> {
     let fits = |it: u8| it.is_ascii_alphanumeric() || it == b'.' || it == b'_';
     if !name.is_empty() && name.len() <= NAME && name.bytes().all(fits) && !name.contains("..") {
         return Ok(());

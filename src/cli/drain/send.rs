@@ -80,7 +80,7 @@ const CLASS: HeaderName = HeaderName::from_static("slackwater-class");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-max-wait");
 /// Every answer of a slackwater has it.
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
-const AGENT: &str = concat!("slackwater-drain/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("slackwater-drain/", env!("CARGO_PKG_VERSION"));
 
 // === impl Sender ===
 
@@ -228,7 +228,7 @@ impl Sender {
 ///
 /// # Errors
 /// If it is none that is spoken to.
-pub(super) fn base(url: &str) -> anyhow::Result<String> {
+pub(in crate::cli) fn base(url: &str) -> anyhow::Result<String> {
     let url = match url.split_once("://") {
         None => format!("http://{url}"),
         Some(("http", _)) => url.to_owned(),

@@ -8,14 +8,11 @@ use super::{
     Args,
     backlog::{Backlog, Tally},
     input::Input,
-    journal, page,
+    journal, outlook,
     send::Tokens,
     survey::Survey,
 };
-use crate::{config::Config, nearest::nearest};
-
-/// How many names are offered for a method that is not known.
-const OFFERED: usize = 3;
+use crate::{cli::plan, config::Config};
 
 /// Says what is wrong with the input; whether it can be drained all the same.
 pub(super) fn report(
@@ -33,14 +30,8 @@ pub(super) fn report(
     if more > 0 {
         writeln!(out, "and {more} more such lines")?;
     }
-    for name in survey.methods.keys().filter(|name| config.catalogue.get(name).is_none()) {
-        let near = nearest(name, config.catalogue.methods().map(|method| &*method.name), OFFERED);
-        let like =
-            if near.is_empty() { String::new() } else { format!("; like it: {}", near.join(", ")) };
-        writeln!(
-            out,
-            "warning: {name} is not in the catalogue, and is limited as what is not{like}"
-        )?;
+    for unknown in survey.methods.keys().filter_map(|name| plan::unknown(name, &config.catalogue)) {
+        writeln!(out, "warning: {unknown}")?;
     }
     if survey.bad > 0 && args.on_bad_line == "stop" {
         let bad = survey.bad;
@@ -62,6 +53,7 @@ pub(super) fn rehearse(
     input: &Input,
     survey: &Survey,
     tokens: &anyhow::Result<Tokens>,
+    config: &Config,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     writeln!(out, "{} calls:", survey.calls)?;
@@ -80,9 +72,8 @@ pub(super) fn rehearse(
             None => writeln!(out, "By {name} all of them have their result.")?,
         }
     }
-    if let Some(pace) = args.pace() {
-        let takes = page::span(pace.takes(survey.calls));
-        writeln!(out, "By --per-cycle all of it takes {takes} at least.")?;
+    for line in outlook::lines(args, input, survey, config)? {
+        writeln!(out, "{line}")?;
     }
     if let Err(error) = tokens {
         writeln!(out, "Before that: {error}.")?;

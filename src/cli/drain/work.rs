@@ -79,7 +79,7 @@ enum Happening {
 }
 
 /// So many calls at once.
-const AT_ONCE: usize = 4;
+pub(in crate::cli) const AT_ONCE: usize = 4;
 /// How long a page stands on a terminal, and how long until the next line elsewhere.
 const FRAME: Duration = Duration::from_millis(250);
 const LINE: Duration = Duration::from_secs(10);
