@@ -195,7 +195,7 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// `1 per 1s, per app and channel; aged from the send, since short bursts of 3 are tolerated`.
-fn long(limit: &Limit) -> String {
+pub(super) fn long(limit: &Limit) -> String {
     let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
     let scope = match scope.as_slice() {
         [wider @ .., last] if !wider.is_empty() => format!("{} and {last}", wider.join(", ")),
@@ -234,7 +234,8 @@ fn to_json(method: &Method) -> Value {
     })
 }
 
-fn limit_to_json(limit: &Limit) -> Value {
+/// A limit, as `limits --json` has it.
+pub(super) fn limit_to_json(limit: &Limit) -> Value {
     let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
     match limit.rule {
         Rule::Rate(rate) => json!({

@@ -12,6 +12,7 @@ mod files;
 pub mod limits;
 pub mod pause;
 mod place;
+pub mod plan;
 pub mod run;
 mod screen;
 pub mod shadow;
@@ -41,6 +42,7 @@ Examples:
   slackwater run --config slackwater.yaml
   slackwater status --watch
   slackwater export users.list --out users.ndjson
+  slackwater plan --method conversations.close --count 4812
   slackwater drain closes.ndjson
 
 Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready, calls failed;
@@ -57,6 +59,7 @@ enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Status(status::Args),
+    Plan(plan::Args),
     Drain(Box<drain::Args>),
     Export(Box<export::Args>),
     Limits(limits::Args),
@@ -78,6 +81,7 @@ impl Cli {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
             Command::Demo(args) => demo::run(&args, out),
+            Command::Plan(args) => plan::run(&args, out),
             Command::Drain(args) => drain::run(&args, out),
             Command::Export(args) => export::run(&args, out),
             Command::Check(args) => check::run(&args, out),

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::config::load;
+use crate::config::{Config, load};
 
 /// Where the running proxy is.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,10 @@ impl Place {
 }
 
 /// The URL as typed, or with the scheme that was left out.
-fn base(url: &str) -> anyhow::Result<String> {
+///
+/// # Errors
+/// If it is none.
+pub(super) fn base(url: &str) -> anyhow::Result<String> {
     let url = match url.split_once("://") {
         None => format!("http://{url}"),
         Some(("http", _)) => url.to_owned(),
@@ -58,6 +61,21 @@ fn base(url: &str) -> anyhow::Result<String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// The operators' listener of the proxy whose bots connect to that base URL, if the configuration is
+/// that proxy's.
+pub(super) fn of_bots_at(base: &str, config: &Config) -> Option<String> {
+    let url: http::Uri = base.parse().ok()?;
+    let listen = reach(config.listen);
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    let host: Option<IpAddr> = host.parse().ok();
+    let is_it = match host {
+        Some(ip) => ip == listen.ip() || (ip.is_loopback() && listen.ip().is_loopback()),
+        None => url.host() == Some("localhost") && listen.ip().is_loopback(),
+    };
+    let is_it = is_it && url.port_u16().unwrap_or(80) == listen.port();
+    is_it.then(|| format!("http://{}", reach(config.admin.listen)))
+}
+
 /// How this machine reaches a listener: one for every interface by the loopback.
 fn reach(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
@@ -71,6 +89,21 @@ fn reach(listen: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Red where another proxy's operators' listener is told.
+    #[test]
+    fn a_proxy_is_known_by_where_its_bots_connect_if_the_configuration_is_its_own() {
+        let config = |file: &str| crate::config::check(file, "test", |_| None).unwrap();
+        let defaults = config("");
+        for base in ["http://127.0.0.1:8080", "http://localhost:8080"] {
+            assert_eq!(of_bots_at(base, &defaults).as_deref(), Some("http://127.0.0.1:9090"));
+        }
+        for base in ["http://127.0.0.1:8081", "http://10.0.0.1:8080", "http://bots:8080"] {
+            assert_eq!(of_bots_at(base, &defaults), None, "{base}");
+        }
+        let six = config("listen: \"[::]:80\"\nadmin: { listen: \"[::]:9\" }");
+        assert_eq!(of_bots_at("http://[::1]", &six).as_deref(), Some("http://[::1]:9"));
+    }
 
     #[test]
     fn an_address_is_taken_as_people_type_it() {

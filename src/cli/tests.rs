@@ -156,6 +156,30 @@ fn limits_speaks_json() {
     assert_eq!((&one["method"], &one["known"]), (&"nosuch".into(), &false.into()));
 }
 
+/// In the background one of each method goes in 10.22 s, and while those of the one wait the other's go:
+/// the third of both at 20.44 s. Red where one method waits for the other, or the calls are no background.
+#[test]
+fn a_dry_run_of_a_drain_plans_its_file() {
+    let limited = |name: &str| {
+        format!(
+            "{name}.it: {{ tier: none, limits: [{{ name: {name}, limit: 2, per: 10s, scope: [app] }}] }}"
+        )
+    };
+    let (one, two) = (limited("one"), limited("two"));
+    let rules = File::new("outlook", &format!("methods: {{ {one}, {two} }}\n"));
+    let line = |name: &str| format!("{{\"method\": \"{name}.it\"}}\n").repeat(3);
+    let calls = File::new("outlook-calls", &(line("one") + &line("two")));
+    let command = ["drain", calls.path(), "--dry-run", "--config", rules.path()];
+    let (out, yes) = run(&command);
+    assert!(yes && out.contains("\n  done      in 21s, at "), "{out}");
+    assert!(out.contains("\n  held by   "), "{out}");
+    assert!(out.contains("\n  straight  a loop that sleeps as Retry-After says: "), "{out}");
+    // What waits elsewhere is not known, and that is no reason not to tell the rest.
+    let (out, yes) = run(&[&command[..], &["--via", "http://127.0.0.1:1"]].concat());
+    assert!(yes && out.contains("What waits in the proxy is not known: by the conf"), "{out}");
+    assert!(out.contains("\n  done      in 21s, at "), "{out}");
+}
+
 /// Each command with its name, as often as commands have commands.
 fn commands(of: &clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
     found.push((name.to_owned(), of.clone()));

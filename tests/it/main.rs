@@ -26,6 +26,7 @@ mod mix;
 mod outgoing;
 mod patience;
 mod pausing;
+mod plan;
 mod refusals;
 mod reload;
 mod scenarios;

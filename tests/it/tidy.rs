@@ -7,7 +7,7 @@ use std::{
 };
 
 /// What is told the time and does no input or output.
-const PURE: [&str; 20] = [
+const PURE: [&str; 28] = [
     "src/slack",
     "src/scheduler",
     "src/yaml",
@@ -22,6 +22,14 @@ const PURE: [&str; 20] = [
     "src/cli/export/page.rs",
     "src/cli/export/request.rs",
     "src/cli/export/shape.rs",
+    "src/cli/plan/before.rs",
+    "src/cli/plan/estimate.rs",
+    "src/cli/plan/job.rs",
+    "src/cli/plan/page.rs",
+    "src/cli/plan/record.rs",
+    "src/cli/plan/simulate.rs",
+    "src/cli/plan/straight.rs",
+    "src/cli/plan/whose.rs",
     "src/cli/status/page.rs",
     "src/cli/through/names.rs",
     "src/cli/through/verdict.rs",

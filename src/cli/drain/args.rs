@@ -157,7 +157,11 @@ fn parse_arg(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn parse_every(text: &str) -> Result<Duration, String> {
+/// The time of a cap.
+///
+/// # Errors
+/// If it is none.
+pub(in crate::cli) fn parse_every(text: &str) -> Result<Duration, String> {
     match units::parse_duration(text) {
         Ok(Duration::ZERO) => Err("is longer than nothing".to_owned()),
         Ok(every) => Ok(every),

@@ -8,12 +8,13 @@ mod entry;
 mod failed;
 mod input;
 mod journal;
-mod pace;
-mod page;
+mod outlook;
+pub(super) mod pace;
+pub(super) mod page;
 mod send;
 mod survey;
 mod tell;
-mod work;
+pub(super) mod work;
 
 use std::{io::Write, process::ExitCode, sync::Arc};
 
@@ -21,6 +22,7 @@ use anyhow::bail;
 use tokio::{runtime, sync::mpsc};
 
 pub use self::args::Args;
+pub(super) use self::args::parse_every;
 use self::{
     backlog::{Backlog, Tally},
     call::Call,
@@ -57,7 +59,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     }
     let tokens = tokens(args, &survey);
     if args.dry_run {
-        tell::rehearse(args, &input, &survey, &tokens, out)?;
+        tell::rehearse(args, &input, &survey, &tokens, &config, out)?;
         return Ok(ExitCode::SUCCESS);
     }
     let tokens = tokens?;

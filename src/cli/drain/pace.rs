@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 ///
 /// Times are those of the wall clock, in milliseconds: no other clock goes on while nothing runs.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::cli) struct Pace {
     most: usize,
     every: u64,
     sent: VecDeque<u64>,
@@ -15,13 +15,13 @@ pub(super) struct Pace {
 // === impl Pace ===
 
 impl Pace {
-    pub(super) fn new(most: usize, every: Duration) -> Self {
+    pub(in crate::cli) fn new(most: usize, every: Duration) -> Self {
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         Self { most, every, sent: VecDeque::new() }
     }
 
     /// A call was sent then.
-    pub(super) fn sent(&mut self, at: u64) {
+    pub(in crate::cli) fn sent(&mut self, at: u64) {
         self.sent.push_back(at);
         if self.sent.len() > self.most {
             self.sent.pop_front();
@@ -29,7 +29,7 @@ impl Pace {
     }
 
     /// How long until the next may be; none if it may now.
-    pub(super) fn wait(&self, now: u64) -> Option<Duration> {
+    pub(in crate::cli) fn wait(&self, now: u64) -> Option<Duration> {
         if self.sent.len() < self.most {
             return None;
         }
@@ -40,7 +40,7 @@ impl Pace {
     }
 
     /// How long so many calls take at least.
-    pub(super) fn takes(&self, calls: u64) -> Duration {
+    pub(in crate::cli) fn takes(&self, calls: u64) -> Duration {
         let most = u64::try_from(self.most).unwrap_or(u64::MAX).max(1);
         let spans = calls.saturating_sub(1) / most;
         Duration::from_millis(spans.saturating_mul(self.every))

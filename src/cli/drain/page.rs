@@ -94,7 +94,7 @@ pub(super) fn summary(tally: &Tally, calls: u64, skipped: u64) -> String {
 }
 
 /// A time that is not told finer than anyone wants it.
-pub(super) fn span(time: Duration) -> String {
+pub(in crate::cli) fn span(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let fine = if seconds < LONG { 1 } else { 60 };
     show_duration(Duration::from_secs(seconds.next_multiple_of(fine)))

@@ -8,7 +8,7 @@ use super::{
     Args,
     backlog::{Backlog, Tally},
     input::Input,
-    journal, page,
+    journal, outlook,
     send::Tokens,
     survey::Survey,
 };
@@ -31,7 +31,7 @@ pub(super) fn report(
         writeln!(out, "and {more} more such lines")?;
     }
     for warning in survey.methods.keys().filter_map(|name| unknown(name, &config.catalogue)) {
-        writeln!(out, "{warning}")?;
+        writeln!(out, "warning: {warning}")?;
     }
     if survey.bad > 0 && args.on_bad_line == "stop" {
         let bad = survey.bad;
@@ -53,6 +53,7 @@ pub(super) fn rehearse(
     input: &Input,
     survey: &Survey,
     tokens: &anyhow::Result<Tokens>,
+    config: &Config,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     writeln!(out, "{} calls:", survey.calls)?;
@@ -71,9 +72,8 @@ pub(super) fn rehearse(
             None => writeln!(out, "By {name} all of them have their result.")?,
         }
     }
-    if let Some(pace) = args.pace() {
-        let takes = page::span(pace.takes(survey.calls));
-        writeln!(out, "By --per-cycle all of it takes {takes} at least.")?;
+    for line in outlook::lines(args, input, survey, config)? {
+        writeln!(out, "{line}")?;
     }
     if let Err(error) = tokens {
         writeln!(out, "Before that: {error}.")?;

@@ -77,7 +77,7 @@ enum Happening {
 }
 
 /// So many calls at once.
-const AT_ONCE: usize = 4;
+pub(in crate::cli) const AT_ONCE: usize = 4;
 /// What is said to a signal.
 const STOPPING: &str = "stopping: what is under way is finished first";
 

@@ -39,7 +39,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let called = request.call.as_ref().map(|call| &call.method);
     for method in [Some(&request.method), called].into_iter().flatten() {
         if let Some(warning) = unknown(method, &config.catalogue) {
-            writeln!(out, "{warning}")?;
+            writeln!(out, "warning: {warning}")?;
         }
     }
     let output = Output::open(&args.out, &request, args.again)?;

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -71,12 +72,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         if args.watch {
             return watch(&ask, &admin, args.interval, out).await;
         }
-        let text = status(&ask, &admin).await?;
+        let text = fetch(&ask, &admin).await?;
         if args.json {
             out.write_all(&text)?;
             writeln!(out)?;
         } else {
-            writeln!(out, "{}", read(&text, &admin)?.lines(&admin).join("\n"))?;
+            let page: Page = read(&text, &admin)?;
+            writeln!(out, "{}", page.lines(&admin).join("\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -92,7 +94,11 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-async fn status(ask: &Ask, admin: &str) -> anyhow::Result<Vec<u8>> {
+/// What `/status` answers, as it came.
+///
+/// # Errors
+/// If there is no answer, or none of a slackwater.
+pub(super) async fn fetch(ask: &Ask, admin: &str) -> anyhow::Result<Vec<u8>> {
     let (status, body) = ask.get("/status").await.with_context(|| {
         format!("cannot ask {admin}; is `slackwater run` up, and is this its admin.listen? --admin URL names another")
     })?;
@@ -102,7 +108,11 @@ async fn status(ask: &Ask, admin: &str) -> anyhow::Result<Vec<u8>> {
     Ok(body.into())
 }
 
-fn read(text: &[u8], admin: &str) -> anyhow::Result<Page> {
+/// What it says, as far as it is wanted.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8], admin: &str) -> anyhow::Result<T> {
     serde_json::from_slice(text).with_context(|| {
         format!("what {admin}/status answers is not slackwater's, or of another version; --admin URL names another")
     })
@@ -137,8 +147,8 @@ async fn watch(
     let mut screen = Screen::look();
     let showing = async {
         loop {
-            let answer = status(ask, admin).await;
-            let lines = match answer.and_then(|text| read(&text, admin)) {
+            let answer = fetch(ask, admin).await;
+            let lines = match answer.and_then(|text| read::<Page>(&text, admin)) {
                 Ok(page) => page.lines(admin),
                 Err(error) => vec![format!("error: {error:#}")],
             };

@@ -11,6 +11,6 @@ pub(super) use self::{
     names::{is_method, is_variable, unknown},
     own::Way,
     route::{Route, token},
-    send::{Answer, Outgoing, Sender, base},
+    send::{Answer, Outgoing, Sender, agent, base},
     watch::{Beat, Watch},
 };

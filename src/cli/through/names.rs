@@ -20,7 +20,7 @@ pub(in crate::cli) fn is_variable(name: &str) -> bool {
     begins && name.len() <= LONGEST && name.bytes().all(fits)
 }
 
-/// The warning of a method that is not known.
+/// What is said of a method that is not in the catalogue.
 pub(in crate::cli) fn unknown(method: &str, catalogue: &Catalogue) -> Option<String> {
     if catalogue.get(method).is_some() {
         return None;
@@ -28,7 +28,7 @@ pub(in crate::cli) fn unknown(method: &str, catalogue: &Catalogue) -> Option<Str
     let near = nearest(method, catalogue.methods().map(|method| &*method.name), OFFERED);
     let like =
         if near.is_empty() { String::new() } else { format!("; like it: {}", near.join(", ")) };
-    Some(format!("warning: {method} is not in the catalogue, and is limited as what is not{like}"))
+    Some(format!("{method} is not in the catalogue, and is limited as what is not{like}"))
 }
 
 #[cfg(test)]

@@ -91,6 +91,11 @@ const WAIT: HeaderName = HeaderName::from_static("slackwater-max-wait");
 /// Every answer of a slackwater has it.
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
 
+/// What a command says as its User-Agent.
+pub(in crate::cli) fn agent(command: &str) -> String {
+    format!("slackwater-{command}/{}", env!("CARGO_PKG_VERSION"))
+}
+
 // === impl Sender ===
 
 impl Sender {
@@ -104,12 +109,11 @@ impl Sender {
         caller: &str,
         notes: mpsc::Sender<String>,
     ) -> anyhow::Result<Self> {
-        let agent = format!("slackwater-{command}/{}", env!("CARGO_PKG_VERSION"));
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
             base: base.to_owned(),
             caller: HeaderValue::try_from(caller).context("--caller is no name of one")?,
-            agent: HeaderValue::try_from(agent)?,
+            agent: HeaderValue::try_from(agent(command))?,
             notes,
         })
     }

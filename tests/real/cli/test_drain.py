@@ -298,7 +298,7 @@ def test_a_dry_run_sends_nothing_and_writes_nothing(tmp_path):
     done = drain(file, "--dry-run", "--per-cycle", "10", "--every", "30m", token=None)
     assert done.returncode == 0, done.stderr
     assert "4812 calls:\n    4812  conversations.close\n" in done.stdout
-    assert "all of it takes 240h30m at least" in done.stdout
+    assert "  done      in 240h31m, at " in done.stdout and "  held by   --per-cycle: 10 in 30m" in done.stdout
     assert "SLACK_BOT_TOKEN" in done.stdout
     assert list(tmp_path.iterdir()) == [file]
 
