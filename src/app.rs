@@ -20,7 +20,7 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::watch,
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,7 +32,7 @@ use crate::{
     identity::Identities,
     listen::{self, Swap},
     metrics::Metrics,
-    reload::{self, Live, Source, Watcher},
+    reload::{self, Live, Source},
     stack::{Shared, stack},
     state::{self, Moment, Store},
     upstream::connect,
@@ -144,6 +144,7 @@ async fn serve(
     shared.admission.configure_mode(config.mode);
     let store = keep_state(&config, &shared)?;
     let service = Swap::new(stack(&shared, listen, connect::connector(&config)?));
+    let (secure, secured) = watch::channel(config.listen_tls.clone());
     let live = Live::new(Arc::clone(&config));
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
@@ -167,30 +168,29 @@ async fn serve(
     // One for each call that may be held, and some for those that go at once.
     // A quarter of the files is kept for the upstream and for operators.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
-    tasks.spawn(listen::serve(listener, service.clone(), most, end.clone(), connections.clone()));
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let (to, mut read) = mpsc::channel(1);
-    let watcher = source.map(|source| reload::watch(source, to)).transpose()?;
+    tasks.spawn(listen::serve(
+        listener,
+        service.clone(),
+        secured,
+        most,
+        end.clone(),
+        connections.clone(),
+    ));
+    let following = reload::follow(source, shared.clone(), live.clone(), move |shared| {
+        let connector = connect::connector(&shared.config)?;
+        service.replace(stack(shared, listen, connector));
+        secure.send_replace(shared.config.listen_tls.clone());
+        Ok(())
+    })?;
     tasks.spawn({
-        let (end, mut shared, live) = (end.clone(), shared.clone(), live.clone());
-        let reloading = async move {
-            loop {
-                tokio::select! {
-                    _ = hang_up.recv() => watcher.iter().for_each(Watcher::ask),
-                    Some(read) = read.recv() => {
-                        reload::reload(read, &mut shared, &live, |shared| {
-                            let connector = connect::connector(&shared.config)?;
-                            service.replace(stack(shared, listen, connector));
-                            Ok(())
-                        });
-                    }
-                }
-            }
-        };
+        let end = end.clone();
         async move {
-            end.run_until_cancelled(reloading).await;
+            end.run_until_cancelled(following).await;
         }
     });
+    if !listen.ip().is_loopback() && config.listen_tls.is_none() {
+        tracing::warn!("tokens come over the network in the clear: see listen_tls");
+    }
     tracing::info!(%listen, admin = %admin_listen, "listening");
     listening(Addresses { bots: listen, operators: admin_listen });
 

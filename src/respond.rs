@@ -23,6 +23,7 @@ use crate::{
     call::{
         body::BodyError,
         classify::NoMethod,
+        gate::NotAllowed,
         ids::Ids,
         record::{Record, RefusedAs, Standing},
         route::{Arriving, RouteError},
@@ -37,6 +38,9 @@ use crate::{
 /// Why a call has no answer of the upstream's.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// Its caller may not call.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// It goes nowhere.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -103,6 +107,9 @@ impl Failure {
     fn into_response(self, refused_as: RefusedAs) -> Response<Answer> {
         let text = with_causes(&self);
         match self {
+            Self::NotAllowed(_) => {
+                error_response(StatusCode::FORBIDDEN, "caller_not_allowed", &text)
+            }
             Self::Route(error) => match error {
                 RouteError::UnknownPath { .. } => {
                     error_response(StatusCode::NOT_FOUND, "unknown_path", &text)
@@ -235,7 +242,8 @@ where
         Box::pin(async move {
             let Shared { inner, metrics } = &*shared;
             let record = Arc::new(Record::of(Ids::of(request.headers())));
-            let answered = inner.call(Arriving { request, record: Arc::clone(&record) }).await;
+            let answered =
+                inner.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
             let standing = record.standing().filter(|_| counted);

@@ -13,7 +13,11 @@ use tower_http::{
 
 use crate::{
     admission::{Admission, AdmitLayer},
-    call::{classify::ClassifyLayer, route::RouteLayer},
+    call::{
+        classify::ClassifyLayer,
+        gate::{self, GateLayer},
+        route::RouteLayer,
+    },
     config::Config,
     identity::Identities,
     metrics::Metrics,
@@ -66,7 +70,11 @@ where
     let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
-        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        .layer(SetSensitiveRequestHeadersLayer::new([
+            header::AUTHORIZATION,
+            header::COOKIE,
+            gate::KEY,
+        ]))
         // Before anything that can fail: every answer has the id.
         .layer(RequestIdLayer::default())
         // Around all that is ours: a bug costs one call.
@@ -74,6 +82,8 @@ where
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
         .layer(RespondLayer::new(metrics))
+        // Before all else that looks at a call: a stranger learns nothing.
+        .layer(GateLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(&config.upstreams))
         .layer(ClassifyLayer::new(shared, listen))

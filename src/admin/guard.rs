@@ -169,12 +169,12 @@ impl IntoResponse for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::AdminToken;
+    use crate::config::Secret;
 
     fn rules(token: Option<&str>, is_local: bool) -> Rules {
         let admin = Admin {
             listen: ([127, 0, 0, 1], 9090).into(),
-            token: token.map(AdminToken::of),
+            token: token.map(Secret::of),
             hosts: vec!["ops.example".into()],
         };
         Rules { admin, is_local }

@@ -1,6 +1,6 @@
 //! Who sends a call, how urgent it is and what its caller may have.
 //!
-//! Strongest first: what a `Slackwater-*` header says, the lane in the path, the first rule of the
+//! Whoever has [proved](super::gate) who it is, is called so. Else, strongest first: what a `Slackwater-*` header says, the lane in the path, the first rule of the
 //! operator's that matches, the method's default. A rule's ceilings hold over all of them.
 //!
 //! A rule names whoever it finds by User-Agent or token and who gives no name. A name that the
@@ -30,6 +30,8 @@ pub struct Callers {
 /// What tells who sends a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Signs<'c> {
+    /// How it is called for sure.
+    pub proved: Option<&'c Arc<str>>,
     /// What it says itself, in headers and path.
     pub lane: &'c Lane,
     /// Its User-Agent; empty without one.
@@ -70,7 +72,7 @@ impl Callers {
 
     /// Whose call it is. Allocates nothing.
     pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
-        let said = signs.lane.caller.as_ref();
+        let said = signs.proved.or(signs.lane.caller.as_ref());
         let name = said.or(signs.app).unwrap_or(&self.default);
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, name, signs));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());

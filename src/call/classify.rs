@@ -133,7 +133,7 @@ where
     S: Step<Asking, Response = Response<Answer>, Error = Failure> + 'static,
 {
     async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, Failure> {
-        let Routed { request, upstream, url, lane, record } = routed;
+        let Routed { request, upstream, url, lane, proved, record } = routed;
         let knowledge = &*self.knowledge;
         let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
@@ -155,7 +155,6 @@ where
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
             _ => Values::default(),
         };
-        let (channel, user) = (unshown(channel), unshown(user));
         let text = bearer(&parts.headers).or(text.as_deref());
         // Whoever knows the URL may call it; no token decides anything.
         let text = text.filter(|_| !upstream.kind.has_secret_url());
@@ -188,6 +187,7 @@ where
             _ => knowledge.identities.nobody(),
         };
         let signs = Signs {
+            proved: proved.as_ref(),
             lane: &lane,
             user_agent: agent.unwrap_or_default(),
             token: token.as_ref(),
@@ -313,5 +313,7 @@ async fn arguments_of(method: &Method, parts: &http::request::Parts, body: &[u8]
         channel_arg.as_deref().unwrap_or_default(),
         user_arg.as_deref().unwrap_or_default(),
     ];
-    arguments::find(names, parts.uri.query(), &parts.headers, body).await
+    let [token, channel, user] =
+        arguments::find(names, parts.uri.query(), &parts.headers, body).await;
+    [token, unshown(channel), unshown(user)]
 }

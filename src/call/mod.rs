@@ -1,6 +1,6 @@
 //! What is asked: everything about a call that decides where it goes and when.
 //!
-//! A request comes in, is [routed](route) by its path, and its [lane](lane) is read. Then it
+//! A request comes in, is [let in](gate) or not, is [routed](route) by its path, and its [lane](lane) is read. Then it
 //! is [classified](classify): its method, [whose](crate::identity) token it carries, which channel
 //! its [arguments](arguments) name, whose call it [is](callers), which [buckets](buckets) it
 //! counts against, and how long its client [waits](patience).
@@ -11,6 +11,7 @@ pub mod body;
 pub mod buckets;
 pub mod callers;
 pub mod classify;
+pub mod gate;
 pub mod ids;
 pub mod lane;
 pub mod patience;

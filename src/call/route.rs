@@ -25,6 +25,8 @@ pub struct Routed<B> {
     pub url: Uri,
     /// What the path and the headers say about the caller.
     pub lane: Lane,
+    /// How its caller is called, where it has proved that.
+    pub proved: Option<Arc<str>>,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }
@@ -33,6 +35,8 @@ pub struct Routed<B> {
 pub struct Arriving<B> {
     /// The request as it came.
     pub request: Request<B>,
+    /// How its caller is called, where it has proved that.
+    pub proved: Option<Arc<str>>,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }
@@ -105,12 +109,12 @@ where
 
     async fn call(
         &self,
-        Arriving { request, record }: Arriving<B>,
+        Arriving { request, proved, record }: Arriving<B>,
     ) -> Result<S::Response, Failure> {
         let (verb, uri) = (request.method(), request.uri());
         let (upstream, url, lane) =
             route(&self.upstreams, verb, request.version(), uri, request.headers())?;
-        self.inner.call(Routed { request, upstream, url, lane, record }).await
+        self.inner.call(Routed { request, upstream, url, lane, proved, record }).await
     }
 }
 

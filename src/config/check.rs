@@ -7,8 +7,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use tracing::Level;
 
 use super::{
-    Config, LogFormat, Outside, ShedAs, TrustCallers, admin, background, callers, identity, keys,
-    methods, proxies, tls, upstreams,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, admin, background, callers, gate, identity,
+    keys, methods, proxies, tls, upstreams,
 };
 use crate::{
     call::record::RefusedAs,
@@ -57,6 +57,8 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
         config.upstreams = list;
     }
     set(&mut config.tls, tls::read(root, machine, &mut report));
+    (config.listen_tls, config.allow) = gate::read(root, machine, &mut report);
+    config.files = files(root);
     config.proxies = proxies::read(root, &config.upstreams, machine, &mut report);
     config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
@@ -66,6 +68,14 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     queue(&mut config, root, &mut report);
     rest(&mut config, root, &mut report);
     report.finish(file).map(|()| config)
+}
+
+/// The files that are read with it.
+fn files(root: Cursor<'_>) -> Vec<PathBuf> {
+    let keys =
+        [("tls", "ca"), ("listen_tls", "cert"), ("listen_tls", "key"), ("listen_tls", "client_ca")];
+    let named = keys.iter().filter_map(|(map, key)| root.get(map)?.get(key)?.text());
+    named.map(PathBuf::from).collect()
 }
 
 fn app_kind(root: Cursor<'_>, report: &mut Report) -> Option<AppKind> {

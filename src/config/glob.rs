@@ -11,7 +11,7 @@ pub struct Glob(Box<str>);
 
 /// What is wrong with a pattern. Says what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum GlobError {
+pub(crate) enum GlobError {
     #[error("is empty; write a text, with * for any part of it")]
     Empty,
     #[error("has two stars in a row, which mean no more than one; write one")]
@@ -25,7 +25,7 @@ pub(super) enum GlobError {
 // === impl Glob ===
 
 impl Glob {
-    pub(super) fn parse(pattern: &str) -> Result<Self, GlobError> {
+    pub(crate) fn parse(pattern: &str) -> Result<Self, GlobError> {
         if pattern.is_empty() {
             Err(GlobError::Empty)
         } else if pattern.contains("**") {

@@ -11,6 +11,8 @@ use crate::{
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[
     ("listen", Value),
+    ("listen_tls", Map(&[("cert", Nullable), ("key", Nullable), ("client_ca", Nullable)])),
+    ("allow", List(&Map(&[("caller", Value), ("certificate", Value), ("key", Value)]))),
     ("admin", Map(&[("listen", Value), ("token", Nullable), ("hosts", List(&Value))])),
     ("upstreams", List(&Map(&[("prefix", Value), ("url", Value), ("kind", Value)]))),
     ("govslack", Value),

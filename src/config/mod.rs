@@ -8,6 +8,7 @@ mod admin;
 mod background;
 mod callers;
 mod check;
+mod gate;
 mod glob;
 mod identity;
 mod keys;
@@ -15,18 +16,20 @@ mod load;
 mod methods;
 mod outside;
 mod proxies;
+mod secret;
 mod tls;
 mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-pub use admin::AdminToken;
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
+pub use gate::{Allowed, ListenTls, Proof};
 pub use glob::Glob;
 pub use load::{CONFIG_ENV, LoadError, environment, file_of, load};
 pub use outside::Outside;
 pub use proxies::Proxies;
+pub use secret::Secret;
 pub use tls::{Roots, Tls};
 
 use self::upstreams::Slack;
@@ -46,6 +49,10 @@ pub use crate::{
 pub struct Config {
     /// Where bots connect.
     pub listen: SocketAddr,
+    /// How their connections are secured; not at all without.
+    pub listen_tls: Option<ListenTls>,
+    /// Who may call; everybody, if nobody is named.
+    pub allow: Vec<Allowed>,
     /// The operators' listener.
     pub admin: Admin,
     /// Where calls go, by path prefix; the first match counts.
@@ -83,6 +90,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// What is logged, and how.
     pub log: Log,
+    /// Files that it names and that were read: certificates and keys.
+    pub files: Vec<PathBuf>,
 }
 
 /// The operators' listener.
@@ -91,7 +100,7 @@ pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,
     /// What a change is proved with.
-    pub token: Option<AdminToken>,
+    pub token: Option<Secret>,
     /// Names by which it is called besides IP addresses and localhost.
     pub hosts: Vec<Arc<str>>,
 }
@@ -213,6 +222,8 @@ impl Config {
     fn new(app: AppKind, catalogue: Catalogue) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_tls: None,
+            allow: Vec::new(),
             admin: Admin::default(),
             upstreams: upstreams::defaults(Slack::Public),
             tls: Tls::default(),
@@ -231,6 +242,7 @@ impl Config {
             state_file: None,
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
+            files: Vec::new(),
         }
     }
 }

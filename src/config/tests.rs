@@ -44,6 +44,8 @@ fn whole(config: &Config) -> String {
     let rest = Config { catalogue: Arc::new(config.catalogue.as_ref().clone()), ..config.clone() };
     let Config {
         listen,
+        listen_tls,
+        allow,
         admin,
         upstreams,
         tls,
@@ -62,9 +64,10 @@ fn whole(config: &Config) -> String {
         state_file,
         drain_timeout,
         log,
+        files,
     } = rest;
     format!(
-        "{listen} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
+        "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
          {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )

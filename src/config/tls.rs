@@ -45,7 +45,7 @@ pub(super) fn read(root: Cursor<'_>, outside: &dyn Outside, report: &mut Report)
         }
     }
     if let Some(at) = at.get("ca") {
-        tls.own = add(at, &mut trusted, outside, report);
+        tls.own = trust(at, &mut trusted, outside, report).unwrap_or(0);
     }
     if let Some(http2) = at.get("http2").and_then(|at| at.read_bool(report)) {
         tls.http2 = http2;
@@ -74,43 +74,48 @@ fn native(at: Cursor<'_>, outside: &dyn Outside, report: &mut Report) -> RootCer
     roots
 }
 
+const ADVICE: &str = "name a PEM file with BEGIN CERTIFICATE in it";
+
 /// Adds the certificates of a file, and tells how many.
-fn add(
+pub(super) fn trust(
     at: Cursor<'_>,
     roots: &mut RootCertStore,
     outside: &dyn Outside,
     report: &mut Report,
-) -> usize {
-    const ADVICE: &str = "name a PEM file with BEGIN CERTIFICATE in it";
-    let Some(path) = at.text() else { return 0 };
-    let wrong = match outside.file(Path::new(path)) {
+) -> Option<usize> {
+    let certificates = certificates(at, outside, report)?;
+    let own = certificates.len();
+    let added = certificates.into_iter().enumerate().try_for_each(|(before, it)| {
+        roots.add(it).map_err(|error| {
+            let number = before + 1;
+            format!("has a certificate {number} that is none ({error}); {ADVICE}")
+        })
+    });
+    added.map_err(|wrong| report.add(at, wrong)).ok().map(|()| own)
+}
+
+/// The certificates of a file.
+pub(super) fn certificates(
+    at: Cursor<'_>,
+    outside: &dyn Outside,
+    report: &mut Report,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let wrong = match outside.file(Path::new(at.text()?)) {
         Err(error) => format!("cannot be read ({error}); {ADVICE}"),
-        Ok(bytes) => match certificates(&bytes) {
+        Ok(bytes) => match parse(&bytes) {
             Err(number) => format!("has damage in or after its certificate {number}; {ADVICE}"),
             Ok(certificates) if certificates.is_empty() => {
                 format!("holds no certificate; {ADVICE}")
             }
-            Ok(certificates) => {
-                let own = certificates.len();
-                let added = certificates.into_iter().enumerate().try_for_each(|(before, it)| {
-                    roots.add(it).map_err(|error| {
-                        let number = before + 1;
-                        format!("has a certificate {number} that is none ({error}); {ADVICE}")
-                    })
-                });
-                match added {
-                    Ok(()) => return own,
-                    Err(wrong) => wrong,
-                }
-            }
+            Ok(certificates) => return Some(certificates),
         },
     };
     report.add(at, wrong);
-    0
+    None
 }
 
 /// The certificates of a PEM file, or the number of the one that cannot be read.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, usize> {
+fn parse(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, usize> {
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         certificates.push(certificate.map_err(|_| certificates.len() + 1)?);

@@ -1,9 +1,10 @@
-//! A connection arrives: accepts it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
+//! A connection arrives: accepts it, [secures](tls) it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
 //! program ends.
 
 pub mod files;
 mod patient;
 mod swap;
+mod tls;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
@@ -18,15 +19,15 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use self::patient::Patient;
-pub use self::swap::Swap;
-use crate::stack::BoxError;
+use self::{patient::Patient, tls::Named};
+pub use self::{swap::Swap, tls::Peer};
+use crate::{config::ListenTls, stack::BoxError};
 
 /// Where connections come from: a socket, or in tests a pipe.
 pub trait Accept {
@@ -59,10 +60,11 @@ const TOLD: Duration = Duration::from_secs(10);
 
 /// Serves at most `most` connections at once, until `end`; then lets them finish the calls
 /// that they are at. Further connections wait in the listener's backlog. Connections are
-/// tracked by `connections`.
+/// secured as `tls` says when they arrive, and tracked by `connections`.
 pub async fn serve<A, S, B>(
     mut accept: A,
     service: S,
+    tls: watch::Receiver<Option<ListenTls>>,
     most: usize,
     end: CancellationToken,
     connections: TaskTracker,
@@ -83,9 +85,10 @@ pub async fn serve<A, S, B>(
         };
         match accepted {
             Ok((io, place)) => {
-                let connection = connection(server.clone(), io, service.clone(), end.clone());
+                let tls = tls.borrow().clone();
+                let arrived = arrived(server.clone(), io, tls, service.clone(), end.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    arrived.await;
                     drop(place);
                 });
             }
@@ -126,6 +129,34 @@ fn server() -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX));
     server
+}
+
+/// Secures a connection, if that is to be, and serves it.
+async fn arrived<I, S, B>(
+    server: auto::Builder<TokioExecutor>,
+    io: I,
+    tls: Option<ListenTls>,
+    service: S,
+    end: CancellationToken,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let Some(ListenTls { server: who }) = tls else {
+        return connection(server, io, service, end).await;
+    };
+    let secured = tokio::select! {
+        secured = tls::secure(io, who) => secured,
+        () = end.cancelled() => return,
+    };
+    match secured {
+        Ok((io, peer)) => connection(server, io, Named::new(service, peer), end).await,
+        // Whoever knocks at the wrong door sees it at its own end.
+        Err(error) => tracing::debug!(%error, "a connection could not be secured"),
+    }
 }
 
 async fn connection<I, S, B>(

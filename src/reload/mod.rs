@@ -12,12 +12,20 @@
 
 mod watch;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::Instant,
+};
 
-pub use self::watch::{Source, Watcher, watch};
+pub use self::watch::Source;
 use crate::{
     call::buckets,
     causes::with_causes,
@@ -126,6 +134,30 @@ impl Refusal {
             other => [with_causes(other)].into(),
         }
     }
+}
+
+/// Follows the configuration for as long as what comes back is polled.
+///
+/// # Errors
+/// If there can be no thread, or no handler of signals.
+pub fn follow(
+    source: Option<Source>,
+    mut shared: Shared,
+    live: Live,
+    mut rebuild: impl FnMut(&Shared) -> Result<(), rustls::Error> + Send + 'static,
+) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (to, mut read) = mpsc::channel(1);
+    let files = shared.config.files.clone();
+    let watcher = source.map(|source| watch::watch(source, files, to)).transpose()?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = hang_up.recv() => watcher.iter().for_each(watch::Watcher::ask),
+                Some(read) = read.recv() => reload(read, &mut shared, &live, &mut rebuild),
+            }
+        }
+    })
 }
 
 /// Applies a new configuration, if it is right: `rebuild` lets what is shared be served by a stack of

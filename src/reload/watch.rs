@@ -1,4 +1,5 @@
-//! A thread that looks at the file, and reads and checks it when there is reason to.
+//! A thread that looks at the file and at the certificates that it names, and reads and checks all
+//! of it when there is reason to.
 //!
 //! It asks the file system each second, and does not wait to be told: that works on every file
 //! system, and where a symlink is swapped, as Kubernetes does. It compares content, so a touch is no
@@ -8,7 +9,7 @@
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
 use crate::config::{Config, LoadError, load};
@@ -32,8 +34,15 @@ pub struct Source {
 
 /// How the thread is asked to read the file now. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Watcher {
+pub(super) struct Watcher {
     ask: SyncSender<()>,
+}
+
+/// What is looked at.
+struct Watched {
+    source: Source,
+    /// What the newest configuration that is right names.
+    files: Vec<PathBuf>,
 }
 
 /// What a file system says of a file.
@@ -63,65 +72,101 @@ impl Source {
         }
         Ok(config)
     }
+}
 
-    fn look(&self) -> Option<Look> {
-        let found = fs::metadata(self.path.as_ref()?).ok()?;
-        Some(Look {
+/// Watches the file, and `files`, which the configuration of now names. What is read, or why it
+/// cannot be, is sent to `to`.
+pub(super) fn watch(
+    source: Source,
+    files: Vec<PathBuf>,
+    to: mpsc::Sender<Result<Config, LoadError>>,
+) -> io::Result<Watcher> {
+    let (ask, asked) = sync_channel(1);
+    let mut watched = Watched { source, files };
+    let watching = move || watching(&mut watched, &asked, &to);
+    thread::Builder::new().name("reload".into()).spawn(watching)?;
+    Ok(Watcher { ask })
+}
+
+fn watching(
+    watched: &mut Watched,
+    asked: &Receiver<()>,
+    to: &mpsc::Sender<Result<Config, LoadError>>,
+) {
+    let (mut content, mut seen) = (watched.content(), watched.look());
+    // What was seen when `content` was read.
+    let mut read = seen.clone();
+    loop {
+        match asked.recv_timeout(EVERY) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                let look = watched.look();
+                let stands_still = look == seen;
+                seen.clone_from(&look);
+                // A file that is gone for a moment is about to be replaced.
+                if !stands_still || look == read || look.first().is_none_or(Option::is_none) {
+                    continue;
+                }
+                read = look;
+                if watched.content() == content {
+                    continue;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // Before it is read: what changes after that is seen the next time.
+        (content, seen) = (watched.content(), watched.look());
+        let named = watched.files.clone();
+        let mut loaded = watched.load();
+        if watched.files != named {
+            (content, seen) = (watched.content(), watched.look());
+            loaded = watched.load();
+        }
+        read.clone_from(&seen);
+        if to.blocking_send(loaded).is_err() {
+            return;
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// From now on the files that it names are watched.
+    fn load(&mut self) -> Result<Config, LoadError> {
+        let config = self.source.load()?;
+        self.files.clone_from(&config.files);
+        Ok(config)
+    }
+
+    /// The configuration first, if it is a file.
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.source.path.iter().chain(&self.files)
+    }
+
+    fn look(&self) -> Vec<Option<Look>> {
+        self.all().map(|path| Look::at(path).ok()).collect()
+    }
+
+    /// Hashes: one of the files is a private key.
+    fn content(&self) -> Vec<Option<Vec<u8>>> {
+        self.all()
+            .map(|path| Some(digest(&SHA256, &fs::read(path).ok()?).as_ref().to_vec()))
+            .collect()
+    }
+}
+
+// === impl Look ===
+
+impl Look {
+    fn at(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self {
             device: found.dev(),
             inode: found.ino(),
             length: found.len(),
             changed: (found.mtime(), found.mtime_nsec()),
         })
-    }
-
-    fn content(&self) -> Option<Vec<u8>> {
-        fs::read(self.path.as_ref()?).ok()
-    }
-}
-
-/// Watches the file. What is read, or why it cannot be, is sent to `to`.
-///
-/// # Errors
-/// If there can be no thread.
-pub fn watch(source: Source, to: mpsc::Sender<Result<Config, LoadError>>) -> io::Result<Watcher> {
-    let (ask, asked) = sync_channel(1);
-    let watching = move || watching(&source, &asked, &to);
-    thread::Builder::new().name("reload".into()).spawn(watching)?;
-    Ok(Watcher { ask })
-}
-
-fn watching(source: &Source, asked: &Receiver<()>, to: &mpsc::Sender<Result<Config, LoadError>>) {
-    let (mut content, mut seen) = (source.content(), source.look());
-    // What was seen when `content` was read.
-    let mut read = seen;
-    loop {
-        let look = match asked.recv_timeout(EVERY) {
-            Ok(()) => {
-                (content, seen) = (source.content(), source.look());
-                read = seen;
-                if to.blocking_send(source.load()).is_err() {
-                    return;
-                }
-                continue;
-            }
-            Err(RecvTimeoutError::Timeout) => source.look(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let stands_still = look == seen;
-        seen = look;
-        // A file that is gone for a moment is about to be replaced.
-        if !stands_still || look == read || look.is_none() {
-            continue;
-        }
-        read = look;
-        let new = source.content();
-        if new == content {
-            continue;
-        }
-        content = new;
-        if to.blocking_send(source.load()).is_err() {
-            return;
-        }
     }
 }
 
@@ -129,7 +174,7 @@ fn watching(source: &Source, asked: &Receiver<()>, to: &mpsc::Sender<Result<Conf
 
 impl Watcher {
     /// The file is to be read now, whether it has changed or not.
-    pub fn ask(&self) {
+    pub(super) fn ask(&self) {
         // One that was asked before and has not been heard yet does for both.
         let _ = self.ask.try_send(());
     }

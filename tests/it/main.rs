@@ -17,6 +17,7 @@ mod day;
 mod drain;
 mod fairness;
 mod faults;
+mod gate;
 mod hang_up;
 mod headers;
 mod identity;

@@ -18,7 +18,8 @@ fn callers(rules: &str, may_raise: bool) -> Callers {
 fn of(callers: &Callers, lane: &str, user_agent: &str) -> (String, Class) {
     let path = format!("{lane}/api/x");
     let (lane, _) = Lane::split(&path).unwrap();
-    let standing = callers.of(Signs { lane: &lane, user_agent, token: None, app: None }, None);
+    let standing =
+        callers.of(Signs { proved: None, lane: &lane, user_agent, token: None, app: None }, None);
     (standing.caller.to_string(), standing.class)
 }
 
@@ -40,8 +41,10 @@ fn the_stronger_says_whose_call_it_is_and_how_urgent() {
         }
         let path = format!("{lane}/api/x");
         let lane = Lane::split(&path).unwrap().0.with_headers(&headers).unwrap();
-        let standing =
-            callers.of(Signs { lane: &lane, user_agent, token: None, app: None }, Some(&method));
+        let standing = callers.of(
+            Signs { proved: None, lane: &lane, user_agent, token: None, app: None },
+            Some(&method),
+        );
         (standing.caller.to_string(), standing.class)
     };
     let (class, caller) = ("slackwater-class", "slackwater-caller");
@@ -91,7 +94,8 @@ fn a_rule_without_match_is_for_the_lane_of_its_name() {
         callers("[{ name: job, weight: 3, max_depth: 7 }, { name: default, weight: 2 }]", true);
     let standing = |path: &str| {
         let (lane, _) = Lane::split(path).unwrap();
-        callers.of(Signs { lane: &lane, user_agent: "", token: None, app: None }, None)
+        callers
+            .of(Signs { proved: None, lane: &lane, user_agent: "", token: None, app: None }, None)
     };
     let job = standing("/@job/");
     assert_eq!((job.weight.get(), job.max_depth), (3, Some(7)));
@@ -131,7 +135,10 @@ fn every_part_of_a_match_has_to_match() {
         let (lane, _) = Lane::split(&path).unwrap();
         let token = token.map(TokenHash::of);
         callers
-            .of(Signs { lane: &lane, user_agent, token: token.as_ref(), app: None }, None)
+            .of(
+                Signs { proved: None, lane: &lane, user_agent, token: token.as_ref(), app: None },
+                None,
+            )
             .caller
             .to_string()
     };

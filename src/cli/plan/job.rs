@@ -212,7 +212,13 @@ impl Planned {
         };
         let lane =
             Lane { caller: said.caller.map(Arc::from), class: said.class, ..Lane::default() };
-        let signs = Signs { lane: &lane, user_agent: said.user_agent, token: None, app: None };
+        let signs = Signs {
+            proved: None,
+            lane: &lane,
+            user_agent: said.user_agent,
+            token: None,
+            app: None,
+        };
         let standing = Callers::new(&config.callers, may_raise).of(signs, Some(&entry));
         let what =
             if entry.enabled { format!("the caller {}", standing.caller) } else { name.to_owned() };

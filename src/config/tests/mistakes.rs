@@ -3,6 +3,7 @@
 use super::*;
 
 mod callers;
+mod gate;
 mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.

@@ -25,12 +25,16 @@ use slackwater::{
     stack::{Shared, stack},
     upstream::connect::{self, Over},
 };
-use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
+use tokio::{
+    io::DuplexStream,
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
-    tls::{Authority, Machine},
+    tls::{Authority, Machine, Pair},
     upstream::{Scripted, Stream, fake, json, slack, text},
     wire::{Wire, pipe},
 };
@@ -135,7 +139,7 @@ impl Proxy {
         Self::serving(Arc::clone(&DEFAULTS), upstream.into(), places)
     }
 
-    fn with<C>(config: Arc<Config>, upstream: C) -> Self
+    pub(crate) fn with<C>(config: Arc<Config>, upstream: C) -> Self
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
@@ -160,8 +164,10 @@ impl Proxy {
         let service = Swap::new(stack(&shared, listen, upstream.clone()));
         let live = Live::new(Arc::clone(&shared.config));
         let swap = service.clone();
+        let (secure, secured) = watch::channel(shared.config.listen_tls.clone());
         let rebuild = move |shared: &Shared| {
             swap.replace(stack(shared, listen, upstream.clone()));
+            secure.send_replace(shared.config.listen_tls.clone());
             Ok(())
         };
         let reloading = Mutex::new((shared.clone(), Box::new(rebuild) as Rebuild));
@@ -171,8 +177,14 @@ impl Proxy {
         let Shared { admission, exchanges, metrics, .. } = shared;
         let (timer, end_timer) = (admission.clone(), end.clone());
         tasks.spawn(async move { timer.keep_time(end_timer).await });
-        let serving =
-            listen::serve(Listener(accept), service, places, end.clone(), connections.clone());
+        let serving = listen::serve(
+            Listener(accept),
+            service,
+            secured,
+            places,
+            end.clone(),
+            connections.clone(),
+        );
         tasks.spawn(serving);
         Self {
             admission,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::Path, sync::Arc};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
 };
 use slackwater::config::Outside;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +18,12 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate.
     pub(crate) pem: String,
+}
+
+/// A certificate and its key, as files have them.
+pub(crate) struct Pair {
+    pub(crate) pem: String,
+    pub(crate) key: String,
 }
 
 /// A machine with these variables and files.
@@ -38,6 +44,19 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Its own certificate.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
+    }
+
+    /// One that it has signed, for somebody of that name.
+    pub(crate) fn pair(&self, name: &str) -> Pair {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Pair { pem: certificate.pem(), key: key.serialize_pem() }
     }
 
     /// What a server of that name is, if it offers these protocols.
@@ -69,6 +88,14 @@ impl Authority {
     }
 }
 
+// === impl Pair ===
+
+impl Pair {
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
+    }
+}
+
 // === impl Machine ===
 
 impl Machine {
@@ -76,6 +103,12 @@ impl Machine {
     pub(crate) fn trusting(authority: &Authority) -> Self {
         let files = HashMap::from([("ca.pem", authority.pem.clone())]);
         Self { files, ..Self::default() }
+    }
+
+    /// With that file.
+    pub(crate) fn file(mut self, name: &'static str, text: &str) -> Self {
+        self.files.insert(name, text.to_owned());
+        self
     }
 
     /// With that variable.

@@ -12,10 +12,11 @@ import subprocess
 import urllib.parse
 
 import pytest
+from authority import Authority
 from stand import BINARY, ENVIRONMENT, FakeSlack, Proxy, eventually
 from test_raw import CLOSE, length, say
 from test_upstream_down import closed_port
-from test_way_out import Authority, https
+from test_way_out import https
 
 HIDDEN_LIMIT = "users.info=1"
 

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from authority import Authority
 from sdk import HERE, node_binary
 from stand import BINARY, ENVIRONMENT, Process, Proxy, eventually
 from test_upstream_down import closed_port
@@ -15,31 +16,6 @@ from test_upstream_down import closed_port
 # A name that only the proxy knows.
 NAME = "slack.test"
 LOGIN = "sidecar:p%40ss"
-
-
-class Authority:
-    """A CA, and certificates that it signs, made by openssl."""
-
-    def __init__(self, directory, name):
-        self.directory, self.name = directory, name
-        self.openssl("req", "-x509", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", 2)
-        self.pem = directory / f"{name}.pem"
-
-    def openssl(self, *words):
-        if words[0] == "req":
-            words += ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        done = subprocess.run(["openssl", *map(str, words)], cwd=self.directory, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
-    def sign(self, host):
-        """The files of a key and of its certificate."""
-        (self.directory / "names").write_text(f"subjectAltName=DNS:{host}\n")
-        self.openssl("req", "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={host}")
-        self.openssl(
-            "x509", "-req", "-in", "server.csr", "-out", "server.pem", "-days", 2, "-extfile", "names",
-            "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key", "-CAcreateserial",
-        )
-        return self.directory / "server.key", self.directory / "server.pem"
 
 
 @pytest.fixture
