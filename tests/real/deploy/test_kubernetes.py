@@ -5,24 +5,26 @@ There is no cluster: what a kubelet does with them is played by hand, container 
 
 import copy
 import json
-import os
+import re
 import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
-import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from pods import MANIFESTS, Container, Issuer, config_of, kustomize, mount, of_kind, placed, pod_of, slackwater_of
 from sdk import Sdk
-from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, Proxy, eventually
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from stand import BINARY, ENVIRONMENT, FakeSlack, eventually, http_get
 
-MANIFESTS = REPO / "deploy/kubernetes"
-KUBECTL = Path(sys.executable).parent / "kubectl"
 # Each is there twice, strict and not.
 VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 
@@ -57,31 +59,6 @@ MINE = {
               containers: [{name: bot, image: registry.example/bot}]
         """,
 }
-
-
-def kustomize(folder: Path) -> list[dict]:
-    done = subprocess.run([KUBECTL, "kustomize", folder], env=ENVIRONMENT, text=True, capture_output=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def of_kind(documents: list[dict], kind: str) -> dict:
-    found = [document for document in documents if document["kind"] == kind]
-    assert len(found) == 1, f"{kind}: {len(found)} of them"
-    return found[0]
-
-
-def pod_of(documents: list[dict]) -> dict:
-    return next(d["spec"]["template"]["spec"] for d in documents if d["kind"] in ("Deployment", "Job"))
-
-
-def slackwater_of(pod: dict) -> dict:
-    containers = pod.get("initContainers", []) + pod["containers"]
-    return next(container for container in containers if container["name"] == "slackwater")
-
-
-def config_of(documents: list[dict]) -> str:
-    return of_kind(documents, "ConfigMap")["data"]["slackwater.yaml"]
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +122,14 @@ def test_the_container_may_do_nothing_that_it_need_not(rendered, name):
 
 def test_its_configuration_has_no_mistake(rendered, name, tmp_path):
     file = tmp_path / "slackwater.yaml"
-    file.write_text(config_of(rendered[name]).replace("/var/lib/slackwater/", f"{tmp_path}/"))
+    file.write_text(placed(rendered[name], tmp_path))
+    is_gateway = name in ("gateway", "watched")
+    if is_gateway:
+        mount(Issuer(tmp_path).secret("slackwater-tls"), tmp_path / "etc/slackwater-tls")
     done = subprocess.run([BINARY, "check", file], env=ENVIRONMENT, text=True, capture_output=True, timeout=20)
     assert done.returncode == 0, done.stdout + done.stderr
     config = yaml.safe_load(config_of(rendered[name]))
-    is_gateway = name in ("gateway", "watched")
-    assert config.get("listen", "127.0.0.1:8080") == ("0.0.0.0:8080" if is_gateway else "127.0.0.1:8080")
+    assert config.get("listen", "127.0.0.1:8080") == ("0.0.0.0:8443" if is_gateway else "127.0.0.1:8080")
     opened = of_kind(rendered[name], "ConfigMap")["data"].get("admin-listen")
     assert opened == ("0.0.0.0:9090" if name in ("mine", "watched") else None), "on loopback unless scraped"
 
@@ -174,59 +153,16 @@ def test_what_selects_the_gateway_selects_it_alone(rendered):
     ]
     assert all(selector == labels for selector in selectors), selectors
     ports = [port["port"] for port in of_kind(rendered["gateway"], "Service")["spec"]["ports"]]
-    assert ports == [8080], "the operators' port is no service"
+    assert ports == [8443], "the operators' port is no service"
     named = {port["name"] for port in slackwater_of(pod_of(rendered["gateway"]))["ports"]}
     policy = of_kind(rendered["gateway"], "NetworkPolicy")["spec"]["ingress"]
-    assert {port["port"] for rule in policy for port in rule["ports"]} == {"http", "admin"} == named
+    assert {port["port"] for rule in policy for port in rule["ports"]} == {"https", "admin"} == named
     assert all(rule["from"] for rule in policy), "an empty list would be everybody"
     monitor = of_kind(rendered["watched"], "PodMonitor")["spec"]["podMetricsEndpoints"]
     assert [endpoint["port"] for endpoint in monitor] == ["admin"]
 
 
 # === as a kubelet runs them ===
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Container:
-    """The sidecar as its manifest has it: its variables, its mounts, its probe, before a fake Slack."""
-
-    def __init__(self, documents: list[dict], folder: Path, slack: FakeSlack):
-        self.container = slackwater_of(pod_of(documents))
-        (folder / "state").mkdir()
-        # As a ConfigMap is mounted: the file is a link, and so is what it leads through.
-        config = config_of(documents).replace("/var/lib/slackwater", str(folder / "state"))
-        assert "\nlisten: 127.0.0.1:8080\n" in config
-        config = config.replace("127.0.0.1:8080", "127.0.0.1:0")
-        config += f"\nupstreams: [{{ prefix: /api/, url: \"{slack.url}/api/\", kind: web_api }}]\n"
-        (folder / "..data").mkdir()
-        (folder / "..data/slackwater.yaml").write_text(config)
-        (folder / "slackwater.yaml").symlink_to("..data/slackwater.yaml")
-        places = {
-            "SLACKWATER_CONFIG": lambda entry: entry["value"].replace("/etc/slackwater", str(folder)),
-            # Without the key it has the default, whose port may be taken on this machine.
-            "SLACKWATER_ADMIN_LISTEN": lambda _: f"127.0.0.1:{free_port()}",
-        }
-        self.env = {entry["name"]: places[entry["name"]](entry) for entry in self.container["env"]}
-        # The image's bin directory is on its path; its entry point is `slackwater`, without arguments.
-        self.env["PATH"] = f"{BINARY.parent}:{os.environ['PATH']}"
-        self.process = None
-
-    def start(self) -> str:
-        self.process = Process("sidecar", [BINARY, *self.container.get("args", [])], variables=self.env)
-        eventually("the startup probe succeeds", lambda: self.probe("startupProbe"), 10)
-        listening = next(line for line in self.process.said() if '"listening"' in line)
-        return json.loads(listening)["listen"]
-
-    def probe(self, which: str) -> bool:
-        probe = self.container[which]
-        done = subprocess.run(probe["exec"]["command"], env=ENVIRONMENT | self.env, capture_output=True,
-                              timeout=probe["timeoutSeconds"])
-        return done.returncode == 0
 
 
 def test_the_bots_last_calls_are_served_and_then_it_ends(rendered, tmp_path):
@@ -292,3 +228,60 @@ def test_what_it_may_hold_fits_into_its_memory(rendered, tmp_path):
     limit = int(sidecar.container["resources"]["limits"]["memory"].removesuffix("Mi"))
     print(f"{peak} MiB of {limit}")
     assert peak < limit, f"{peak} MiB of {limit}"
+
+
+def test_the_gateway_lets_in_bots_that_show_their_certificates(rendered, tmp_path, monkeypatch):
+    slack, issuer = FakeSlack(), Issuer(tmp_path)
+    pod = pod_of(rendered["gateway"])
+    secret = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == "tls")
+    assert secret["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"] == 65532, "its group reads the key"
+    gateway = Container(rendered["gateway"], tmp_path, slack)
+    mount(issuer.secret(secret["secretName"]), tmp_path / "etc/slackwater-tls")
+    port = gateway.start().split(":")[1]
+    assert gateway.probe("readinessProbe")
+    base = re.search(r'"(https://(.+):8443/api/)"', issuer.readme)
+    host, base_url = base[2], base[1].replace("8443", port)
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda to, *more: resolve("127.0.0.1" if to == host else to, *more))
+
+    def trusting(files: dict[str, Path] | None) -> ssl.SSLContext:
+        tls = ssl.create_default_context(cafile=issuer.authority.pem)
+        if files:
+            tls.load_cert_chain(files["tls.crt"], files["tls.key"])
+        return tls
+
+    def call(files: dict[str, Path] | None, url: str = base_url):
+        client = WebClient(token="xoxb-T1-A1-secret", base_url=url, ssl=trusting(files))
+        client.proxy = None
+        return client.users_info(user="U1")
+
+    def served() -> bytes:
+        """The certificate that a new connection meets."""
+        with (
+            socket.create_connection((host, int(port)), timeout=5) as plain,
+            trusting(bot).wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            return secured.getpeercert(binary_form=True)
+
+    bot = issuer.secret("reports-slackwater")
+    assert call(bot)["ok"]
+    forged = Issuer(tmp_path, "another").secret("reports-slackwater")
+    for wrong, url in ((None, base_url), (forged, base_url), (bot, base_url.replace("https", "http"))):
+        with pytest.raises((OSError, HTTPException)):
+            call(wrong, url)
+    # Signed by the same authority, and no bot: the gateway's own.
+    with pytest.raises(SlackApiError) as refused:
+        call(issuer.secret(secret["secretName"]))
+    assert refused.value.response.status_code == 403 and refused.value.response["error"] == "caller_not_allowed"
+
+    before = served()
+    mount(issuer.secret(secret["secretName"]), tmp_path / "etc/slackwater-tls")
+    eventually("the new certificate is followed", lambda: served() != before, 10)
+    assert call(bot, base_url.replace("/api/", "/@somebody-else/api/"))["ok"]
+    assert len(slack.calls("users.info")) == 2
+    status = f"http://{gateway.env['SLACKWATER_ADMIN_LISTEN']}/status"
+
+    def callers() -> list[str]:
+        return [busy["name"] for busy in json.loads(http_get(status)[1])["top"]["callers"]]
+
+    eventually("the bot is counted by its name", lambda: callers() == issuer.names["reports-slackwater"])

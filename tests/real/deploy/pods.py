@@ -1,0 +1,122 @@
+"""What the manifests say, rendered by kustomize, and their container, run as a kubelet runs it."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from authority import Authority
+from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, eventually
+
+MANIFESTS = REPO / "deploy/kubernetes"
+KUBECTL = Path(sys.executable).parent / "kubectl"
+
+
+def kustomize(folder: Path) -> list[dict]:
+    done = subprocess.run([KUBECTL, "kustomize", folder], env=ENVIRONMENT, text=True, capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def of_kind(documents: list[dict], kind: str) -> dict:
+    found = [document for document in documents if document["kind"] == kind]
+    assert len(found) == 1, f"{kind}: {len(found)} of them"
+    return found[0]
+
+
+def pod_of(documents: list[dict]) -> dict:
+    return next(d["spec"]["template"]["spec"] for d in documents if d["kind"] in ("Deployment", "Job"))
+
+
+def slackwater_of(pod: dict) -> dict:
+    containers = pod.get("initContainers", []) + pod["containers"]
+    return next(container for container in containers if container["name"] == "slackwater")
+
+
+def config_of(documents: list[dict]) -> str:
+    return of_kind(documents, "ConfigMap")["data"]["slackwater.yaml"]
+
+
+def placed(documents: list[dict], folder: Path) -> str:
+    """The configuration, where a folder is the root, with the directories of all volumes."""
+    config = config_of(documents)
+    for mount in slackwater_of(pod_of(documents))["volumeMounts"]:
+        path = mount["mountPath"]
+        (folder / path[1:]).mkdir(parents=True)
+        config = config.replace(f"{path}/", f"{folder}{path}/")
+    return config
+
+
+def mount(files: dict[str, Path], directory: Path) -> None:
+    """As a kubelet mounts a Secret: each file is a link, through one that is swapped for all of them."""
+    new = directory / f"..{time.monotonic_ns()}"
+    new.mkdir()
+    for name, file in files.items():
+        shutil.copy(file, new / name)
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
+    (directory / "..data_tmp").symlink_to(new.name)
+    (directory / "..data_tmp").rename(directory / "..data")
+
+
+class Issuer:
+    """An authority that signs what README.md has cert-manager sign."""
+
+    # Of the example there: Secrets, and the names in their certificates.
+    readme = (MANIFESTS / "README.md").read_text()
+    examples = [d for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) for d in yaml.safe_load_all(block)]
+    names = {d["spec"]["secretName"]: d["spec"].get("dnsNames") for d in examples if d.get("kind") == "Certificate"}
+
+    def __init__(self, folder: Path, name: str = "issuer"):
+        (folder / name).mkdir()
+        self.authority = Authority(folder / name, name)
+
+    def secret(self, name: str) -> dict[str, Path]:
+        """A Secret's files, anew each time."""
+        key, cert = self.authority.sign(self.names[name][0], name)
+        return {"tls.crt": cert, "tls.key": key, "ca.crt": self.authority.pem}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Container:
+    """slackwater as its manifest has it: its variables, its mounts, its probe, before a fake Slack."""
+
+    def __init__(self, documents: list[dict], folder: Path, slack: FakeSlack):
+        self.container = slackwater_of(pod_of(documents))
+        config, listens = re.subn("(?m)^listen: .*", "listen: 127.0.0.1:0", placed(documents, folder))
+        assert listens == 1
+        config += f"\nupstreams: [{{ prefix: /api/, url: \"{slack.url}/api/\", kind: web_api }}]\n"
+        (folder / "slackwater.yaml").write_text(config)
+        mount({"slackwater.yaml": folder / "slackwater.yaml"}, folder / "etc/slackwater")
+        places = {
+            "SLACKWATER_CONFIG": lambda entry: f"{folder}{entry['value']}",
+            # Without the key it has the default, whose port may be taken on this machine.
+            "SLACKWATER_ADMIN_LISTEN": lambda _: f"127.0.0.1:{free_port()}",
+        }
+        self.env = {entry["name"]: places[entry["name"]](entry) for entry in self.container["env"]}
+        # The image's bin directory is on its path; its entry point is `slackwater`, without arguments.
+        self.env["PATH"] = f"{BINARY.parent}:{os.environ['PATH']}"
+        self.process = None
+
+    def start(self) -> str:
+        self.process = Process("container", [BINARY, *self.container.get("args", [])], variables=self.env)
+        eventually("the startup probe succeeds", lambda: self.probe("startupProbe"), 10)
+        listening = next(line for line in self.process.said() if '"listening"' in line)
+        return json.loads(listening)["listen"]
+
+    def probe(self, which: str) -> bool:
+        probe = self.container[which]
+        done = subprocess.run(probe["exec"]["command"], env=ENVIRONMENT | self.env, capture_output=True,
+                              timeout=probe["timeoutSeconds"])
+        return done.returncode == 0
