@@ -7,6 +7,7 @@ are killed at the end of a test whatever happened in it, and their logs shown if
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -112,6 +113,25 @@ class Process:
     def kill_all_since(cls, first: int) -> None:
         for process in reversed(cls.register[first:]):
             process.kill()
+
+
+def strike(command: list, variables: dict, chance: random.Random, *, begins, goes_on, seconds: float, then: float) -> bool:
+    """Runs a command and kills it: three times in ten within `begins` seconds of its start, else up to `then`
+    seconds after `goes_on()` has become true, which takes `seconds` at most. False if it ended before."""
+    child = subprocess.Popen([*map(str, command)], env=ENVIRONMENT | variables, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True)
+    if chance.random() < 0.3:
+        moment = chance.uniform(*begins)
+    else:
+        eventually("it goes on", lambda: child.poll() is not None or goes_on(), seconds)
+        moment = chance.uniform(0, then)
+    try:
+        child.wait(moment)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    _, said = child.communicate()
+    assert child.returncode in (0, -signal.SIGKILL), said
+    return child.returncode != 0
 
 
 class FakeSlack:

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stand import BINARY, ENVIRONMENT, FakeSlack, Process, Proxy, eventually
+from stand import BINARY, ENVIRONMENT, FakeSlack, Process, Proxy, eventually, strike
 
 KILLS = int(os.environ.get("SLACKWATER_KILLS", "10"))
 TOKEN = "xoxb-T1-A1-drain"
@@ -89,22 +89,10 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(stage, tmp_path):
     recorded, arrived = 0, 0
     while kills < KILLS:
         there = whole_results(journal)
-        child = subprocess.Popen(command(file, *via(proxy)), env=ENVIRONMENT | {"SLACK_BOT_TOKEN": TOKEN},
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        # Some before it has begun, most among calls, however slow the machine is.
-        if chance.random() < 0.3:
-            moment = chance.uniform(0.02, 0.4)
-        else:
-            eventually("a result", lambda: child.poll() is not None or whole_results(journal) > there, seconds=30)
-            moment = chance.uniform(0, 0.15)
-        try:
-            child.wait(moment)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        _, said = child.communicate()
-        if child.returncode == 0:
+        # However slow the machine is, most come among calls.
+        if not strike(command(file, *via(proxy)), {"SLACK_BOT_TOKEN": TOKEN}, chance, begins=(0.02, 0.4),
+                      goes_on=lambda: whole_results(journal) > there, seconds=30, then=0.15):
             break
-        assert child.returncode == -signal.SIGKILL, said
         kills += 1
         if not journal.exists():
             continue

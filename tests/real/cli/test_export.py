@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from stand import BINARY, ENVIRONMENT, FakeSlack, Process, Proxy, eventually, http_get
+from stand import BINARY, ENVIRONMENT, FakeSlack, Process, Proxy, eventually, http_get, strike
 
 KILLS = int(os.environ.get("SLACKWATER_KILLS", "10"))
 TOKEN = "xoxb-T1-A1-export"
@@ -83,22 +83,10 @@ def test_killed_at_any_moment_beside_a_flood_it_has_every_item_once(tmp_path):
     chance = random.Random(7)
     kills, between, torn, there = 0, 0, 0, 0
     while kills < KILLS:
-        child = subprocess.Popen(command(*words), env=ENVIRONMENT | {"SLACK_BOT_TOKEN": TOKEN},
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        # Some before it has begun, most among pages, however slow the machine is.
-        if chance.random() < 0.3:
-            moment = chance.uniform(0.05, 1.2)
-        else:
-            eventually("a page", lambda: child.poll() is not None or pages_of(out) > there, seconds=40)
-            moment = chance.uniform(0, 0.6)
-        try:
-            child.wait(moment)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        _, said = child.communicate()
-        if child.returncode == 0:
+        # However slow the machine is, most come among pages.
+        if not strike(command(*words), {"SLACK_BOT_TOKEN": TOKEN}, chance, begins=(0.05, 1.2),
+                      goes_on=lambda: pages_of(out) > there, seconds=40, then=0.6):
             break
-        assert child.returncode == -signal.SIGKILL, said
         kills += 1
         before, there = there, pages_of(out)
         between += there > before
