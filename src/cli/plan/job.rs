@@ -179,8 +179,7 @@ impl Job {
 
     /// The cap, as it is kept.
     pub(super) fn pace(&self) -> Option<Pace> {
-        let (most, every) = self.cap?;
-        Some(Pace::new(usize::try_from(most).unwrap_or(usize::MAX), every))
+        self.cap.map(|(most, every)| Pace::new(most, every))
     }
 
     /// Leaves out the calls that would never go, and tells why, a line for each method.

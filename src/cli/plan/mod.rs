@@ -72,7 +72,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         calls: Calls::Alike { workspaces: args.workspaces, channels },
         at_once: args.at_once as usize,
         round_trip: args.round_trip,
-        cap: args.per_cycle.zip(args.every),
+        cap: args.cap.get(),
         background: config.background_share,
     };
     let mut outlook = Outlook::of(job, live.as_ref(), &config);
