@@ -233,6 +233,16 @@ fn over_a_reboot_it_is_believed_if_the_process_had_ended() {
     assert_eq!(parsed(&text).0.resume(&back, false), Some(Doubt::ClockWentBack));
 }
 
+/// Red when two boots that nobody can name are the same.
+#[test]
+fn where_no_boot_can_be_told_it_is_another() {
+    let unnamed = |at| Moment { boot: String::new(), ..moment(at) };
+    let mut text = some();
+    Record::Clock(unnamed(seconds(12))).write(&mut text);
+    let doubt = parsed(&text).0.resume(&unnamed(seconds(20)), false);
+    assert_eq!(doubt, Some(Doubt::MachineWentDown));
+}
+
 /// A doubt lasts as long as it is one, however often the process is killed meanwhile.
 #[test]
 fn a_doubt_is_kept() {
