@@ -52,7 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub channels: Option<u64>,
 
-    /// How many calls are under way at once, those that wait included; a drain has so many
+    /// How many calls are under way at once, those that wait included; a drain has so many. None is
+    /// sent away because too many are held, not even by the `max_depth` of its caller
     #[arg(long, value_name = "CALLS", default_value_t = AT_ONCE as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub at_once: u32,
 

@@ -182,6 +182,25 @@ impl Job {
         self.cap.map(|(most, every)| Pace::new(most, every))
     }
 
+    /// Where more calls are made at once than are held of their caller, a line for each. The plan
+    /// holds them all.
+    pub(super) fn crowded(&self) -> Vec<String> {
+        let callers: BTreeMap<_, _> = self
+            .methods
+            .iter()
+            .filter_map(|planned| Some((&planned.standing.caller, planned.standing.max_depth?)))
+            .filter(|(_, most)| *most < self.at_once)
+            .collect();
+        let line = |(caller, most)| {
+            format!(
+                "of the caller {caller} at most {most} calls are held (max_depth), and {} are under way \
+                 at once: the others are sent away and have to come back, which is not in this plan",
+                self.at_once
+            )
+        };
+        callers.into_iter().map(line).collect()
+    }
+
     /// Leaves out the calls that would never go, and tells why, a line for each method.
     pub(super) fn leave_out(&mut self) -> Vec<String> {
         let mut why = Vec::new();

@@ -285,6 +285,28 @@ fn what_never_goes_is_said_with_what_keeps_it() {
     assert!(pause("method", "chat.delete", false).plan.is_some());
 }
 
+/// Red where a few calls are told what a long job would leave, or a job that waits is not.
+#[test]
+fn what_is_over_before_anything_holds_it_says_nothing_of_what_is_left() {
+    let config = config("");
+    let left = |count| {
+        let job = of("users.info", count, Class::Normal, &config);
+        Outlook::of(job, None, &config).lines().iter().any(|line| line.starts_with("  left "))
+    };
+    assert_eq!([10, 300].map(left), [false, true]);
+}
+
+/// Red where the plan keeps quiet about what it does not count.
+#[test]
+fn a_depth_that_the_job_exceeds_is_warned_of() {
+    let notes = |depth: u32| {
+        let config = config(&format!("callers: [{{ name: default, max_depth: {depth} }}]"));
+        Outlook::of(of("chat.update", 9, Class::Normal, &config), None, &config).notes()
+    };
+    assert!(notes(3)[0].contains("of the caller default at most 3 calls are held"));
+    assert_eq!(notes(4), Vec::<String>::new());
+}
+
 #[test]
 fn a_proxy_with_other_limits_or_in_shadow_mode_is_warned_of() {
     let config = two("app, workspace, method");
