@@ -197,6 +197,13 @@ fn a_loop_without_the_proxy_is_judged_by_the_fake_slack() {
     let goes_on = straight(&of(5), &config.catalogue, false);
     assert_eq!(goes_on, Straight { refused: 3, lost: 3, shut: ms(250), took: ms(500) });
     assert_eq!(straight(&of(2), &config.catalogue, true).refused, 0);
+    // It is open again at 10.25 s, though whoever asks shortly before has to wait a whole second.
+    let cycle = straight(&of(104), &config.catalogue, false);
+    assert_eq!(cycle, Straight { refused: 100, lost: 100, shut: s(10), took: ms(10_400) });
+    // Two workspaces are refused one after the other: shut from 0.25 s on is shut once.
+    let both = job("test.it", 6, Class::Normal, 2, None, &config);
+    let both = straight(&both, &config.catalogue, false);
+    assert_eq!(both, Straight { refused: 4, lost: 4, shut: ms(350), took: ms(600) });
     // Beyond what is judged it goes on alike: of ten seconds' hundred calls two pass.
     let long = straight(&of(1_000_000), &config.catalogue, false);
     assert!((970_000..990_000).contains(&long.lost) && long.lost == long.refused, "{long:?}");
