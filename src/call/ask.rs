@@ -199,8 +199,8 @@ impl<S> Questions<S> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The question as a call of whom it is taken for so far; none if the token cannot be a header's value, or no upstream has
-    /// Slack's Web API.
+    /// The question as a call of whom it is taken for so far; none if the token cannot be a header's
+    /// value, or no upstream has Slack's Web API.
     fn call(
         &self,
         identity: &Identity,
