@@ -150,6 +150,7 @@ async fn serve(
     let shown = Shown {
         admission: shared.admission.clone(),
         metrics,
+        listen,
         live: live.clone(),
         ready: Arc::clone(&ready),
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),

@@ -158,16 +158,13 @@ fn error_response(status: StatusCode, error: &str, message: &str) -> Response<An
 
 /// What a shed call gets: what Slack would have said, in the way that its client takes best.
 fn shed_response(shed: &Shed, refused_as: RefusedAs) -> Response<Answer> {
-    let status = match refused_as {
-        RefusedAs::Status429 => StatusCode::TOO_MANY_REQUESTS,
-        RefusedAs::OkFalse => StatusCode::OK,
-    };
-    let mut response = json_response(status, reply::RATE_LIMITED);
+    let seconds = shed.retry_after_seconds();
+    let mut response = json_response(refused_as.status(), refused_as.body(seconds));
     let headers = response.headers_mut();
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(shed.retry_after_seconds()));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
     if let Some(bucket) = &shed.bucket {
-        standing::tell(headers, bucket, 0, shed.retry_after_seconds());
+        standing::tell(headers, bucket, 0, seconds);
     }
     response
 }

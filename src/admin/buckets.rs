@@ -47,7 +47,7 @@ pub(super) async fn buckets(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Wrong> {
     let wanted = Wanted::read(query.as_deref().unwrap_or_default())?;
-    let mut buckets = shown.admission.status().buckets;
+    let mut buckets = shown.admission.buckets();
     buckets.retain(|bucket| wanted.is(bucket));
     most_pressing_first(&mut buckets);
     let found = buckets.len();

@@ -15,6 +15,7 @@ mod picture;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,6 +48,8 @@ pub struct Shown {
     pub admission: Admission,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where bots connect to.
+    pub listen: SocketAddr,
     /// The configuration of now, and what became of the last reload.
     pub live: Live,
     /// Whether calls are welcome.

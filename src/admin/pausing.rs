@@ -39,9 +39,7 @@ fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
     let began = shown.admission.pause(&target, unix_millis(), shed);
     let began = began.map_err(|error| Wrong::conflict("too_many_pauses", error.to_string()))?;
     tracing::info!(kind = target.kind(), name = %target.name(), shed, ?began, "pause");
-    let status = shown.admission.status();
-    let waiting = status.paused.iter().find(|pause| pause.target == target);
-    let waiting = waiting.map_or(0, |pause| pause.waiting);
+    let waiting = shown.admission.waiting_for(&target);
     let does = if shed { "are shed" } else { "wait" };
     let message = match began {
         Began::New | Began::Changed => format!("{target} is paused: its calls {does}"),
@@ -58,9 +56,7 @@ fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
 fn ended(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["method", "caller", "workspace"])?;
     let target = target(&object, &shown.live.config().catalogue)?;
-    let waiting = shown.admission.status().paused.into_iter();
-    let waiting =
-        waiting.filter(|pause| pause.target == target).map(|pause| pause.waiting).sum::<u64>();
+    let waiting = shown.admission.waiting_for(&target);
     let was = shown.admission.resume(&target);
     tracing::info!(kind = target.kind(), name = %target.name(), was = was.is_some(), "resume");
     let message = match was {

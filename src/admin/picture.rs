@@ -24,7 +24,7 @@ pub(super) struct Picture<'s> {
     /// When, in milliseconds of Unix time.
     at: u64,
     slackwater: &'static str,
-    /// Where it listens for bots, as far as the configuration says.
+    /// Where it listens for bots.
     listen: SocketAddr,
     totals: Totals,
     mode: ModePage,
@@ -116,7 +116,7 @@ impl<'s> Picture<'s> {
         Self {
             at: unix_millis(),
             slackwater: env!("CARGO_PKG_VERSION"),
-            listen: config.listen,
+            listen: shown.listen,
             totals,
             mode: ModePage::from(&shown.admission.modes()),
             reload: shown.live.last(),

@@ -504,6 +504,17 @@ pub fn whole_seconds(time: Duration) -> u64 {
 // === impl ShedReason ===
 
 impl ShedReason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Deadline,
+        Self::QueueFull,
+        Self::Memory,
+        Self::Paused,
+        Self::Disabled,
+        Self::Draining,
+        Self::Upstream,
+    ];
+
     /// The name in headers and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

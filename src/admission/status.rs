@@ -15,7 +15,7 @@ use super::{
     waiters::QueueKey,
 };
 use crate::{
-    scheduler::{BucketKey, BucketState},
+    scheduler::{self, BucketKey, BucketState},
     slack::{Dimension, Limit, Rule},
 };
 
@@ -129,6 +129,25 @@ impl Admission {
         held
     }
 
+    /// Every bucket that [`Self::status`] tells of, in no order, and nothing else: its cost grows
+    /// with the buckets alive only.
+    pub fn buckets(&self) -> Vec<BucketStatus> {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let all: Vec<_> = state.scheduler.buckets(now).filter(is_shown).collect();
+        drop(state);
+        all.into_iter().map(|bucket| BucketStatus::new(bucket, now)).collect()
+    }
+
+    /// How many calls wait for the end of that pause; none if it is not on.
+    pub fn waiting_for(&self, paused: &Target) -> u64 {
+        let gate = paused.gate();
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let mut all = state.scheduler.buckets(now);
+        all.find(|bucket| bucket.key == gate).map_or(0, |bucket| bucket.waiting)
+    }
+
     /// A snapshot of the queue. Its cost grows with the queues and the buckets alive, not with
     /// the calls held.
     pub fn status(&self) -> Status {
@@ -138,7 +157,7 @@ impl Admission {
         let state = &mut *guard;
         let places = state.scheduler.places();
         let paused: Vec<_> = state.pauses.list().collect();
-        let mut all: Vec<BucketState> = state.scheduler.buckets(now).collect();
+        let all: Vec<BucketState> = state.scheduler.buckets(now).collect();
         let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
         for (queue, oldest) in state.waiting.queues() {
             let (bucket, block) = state.scheduler.waits_for(now, oldest.ticket).unzip();
@@ -170,21 +189,9 @@ impl Admission {
             let name = workspace(bucket).filter(|_| bucket.waiting > 0)?;
             Some((Arc::from(name), bucket.waiting))
         }));
-        let gates: Vec<_> =
-            all.extract_if(.., |bucket| bucket.key.limit.rule == Rule::Gate).collect();
-        let buckets = all.into_iter().filter(is_shown);
-        let mut buckets: Vec<_> = buckets
-            .map(|bucket| BucketStatus {
-                limit: bucket.key.limit,
-                key: bucket.key.values,
-                used: bucket.used,
-                quota: bucket.quota,
-                waiting: bucket.waiting,
-                places: bucket.places,
-                frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
-                probing: bucket.probing,
-            })
-            .collect();
+        let (buckets, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_shown);
+        let buckets = buckets.into_iter();
+        let mut buckets: Vec<_> = buckets.map(|bucket| BucketStatus::new(bucket, now)).collect();
         buckets.sort_by(|one, other| {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
@@ -193,7 +200,7 @@ impl Admission {
         let clock = unix_millis();
         let paused = paused.into_iter().map(|Paused { target, since, shed }| {
             let gate = target.gate();
-            let gate = gates.iter().find(|bucket| bucket.key == gate);
+            let gate = others.iter().find(|bucket| bucket.key == gate);
             let waiting = gate.map_or(0, |bucket| bucket.waiting);
             PauseStatus { target, shed, paused_for_ms: clock.saturating_sub(since), waiting }
         });
@@ -205,6 +212,19 @@ impl Admission {
 // === impl BucketStatus ===
 
 impl BucketStatus {
+    fn new(bucket: BucketState, now: scheduler::Instant) -> Self {
+        Self {
+            limit: bucket.key.limit,
+            key: bucket.key.values,
+            used: bucket.used,
+            quota: bucket.quota,
+            waiting: bucket.waiting,
+            places: bucket.places,
+            frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
+            probing: bucket.probing,
+        }
+    }
+
     /// The method that it counts, if its limit counts by method: one of the key's values, which
     /// stand in the order of the dimensions.
     pub fn method(&self) -> Option<&str> {
@@ -231,9 +251,13 @@ fn most_held(all: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<Held> {
     held
 }
 
-/// A whole workspace or app says something only while it is shut.
+/// A whole workspace or app says something only while it is shut. Pauses are told by themselves.
 fn is_shown(bucket: &BucketState) -> bool {
-    bucket.key.limit.rule != Rule::Open || bucket.frozen_until.is_some() || bucket.probing
+    match bucket.key.limit.rule {
+        Rule::Rate(_) | Rule::Concurrency(_) => true,
+        Rule::Open => bucket.frozen_until.is_some() || bucket.probing,
+        Rule::Gate => false,
+    }
 }
 
 /// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.

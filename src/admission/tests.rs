@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use http::HeaderMap;
 use tokio::time::{Instant, advance};
 
-use super::{Admission, Attempt, Permit, Shed, ShedReason};
+use super::{Admission, Attempt, BucketStatus, Permit, Shed, ShedReason, Target};
 use crate::{
     call::{
         Call, Head,
@@ -202,6 +202,27 @@ async fn a_queue_tells_of_its_oldest_call() {
     assert_eq!(queue.until_ms, Some(57_020));
     drop(second);
     assert_eq!(seen(), (None, 0));
+}
+
+/// Red when a pause is among the buckets, and when another bucket's calls are taken for its own.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_alone_is_what_the_whole_tells() {
+    let admission = admission();
+    let target = Target::Caller("test".into());
+    let _permit = sent(&admission).await;
+    let _before = waits(&admission, 3 * MINUTE);
+    assert_eq!(admission.waiting_for(&target), 0);
+    admission.pause(&target, 0, false).unwrap();
+    let _after = waits(&admission, 3 * MINUTE);
+    let keys = |buckets: &[BucketStatus]| {
+        buckets.iter().map(|one| (Arc::clone(&one.limit.name), one.used)).collect::<Vec<_>>()
+    };
+    let status = admission.status();
+    assert_eq!(keys(&admission.buckets()), [("tier1".into(), 1)]);
+    assert_eq!(keys(&status.buckets), [("tier1".into(), 1)]);
+    assert_eq!((status.paused[0].waiting, admission.waiting_for(&target)), (2, 2));
+    admission.resume(&target);
+    assert_eq!(admission.waiting_for(&target), 0);
 }
 
 /// Every call needs the lock that a look at the queue holds.

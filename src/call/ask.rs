@@ -139,7 +139,7 @@ where
         if !ask || !config.identity.resolve {
             return identity;
         }
-        let question = self.question(token, hash, upstream);
+        let question = self.question(&identity, token, hash, upstream);
         let Some(Question::Waited(told)) = question.filter(|_| stranger) else { return identity };
         // Whose time is up goes as a stranger.
         let _ = timeout_at(deadline, told.notified()).await;
@@ -149,6 +149,7 @@ where
     /// The question for a token, asked if it is not yet, and if it may be.
     fn question(
         &self,
+        known: &Identity,
         token: &str,
         hash: &TokenHash,
         upstream: &Arc<Upstream>,
@@ -167,7 +168,7 @@ where
         if !most || at > now + PATIENCE / 2 {
             return None;
         }
-        let call = self.questions.call(token, hash, upstream)?;
+        let call = self.questions.call(known, token, hash, upstream)?;
         let told = Arc::new(Notify::new());
         let question = Question::Waited(Arc::clone(&told));
         entry.insert(question.clone());
@@ -198,9 +199,15 @@ impl<S> Questions<S> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The question as a call; none if the token cannot be a header's value, or no upstream has
-    /// Slack's Web API.
-    fn call(&self, token: &str, hash: &TokenHash, upstream: &Arc<Upstream>) -> Option<Asking> {
+    /// The question as a call of whom it is taken for so far; none if the token cannot be a header's
+    /// value, or no upstream has Slack's Web API.
+    fn call(
+        &self,
+        identity: &Identity,
+        token: &str,
+        hash: &TokenHash,
+        upstream: &Arc<Upstream>,
+    ) -> Option<Asking> {
         let is_api = |upstream: &&Upstream| upstream.kind == Kind::WebApi;
         let upstream = match upstream.kind {
             Kind::WebApi => Arc::clone(upstream),
@@ -215,7 +222,7 @@ impl<S> Questions<S> {
         let buckets = buckets::of(
             &method,
             Dimensions {
-                identity: &self.identities.whose(now, hash).identity,
+                identity,
                 method: METHOD,
                 channel: None,
                 user: None,

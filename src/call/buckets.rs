@@ -5,7 +5,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 use crate::{
-    identity::{Identity, Moved, token::push_hex},
+    identity::{
+        Identity, Moved,
+        token::{push_hex, shown},
+    },
     scheduler::BucketKey,
     slack::{Catalogue, Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Rule, Scope},
 };
@@ -27,8 +30,6 @@ pub struct Dimensions<'c> {
     pub caller: &'c str,
 }
 
-/// Bytes of a URL's hash that stand for it.
-const SHOWN: usize = 6;
 /// The longest value that is part of a key as it is.
 const LONGEST: usize = 80;
 
@@ -134,11 +135,7 @@ fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
 
 /// What stands for a URL: the beginning of its path's SHA-256. The path of a webhook is a secret.
 pub fn url_key(path: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, path.as_bytes());
-    let mut key = String::with_capacity(4 + 2 * SHOWN);
-    key.push_str("url-");
-    push_hex(&mut key, hash.as_ref().get(..SHOWN).unwrap_or_default());
-    key
+    shown("url-", digest::digest(&digest::SHA256, path.as_bytes()).as_ref())
 }
 
 /// Appends a value so that no two lists of values make the same key, and none is long.

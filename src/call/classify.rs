@@ -200,7 +200,7 @@ where
             class,
             caller: Arc::clone(&caller),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
-            refused_as: shed_as.to(client),
+            refused_as: shed_as.to(upstream.kind, client),
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {

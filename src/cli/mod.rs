@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
 mod ask;
+mod cap;
 mod change;
 pub mod check;
 pub mod completions;

@@ -1,8 +1,7 @@
 //! The commands, from their arguments to what they write.
 
-use std::path::PathBuf;
-
 use clap::{CommandFactory as _, Parser as _};
+use tempfile::NamedTempFile;
 
 use super::*;
 
@@ -15,30 +14,23 @@ fn run(args: &[&str]) -> (String, bool) {
 }
 
 /// A file that is gone when the test is.
-struct File(PathBuf);
+struct File(NamedTempFile);
 
 impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let name = format!("slackwater-{}-{name}.yaml", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
+    fn new(text: &str) -> Self {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        Self(file)
     }
 
     fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        self.0.path().to_str().unwrap()
     }
 }
 
 #[test]
 fn check_says_what_a_configuration_comes_to() {
-    let file = File::new("right", "methods: { chat.update: { class: background } }\n");
+    let file = File::new("methods: { chat.update: { class: background } }\n");
     let (out, yes) = run(&["check", file.path()]);
     let out = out.replace(file.path(), "FILE");
     assert!(yes);
@@ -50,7 +42,7 @@ fn check_says_what_a_configuration_comes_to() {
 
 #[test]
 fn check_says_everything_that_is_wrong() {
-    let file = File::new("wrong", "ap: 1\nqueue: { max_wait: 1 }\n");
+    let file = File::new("ap: 1\nqueue: { max_wait: 1 }\n");
     let (out, yes) = run(&["check", file.path()]);
     assert!(!yes);
     let lines: Vec<String> = out.lines().map(|line| line.replace(file.path(), "FILE")).collect();
@@ -130,7 +122,7 @@ fn limits_of_an_unknown_method_are_those_of_the_unknown() {
 
 #[test]
 fn limits_are_those_of_the_configuration() {
-    let file = File::new("limits", "tiers: { tier2: { limit: 7 } }\nunknown_method: none\n");
+    let file = File::new("tiers: { tier2: { limit: 7 } }\nunknown_method: none\n");
     let (out, yes) = run(&["limits", "conversations.close", "--config", file.path()]);
     assert!(yes);
     assert!(out.contains("7 per 1m"), "{out}");
@@ -166,9 +158,9 @@ fn a_dry_run_of_a_drain_plans_its_file() {
         )
     };
     let (one, two) = (limited("one"), limited("two"));
-    let rules = File::new("outlook", &format!("methods: {{ {one}, {two} }}\n"));
+    let rules = File::new(&format!("methods: {{ {one}, {two} }}\n"));
     let line = |name: &str| format!("{{\"method\": \"{name}.it\"}}\n").repeat(3);
-    let calls = File::new("outlook-calls", &(line("one") + &line("two")));
+    let calls = File::new(&(line("one") + &line("two")));
     let command = ["drain", calls.path(), "--dry-run", "--config", rules.path()];
     let (out, yes) = run(&command);
     assert!(yes && out.contains("\n  done      in 21s, at "), "{out}");

@@ -285,9 +285,12 @@ impl Default for Timeouts {
 // === impl ShedAs ===
 
 impl ShedAs {
-    /// How a call of that client is told, if the client is known.
-    pub fn to(self, client: Option<&Client>) -> RefusedAs {
+    /// How a call of that kind and client is told, if the client is known. Beside the Web API
+    /// status 200 says that it is done.
+    pub fn to(self, kind: Kind, client: Option<&Client>) -> RefusedAs {
         match self {
+            _ if kind.has_secret_url() => RefusedAs::Hook,
+            _ if kind != Kind::WebApi => RefusedAs::Status429,
             Self::Auto if client.is_some_and(|client| client.stops_whole) => RefusedAs::OkFalse,
             Self::Auto => RefusedAs::Status429,
             Self::Always(way) => way,

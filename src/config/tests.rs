@@ -368,7 +368,8 @@ methods: { conversations.close: { enabled: true } }
 
 #[test]
 fn a_file_is_loaded_with_its_name() {
-    let path = std::env::temp_dir().join(format!("slackwater-load-{}.yaml", std::process::id()));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("slackwater.yaml");
     std::fs::write(&path, "drain_timeout: 3s\n").unwrap();
     assert_eq!(load(Some(&path)).unwrap().drain_timeout, Duration::from_secs(3));
     std::fs::write(&path, "drain_timeout: 3\n").unwrap();

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
     io::Write,
     num::NonZeroU32,
     str::FromStr,
@@ -16,7 +15,7 @@ use http::{
     header::{CONTENT_ENCODING, RETRY_AFTER},
 };
 
-use super::{OptionError, Reply, random::Random};
+use super::{OptionError, Reply, options::by_name, random::Random};
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,19 +169,7 @@ fn packed(body: &[u8]) -> Bytes {
     done.unwrap_or_default().into()
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Fault {
-    type Err = OptionError;
-
-    fn from_str(text: &str) -> Result<Self, OptionError> {
-        Self::ALL.into_iter().find(|fault| fault.as_str() == text).ok_or(OptionError::Fault)
-    }
-}
+by_name!(Fault, OptionError::Fault);
 
 // === impl FaultRule ===
 

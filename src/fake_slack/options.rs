@@ -1,6 +1,6 @@
 //! How the fake behaves, as its user chooses it.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use super::{FaultRule, Rules};
 use crate::units;
@@ -92,6 +92,27 @@ pub enum OptionError {
     Range,
 }
 
+/// Shows one of `ALL` by its `as_str`, and reads it back. A trait of ours cannot: these two are the
+/// standard library's.
+macro_rules! by_name {
+    ($choice:ty, $unknown:expr) => {
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $choice {
+            type Err = OptionError;
+
+            fn from_str(text: &str) -> Result<Self, OptionError> {
+                Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or($unknown)
+            }
+        }
+    };
+}
+pub(super) use by_name;
+
 /// A duration as everywhere in the program.
 fn duration(text: &str) -> Result<Duration, OptionError> {
     units::parse_duration(text).map_err(OptionError::Duration)
@@ -142,19 +163,7 @@ impl Shape {
     }
 }
 
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Shape {
-    type Err = OptionError;
-
-    fn from_str(text: &str) -> Result<Self, OptionError> {
-        Self::ALL.into_iter().find(|shape| shape.as_str() == text).ok_or(OptionError::Shape)
-    }
-}
+by_name!(Shape, OptionError::Shape);
 
 // === impl Penalty ===
 
@@ -173,19 +182,7 @@ impl Penalty {
     }
 }
 
-impl fmt::Display for Penalty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Penalty {
-    type Err = OptionError;
-
-    fn from_str(text: &str) -> Result<Self, OptionError> {
-        Self::ALL.into_iter().find(|penalty| penalty.as_str() == text).ok_or(OptionError::Penalty)
-    }
-}
+by_name!(Penalty, OptionError::Penalty);
 
 // === impl Latency ===
 

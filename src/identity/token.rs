@@ -51,10 +51,7 @@ impl TokenHash {
 
     /// What stands for the token in keys, logs and status: `token-` and the first six bytes.
     pub fn name(&self) -> Arc<str> {
-        let mut text = String::with_capacity(6 + 2 * SHOWN);
-        text.push_str("token-");
-        push_hex(&mut text, self.0.get(..SHOWN).unwrap_or_default());
-        text.into()
+        shown("token-", &self.0).into()
     }
 }
 
@@ -70,6 +67,14 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// What stands for a secret: what it is, and the beginning of its hash.
+pub(crate) fn shown(what: &str, hash: &[u8]) -> String {
+    let mut text = String::with_capacity(what.len() + 2 * SHOWN);
+    text.push_str(what);
+    push_hex(&mut text, hash.get(..SHOWN).unwrap_or_default());
+    text
 }
 
 /// Appends bytes in hexadecimal. Every call needs it, and the formatter is slow at it.

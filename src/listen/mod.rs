@@ -38,6 +38,21 @@ pub trait Accept {
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 
+/// What answers the requests of connections.
+pub trait Answer:
+    Service<
+        Request<Incoming>,
+        Response = Response<<Self as Answer>::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of an answer.
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
 /// How long a client may take to send a request's headers, and how long it may leave a
 /// connection unused. Longer than bots keep theirs, so that they rarely meet a closing one.
 const HEADERS: Duration = Duration::from_secs(120);
@@ -61,7 +76,7 @@ const TOLD: Duration = Duration::from_secs(10);
 /// Serves at most `most` connections at once, until `end`; then lets them finish the calls
 /// that they are at. Further connections wait in the listener's backlog. Connections are
 /// secured as `tls` says when they arrive, and tracked by `connections`.
-pub async fn serve<A, S, B>(
+pub async fn serve<A, S>(
     mut accept: A,
     service: S,
     tls: watch::Receiver<Option<ListenTls>>,
@@ -70,10 +85,7 @@ pub async fn serve<A, S, B>(
     connections: TaskTracker,
 ) where
     A: Accept,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    S: Answer,
 {
     let server = server();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
@@ -132,7 +144,7 @@ fn server() -> auto::Builder<TokioExecutor> {
 }
 
 /// Secures a connection, if that is to be, and serves it.
-async fn arrived<I, S, B>(
+async fn arrived<I, S>(
     server: auto::Builder<TokioExecutor>,
     io: I,
     tls: Option<ListenTls>,
@@ -140,10 +152,7 @@ async fn arrived<I, S, B>(
     end: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    S: Answer,
 {
     let Some(ListenTls { server: who }) = tls else {
         return connection(server, io, service, end).await;
@@ -159,17 +168,14 @@ async fn arrived<I, S, B>(
     }
 }
 
-async fn connection<I, S, B>(
+async fn connection<I, S>(
     server: auto::Builder<TokioExecutor>,
     io: I,
     service: S,
     end: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    S: Answer,
 {
     let service = TowerToHyperService::new(service);
     let io = TokioIo::new(Patient::new(io, STUCK));
@@ -186,6 +192,17 @@ async fn connection<I, S, B>(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
     }
+}
+
+// === impl Answer ===
+
+impl<S, B> Answer for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
 }
 
 // === impl Accept for TcpListener ===

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
 
-use super::{Metrics, busiest::LABELS, registry::Registry};
+use super::{Metrics, busiest::LABELS, registry::Registry, sums::by_label};
 use crate::{
-    admission::{Status, Target},
+    admission::{ShedReason, Status, Target},
     slack::{Catalogue, OTHER},
 };
 
@@ -38,9 +38,26 @@ impl Metrics {
     /// If a metric cannot be written as text, which a sound build never meets.
     pub fn text(&self, status: &Status, catalogue: &Catalogue) -> prometheus::Result<Vec<u8>> {
         self.all.shown.show(status, catalogue);
+        self.begin(status);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.all.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// Counters that alerts look at are there with 0 before they count: Prometheus sees how much a
+    /// series grows, and not where it begins. Each method has its own from its first call on, so they
+    /// are as many as those that are called.
+    fn begin(&self, status: &Status) {
+        let mut methods = by_label(&self.all.requests, "method");
+        methods.extend(status.queues.iter().map(|queue| (queue.method.to_string(), 0)));
+        for method in methods.keys() {
+            for reason in ShedReason::ALL {
+                self.all.sheds.with_label_values(&[method, reason.as_str()]);
+            }
+            for surprise in [true, false] {
+                self.refusals(method, surprise);
+            }
+        }
     }
 }
 

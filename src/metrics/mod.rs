@@ -227,8 +227,12 @@ impl Metrics {
 
     /// Slack refused a call; by surprise where no pause was on and the window had room.
     pub fn refused(&self, method: &str, surprise: bool) {
+        self.refusals(method, surprise).inc();
+    }
+
+    fn refusals(&self, method: &str, surprise: bool) -> IntCounter {
         let surprise = if surprise { "true" } else { "false" };
-        self.all.refusals.with_label_values(&[method, surprise]).inc();
+        self.all.refusals.with_label_values(&[method, surprise])
     }
 
     /// A bucket of a limit with that scope was closed. The label is bounded: limits come from

@@ -19,7 +19,7 @@ pub struct Sums {
     pub refused_by_slack: u64,
     /// Calls queued again after that.
     pub replayed: u64,
-    /// Calls refused instead of held, by reason.
+    /// Calls refused instead of held, by each reason that there was.
     pub shed: BTreeMap<String, u64>,
 }
 
@@ -57,11 +57,13 @@ impl Metrics {
     pub fn sums(&self) -> Sums {
         let all = &*self.all;
         let sum = |counters| by_label(counters, "").into_values().sum();
+        let mut shed = by_label(&all.sheds, "reason");
+        shed.retain(|_, calls| *calls > 0);
         Sums {
             answered: sum(&all.requests),
             refused_by_slack: sum(&all.refusals),
             replayed: sum(&all.replays),
-            shed: by_label(&all.sheds, "reason"),
+            shed,
         }
     }
 }
@@ -97,7 +99,7 @@ impl Sub for Counts {
 }
 
 /// The sums of a counter's series by the value of one label; all in one where it has none such.
-fn by_label(counters: &IntCounterVec, label: &str) -> BTreeMap<String, u64> {
+pub(super) fn by_label(counters: &IntCounterVec, label: &str) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for family in counters.collect() {
         for series in family.get_metric() {

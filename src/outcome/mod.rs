@@ -20,7 +20,7 @@ pub use self::learn::Learner;
 use self::{detached::Detached, look::Looked};
 use crate::{
     admission::{Admitted, Permit, whole_seconds},
-    call::{Call, body::Outgoing},
+    call::{Call, body::Outgoing, record::RefusedAs},
     config::Config,
     metrics::Metrics,
     respond::Failure,
@@ -183,7 +183,7 @@ where
             return Ok(answered(parts, body));
         }
         let understood = text.is_some_and(|text| reply::is_object(&text));
-        let answer = refusal(parts, body, understood, pause);
+        let answer = refusal(parts, body, understood, pause, call.record.refused_as());
         if refused.closed.is_empty() {
             // With no bucket closed, nothing would keep the call from going again at once.
             Err(Failure::Refused(Box::new(answer)))
@@ -225,14 +225,21 @@ fn answered(parts: Parts, body: Answer) -> Outcome {
 
 /// What the caller sees of a refusal: Slack's own words, with what is missing added. A 429
 /// whose body no SDK understands, or which has none, gets one.
-fn refusal(mut parts: Parts, body: Answer, understood: bool, pause: Duration) -> Response<Answer> {
+fn refusal(
+    mut parts: Parts,
+    body: Answer,
+    understood: bool,
+    pause: Duration,
+    refused_as: RefusedAs,
+) -> Response<Answer> {
     let headers = &mut parts.headers;
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(pause).max(1)));
+    let seconds = whole_seconds(pause).max(1);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     if understood || parts.status != StatusCode::TOO_MANY_REQUESTS {
         return Response::from_parts(parts, body);
     }
     reply::reword(headers);
-    Response::from_parts(parts, Answer::ours(reply::RATE_LIMITED))
+    Response::from_parts(parts, Answer::ours(refused_as.body(seconds)))
 }
 
 /// A status as metrics have it.

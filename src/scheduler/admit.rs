@@ -1,16 +1,18 @@
 //! A call meets its buckets: it is granted, held or refused.
 
+use smallvec::SmallVec;
+
 use super::{
     Block, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit, Scheduler,
     Slot,
-    cell::{BucketId, CallId},
+    cell::{BucketId, BucketIds, CallId},
     forecast::Arrival,
 };
 
 impl Scheduler {
     /// Buckets by index, made where they don't exist; each once, in order.
-    pub(super) fn resolve(&mut self, now: Instant, keys: Vec<BucketKey>) -> Vec<BucketId> {
-        let mut ids = Vec::with_capacity(keys.len());
+    pub(super) fn resolve(&mut self, now: Instant, keys: Vec<BucketKey>) -> BucketIds {
+        let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
             let id = self.bucket_ids.get(&key).copied().unwrap_or_else(|| {
                 let bucket = self.new_bucket(now, key.clone());
@@ -70,8 +72,8 @@ impl Scheduler {
 
     /// Takes a slot in each bucket.
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
-        let Held { sequence, class, caller, deadline, place, mut kept, .. } = held;
-        kept.reserve_exact(buckets.len());
+        let Held { sequence, class, caller, deadline, place, kept, .. } = held;
+        let mut slots = SmallVec::from_vec(kept);
         for &id in buckets {
             self.touch(id);
             // Whoever is let go before the end of a pause takes nothing of it.
@@ -79,11 +81,10 @@ impl Scheduler {
                 continue;
             }
             self.buckets[id].take(now, class);
-            kept.push(Slot { bucket: id, taken: now });
+            slots.push(Slot { bucket: id, taken: now });
         }
-        self.note_grant(now, sequence, &kept);
-        let granted =
-            Granted { sequence, class, caller, deadline, place, slots: kept, answered: None };
+        self.note_grant(now, sequence, &slots);
+        let granted = Granted { sequence, class, caller, deadline, place, slots, answered: None };
         Permit { index: self.granted.insert(granted), sequence }
     }
 

@@ -3,7 +3,7 @@
 //! Most of what is planned never happens: a call goes before its deadline, somebody comes for a
 //! place. To take out what no longer holds is a search for it, in memory that nothing else has
 //! touched for long. So it stays where it is, in a heap, and is passed over when its time comes.
-//! When there is more of it than of the rest, all of it goes at once: that is a sort of what is
+//! When there is more of it than of the rest, all of it goes at once: that is a walk over what is
 //! left, at most as long as what was taken back since, so for each one it is a few steps, and an
 //! agenda is never longer than twice what holds.
 
@@ -17,6 +17,8 @@ pub(super) struct Agenda<T> {
     entries: BinaryHeap<Reverse<(Instant, T)>>,
     /// How many of them no longer hold.
     stale: usize,
+    /// Whether the first one is known to hold.
+    holds: bool,
 }
 
 /// So many may be stale whatever the length.
@@ -27,27 +29,39 @@ const SPARE: usize = 64;
 impl<T: Copy + Ord> Agenda<T> {
     /// Plans something.
     pub(super) fn add(&mut self, at: Instant, what: T) {
+        // One that comes before the first holds, too.
+        self.holds |= self.entries.is_empty();
         self.entries.push(Reverse((at, what)));
     }
 
     /// Something that was planned and not yet taken no longer holds.
     pub(super) fn took_back(&mut self, holds: impl Fn(Instant, T) -> bool) {
         self.stale += 1;
+        self.holds = false;
         if self.stale > self.entries.len() / 2 + SPARE {
             let mut entries = std::mem::take(&mut self.entries).into_vec();
+            let holding = entries.len().saturating_sub(self.stale);
             entries.retain(|Reverse((at, what))| holds(*at, *what));
             // What was taken back and planned anew for the same time stands here twice.
-            entries.sort_unstable();
-            entries.dedup();
+            if entries.len() > holding {
+                entries.sort_unstable();
+                entries.dedup();
+            }
             self.entries = entries.into();
             self.stale = 0;
         }
     }
 
+    /// Nothing is due before that.
+    pub(super) fn planned(&self) -> Option<Instant> {
+        self.entries.peek().map(|Reverse((at, _))| *at)
+    }
+
     /// What is due first of what still holds, and when.
     pub(super) fn first(&mut self, holds: impl Fn(Instant, T) -> bool) -> Option<(Instant, T)> {
         while let Some(&Reverse((at, what))) = self.entries.peek() {
-            if holds(at, what) {
+            if self.holds || holds(at, what) {
+                self.holds = true;
                 return Some((at, what));
             }
             self.entries.pop();
@@ -59,12 +73,13 @@ impl<T: Copy + Ord> Agenda<T> {
     /// Takes what stands first.
     pub(super) fn take(&mut self) {
         self.entries.pop();
+        self.holds = false;
     }
 }
 
 impl<T: Ord> Default for Agenda<T> {
     fn default() -> Self {
-        Self { entries: BinaryHeap::new(), stale: 0 }
+        Self { entries: BinaryHeap::new(), stale: 0, holds: false }
     }
 }
 

@@ -148,6 +148,11 @@ impl Bucket {
         class: Class,
         leave: Option<Instant>,
     ) -> Option<Block> {
+        self.shut(now, leave).or_else(|| self.withheld(now, class))
+    }
+
+    /// What keeps calls of every class from going now.
+    pub(super) fn shut(&mut self, now: Instant, leave: Option<Instant>) -> Option<Block> {
         if self.is_gate() {
             return Some(Block { why: Why::Paused, until: None });
         }
@@ -163,6 +168,11 @@ impl Bucket {
             let until = self.windows().filter_map(Window::first_end).min();
             return Some(Block { why: Why::Claimed, until });
         }
+        None
+    }
+
+    /// What keeps a call of that class from going now where others might: room for people.
+    pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
         let opens = self.opens_at(now, class);
         let waits = opens.is_none_or(|at| at > now);
         waits.then_some(Block { why: Why::Room, until: opens })

@@ -1,11 +1,17 @@
 //! A cell: all held calls of one class that need the same buckets.
 //!
 //! They are blocked and freed together, so they stand together, in the line of one bucket
-//! that blocks them. Inside, each caller has its calls in their order.
+//! that blocks them. Inside, each caller has a queue of its calls, the oldest first.
 
-use std::{iter, sync::Arc};
+use std::num::NonZeroUsize;
 
-use super::{CallerId, Sequence, few::Few};
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::{
+    CallerId, Held, Sequence,
+    few::{Few, FewBy},
+};
 
 /// Index of a bucket in the scheduler.
 pub(super) type BucketId = usize;
@@ -14,70 +20,167 @@ pub(super) type CellId = usize;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = usize;
 
+/// Buckets, each once, in the order of their indices. Few calls have more, and those that have don't
+/// have to be looked for anywhere else.
+pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
+
 /// The held calls of one class that need the same buckets.
 #[derive(Debug)]
 pub(super) struct Cell {
-    /// The buckets, each once, in the order of their indices.
-    pub(super) buckets: Arc<[BucketId]>,
+    pub(super) buckets: BucketIds,
     /// In whose line it stands.
     pub(super) parked: BucketId,
-    /// Each caller's calls, the oldest first.
-    calls: Few<(CallerId, Sequence, CallId)>,
+    /// Each caller's calls.
+    queues: FewBy<CallerId, Queue>,
 }
 
-/// The oldest call of a line, before and after a change.
+/// The oldest call of a file, before and after a change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HeadChange {
     pub(super) before: Option<Sequence>,
     pub(super) after: Option<Sequence>,
 }
 
+/// One caller's calls in a cell. Most come in the order of their age, and each of these knows who
+/// is before and behind it, so that none is ever searched for.
+#[derive(Debug, Default)]
+struct Queue {
+    row: Option<Row>,
+    /// Those that came back from an attempt, a place or another cell, when younger ones stood
+    /// here.
+    late: Option<Box<Few<Aged>>>,
+}
+
+/// Both ends of those that came in their order.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    oldest: (Sequence, Link),
+    youngest: (Sequence, Link),
+}
+
+/// A call and its age.
+type Aged = (Sequence, CallId);
+
+/// Who stands beside a held call in the row of its queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Neighbours {
+    before: Option<Link>,
+    behind: Option<(Sequence, Link)>,
+}
+
+/// A call, where there may be none: in as little memory as a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link(NonZeroUsize);
+
 // === impl Cell ===
 
 impl Cell {
-    pub(super) fn new(buckets: Arc<[BucketId]>, parked: BucketId) -> Self {
-        Self { buckets, parked, calls: Few::None }
+    pub(super) fn new(buckets: BucketIds, parked: BucketId) -> Self {
+        Self { buckets, parked, queues: FewBy::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.queues.is_empty()
     }
 
-    /// Adds a call and tells the oldest of its line before and after.
-    pub(super) fn add(&mut self, caller: CallerId, sequence: Sequence, call: CallId) -> HeadChange {
-        let before = self.first(caller).map(|(head, _)| head);
-        self.calls.insert((caller, sequence, call));
+    /// Adds a call and tells the oldest of its caller's before and after.
+    pub(super) fn add(&mut self, held: &mut Slab<Held>, call: CallId) -> HeadChange {
+        let Held { sequence, caller, .. } = held[call];
+        let queue = self.queues.get_or_insert_with(caller.id, Queue::default);
+        let before = queue.head().map(|(age, _)| age);
+        queue.add(held, (sequence, call));
         HeadChange { before, after: Some(before.map_or(sequence, |head| head.min(sequence))) }
     }
 
-    /// Removes a call and tells the oldest of its line before and after.
-    pub(super) fn remove(
-        &mut self,
-        caller: CallerId,
-        sequence: Sequence,
-        call: CallId,
-    ) -> HeadChange {
-        let before = self.first(caller).map(|(head, _)| head);
-        self.calls.remove((caller, sequence, call));
-        HeadChange { before, after: self.first(caller).map(|(head, _)| head) }
+    /// Removes a call and tells the oldest of its caller's before and after.
+    pub(super) fn remove(&mut self, held: &mut Slab<Held>, call: CallId) -> HeadChange {
+        let Held { sequence, caller, .. } = held[call];
+        let Some(queue) = self.queues.get_mut(&caller.id) else { return HeadChange::default() };
+        let before = queue.head().map(|(age, _)| age);
+        queue.remove(held, (sequence, call));
+        let after = queue.head().map(|(age, _)| age);
+        if after.is_none() {
+            self.queues.remove(&caller.id);
+        }
+        HeadChange { before, after }
     }
 
-    /// The oldest call of a line.
+    /// The oldest call of a caller.
     pub(super) fn head(&self, caller: CallerId) -> Option<CallId> {
-        self.first(caller).map(|(_, call)| call)
+        self.queues.get(&caller)?.head().map(|(_, call)| call)
     }
 
-    /// The oldest call of each line.
+    /// The oldest call of each caller.
     pub(super) fn heads(&self) -> impl Iterator<Item = CallId> {
-        let next = |(caller, ..): &(CallerId, Sequence, CallId)| {
-            self.calls.first_from((*caller, Sequence::MAX, CallId::MAX))
-        };
-        iter::successors(self.calls.first(), next).map(|(.., call)| call)
+        self.queues.iter().filter_map(|(_, queue)| queue.head()).map(|(_, call)| call)
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// The oldest one.
+    fn head(&self) -> Option<Aged> {
+        let oldest = self.row.map(|row| row.oldest).map(|(age, link)| (age, link.call()));
+        let late = self.late.as_ref().and_then(|late| late.first());
+        [oldest, late].into_iter().flatten().min()
     }
 
-    fn first(&self, caller: CallerId) -> Option<(Sequence, CallId)> {
-        let first = self.calls.first_from((caller, 0, 0)).filter(|(of, ..)| *of == caller);
-        first.map(|(_, sequence, call)| (sequence, call))
+    fn add(&mut self, held: &mut Slab<Held>, (sequence, call): Aged) {
+        let link = Link::to(call);
+        match &mut self.row {
+            Some(Row { youngest, .. }) if sequence < youngest.0 => {
+                self.late.get_or_insert_default().insert((sequence, call));
+            }
+            Some(Row { youngest, .. }) => {
+                let (_, before) = std::mem::replace(youngest, (sequence, link));
+                held[before.call()].beside.behind = Some((sequence, link));
+                held[call].beside = Neighbours { before: Some(before), behind: None };
+            }
+            None => {
+                self.row = Some(Row { oldest: (sequence, link), youngest: (sequence, link) });
+                held[call].beside = Neighbours::default();
+            }
+        }
+    }
+
+    fn remove(&mut self, held: &mut Slab<Held>, (sequence, call): Aged) {
+        if let Some(late) = &mut self.late
+            && late.remove((sequence, call))
+        {
+            if late.is_empty() {
+                self.late = None;
+            }
+            return;
+        }
+        let Neighbours { before, behind } = held[call].beside;
+        if let Some(before) = before {
+            held[before.call()].beside.behind = behind;
+        }
+        if let Some((_, behind)) = behind {
+            held[behind.call()].beside.before = before;
+        }
+        self.row = self.row.and_then(|mut row| {
+            if row.oldest.0 == sequence {
+                row.oldest = behind?;
+            }
+            if row.youngest.0 == sequence {
+                row.youngest = before.map(|before| (held[before.call()].sequence, before))?;
+            }
+            Some(row)
+        });
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    fn to(call: CallId) -> Self {
+        Self(NonZeroUsize::MIN.saturating_add(call))
+    }
+
+    fn call(self) -> CallId {
+        self.0.get() - 1
     }
 }
 
@@ -92,5 +195,63 @@ impl HeadChange {
     /// The line with that call in front leaves.
     pub(super) fn leaves(head: Sequence) -> Self {
         Self { before: Some(head), after: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scheduler::{Caller, Class, Instant, Weight};
+
+    proptest! {
+        /// Red where a call that came late is not before younger ones, or the one behind a call that
+        /// leaves is lost.
+        #[test]
+        fn each_caller_has_its_calls_by_age(
+            steps in prop::collection::vec((any::<u8>(), 0..3_u64, 0..4_u8), 0..300),
+        ) {
+            let (mut cell, mut held) = (Cell::new(BucketIds::new(), 0), Slab::new());
+            // The calls of each caller, and of each its caller.
+            let mut queues = BTreeMap::<_, BTreeSet<_>>::new();
+            let mut calls = BTreeMap::new();
+            for (arrived, (age, caller, what)) in (1..).zip(steps) {
+                let change = match calls.keys().nth(usize::from(age) % calls.len().max(1)).copied() {
+                    // One in four leaves, from anywhere.
+                    Some(gone) if what == 0 => {
+                        let (_, call) = gone;
+                        let caller: CallerId = calls.remove(&gone).unwrap();
+                        let before = queues[&caller].first().copied();
+                        let change = cell.remove(&mut held, call);
+                        held.remove(call);
+                        queues.get_mut(&caller).unwrap().remove(&gone);
+                        (caller, before, change)
+                    }
+                    // One in four is older than others.
+                    _ => {
+                        let caller = CallerId(caller);
+                        let late = u64::from(what == 1) * u64::from(age);
+                        let age = (1_000 + arrived - late) * 1_000 + arrived;
+                        let who = Caller { id: caller, weight: Weight::ONE };
+                        let call = held.insert(Held::new(age, Class::Normal, who, Instant::FAR));
+                        let queue = queues.entry(caller).or_default();
+                        let before = queue.first().copied();
+                        queue.insert((age, call));
+                        calls.insert((age, call), caller);
+                        (caller, before, cell.add(&mut held, call))
+                    }
+                };
+                let (caller, before, HeadChange { before: told, after }) = change;
+                let head = queues[&caller].first().copied();
+                assert_eq!((told, after), (before.map(|(age, _)| age), head.map(|(age, _)| age)));
+                assert_eq!(cell.head(caller), head.map(|(_, call)| call));
+                let heads = queues.values().filter_map(|queue| queue.first()).map(|(_, call)| *call);
+                assert!(cell.heads().eq(heads));
+                assert_eq!(cell.is_empty(), calls.is_empty());
+            }
+        }
     }
 }

@@ -14,8 +14,6 @@
 //! frozen bucket is claimed by nobody: it would keep slots of others for nothing. Nor is an open
 //! one: it has a slot for everybody, and calls of all workspaces would want the same.
 
-use std::sync::Arc;
-
 use super::{
     Block, Class, Instant, Scheduler, Why,
     cell::{BucketId, CallId},
@@ -30,19 +28,30 @@ impl Scheduler {
         class: Class,
         call: Option<CallId>,
     ) -> Option<Block> {
+        let leave = self.leaves_one_by(now, id, call);
+        self.buckets[id].blocked(now, class, leave)
+    }
+
+    /// By when a bucket's next slot is needed by the call for which it is kept, if that is another
+    /// one than `call`.
+    pub(super) fn leaves_one_by(
+        &mut self,
+        now: Instant,
+        id: BucketId,
+        call: Option<CallId>,
+    ) -> Option<Instant> {
         let bucket = &mut self.buckets[id];
-        let claim = bucket.claim.filter(|claim| Some(*claim) != call).map(|call| &self.held[call]);
+        let claim = bucket.claim.filter(|claim| Some(*claim) != call)?;
+        let held = &self.held[claim];
         // A slot that room for people keeps from the claimer is not kept for it.
-        let leave = claim.filter(|held| bucket.has_room_for(now, held.class));
-        let leave = leave.map(|held| held.needs_slots_by);
-        bucket.blocked(now, class, leave)
+        bucket.has_room_for(now, held.class).then_some(held.needs_slots_by)
     }
 
     /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &super::Held| (held.class, held.sequence);
-        let buckets = Arc::clone(&self.cells[self.held[call].cell].buckets);
+        let buckets = self.cells[self.held[call].cell].buckets.clone();
         let others: Vec<_> = buckets
             .iter()
             .filter_map(|id| self.buckets[*id].claim)
@@ -61,7 +70,7 @@ impl Scheduler {
         let held = &mut self.held[call];
         held.claims = true;
         held.needs_slots_by = by;
-        for &id in buckets.iter() {
+        for &id in &buckets {
             let bucket = &mut self.buckets[id];
             if !bucket.is_open() && bucket.claim.replace(call) != Some(call) {
                 self.touch(id);
@@ -91,8 +100,8 @@ impl Scheduler {
         if !std::mem::take(&mut self.held[call].claims) {
             return;
         }
-        let buckets = Arc::clone(&self.cells[self.held[call].cell].buckets);
-        for &id in buckets.iter() {
+        let buckets = self.cells[self.held[call].cell].buckets.clone();
+        for &id in &buckets {
             if self.buckets[id].claim.take().is_some() {
                 self.touch(id);
             }
@@ -107,7 +116,7 @@ impl Scheduler {
         let class = held.class;
         let alike = &self.cells[held.cell];
         let is_head = alike.head(held.caller.id) == Some(call);
-        let buckets = Arc::clone(&alike.buckets);
+        let buckets = alike.buckets.clone();
         if !is_head {
             // A replayed call came before it.
             self.give_up_claims(call);

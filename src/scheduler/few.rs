@@ -1,26 +1,36 @@
-//! A sorted set, and a map, that take no memory of their own while they have one element, as most
-//! of them here do.
+//! A sorted set, and a map, for the few elements that most of them have here: one takes no memory of
+//! its own, and up to a dozen or so lie side by side, where a look at one brings the others along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
-/// A sorted set, mostly of one.
+/// A sorted set.
 #[derive(Debug, Default)]
 pub(super) enum Few<T> {
     #[default]
     None,
     One(T),
-    /// From the second one until the last has gone.
+    /// From the second one until the last has gone, in order.
+    Some(Vec<T>),
+    /// From the one that is too many until the last has gone.
     Many(BTreeSet<T>),
 }
 
-/// A map in the order of its keys, mostly of one.
+/// A map in the order of its keys.
 #[derive(Debug)]
 pub(super) enum FewBy<K, V> {
     One(K, V),
-    /// None, or from the second one until the last has gone. Boxed, because most have two or
-    /// three then, and a node of the tree is for eleven.
+    /// None, or from the second one until the last has gone, in order.
+    Some(Vec<(K, V)>),
+    /// From the one that is too many until the last has gone. Boxed, because a node of the tree has
+    /// room for eleven.
     Many(BTreeMap<K, Box<V>>),
 }
+
+/// So many lie side by side: to make room for one among them is cheaper than a tree.
+const SOME: usize = 16;
 
 // === impl Few ===
 
@@ -33,16 +43,8 @@ impl<T: Copy + Ord> Few<T> {
         match self {
             Self::None => None,
             Self::One(one) => Some(*one),
+            Self::Some(some) => some.first().copied(),
             Self::Many(many) => many.first().copied(),
-        }
-    }
-
-    /// The first that is not before `bound`.
-    pub(super) fn first_from(&self, bound: T) -> Option<T> {
-        match self {
-            Self::None => None,
-            Self::One(one) => Some(*one).filter(|one| *one >= bound),
-            Self::Many(many) => many.range(bound..).next().copied(),
         }
     }
 
@@ -50,34 +52,54 @@ impl<T: Copy + Ord> Few<T> {
         match self {
             Self::None => *self = Self::One(new),
             Self::One(one) if *one == new => {}
-            Self::One(one) => *self = Self::Many(BTreeSet::from([*one, new])),
+            Self::One(one) => *self = Self::Some(vec![new.min(*one), new.max(*one)]),
+            Self::Some(some) => {
+                let Err(at) = some.binary_search(&new) else { return };
+                if some.len() < SOME {
+                    some.insert(at, new);
+                } else {
+                    let all = mem::take(some).into_iter().chain([new]);
+                    *self = Self::Many(all.collect());
+                }
+            }
             Self::Many(many) => {
                 many.insert(new);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, gone: T) {
-        let is_empty = match self {
-            Self::None => true,
-            Self::One(one) => *one == gone,
-            Self::Many(many) => {
-                many.remove(&gone);
-                many.is_empty()
+    /// Tells whether it was there.
+    pub(super) fn remove(&mut self, gone: T) -> bool {
+        let (was_there, is_empty) = match self {
+            Self::None => (false, true),
+            Self::One(one) => (*one == gone, *one == gone),
+            Self::Some(some) => {
+                let at = some.binary_search(&gone);
+                if let Ok(at) = at {
+                    some.remove(at);
+                }
+                (at.is_ok(), some.is_empty())
             }
+            Self::Many(many) => (many.remove(&gone), many.is_empty()),
         };
         if is_empty {
             *self = Self::None;
         }
+        was_there
     }
 }
 
 // === impl FewBy ===
 
 impl<K: Copy + Ord, V> FewBy<K, V> {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Some(some) if some.is_empty())
+    }
+
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         match self {
             Self::One(one, value) => (one == key).then_some(value),
+            Self::Some(some) => find(some, key).ok().map(|at| &some[at].1),
             Self::Many(many) => many.get(key).map(|value| &**value),
         }
     }
@@ -85,50 +107,84 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
             Self::One(one, value) => (one == key).then_some(value),
+            Self::Some(some) => find(some, key).ok().map(|at| &mut some[at].1),
             Self::Many(many) => many.get_mut(key).map(|value| &mut **value),
         }
     }
 
     /// What is there for that key, or else comes there.
     pub(super) fn get_or_insert_with(&mut self, key: K, new: impl Fn() -> V) -> &mut V {
-        match self {
-            Self::One(one, _) if *one != key => {
-                if let Self::One(one, value) = std::mem::take(self) {
-                    *self = Self::Many(BTreeMap::from([(one, Box::new(value))]));
-                }
-            }
-            Self::Many(many) if many.is_empty() => *self = Self::One(key, new()),
-            _ => {}
-        }
+        self.make_room(&key, &new);
         match self {
             Self::One(_, value) => value,
+            Self::Some(some) => {
+                let at = find(some, &key).unwrap_or_else(|at| {
+                    some.insert(at, (key, new()));
+                    at
+                });
+                &mut some[at].1
+            }
             Self::Many(many) => many.entry(key).or_insert_with(|| Box::new(new())),
         }
     }
 
     pub(super) fn remove(&mut self, key: &K) {
-        match self {
-            Self::One(one, _) if one == key => *self = Self::default(),
-            Self::One(..) => {}
+        let is_empty = match self {
+            Self::One(one, _) => one == key,
+            Self::Some(some) => {
+                if let Ok(at) = find(some, key) {
+                    some.remove(at);
+                }
+                some.is_empty()
+            }
             Self::Many(many) => {
                 many.remove(key);
+                many.is_empty()
             }
+        };
+        if is_empty {
+            *self = Self::default();
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let (one, many) = match self {
-            Self::One(key, value) => (Some((key, value)), None),
-            Self::Many(many) => (None, Some(many)),
+        let (one, some, many) = match self {
+            Self::One(key, value) => (Some((key, value)), None, None),
+            Self::Some(some) => (None, Some(some), None),
+            Self::Many(many) => (None, None, Some(many)),
         };
-        one.into_iter().chain(many.into_iter().flatten().map(|(key, value)| (key, &**value)))
+        let some = some.into_iter().flatten().map(|(key, value)| (key, value));
+        let many = many.into_iter().flatten().map(|(key, value)| (key, &**value));
+        one.into_iter().chain(some).chain(many)
+    }
+
+    /// Takes the form in which there is room for that key.
+    fn make_room(&mut self, key: &K, new: impl Fn() -> V) {
+        let all = match self {
+            Self::Some(some) if some.is_empty() => return *self = Self::One(*key, new()),
+            Self::One(one, _) if one != key => mem::take(self),
+            Self::Some(some) if some.len() == SOME && find(some, key).is_err() => mem::take(self),
+            _ => return,
+        };
+        *self = match all {
+            Self::One(one, value) => Self::Some(vec![(one, value)]),
+            Self::Some(some) => {
+                Self::Many(some.into_iter().map(|(key, value)| (key, Box::new(value))).collect())
+            }
+            Self::Many(many) => Self::Many(many),
+        };
     }
 }
 
 impl<K, V> Default for FewBy<K, V> {
     fn default() -> Self {
-        Self::Many(BTreeMap::new())
+        Self::Some(Vec::new())
     }
+}
+
+/// Where a key is, or belongs.
+fn find<K: Ord, V>(some: &[(K, V)], key: &K) -> Result<usize, usize> {
+    some.binary_search_by(|(other, _)| other.cmp(key))
 }
 
 #[cfg(test)]
@@ -138,25 +194,25 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Red where the one is lost when a second comes, or stays when it is taken out.
+        /// Red where some are lost when one too many comes, or one stays when it is taken out.
         #[test]
-        fn few_are_as_many(steps in prop::collection::vec((0..4_u8, any::<bool>()), 0..60)) {
+        fn few_are_as_many(steps in prop::collection::vec((0..24_u8, 0..3_u8), 0..300)) {
             let (mut set, mut map, mut all) = (Few::None, FewBy::default(), BTreeMap::new());
-            for (number, (key, comes)) in steps.into_iter().enumerate() {
-                if comes {
+            for (number, (key, what)) in steps.into_iter().enumerate() {
+                // Two of three come, so that there are many at times.
+                if what > 0 {
                     set.insert(key);
                     let there = *map.get_or_insert_with(key, || number);
                     assert_eq!(there, *all.entry(key).or_insert(number));
                 } else {
-                    set.remove(key);
+                    assert_eq!(set.remove(key), all.remove(&key).is_some());
                     map.remove(&key);
-                    all.remove(&key);
                 }
                 assert_eq!(set.is_empty(), all.is_empty());
                 assert_eq!(set.first(), all.keys().next().copied());
+                assert_eq!(map.is_empty(), all.is_empty());
                 assert!(map.iter().eq(&all));
-                for key in 0..4 {
-                    assert_eq!(set.first_from(key), all.range(key..).map(|(key, _)| *key).next());
+                for key in 0..24 {
                     assert_eq!(map.get(&key), all.get(&key));
                     assert_eq!(map.get_mut(&key), all.get_mut(&key));
                 }

@@ -1,6 +1,6 @@
 //! A call joins the lines of its buckets, and leaves them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use foldhash::quality::RandomState;
 use slab::Slab;
@@ -8,7 +8,7 @@ use slab::Slab;
 use super::{
     Caller, CallerId, Class, Held, Scheduler, Ticket,
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId, HeadChange},
+    cell::{BucketId, BucketIds, CallId, Cell, CellId, HeadChange},
 };
 
 /// How many calls and places each caller has.
@@ -66,21 +66,15 @@ impl Bucket {
 
     /// A caller's calls in a cell that is parked here have another one in front, come, or leave.
     fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, cell: CellId) {
-        let HeadChange { before, after } = heads;
-        if before == after {
+        if heads.before == heads.after {
             return;
         }
         let is_open = self.is_open();
-        if is_open && before.is_none() {
+        if is_open && heads.before.is_none() {
             self.lineup.join(class, caller);
         }
-        if let Some(head) = before {
-            self.lineup.unpark(class, caller.id, head, cell);
-        }
-        if let Some(head) = after {
-            self.lineup.park(class, caller.id, head, cell);
-        }
-        if is_open && after.is_none() {
+        self.lineup.change_head(class, caller.id, heads, cell);
+        if is_open && heads.after.is_none() {
             self.lineup.leave(class, caller.id);
         }
     }
@@ -112,17 +106,17 @@ impl Scheduler {
     /// one that is `blocking` it.
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
-        let (sequence, class, caller) = (held.sequence, held.class, held.caller);
+        let (class, caller) = (held.class, held.caller);
         let ids = &mut self.cell_ids[class.index()];
         let cell_id = ids.get(buckets).copied().unwrap_or_else(|| {
-            let buckets: Arc<[BucketId]> = Arc::from(buckets);
-            let id = self.cells.insert(Cell::new(Arc::clone(&buckets), blocking));
+            let buckets = BucketIds::from_slice(buckets);
+            let id = self.cells.insert(Cell::new(buckets.clone(), blocking));
             ids.insert(buckets, id);
             id
         });
         held.cell = cell_id;
         let cell = &mut self.cells[cell_id];
-        let heads = cell.add(caller.id, sequence, index);
+        let heads = cell.add(&mut self.held, index);
         let parked = cell.parked;
         let bucket = &mut self.buckets[parked];
         // Where others of its class stand it is blocked as they are, and the alarm is theirs.
@@ -147,12 +141,12 @@ impl Scheduler {
     }
 
     /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
-    pub(super) fn step_out(&mut self, index: CallId) -> Arc<[BucketId]> {
+    pub(super) fn step_out(&mut self, index: CallId) -> BucketIds {
         self.give_up_claims(index);
-        let Held { sequence, class, caller, cell: id, .. } = self.held[index];
+        let Held { class, caller, cell: id, .. } = self.held[index];
         let cell = &mut self.cells[id];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.buckets));
-        let heads = cell.remove(caller.id, sequence, index);
+        let (parked, buckets) = (cell.parked, cell.buckets.clone());
+        let heads = cell.remove(&mut self.held, index);
         if cell.is_empty() {
             self.cells.remove(id);
             self.cell_ids[class.index()].remove(&buckets);

@@ -20,7 +20,7 @@
 
 use super::{
     Caller, CallerId, Class, Sequence, Weight,
-    cell::CellId,
+    cell::{CellId, HeadChange},
     few::{Few, FewBy},
 };
 
@@ -81,8 +81,8 @@ struct Turn {
     served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
     cells: Few<(Sequence, CellId)>,
-    /// Under which key it stands in [`ClassLine::ready`].
-    key: Option<(Tag, Sequence)>,
+    /// Under which tag it stands in [`ClassLine::ready`], with the oldest of its cells.
+    key: Option<Tag>,
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
@@ -153,17 +153,23 @@ impl Lineup {
         }
     }
 
-    /// Lets the caller's calls in that cell stand here, the oldest being `head`.
-    pub(super) fn park(&mut self, class: Class, caller: CallerId, head: Sequence, cell: CellId) {
+    /// The caller's calls in a cell that stands here have another one in front, come, or leave.
+    pub(super) fn change_head(
+        &mut self,
+        class: Class,
+        caller: CallerId,
+        heads: HeadChange,
+        cell: CellId,
+    ) {
         let Some(line) = &mut self.lines[class.index()] else { return };
-        line.restand(caller, |cells| cells.insert((head, cell)));
-        self.standing[class.index()] = !line.ready.is_empty();
-    }
-
-    /// Takes back [`Self::park`].
-    pub(super) fn unpark(&mut self, class: Class, caller: CallerId, head: Sequence, cell: CellId) {
-        let Some(line) = &mut self.lines[class.index()] else { return };
-        line.restand(caller, |cells| cells.remove((head, cell)));
+        line.restand(caller, |cells| {
+            if let Some(head) = heads.before {
+                cells.remove((head, cell));
+            }
+            if let Some(head) = heads.after {
+                cells.insert((head, cell));
+            }
+        });
         self.standing[class.index()] = !line.ready.is_empty();
     }
 
@@ -279,7 +285,7 @@ impl ClassLine {
     fn charge(&mut self, Caller { id, weight }: Caller) {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
         let start = match (turn.key, turn.waiting) {
-            (Some((tag, _)), _) => tag,
+            (Some(tag), _) => tag,
             (None, 0) => turn.start.max(self.virtual_time),
             (None, _) => turn.tag(self.virtual_time),
         };
@@ -310,23 +316,23 @@ impl ClassLine {
     /// The same, once its cells that are parked here have changed.
     fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Few<(Sequence, CellId)>)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
+        let before = turn.key.zip(turn.cells.first());
         change(&mut turn.cells);
-        let key = turn.cells.first().map(|(head, _)| {
-            // Who stands here already keeps its tag: the virtual time moves on, its turn
-            // does not.
-            let kept = turn.key.map(|(tag, _)| tag).filter(|tag| *tag >= turn.start);
-            (kept.unwrap_or_else(|| turn.tag(self.virtual_time)), head)
-        });
-        if key == turn.key {
+        let after = turn.cells.first();
+        // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
+        let kept = turn.key.filter(|tag| *tag >= turn.start);
+        turn.key = after.map(|_| kept.unwrap_or_else(|| turn.tag(self.virtual_time)));
+        let key = |(tag, (head, _))| (tag, head, caller);
+        let (before, after) = (before.map(key), turn.key.zip(after).map(key));
+        if before == after {
             return;
         }
-        if let Some((tag, head)) = turn.key {
-            self.ready.remove((tag, head, caller));
+        if let Some(before) = before {
+            self.ready.remove(before);
         }
-        if let Some((tag, head)) = key {
-            self.ready.insert((tag, head, caller));
+        if let Some(after) = after {
+            self.ready.insert(after);
         }
-        turn.key = key;
     }
 
     /// How many calls of this class go before one that has so many of its caller's before it.

@@ -114,11 +114,12 @@ use std::{collections::HashMap, num::NonZeroU8, sync::Arc};
 
 use foldhash::quality::RandomState;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use self::{
     agenda::Agenda,
     bucket::Bucket,
-    cell::{BucketId, CallId, Cell, CellId},
+    cell::{BucketId, BucketIds, CallId, Cell, CellId, Neighbours},
     forecast::Arrival,
     hold::{Callers, is_held},
     owners::Owners,
@@ -145,7 +146,7 @@ pub struct Scheduler {
     owners: Owners,
     cells: Slab<Cell>,
     /// Of each class, by what they need.
-    cell_ids: [HashMap<Arc<[BucketId]>, CellId, RandomState>; 3],
+    cell_ids: [HashMap<BucketIds, CellId, RandomState>; 3],
     held: Slab<Held>,
     granted: Slab<Granted>,
     places: Places,
@@ -245,6 +246,7 @@ struct Held {
     max_depth: Option<usize>,
     place: Option<PlaceId>,
     cell: CellId,
+    beside: Neighbours,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
     kept: Vec<Slot>,
     /// Whether the next slots of its buckets are kept for it, and by when it needs them.
@@ -259,7 +261,7 @@ struct Granted {
     caller: Caller,
     deadline: Instant,
     place: Option<PlaceId>,
-    slots: Vec<Slot>,
+    slots: SmallVec<[Slot; 6]>,
     /// When its answer began, if that was before it was known what it says.
     answered: Option<Instant>,
 }
@@ -323,6 +325,7 @@ impl Held {
             max_depth: None,
             place: None,
             cell: 0,
+            beside: Neighbours::default(),
             kept: Vec::new(),
             claims: false,
             needs_slots_by: Instant::ZERO,

@@ -69,6 +69,11 @@ impl Places {
         self.len
     }
 
+    /// No place expires before that.
+    pub(super) fn planned_expiry(&self) -> Option<Instant> {
+        self.expiries.planned()
+    }
+
     pub(super) fn next_expiry(&mut self) -> Option<Instant> {
         self.first().map(|(at, _)| at)
     }

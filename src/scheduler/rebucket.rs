@@ -10,12 +10,12 @@
 
 use super::{
     BucketKey, Instant, Outcome, Scheduler, Ticket,
-    cell::{BucketId, CallId},
+    cell::{BucketIds, CallId},
     hold::is_held,
 };
 
 /// A call, and what it waits for from now on.
-type Change = (CallId, Vec<BucketId>);
+type Change = (CallId, BucketIds);
 
 impl Scheduler {
     /// Lets held calls count against other buckets, each against the ones beside it. A call without
@@ -55,7 +55,7 @@ impl Scheduler {
 
     /// Lets a call wait for these buckets, but not stand anywhere. What is left of them are those
     /// of which it has no slot yet.
-    fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut Vec<BucketId>) {
+    fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut BucketIds) {
         let held = &mut self.held[call];
         let (class, caller) = (held.class, held.caller);
         let kept = std::mem::take(&mut held.kept);

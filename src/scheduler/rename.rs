@@ -160,7 +160,7 @@ impl Scheduler {
             for id in buckets {
                 self.buckets[*id].join(class, caller);
             }
-            for id in self.step_out(*call).iter() {
+            for id in &self.step_out(*call) {
                 self.buckets[*id].leave(class, caller.id);
             }
         }

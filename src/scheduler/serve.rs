@@ -1,7 +1,5 @@
 //! Time passes: slots become free, and those who wait for them are served or sent away.
 
-use std::sync::Arc;
-
 use slab::Slab;
 
 use super::{
@@ -32,7 +30,9 @@ pub(super) fn rings(buckets: &Slab<Bucket>, at: Instant, id: BucketId) -> bool {
 impl Scheduler {
     /// Lets time pass: what was due by `now` happens in the order in which it was due.
     pub(super) fn advance(&mut self, now: Instant) {
-        while let Some((_, due)) = self.next().filter(|(at, _)| *at <= now) {
+        while self.may_be_due(now)
+            && let Some((_, due)) = self.next().filter(|(at, _)| *at <= now)
+        {
             match due {
                 Due::Alarm => self.ring(now),
                 Due::Deadline => self.expire(now),
@@ -42,6 +42,13 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Whether anything was planned for `now` or before, if only something that no longer holds.
+    fn may_be_due(&self, now: Instant) -> bool {
+        let (alarm, deadline) = (self.alarms.planned(), self.deadlines.planned());
+        let planned = [alarm, deadline, self.places.planned_expiry()];
+        planned.into_iter().flatten().any(|at| at <= now)
     }
 
     /// What happens next by itself, and when.
@@ -69,7 +76,7 @@ impl Scheduler {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
         let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, Arc::clone(&cell.buckets));
+        let (parked, buckets) = (cell.parked, cell.buckets.clone());
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
@@ -123,21 +130,24 @@ impl Scheduler {
             if self.serve_claim(now, id) {
                 continue;
             }
-            let blocks = Class::ALL.map(|class| {
-                let stands = self.buckets[id].lineup.stands(class);
-                stands.then(|| self.blocked(now, id, class, None))
-            });
-            let open = blocks.map(|block| block == Some(None));
-            let Some((class, caller, stands)) = self.buckets[id].lineup.next(open) else {
-                return blocks
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .filter_map(|block| block.until)
-                    .min();
-            };
+            let leave = self.leaves_one_by(now, id, None);
+            let bucket = &mut self.buckets[id];
+            if !bucket.lineup.has_parked() {
+                return None;
+            }
+            if let Some(block) = bucket.shut(now, leave) {
+                return block.until;
+            }
+            let (mut open, mut opens) = ([false; 3], None);
+            for class in Class::ALL.into_iter().filter(|class| bucket.lineup.stands(*class)) {
+                match bucket.withheld(now, class) {
+                    Some(block) => opens = [opens, block.until].into_iter().flatten().min(),
+                    None => open[class.index()] = true,
+                }
+            }
+            let Some((class, caller, stands)) = bucket.lineup.next(open) else { return opens };
             let call = self.cells[stands].head(caller)?;
-            let buckets = Arc::clone(&self.cells[stands].buckets);
+            let buckets = self.cells[stands].buckets.clone();
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
@@ -152,7 +162,7 @@ impl Scheduler {
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
         let (class, caller) = (held.class, held.caller);
-        let buckets = Arc::clone(&self.cells[held.cell].buckets);
+        let buckets = self.cells[held.cell].buckets.clone();
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);

@@ -25,6 +25,9 @@ pub(super) struct Window {
     in_flight: u32,
     /// When each ageing slot becomes free, earliest first.
     ends: VecDeque<Instant>,
+    /// The first of them; far where there is none. Most looks at a window need no more of them,
+    /// and they lie elsewhere.
+    first: Instant,
 }
 
 /// [`Window::forecast`], or [`Window::latest`].
@@ -35,22 +38,26 @@ pub(super) type Forecast = fn(&Window, Instant, u64) -> Instant;
 impl Window {
     /// At most `quota` calls in any `period`.
     pub(super) fn sliding(quota: NonZeroU32, period: Duration) -> Self {
-        Self { quota: quota.get(), period: period + GRAIN, in_flight: 0, ends: VecDeque::new() }
+        Self::new(quota.get(), period + GRAIN)
     }
 
     /// A part of the slots of another window.
     pub(super) fn like(other: &Self, quota: u32) -> Self {
-        Self { quota, period: other.period, in_flight: 0, ends: VecDeque::new() }
+        Self::new(quota, other.period)
     }
 
     /// Any number of calls.
     pub(super) fn open() -> Self {
-        Self { quota: u32::MAX, period: Duration::ZERO, in_flight: 0, ends: VecDeque::new() }
+        Self::new(u32::MAX, Duration::ZERO)
     }
 
     /// At most `quota` calls at once.
     pub(super) fn at_once(quota: NonZeroU32) -> Self {
-        Self { quota: quota.get(), period: Duration::ZERO, in_flight: 0, ends: VecDeque::new() }
+        Self::new(quota.get(), Duration::ZERO)
+    }
+
+    fn new(quota: u32, period: Duration) -> Self {
+        Self { quota, period, in_flight: 0, ends: VecDeque::new(), first: Instant::FAR }
     }
 
     /// Slots in all.
@@ -70,8 +77,8 @@ impl Window {
 
     /// Frees the slots whose time has come.
     pub(super) fn expire(&mut self, now: Instant) {
-        while self.ends.front().is_some_and(|end| *end <= now) {
-            self.ends.pop_front();
+        while self.first <= now && self.ends.pop_front().is_some() {
+            self.look_at_first();
         }
     }
 
@@ -94,6 +101,7 @@ impl Window {
     pub(super) fn give_back_ageing(&mut self, taken: Instant) {
         if let Ok(at) = self.ends.binary_search(&(taken + self.period)) {
             self.ends.remove(at);
+            self.look_at_first();
         }
     }
 
@@ -152,6 +160,7 @@ impl Window {
     pub(super) fn falls_to(&self, now: Instant, used: u32) -> Option<Instant> {
         match self.used().checked_sub(used + 1) {
             None => Some(now),
+            Some(0) => self.first_end(),
             Some(over) => self.ends.get(over as usize).copied(),
         }
     }
@@ -207,7 +216,7 @@ impl Window {
 
     /// When the next ageing slot becomes free.
     pub(super) fn first_end(&self) -> Option<Instant> {
-        self.ends.front().copied()
+        (!self.ends.is_empty()).then_some(self.first)
     }
 
     /// When the last ageing slot becomes free.
@@ -237,6 +246,11 @@ impl Window {
             let at = self.ends.partition_point(|other| *other <= end);
             self.ends.insert(at, end);
         }
+        self.first = self.first.min(end);
+    }
+
+    fn look_at_first(&mut self) {
+        self.first = self.ends.front().copied().unwrap_or(Instant::FAR);
     }
 }
 

@@ -8,6 +8,12 @@ use serde::{Deserialize, de::IgnoredAny};
 /// What Slack says of a call that it refuses for a limit; every SDK understands it.
 pub const RATE_LIMITED: &str = r#"{"ok":false,"error":"ratelimited"}"#;
 
+/// The same in the words of hooks.slack.com, which names the pause in the body, too. No page of
+/// Slack's has them; they are as seen in <https://github.com/yassineaboukir/sublert/issues/46>.
+pub fn hook_rate_limited(seconds: u64) -> String {
+    format!(r#"{{"retry_after":{seconds},"ok":false,"error":"rate_limited"}}"#)
+}
+
 /// The longest pause that an answer is believed to ask for. Slack asks for seconds; a day
 /// would be somebody's mistake, and it would be ours to obey it.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -79,7 +85,7 @@ pub fn is_object(text: &[u8]) -> bool {
     members::<IgnoredAny>(text).is_some()
 }
 
-/// Makes headers those of an answer whose body is [`RATE_LIMITED`].
+/// Makes headers those of an answer whose body is [`RATE_LIMITED`] or its like.
 pub fn reword(headers: &mut HeaderMap) {
     headers.remove(header::CONTENT_ENCODING);
     headers.remove(header::CONTENT_LENGTH);

@@ -11,7 +11,8 @@ pub(super) type Micros = i64;
 /// One moment by all clocks that there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
-    /// Which start of the machine it is; empty where that cannot be told.
+    /// Which start of the machine it is; empty where that cannot be told, and then it is another
+    /// than any.
     pub boot: String,
     /// Microseconds of the clock that nobody sets.
     pub steady: i64,

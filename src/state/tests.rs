@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
+
+use tempfile::tempdir;
 
 use super::{
     Doubt, Ledger, Moment, OpenError,
@@ -231,6 +233,16 @@ fn over_a_reboot_it_is_believed_if_the_process_had_ended() {
     assert_eq!(parsed(&text).0.resume(&back, false), Some(Doubt::ClockWentBack));
 }
 
+/// Red when two boots that nobody can name are the same.
+#[test]
+fn where_no_boot_can_be_told_it_is_another() {
+    let unnamed = |at| Moment { boot: String::new(), ..moment(at) };
+    let mut text = some();
+    Record::Clock(unnamed(seconds(12))).write(&mut text);
+    let doubt = parsed(&text).0.resume(&unnamed(seconds(20)), false);
+    assert_eq!(doubt, Some(Doubt::MachineWentDown));
+}
+
 /// A doubt lasts as long as it is one, however often the process is killed meanwhile.
 #[test]
 fn a_doubt_is_kept() {
@@ -241,31 +253,10 @@ fn a_doubt_is_kept() {
     assert_eq!(again.doubt, Some(seconds(20)));
 }
 
-/// A directory that is gone when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("slackwater-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("state")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[tokio::test]
 async fn what_is_given_is_in_the_file_when_it_is_told() {
-    let scratch = Scratch::new("written");
-    let path = scratch.file();
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("state");
     let opened = open(&path, at(0), &Moment::now()).unwrap();
     assert_eq!(opened.doubt, None, "a new file is no reason for doubt");
     let error = open(&path, at(0), &Moment::now()).unwrap_err().to_string();
@@ -290,8 +281,8 @@ async fn what_is_given_is_in_the_file_when_it_is_told() {
 /// Red when the file is never written anew.
 #[tokio::test]
 async fn the_file_does_not_grow_without_end() {
-    let scratch = Scratch::new("bounded");
-    let path = scratch.file();
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("state");
     let opened = open(&path, at(0), &Moment::now()).unwrap();
     let (store, thread) = opened.start(Metrics::new().unwrap()).unwrap();
     let mut longest = 0;

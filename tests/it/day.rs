@@ -51,7 +51,8 @@ struct Day {
     held: HashMap<u64, Held, RandomState>,
     /// The calls that were sent, by their number.
     flights: HashMap<usize, Flight, RandomState>,
-    to_come: BinaryHeap<Reverse<(Instant, Next)>>,
+    /// Answers come soon, and what clients do comes late: among few, the next one is found sooner.
+    to_come: [BinaryHeap<Reverse<(Instant, Next)>>; 2],
     events: Vec<Event>,
     wake: Option<Instant>,
     /// Of each call, whether it has ended.
@@ -94,6 +95,7 @@ struct Held {
 
 struct Flight {
     permit: Permit,
+    asked: Asked,
     /// Which of the ring's slots it has, and what that stood for before.
     slot: usize,
     before: Instant,
@@ -136,7 +138,7 @@ impl Day {
             buckets: buckets(size.workspaces),
             held: HashMap::default(),
             flights: HashMap::default(),
-            to_come: BinaryHeap::new(),
+            to_come: Default::default(),
             events: Vec::new(),
             wake: None,
             ended: vec![false; size.calls],
@@ -150,12 +152,13 @@ impl Day {
         let mut chance = Chance::of(u64::MAX);
         let mut arrival = Some((0, Instant::ZERO));
         loop {
-            let due = self.to_come.peek().map(|Reverse((at, _))| *at);
+            let due = self.due();
             let times = [due, arrival.map(|(_, at)| at), self.wake];
             let Some(now) = times.into_iter().flatten().min() else { return };
             self.now = now;
             if due == Some(now) {
-                let Some(Reverse((_, next))) = self.to_come.pop() else { return };
+                let first = self.to_come.iter_mut().find(|to_come| first(to_come) == due);
+                let Some(Reverse((_, next))) = first.and_then(BinaryHeap::pop) else { return };
                 self.happens(next);
             } else if let Some((number, _)) = arrival.filter(|(_, at)| *at == now) {
                 self.arrive(number, true);
@@ -164,6 +167,16 @@ impl Day {
             }
             self.poll();
         }
+    }
+
+    /// When the next of what is to come does.
+    fn due(&self) -> Option<Instant> {
+        self.to_come.iter().filter_map(first).min()
+    }
+
+    fn comes(&mut self, at: Instant, next: Next) {
+        let answers = matches!(next, Next::Answer(_));
+        self.to_come[usize::from(!answers)].push(Reverse((at, next)));
     }
 
     fn happens(&mut self, next: Next) {
@@ -191,16 +204,15 @@ impl Day {
             place: Some(PlaceId(number as u64)),
         };
         match self.scheduler.enqueue(self.now, call) {
-            Enqueued::Granted(permit) => self.send(number, permit),
+            Enqueued::Granted(permit) => self.send(number, asked, permit),
             Enqueued::Held(ticket) => {
                 if let Some(after) = asked.hangs_up_after {
-                    let next = Next::HangUp(number, ticket.number());
-                    self.to_come.push(Reverse((self.now + after, next)));
+                    self.comes(self.now + after, Next::HangUp(number, ticket.number()));
                 }
                 self.held.insert(ticket.number(), Held { ticket, number, deadline });
             }
             Enqueued::Refused(refusal) if asked.returns && may_return => {
-                self.to_come.push(Reverse((refusal.retry_at, Next::Return(number))));
+                self.comes(refusal.retry_at, Next::Return(number));
             }
             Enqueued::Refused(_) => self.end(number, "refused"),
         }
@@ -213,7 +225,7 @@ impl Day {
             match event {
                 Event::Granted { ticket, permit } => {
                     let held = self.held.remove(&ticket.number()).unwrap();
-                    self.send(held.number, permit);
+                    self.send(held.number, Asked::by(held.number, self.size), permit);
                 }
                 Event::Expired { ticket, .. } => {
                     let held = self.held.remove(&ticket.number()).unwrap();
@@ -225,8 +237,7 @@ impl Day {
         self.events = events;
     }
 
-    fn send(&mut self, number: usize, permit: Permit) {
-        let asked = Asked::by(number, self.size);
+    fn send(&mut self, number: usize, asked: Asked, permit: Permit) {
         let bucket = &mut self.buckets[asked.bucket];
         let over = |counted: &Instant| {
             counted.as_nanos() == 0
@@ -240,13 +251,12 @@ impl Day {
         if asked.outcome != Outcome::Unsent && self.now > Instant::ZERO + GROWN && self.now <= end {
             bucket.sent += 1;
         }
-        self.to_come.push(Reverse((self.now + asked.round_trip, Next::Answer(number))));
-        self.flights.insert(number, Flight { permit, slot, before });
+        self.comes(self.now + asked.round_trip, Next::Answer(number));
+        self.flights.insert(number, Flight { permit, asked, slot, before });
     }
 
     fn answer(&mut self, number: usize) {
-        let asked = Asked::by(number, self.size);
-        let Flight { permit, slot, before } = self.flights.remove(&number).unwrap();
+        let Flight { permit, asked, slot, before } = self.flights.remove(&number).unwrap();
         let (counted, end) = match asked.outcome {
             Outcome::Unsent => (before, "unsent"),
             Outcome::Lost => (self.now + LATE, "lost"),
@@ -275,6 +285,11 @@ impl Day {
         shares.sort_by(f64::total_cmp);
         shares
     }
+}
+
+/// When the first of these comes.
+fn first(to_come: &BinaryHeap<Reverse<(Instant, Next)>>) -> Option<Instant> {
+    to_come.peek().map(|Reverse((at, _))| *at)
 }
 
 /// The buckets of every method in every workspace; the first half of the methods is crowded.

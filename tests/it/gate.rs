@@ -152,6 +152,20 @@ async fn a_key_needs_no_certificate() {
 
 /// Turned red by: connections that are secured as they were at the start.
 #[tokio::test(start_paused = true)]
+async fn a_reload_changes_whose_certificates_are_taken() {
+    let stand = stand(CERTIFIED);
+    let others = Authority::named("others");
+    let (before, after) = (stand.bots.pair("reports.bots"), others.pair("reports.bots"));
+    assert_eq!(stand.status(Some(&before), None, "").await, Some(200));
+    let own = stand.bots.pair(NAME);
+    let machine = Machine::trusting(&others).file("own.pem", &own.pem).file("own.key", &own.key);
+    stand.proxy.reload_on(&machine, CERTIFIED).unwrap();
+    assert_eq!(stand.status(Some(&after), None, "").await, Some(200));
+    assert_eq!(stand.status(Some(&before), None, "").await, None);
+}
+
+/// Turned red by: a gate that stays as it was at the start.
+#[tokio::test(start_paused = true)]
 async fn a_reload_changes_who_is_let_in() {
     let upstream = Scripted::new(|_| async { json(200, r#"{"ok":true}"#) });
     let proxy = Proxy::configured("", &upstream);

@@ -20,6 +20,8 @@ identity:
     - { token_env: TWO, app: A2, workspace: T2, org: E1 }
 ";
 
+const NODE: &str = "@slack:web-api/8.2.0 node/22.11.0 linux/6.1";
+
 /// The fake takes their workspace for their organization.
 fn token(name: &str) -> Option<String> {
     let token = match name {
@@ -106,7 +108,7 @@ async fn a_sixth_use_of_a_response_url_is_sent_away_at_once() {
         let answers = all((0..6).map(|n| hook(&bot, path).patient().after(ms(n)))).await;
         let passed = answers.iter().filter(|answer| answer.status == 200).count();
         assert_eq!(passed, 5);
-        let (retry_after, reason, bucket) = answers[5].shed();
+        let (retry_after, reason, bucket) = answers[5].hook_shed();
         assert_eq!(reason, "deadline");
         assert!((1_790..=1_801).contains(&retry_after), "{retry_after}");
         assert!(bucket.starts_with("response_url:url-"), "{bucket}");
@@ -201,6 +203,39 @@ async fn audit_logs_count_for_all_apps_of_an_organization() {
     let late = answers.iter().filter(|answer| answer.took > secs(59)).count();
     assert_eq!(late, 10);
     assert!((secs(60)..secs(61)).contains(&proxy.now()), "{:?}", proxy.now());
+}
+
+/// Status 200 says beside the Web API that a message is sent or a user made, whoever asks.
+///
+/// Turned red by: `shed_as` that holds there, too; the Web API's words where hooks.slack.com has its own.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_beside_the_web_api_is_never_told_as_done() {
+    let refused = r#"{"ok":false,"error":"ratelimited"}"#;
+    for (verb, path, is_hook) in [
+        (Method::POST, "/services/T1/B1/x", true),
+        (Method::POST, "/commands/T1/1/x", true),
+        (Method::POST, "/triggers/T1/1/x", true),
+        (Method::POST, "/scim/v1/Users", false),
+        (Method::GET, "/audit/v1/logs", false),
+    ] {
+        for (body, file, reason) in [
+            (refused, "on_429: { max_attempts: 1 }", "upstream"),
+            ("", "on_429: { max_attempts: 1 }", "upstream"),
+            ("", "callers: [{ name: default, enabled: false }]", "disabled"),
+        ] {
+            let upstream = Scripted::new(move |_| async move {
+                let mut answer = json(429, body)?;
+                answer.headers_mut().insert("retry-after", "5".parse().unwrap());
+                Ok(answer)
+            });
+            let proxy = Proxy::configured(&format!("{file}\nshed_as: ok_false"), &upstream);
+            let ask = proxy.bot().at(verb.clone(), path).header("user-agent", NODE);
+            let answer = ask.send().await;
+            let in_our_words = body.is_empty();
+            let told = if is_hook && in_our_words { answer.hook_shed() } else { answer.shed() };
+            assert_eq!(told.1, reason, "{path}");
+        }
+    }
 }
 
 /// What Slack refuses is waited out beside the Web API too. A read is sent again after a 503; a

@@ -25,9 +25,9 @@ fn plan(words: &[&str]) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-/// A Slack whose answers take as long as a plan assumes.
-fn far() -> FakeSlack {
-    slack(|options| options.latency = Latency::always(ms(200)))
+/// A Slack whose answers take so many milliseconds.
+fn far(trip: u64) -> FakeSlack {
+    slack(|options| options.latency = Latency::always(ms(trip)))
 }
 
 /// The loop of a bot's author, through the proxy: few calls at once until all are made. How long it
@@ -65,19 +65,22 @@ async fn run(
 /// answers.
 #[tokio::test(start_paused = true)]
 async fn a_plan_says_how_long_the_loop_takes() {
-    for (method, count, class, channels) in [
-        ("conversations.close", 50, "background", 50),
-        ("conversations.close", 70, "normal", 70),
-        ("users.info", 350, "normal", 350),
-        ("users.info", 200, "background", 200),
-        ("chat.postMessage", 40, "normal", 2),
-        ("chat.postMessage", 400, "normal", 400),
-        ("bookmarks.add", 60, "interactive", 60),
+    for (method, count, class, channels, trip) in [
+        ("conversations.close", 50, "background", 50, 200),
+        ("conversations.close", 70, "normal", 70, 200),
+        ("users.info", 350, "normal", 350, 200),
+        ("users.info", 200, "background", 200, 200),
+        ("chat.postMessage", 40, "normal", 2, 200),
+        ("chat.postMessage", 400, "normal", 400, 200),
+        // A post waits for the answer to the one before it, longer than for its limit.
+        ("chat.postMessage", 20, "normal", 1, 2000),
+        ("bookmarks.add", 60, "interactive", 60, 200),
     ] {
-        let fake = far();
+        let fake = far(trip);
         let took = run(&fake, method, count, class, channels).await;
         assert_eq!(fake.totals().refused, 0);
         let (count, channels) = (count.to_string(), channels.to_string());
+        let trip = format!("{trip}ms");
         let plan = plan(&[
             "--method",
             method,
@@ -87,6 +90,8 @@ async fn a_plan_says_how_long_the_loop_takes() {
             class,
             "--channels",
             &channels,
+            "--round-trip",
+            &trip,
         ]);
         let said = plan["done"]["seconds"].as_f64().unwrap();
         println!("{method} {count} {class}: {took:.2} s, and the plan says {said:.2} s");

@@ -216,6 +216,33 @@ async fn a_wait_is_told_beside_what_its_client_bears() {
     assert!((10.0..10.1).contains(&waits) && (19.9..=20.0).contains(&frozen), "{text}");
 }
 
+/// Red when the first refusal of a method is where its counter begins, and when what was never called
+/// has one.
+#[tokio::test(start_paused = true)]
+async fn what_alerts_look_at_begins_at_zero() {
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    assert!(!metrics(&proxy).contains("slackwater_sheds_total"));
+    assert!(bot.call("conversations.list").send().await.is_ok());
+    let text = metrics(&proxy);
+    assert_has(
+        &text,
+        &[
+            r#"slackwater_sheds_total{method="conversations.list",reason="memory"} 0"#,
+            r#"slackwater_sheds_total{method="conversations.list",reason="queue_full"} 0"#,
+            r#"slackwater_upstream_429_total{method="conversations.list",surprise="true"} 0"#,
+        ],
+    );
+    assert!(!text.contains("users.list"), "{text}");
+    // Nothing of this one has been answered yet.
+    let proxy = Proxy::start(&refuses(&[1]));
+    let _call = proxy.bot().call("users.list").patient().held();
+    settled().await;
+    let zero = r#"slackwater_sheds_total{method="users.list",reason="deadline"} 0"#;
+    assert_has(&metrics(&proxy), &[zero]);
+    assert!(proxy.metrics.sums().shed.is_empty(), "what never was is not among the sums");
+}
+
 /// The label is the catalogue's word, whatever callers send.
 #[tokio::test(start_paused = true)]
 async fn slots_are_counted_by_the_methods_that_are_known() {

@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::bail;
@@ -12,12 +11,10 @@ use super::{
     input::{Form, Input},
     pace::Pace,
 };
-use crate::{
-    cli::{
-        files::beside,
-        through::{self, is_method},
-    },
-    units,
+use crate::cli::{
+    cap::Cap,
+    files::beside,
+    through::{self, is_method},
 };
 
 /// Work off a backlog of calls, slowly, and go on after any stop
@@ -62,18 +59,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "drain")]
     pub caller: String,
 
-    /// At most so many calls in the time of --every, whatever Slack allows; over restarts, too
-    #[arg(
-        long,
-        value_name = "CALLS",
-        requires = "every",
-        value_parser = clap::value_parser!(u32).range(1..=100_000)
-    )]
-    pub per_cycle: Option<u32>,
-
-    /// The time of --per-cycle, as in 30m
-    #[arg(long, value_name = "DURATION", requires = "per_cycle", value_parser = parse_every)]
-    pub every: Option<Duration>,
+    #[command(flatten)]
+    pub(super) cap: Cap,
 
     /// An error of Slack's that counts as done, as in `channel_not_found`. May be given more than once.
     /// Those that say that it is so already do by themselves
@@ -143,8 +130,7 @@ impl Args {
 
     /// The cap, if there is one.
     pub(super) fn pace(&self) -> Option<Pace> {
-        let most = usize::try_from(self.per_cycle?).unwrap_or(usize::MAX);
-        Some(Pace::new(most, self.every?))
+        self.cap.get().map(|(most, every)| Pace::new(most, every))
     }
 }
 
@@ -154,17 +140,5 @@ fn parse_arg(text: &str) -> Result<(String, String), String> {
             Ok((arg.to_owned(), column.to_owned()))
         }
         _ => Err("is ARGUMENT=COLUMN, as in channel=id".to_owned()),
-    }
-}
-
-/// The time of a cap.
-///
-/// # Errors
-/// If it is none.
-pub(in crate::cli) fn parse_every(text: &str) -> Result<Duration, String> {
-    match units::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("is longer than nothing".to_owned()),
-        Ok(every) => Ok(every),
-        Err(error) => Err(error.to_string()),
     }
 }

@@ -181,25 +181,9 @@ fn end_of_last_line(mut file: &File, length: u64) -> io::Result<u64> {
 mod tests {
     use std::fs;
 
+    use tempfile::tempdir;
+
     use super::{super::entry::Outcome, *};
-
-    /// A path where nothing is, now and when the test is over.
-    struct Gone(PathBuf);
-
-    impl Gone {
-        fn new(name: &str) -> Self {
-            let name = format!("slackwater-{}-{name}.journal", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            let _ = fs::remove_file(&path);
-            Self(path)
-        }
-    }
-
-    impl Drop for Gone {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
 
     fn entry(line: u64) -> Entry {
         Entry { line, id: line.into(), result: Outcome::Ok, error: None, at: 1.5 }
@@ -207,20 +191,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_broke_off_is_taken_away_wherever_it_broke() {
-        let gone = Gone::new("torn");
-        let journal = Journal::open(&gone.0, "f").unwrap();
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = Journal::open(&path, "f").unwrap();
         journal.append(&entry(1)).await.unwrap();
         journal.append(&entry(2)).await.unwrap();
         drop(journal);
-        let whole = fs::read(&gone.0).unwrap();
+        let whole = fs::read(&path).unwrap();
         let ends: Vec<usize> =
             (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
         for length in 0..=whole.len() {
-            fs::write(&gone.0, &whole[..length]).unwrap();
-            let journal = Journal::open(&gone.0, "f").unwrap();
+            fs::write(&path, &whole[..length]).unwrap();
+            let journal = Journal::open(&path, "f").unwrap();
             let kept = ends.iter().rev().find(|end| **end <= length).copied();
             // The header stands at least.
-            assert_eq!(fs::read(&gone.0).unwrap(), whole[..kept.unwrap_or(ends[0])], "{length}");
+            assert_eq!(fs::read(&path).unwrap(), whole[..kept.unwrap_or(ends[0])], "{length}");
             let mut past = journal.past(0).unwrap();
             let known = [1, 2].map(|line| past.result(line).unwrap().is_some());
             assert_eq!(known, [length >= ends[1], length >= ends[2]], "{length}");
@@ -229,32 +214,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_journal_is_of_one_input_and_for_one_drain() {
-        let gone = Gone::new("one");
-        let journal = Journal::open(&gone.0, "f").unwrap();
-        let error = format!("{:#}", Journal::open(&gone.0, "f").unwrap_err());
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = Journal::open(&path, "f").unwrap();
+        let error = format!("{:#}", Journal::open(&path, "f").unwrap_err());
         assert!(error.contains("another drain is at work"), "{error}");
         drop(journal);
         // Nothing was recorded, so nothing is lost.
-        let journal = Journal::open(&gone.0, "g").unwrap();
+        let journal = Journal::open(&path, "g").unwrap();
         journal.append(&entry(1)).await.unwrap();
         drop(journal);
-        let error = format!("{:#}", Journal::open(&gone.0, "f").unwrap_err());
+        let error = format!("{:#}", Journal::open(&path, "f").unwrap_err());
         assert!(error.contains("is of another input"), "{error}");
     }
 
     #[test]
     fn a_file_that_is_no_journal_is_left_as_it_is() {
-        let gone = Gone::new("foreign");
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("journal");
         for text in ["id,name\nG1,x", "{\"journal\"", "x".repeat(5000).as_str()] {
-            fs::write(&gone.0, text).unwrap();
+            fs::write(&path, text).unwrap();
             if text.starts_with("{\"journal") {
                 // So far it could be a header.
-                assert!(Journal::open(&gone.0, "f").is_ok());
+                assert!(Journal::open(&path, "f").is_ok());
                 continue;
             }
-            let error = format!("{:#}", Journal::open(&gone.0, "f").unwrap_err());
+            let error = format!("{:#}", Journal::open(&path, "f").unwrap_err());
             assert!(error.contains("no drain has begun"), "{error}");
-            assert_eq!(fs::read_to_string(&gone.0).unwrap(), text);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
 }

@@ -22,7 +22,6 @@ use anyhow::bail;
 use tokio::{runtime, sync::mpsc};
 
 pub use self::args::Args;
-pub(super) use self::args::parse_every;
 use self::{
     backlog::{Backlog, Tally},
     call::Call,
@@ -68,7 +67,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let (bytes, name) = (kept.mended, journal.display());
         writeln!(out, "{name}: its last line had broken off ({bytes} bytes) and was taken away")?;
     }
-    let keeps = args.per_cycle.map_or(0, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let mut pace = args.pace();
+    let keeps = pace.as_ref().map_or(0, Pace::most);
     let mut backlog = Backlog::new(input.calls()?, kept.past(keeps)?);
     let mut tally = Tally::default();
     let first = backlog.next(&mut tally)?;
@@ -77,7 +77,6 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     }
     let mut end = End::Finished;
     if let Some(first) = first {
-        let mut pace = args.pace();
         if let Some(pace) = &mut pace {
             backlog.sent().for_each(|at| pace.sent(at));
         }

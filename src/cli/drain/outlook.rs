@@ -55,7 +55,7 @@ pub(super) fn lines(
         calls: Calls::Listed(asks),
         at_once: AT_ONCE,
         round_trip: ROUND_TRIP,
-        cap: args.per_cycle.zip(args.every),
+        cap: args.cap.get(),
         background: config.background_share,
     };
     let outlook = Outlook::of(job, live.as_ref(), config);

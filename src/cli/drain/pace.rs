@@ -15,9 +15,15 @@ pub(in crate::cli) struct Pace {
 // === impl Pace ===
 
 impl Pace {
-    pub(in crate::cli) fn new(most: usize, every: Duration) -> Self {
+    pub(in crate::cli) fn new(most: u32, every: Duration) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         Self { most, every, sent: VecDeque::new() }
+    }
+
+    /// So many calls are remembered.
+    pub(in crate::cli) const fn most(&self) -> usize {
+        self.most
     }
 
     /// A call was sent then.
@@ -56,7 +62,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_span_has_more_than_the_cap(
-            most in 1..6_usize,
+            most in 1..6_u32,
             every in 1..50_u64,
             steps in proptest::collection::vec(0..20_u64, 1..200),
         ) {
@@ -77,6 +83,7 @@ mod tests {
                     }
                 }
             }
+            let most = most as usize;
             for span in all.windows(most + 1) {
                 prop_assert!(span[most] - span[0] >= every, "{span:?}");
             }

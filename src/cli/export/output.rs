@@ -210,29 +210,14 @@ fn read(path: &Path) -> anyhow::Result<Option<State>> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use tempfile::{TempDir, tempdir};
+
     use super::*;
 
-    /// A directory that is gone when the test is.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let name = format!("slackwater-{}-export-{name}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        fn out(&self) -> PathBuf {
-            self.0.join("out")
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    /// The file and the state beside it.
+    fn paths(directory: &TempDir) -> (PathBuf, PathBuf) {
+        let out = directory.path().join("out");
+        (out.clone(), beside(&out, ".cursor"))
     }
 
     fn request(method: &str) -> Request {
@@ -258,8 +243,8 @@ mod tests {
 
     #[test]
     fn wherever_a_page_broke_off_the_next_start_is_before_it() {
-        let directory = Directory::new("torn");
-        let (out, cursor) = (directory.out(), beside(&directory.out(), ".cursor"));
+        let directory = tempdir().unwrap();
+        let (out, cursor) = paths(&directory);
         let mut output = Output::open(&out, &request("a.list"), false).unwrap();
         output.take(page("1\n", Some("x"))).unwrap();
         let before = (fs::read(&out).unwrap(), fs::read(&cursor).unwrap());
@@ -286,8 +271,8 @@ mod tests {
 
     #[test]
     fn a_file_is_of_one_export_and_for_one_at_a_time() {
-        let directory = Directory::new("one");
-        let out = directory.out();
+        let directory = tempdir().unwrap();
+        let (out, _) = paths(&directory);
         let first = Output::open(&out, &request("a.list"), false).unwrap();
         assert!(error(&out, "a.list", false).contains("another export is at work"));
         drop(first);
@@ -302,8 +287,8 @@ mod tests {
 
     #[test]
     fn what_no_export_wrote_is_left_as_it_is() {
-        let directory = Directory::new("foreign");
-        let (out, cursor) = (directory.out(), beside(&directory.out(), ".cursor"));
+        let directory = tempdir().unwrap();
+        let (out, cursor) = paths(&directory);
         fs::write(&out, "mine").unwrap();
         for again in [false, true] {
             assert!(error(&out, "a.list", again).contains("no export has begun it"));
@@ -311,13 +296,13 @@ mod tests {
         fs::write(&cursor, "mine").unwrap();
         assert!(error(&out, "a.list", true).contains("is not the state of an export"));
         assert_eq!(fs::read(&out).unwrap(), b"mine");
-        assert!(error(&directory.0, "a.list", false).contains("is no file"));
+        assert!(error(directory.path(), "a.list", false).contains("is no file"));
     }
 
     #[test]
     fn a_finished_one_is_not_touched_and_a_shorter_one_is_told() {
-        let directory = Directory::new("finished");
-        let out = directory.out();
+        let directory = tempdir().unwrap();
+        let (out, _) = paths(&directory);
         let mut output = Output::open(&out, &request("a.list"), false).unwrap();
         output.take(page("1\n", None)).unwrap();
         drop(output);

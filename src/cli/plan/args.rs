@@ -4,10 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::bail;
 
-use super::super::{
-    drain::{parse_every, work::AT_ONCE},
-    place, through,
-};
+use super::super::{cap::Cap, drain::work::AT_ONCE, place, through};
 use crate::{call::lane::is_name, config::Config, scheduler::Class, slack::holds_token, units};
 
 /// Say how long calls would take, what holds them back, and what they would cost without a proxy
@@ -43,18 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub caller: Option<String>,
 
-    /// At most so many calls in the time of --every, as drain has it
-    #[arg(
-        long,
-        value_name = "CALLS",
-        requires = "every",
-        value_parser = clap::value_parser!(u32).range(1..=100_000)
-    )]
-    pub per_cycle: Option<u32>,
-
-    /// The time of --per-cycle, as in 30m
-    #[arg(long, value_name = "DURATION", requires = "per_cycle", value_parser = parse_every)]
-    pub every: Option<Duration>,
+    #[command(flatten)]
+    pub(super) cap: Cap,
 
     /// In so many workspaces in turn, each with limits of its own
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -65,7 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub channels: Option<u64>,
 
-    /// How many calls are under way at once, those that wait included; a drain has so many
+    /// How many calls are under way at once, those that wait included; a drain has so many. None is
+    /// sent away because too many are held, not even by the `max_depth` of its caller
     #[arg(long, value_name = "CALLS", default_value_t = AT_ONCE as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub at_once: u32,
 

@@ -29,7 +29,8 @@ pub(super) struct Plan {
     /// What it waits for, the longest first, with the part of its waiting; less than a hundredth is
     /// left out.
     pub(super) waits: Vec<Waited>,
-    /// What is left of the limit that holds it back most, or that it uses most.
+    /// What is left of the limit that holds it back most, or that it uses most; none if it is over
+    /// before anything holds it back.
     pub(super) left: Option<Left>,
     /// Without the proxy: with sleeps as `Retry-After` says, and without.
     pub(super) straight: [Straight; 2],
@@ -114,11 +115,13 @@ pub(super) fn plan_of(
     let pace = long.as_ref().map_or(pace, |long| self::pace(long, job)).unwrap_or_default();
     let waits = waits(&record, job);
     let steady = long.as_ref().unwrap_or(&record);
+    // Calls that all go at once leave what they have not taken, and keep no pace.
+    let is_long = long.is_none() || waits.iter().any(|it| !matches!(it.what, Holds::Answers));
     Plan {
         took,
         about: more > 0,
         per_minute: pace * 60.0,
-        left: left(job, &waits, steady, pace),
+        left: is_long.then(|| left(job, &waits, steady, pace)).flatten(),
         waits,
         straight: [true, false].map(|heeds| straight(job, catalogue, heeds)),
     }

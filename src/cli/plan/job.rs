@@ -179,8 +179,26 @@ impl Job {
 
     /// The cap, as it is kept.
     pub(super) fn pace(&self) -> Option<Pace> {
-        let (most, every) = self.cap?;
-        Some(Pace::new(usize::try_from(most).unwrap_or(usize::MAX), every))
+        self.cap.map(|(most, every)| Pace::new(most, every))
+    }
+
+    /// Where more calls are made at once than are held of their caller, a line for each. The plan
+    /// holds them all.
+    pub(super) fn crowded(&self) -> Vec<String> {
+        let callers: BTreeMap<_, _> = self
+            .methods
+            .iter()
+            .filter_map(|planned| Some((&planned.standing.caller, planned.standing.max_depth?)))
+            .filter(|(_, most)| *most < self.at_once)
+            .collect();
+        let line = |(caller, most)| {
+            format!(
+                "of the caller {caller} at most {most} calls are held (max_depth), and {} are under way \
+                 at once: the others are sent away and have to come back, which is not in this plan",
+                self.at_once
+            )
+        };
+        callers.into_iter().map(line).collect()
     }
 
     /// Leaves out the calls that would never go, and tells why, a line for each method.

@@ -72,7 +72,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         calls: Calls::Alike { workspaces: args.workspaces, channels },
         at_once: args.at_once as usize,
         round_trip: args.round_trip,
-        cap: args.per_cycle.zip(args.every),
+        cap: args.cap.get(),
         background: config.background_share,
     };
     let mut outlook = Outlook::of(job, live.as_ref(), &config);
@@ -98,11 +98,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
 impl Outlook {
     /// What is to be expected of a job, with that proxy as it is now, or one that has nothing to do.
     pub(super) fn of(mut job: Job, live: Option<&Live>, config: &Config) -> Self {
-        let before = match live {
+        let mut before = match live {
             Some(live) => live.before(&mut job, config),
             None => Before::nothing(&job, config),
         };
         let stuck = job.leave_out();
+        before.notes.extend(job.crowded());
         let plan = (job.count > 0).then(|| plan(&job, &before, &config.catalogue));
         Self { job, before, stuck, plan, now: unix_millis() / 1000 }
     }

@@ -197,6 +197,13 @@ fn a_loop_without_the_proxy_is_judged_by_the_fake_slack() {
     let goes_on = straight(&of(5), &config.catalogue, false);
     assert_eq!(goes_on, Straight { refused: 3, lost: 3, shut: ms(250), took: ms(500) });
     assert_eq!(straight(&of(2), &config.catalogue, true).refused, 0);
+    // It is open again at 10.25 s, though whoever asks shortly before has to wait a whole second.
+    let cycle = straight(&of(104), &config.catalogue, false);
+    assert_eq!(cycle, Straight { refused: 100, lost: 100, shut: s(10), took: ms(10_400) });
+    // Two workspaces are refused one after the other: shut from 0.25 s on is shut once.
+    let both = job("test.it", 6, Class::Normal, 2, None, &config);
+    let both = straight(&both, &config.catalogue, false);
+    assert_eq!(both, Straight { refused: 4, lost: 4, shut: ms(350), took: ms(600) });
     // Beyond what is judged it goes on alike: of ten seconds' hundred calls two pass.
     let long = straight(&of(1_000_000), &config.catalogue, false);
     assert!((970_000..990_000).contains(&long.lost) && long.lost == long.refused, "{long:?}");
@@ -283,6 +290,28 @@ fn what_never_goes_is_said_with_what_keeps_it() {
         elsewhere.plan.is_some() && elsewhere.notes()[0].contains("the workspace T9 is paused")
     );
     assert!(pause("method", "chat.delete", false).plan.is_some());
+}
+
+/// Red where a few calls are told what a long job would leave, or a job that waits is not.
+#[test]
+fn what_is_over_before_anything_holds_it_says_nothing_of_what_is_left() {
+    let config = config("");
+    let left = |count| {
+        let job = of("users.info", count, Class::Normal, &config);
+        Outlook::of(job, None, &config).lines().iter().any(|line| line.starts_with("  left "))
+    };
+    assert_eq!([10, 300].map(left), [false, true]);
+}
+
+/// Red where the plan keeps quiet about what it does not count.
+#[test]
+fn a_depth_that_the_job_exceeds_is_warned_of() {
+    let notes = |depth: u32| {
+        let config = config(&format!("callers: [{{ name: default, max_depth: {depth} }}]"));
+        Outlook::of(of("chat.update", 9, Class::Normal, &config), None, &config).notes()
+    };
+    assert!(notes(3)[0].contains("of the caller default at most 3 calls are held"));
+    assert_eq!(notes(4), Vec::<String>::new());
 }
 
 #[test]

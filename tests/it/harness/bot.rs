@@ -198,9 +198,24 @@ impl Answer {
     /// The same, where that is said with another status.
     #[track_caller]
     pub(crate) fn shed_as(&self, status: u16) -> (u64, &str, &str) {
+        assert_eq!(self.json(), serde_json::json!({ "ok": false, "error": "ratelimited" }));
+        self.told(status)
+    }
+
+    /// The same of what goes to hooks.slack.com.
+    #[track_caller]
+    pub(crate) fn hook_shed(&self) -> (u64, &str, &str) {
+        let told = self.told(429);
+        let body =
+            serde_json::json!({ "retry_after": told.0, "ok": false, "error": "rate_limited" });
+        assert_eq!(self.json(), body);
+        told
+    }
+
+    #[track_caller]
+    fn told(&self, status: u16) -> (u64, &str, &str) {
         assert_eq!(self.status, status, "{self:?}");
         assert!(self.header("content-type").starts_with("application/json"), "{self:?}");
-        assert_eq!(self.json(), serde_json::json!({ "ok": false, "error": "ratelimited" }));
         let retry_after = self.header("retry-after").parse().unwrap();
         (retry_after, self.header("slackwater-reason"), self.header("slackwater-bucket"))
     }

@@ -24,6 +24,7 @@ use slackwater::{
     slack::Catalogue,
     stack::{Shared, stack},
     upstream::connect::{self, Over},
+    yaml,
 };
 use tokio::{
     io::DuplexStream,
@@ -208,9 +209,17 @@ impl Proxy {
             "TWO" => Some("xoxb-2".to_owned()),
             _ => None,
         };
-        let read = config::check(&unasked(file), "test", env).map_err(LoadError::Problems);
+        self.reloaded(config::check(&unasked(file), "test", env))
+    }
+
+    /// The same on that machine.
+    pub(crate) fn reload_on(&self, machine: &Machine, file: &str) -> Result<(), String> {
+        self.reloaded(config::check_on(machine, &unasked(file), "test"))
+    }
+
+    fn reloaded(&self, read: Result<Config, yaml::Problems>) -> Result<(), String> {
         let (shared, rebuild) = &mut *self.reloading.lock().unwrap();
-        reload::reload(read, shared, &self.live, rebuild);
+        reload::reload(read.map_err(LoadError::Problems), shared, &self.live, rebuild);
         self.live.last().unwrap().mistake.map_or(Ok(()), Err)
     }
 
