@@ -11,6 +11,7 @@ pub mod export;
 pub mod fake_slack;
 mod files;
 pub mod limits;
+pub mod man;
 pub mod pause;
 mod place;
 pub mod plan;
@@ -69,6 +70,7 @@ enum Command {
     Shadow(shadow::Args),
     FakeSlack(fake_slack::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 // === impl Cli ===
@@ -93,6 +95,7 @@ impl Cli {
             Command::Status(args) => status::run(&args, out),
             Command::FakeSlack(args) => fake_slack::run(args),
             Command::Completions(args) => completions::run(&args, out),
+            Command::Man(args) => man::run(&args, out),
         }
     }
 }

@@ -231,6 +231,25 @@ fn every_shell_has_completions() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let dir = std::env::temp_dir().join(format!("slackwater-{}-man/man1", std::process::id()));
+    let (_, yes) = run(&["man", dir.to_str().unwrap()]);
+    assert!(yes);
+    for command in Cli::command().get_subcommands() {
+        let page = format!("slackwater-{}.1", command.get_name());
+        let text = std::fs::read_to_string(dir.join(&page)).unwrap();
+        assert!(text.contains(".SH NAME") && text.contains("Examples:"), "{page}: {text}");
+    }
+    let text = std::fs::read_to_string(dir.join("slackwater.1")).unwrap();
+    assert!(text.contains("slackwater\\-drain(1)") && text.contains("Exit codes:"), "{text}");
+    std::fs::remove_dir_all(dir.parent().unwrap()).unwrap();
+
+    let cli = Cli::try_parse_from(["slackwater", "man", "/dev/null/man1"]).unwrap();
+    let error = format!("{:#}", cli.run(&mut Vec::new()).unwrap_err());
+    assert!(error.starts_with("the manual pages cannot be written to /dev/null/man1: "), "{error}");
+}
+
+#[test]
 fn a_status_that_nobody_answers_says_what_was_tried_and_what_to_change() {
     // Nothing listens on port 1.
     let cli = Cli::try_parse_from(["slackwater", "status", "--admin", "127.0.0.1:1"]).unwrap();

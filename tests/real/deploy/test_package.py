@@ -58,6 +58,10 @@ def test_it_installs_what_it_should(package, tmp_path):
         "usr/share/bash-completion/completions/slackwater",
         "usr/share/zsh/vendor-completions/_slackwater",
         "usr/share/fish/vendor_completions.d/slackwater.fish",
+        "usr/share/man/man1/slackwater.1.gz",
+        "usr/share/man/man1/slackwater-drain.1.gz",
+        "usr/share/doc/slackwater/changelog.gz",
+        "usr/share/doc/slackwater/changelog.Debian.gz",
         "usr/share/doc/slackwater/copyright",
         "usr/share/doc/slackwater/slackwater.yaml",
         "usr/share/doc/slackwater/README.md",
@@ -82,3 +86,33 @@ def test_what_it_says_of_itself(package, tmp_path):
     assert "enable slackwater.service" in scripts["postinst"] and "stop slackwater.service" in scripts["prerm"]
     for name in scripts:
         run("sh", "-n", tmp_path / name)
+
+
+def test_lintian_finds_no_fault(package):
+    if not shutil.which("lintian"):
+        pytest.skip("needs lintian: apt-get install lintian")
+    # It is not for Debian's own archive, where somebody has to have asked for it.
+    run("lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs",
+        "--info", "--allow-root", package)
+
+
+@pytest.mark.parametrize("action", ["remove", "purge"])
+def test_what_is_left_of_it(package, tmp_path, action):
+    """What its script does to a machine that has run it. systemd is not asked."""
+    root, tools = tmp_path / "root", tmp_path / "tools"
+    state, environment = root / "var/lib/private/slackwater/state", root / "etc/slackwater/environment"
+    for file in (state, environment):
+        file.parent.mkdir(parents=True)
+        file.write_text("secret")
+    (root / "var/lib/slackwater").symlink_to("private/slackwater")
+    tools.mkdir()
+    for tool in ("systemctl", "deb-systemd-helper"):
+        (tools / tool).symlink_to("/bin/true")
+    run("dpkg-deb", "--control", package, tmp_path / "control")
+    run("sh", tmp_path / "control/postrm", action,
+        env={"DPKG_ROOT": str(root), "PATH": os.pathsep.join([str(tools), "/usr/bin", "/bin"])})
+    left = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+    if action == "remove":
+        assert left == {"var/lib/private/slackwater/state", "var/lib/slackwater", "etc/slackwater/environment"}
+    else:
+        assert left == set() and not environment.parent.exists()

@@ -17,6 +17,8 @@ def test_every_place_has_the_same_version():
     assert [image["newTag"] for image in example["images"]] == [VERSION]
     compose = (REPO / "deploy/docker-compose.yaml").read_text()
     assert re.findall(r"SLACKWATER_VERSION:-([^}]+)\}", compose) == [VERSION]
+    newest = (REPO / "deploy/debian/changelog").read_text().splitlines()[0]
+    assert newest.startswith(f"slackwater ({VERSION}-1) "), newest
     for page in ("deploy/README.md", "deploy/kubernetes/README.md", "deploy/RELEASE.md"):
         named = set(re.findall(r"slackwater:(\d+\.\d+\.\d+)", (REPO / page).read_text()))
         assert named <= {VERSION}, f"{page} names {named}"
