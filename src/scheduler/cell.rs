@@ -20,8 +20,8 @@ pub(super) type CellId = usize;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = usize;
 
-/// Buckets, each once, in the order of their indices. Few calls have more, and those that have don't
-/// have to be looked for anywhere else.
+/// Buckets, each once, in the order of their indices. Few calls have more than six, and so many lie
+/// where they are asked for.
 pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
 
 /// The held calls of one class that need the same buckets.
@@ -34,7 +34,7 @@ pub(super) struct Cell {
     queues: FewBy<CallerId, Queue>,
 }
 
-/// The oldest call of a file, before and after a change.
+/// The oldest call of a queue, before and after a change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HeadChange {
     pub(super) before: Option<Sequence>,
