@@ -1,7 +1,7 @@
 //! The commands, from their arguments to what they write.
 
 use clap::{CommandFactory as _, Parser as _};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, tempdir};
 
 use super::*;
 
@@ -232,7 +232,8 @@ fn every_shell_has_completions() {
 
 #[test]
 fn every_command_has_a_manual_page() {
-    let dir = std::env::temp_dir().join(format!("slackwater-{}-man/man1", std::process::id()));
+    let gone = tempdir().unwrap();
+    let dir = gone.path().join("share/man1");
     let (_, yes) = run(&["man", dir.to_str().unwrap()]);
     assert!(yes);
     for command in Cli::command().get_subcommands() {
@@ -242,7 +243,6 @@ fn every_command_has_a_manual_page() {
     }
     let text = std::fs::read_to_string(dir.join("slackwater.1")).unwrap();
     assert!(text.contains("slackwater\\-drain(1)") && text.contains("Exit codes:"), "{text}");
-    std::fs::remove_dir_all(dir.parent().unwrap()).unwrap();
 
     let cli = Cli::try_parse_from(["slackwater", "man", "/dev/null/man1"]).unwrap();
     let error = format!("{:#}", cli.run(&mut Vec::new()).unwrap_err());
