@@ -113,7 +113,7 @@ impl Line {
         for _ in 0..line.calls.quota {
             for filler in 0..line.calls.fillers.len() {
                 let call = line.calls.fillers[filler].call(0, Instant::FAR);
-                let Enqueued::Granted(permit) = line.scheduler.enqueue(line.now, call) else {
+                let Enqueued::Granted(permit) = line.scheduler.enqueue(line.now, &call) else {
                     panic!("it is not full");
                 };
                 line.flight.push_back(permit);
@@ -126,7 +126,7 @@ impl Line {
     pub(crate) fn hold(&mut self, times: usize) {
         for _ in 0..times {
             let (kind, call) = self.next(Instant::FAR);
-            let enqueued = self.scheduler.enqueue(self.now, call);
+            let enqueued = self.scheduler.enqueue(self.now, &call);
             self.held.push((ticket(enqueued), kind));
         }
     }
@@ -151,8 +151,8 @@ impl Line {
         let calls: Vec<_> = (0..times).map(|_| self.next(Instant::FAR)).collect();
         let mut came = Vec::with_capacity(calls.len());
         let start = clock();
-        for (kind, call) in calls {
-            came.push((self.scheduler.enqueue(self.now, call), kind));
+        for (kind, call) in &calls {
+            came.push((self.scheduler.enqueue(self.now, call), *kind));
         }
         let took = start.elapsed();
         for (enqueued, _) in came {
@@ -170,7 +170,7 @@ impl Line {
         }
         let breath = BREATH.mul_f64(1_000.0 / self.calls.spares.len() as f64);
         let start = clock();
-        for call in calls {
+        for call in &calls {
             self.now = self.now + breath;
             let Enqueued::Granted(permit) = self.scheduler.enqueue(self.now, call) else {
                 panic!("there is room");
@@ -216,7 +216,7 @@ impl Line {
             let kind = self.kinds.remove(&gone.number()).unwrap();
             self.arrived += 1;
             let call = self.calls.kinds[kind].call(self.arrived, Instant::FAR);
-            let came = ticket(self.scheduler.enqueue(self.now, call));
+            let came = ticket(self.scheduler.enqueue(self.now, &call));
             self.kinds.insert(came.number(), kind);
         }
     }
@@ -236,7 +236,7 @@ impl Line {
         for (_, kind) in gone {
             self.arrived += 1;
             let call = self.calls.kinds[kind].call(self.arrived, Instant::FAR);
-            let enqueued = self.scheduler.enqueue(self.now, call);
+            let enqueued = self.scheduler.enqueue(self.now, &call);
             self.held.push((ticket(enqueued), kind));
         }
         took
@@ -245,7 +245,7 @@ impl Line {
     fn time_expire(&mut self, times: u64) -> Duration {
         for n in 0..times {
             let (_, call) = self.next(self.now + LONG + Duration::from_nanos(n));
-            ticket(self.scheduler.enqueue(self.now, call));
+            ticket(self.scheduler.enqueue(self.now, &call));
         }
         self.now = self.now + LONG + Duration::from_nanos(times);
         // Buckets with room have been forgotten by then; that is not what is timed.

@@ -63,7 +63,7 @@ impl Ghosts {
     pub(super) fn enter(
         &mut self,
         now: Instant,
-        call: Call,
+        call: &Call,
         record: &Arc<Record>,
         metrics: &Metrics,
     ) -> Option<GhostId> {

@@ -195,7 +195,7 @@ impl Admission {
             },
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
-                state.scheduler.enqueue(now, shared.asks(call, buckets))
+                state.scheduler.enqueue(now, &shared.asks(call, buckets))
             }
         };
         let asked = match enqueued {

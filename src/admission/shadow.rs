@@ -81,9 +81,9 @@ impl State {
         } else {
             let policy = self.policy;
             let ghosts = self.ghosts.get_or_insert_with(|| Box::new(Ghosts::new(policy)));
-            ghosts.enter(now, asks.clone(), &call.record, metrics)
+            ghosts.enter(now, &asks, &call.record, metrics)
         };
-        let (permit, had_no_room) = self.scheduler.force(now, asks);
+        let (permit, had_no_room) = self.scheduler.force(now, &asks);
         if had_no_room {
             metrics.would_be_refused(&call.record);
         }

@@ -11,14 +11,14 @@ use super::{
 
 impl Scheduler {
     /// Buckets by index, made where they don't exist; each once, in order.
-    pub(super) fn resolve(&mut self, now: Instant, keys: Vec<BucketKey>) -> BucketIds {
+    pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
         let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
-            let id = self.bucket_ids.get(&key).copied().unwrap_or_else(|| {
+            let id = self.bucket_ids.get(key).copied().unwrap_or_else(|| {
                 let bucket = self.new_bucket(now, key.clone());
                 let id = self.buckets.insert(bucket);
-                self.owners.insert(&key, id);
-                self.bucket_ids.insert(key, id);
+                self.owners.insert(key, id);
+                self.bucket_ids.insert(key.clone(), id);
                 id
             });
             ids.push(id);

@@ -10,9 +10,9 @@ use crate::slack::Rule;
 
 impl Scheduler {
     /// A call arrives and goes. Tells whether one of its limits had no room for it, or was closed.
-    pub fn force(&mut self, now: Instant, call: Call) -> (Permit, bool) {
+    pub fn force(&mut self, now: Instant, call: &Call) -> (Permit, bool) {
         self.advance(now);
-        let buckets = self.resolve(now, call.buckets);
+        let buckets = self.resolve(now, &call.buckets);
         if call.class == Class::Interactive {
             for &id in &buckets {
                 self.buckets[id].expect_people(now);

@@ -370,9 +370,9 @@ impl Scheduler {
 
     /// A call arrives: it goes, is held, or is refused because it would wait past its
     /// deadline or a bound is reached.
-    pub fn enqueue(&mut self, now: Instant, call: Call) -> Enqueued {
+    pub fn enqueue(&mut self, now: Instant, call: &Call) -> Enqueued {
         self.advance(now);
-        let buckets = self.resolve(now, call.buckets);
+        let buckets = self.resolve(now, &call.buckets);
         if call.class == Class::Interactive {
             for &id in &buckets {
                 self.buckets[id].expect_people(now);
@@ -444,7 +444,7 @@ impl Scheduler {
     /// Closes a bucket until `until`. After that one call probes it.
     pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
         self.advance(now);
-        for id in self.resolve(now, vec![bucket]) {
+        for id in self.resolve(now, &[bucket]) {
             self.close(id, until);
         }
         self.run(now);

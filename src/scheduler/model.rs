@@ -233,7 +233,7 @@ impl Judge {
             place: call.place.map(|PlaceId(place)| place),
             granted_at: None,
         };
-        let enqueued = self.scheduler.enqueue(self.now, call.clone());
+        let enqueued = self.scheduler.enqueue(self.now, &call);
         self.stays_in_bounds(&call, before, &waiting);
         if matches!(enqueued, Enqueued::Refused(_)) {
             self.away.push(call);

@@ -90,7 +90,7 @@ impl Scheduler {
 
     /// Tells what a bucket remembers from before the process.
     pub fn restore(&mut self, now: Instant, bucket: BucketKey, memory: &Memory) {
-        for id in self.resolve(now, vec![bucket]) {
+        for id in self.resolve(now, &[bucket]) {
             for ages_from in &memory.ages_from {
                 self.buckets[id].remember(now, *ages_from);
             }

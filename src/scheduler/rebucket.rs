@@ -22,8 +22,8 @@ impl Scheduler {
     /// any goes at once. Tickets whose calls are no longer held are ignored.
     pub fn rebucket(&mut self, now: Instant, changes: Vec<(Ticket, Vec<BucketKey>)>) {
         self.advance(now);
-        let held = |(ticket, keys): (Ticket, _)| {
-            is_held(&self.held, ticket).then(|| (ticket.index, self.resolve(now, keys)))
+        let held = |(ticket, keys): (Ticket, Vec<_>)| {
+            is_held(&self.held, ticket).then(|| (ticket.index, self.resolve(now, &keys)))
         };
         let mut changes: Vec<Change> = changes.into_iter().filter_map(held).collect();
         changes.sort_by_key(|(call, _)| self.held[*call].sequence);

@@ -233,7 +233,7 @@ impl World<'_> {
     fn enqueue(&mut self, buckets: Vec<BucketKey>, class: Class, caller: Caller, whose: Whose) {
         let deadline = Instant::FAR;
         let call = Call { buckets, class, caller, deadline, max_depth: None, place: None };
-        match self.scheduler.enqueue(self.now, call) {
+        match self.scheduler.enqueue(self.now, &call) {
             Enqueued::Granted(permit) => self.send(permit, whose),
             Enqueued::Held(ticket) => {
                 self.held.insert(ticket.number(), whose);

@@ -28,7 +28,7 @@ fn changed(before: &Arc<Limit>, after: &Arc<Limit>, at: Instant) -> Vec<Instant>
         place: None,
     };
     for _ in 0..60 {
-        if let Enqueued::Granted(permit) = scheduler.enqueue(now, call.clone()) {
+        if let Enqueued::Granted(permit) = scheduler.enqueue(now, &call) {
             scheduler.settle(now, permit, Outcome::Answered);
             went.push(now);
         }

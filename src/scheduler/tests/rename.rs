@@ -89,7 +89,7 @@ fn a_call_under_the_old_name_counts_under_the_new_one() {
         let [old, new] = two(2);
         let count = |scheduler: &mut Scheduler| scheduler.buckets(Instant::ZERO).count();
         let go = |scheduler: &mut Scheduler, key: &BucketKey| {
-            matches!(scheduler.enqueue(Instant::ZERO, call(key)), Enqueued::Granted(_))
+            matches!(scheduler.enqueue(Instant::ZERO, &call(key)), Enqueued::Granted(_))
         };
         assert!(go(&mut scheduler, &old));
         assert!(!known || go(&mut scheduler, &new));

@@ -204,17 +204,15 @@ impl<'w> Driver<'w> {
             self.at(at, Happening::HangUp { call, attempt });
         }
         let method = &self.world.methods[&member.spec.method];
-        let enqueued = self.scheduler.enqueue(
-            self.now,
-            Call {
-                buckets: member.buckets(&self.calls[call].call, method),
-                class: member.spec.class.0,
-                caller: member.caller,
-                deadline: member.spec.patience.map_or(Instant::FAR, |span| self.now + span.0),
-                max_depth: None,
-                place: Some(PlaceId(call as u64)),
-            },
-        );
+        let asks = Call {
+            buckets: member.buckets(&self.calls[call].call, method),
+            class: member.spec.class.0,
+            caller: member.caller,
+            deadline: member.spec.patience.map_or(Instant::FAR, |span| self.now + span.0),
+            max_depth: None,
+            place: Some(PlaceId(call as u64)),
+        };
+        let enqueued = self.scheduler.enqueue(self.now, &asks);
         self.enqueued(call, enqueued);
     }
 

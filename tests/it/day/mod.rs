@@ -1,0 +1,306 @@
+//! A day of traffic through the scheduler alone: a thousand workspaces with twenty methods each,
+//! five million calls, and half of the buckets asked for more than they give.
+//!
+//! One thread makes up the traffic, one drives the scheduler, and one judges what it does, so that
+//! what a day takes is the scheduler's time. Each only tells the next one, in order, so a day is
+//! the same whenever it is played.
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
+    clippy::print_stdout,
+    reason = "the figures of a day are far below what these lints warn of"
+)]
+
+mod judge;
+mod lots;
+mod traffic;
+
+use std::{
+    cmp::Reverse, collections::BinaryHeap, iter::Peekable, num::NonZeroU32, sync::Arc, thread,
+    time::Duration,
+};
+
+use slab::Slab;
+use slackwater::{
+    scheduler::{
+        Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome,
+        Permit, PlaceId, Policy, Scheduler, Share, Ticket, Weight,
+    },
+    slack::{AgeFrom, Dimension, Limit, OPEN, Rate, Rule, Scope},
+};
+
+use self::{
+    judge::{End, Judge, Seen},
+    lots::Teller,
+    traffic::{Arrival, Asked},
+};
+
+/// How much traffic there is, and in how many places.
+#[derive(Clone, Copy)]
+struct Size {
+    workspaces: usize,
+    calls: usize,
+    /// Within how long they come.
+    length: Duration,
+}
+
+/// The day.
+struct Day<A: Iterator> {
+    size: Size,
+    scheduler: Scheduler,
+    now: Instant,
+    arrivals: Peekable<A>,
+    /// Of each method in each workspace, a call.
+    calls: Vec<Call>,
+    /// The calls that are held, each at the number of its ticket.
+    held: Vec<Option<Held>>,
+    flights: Slab<Flight>,
+    /// Answers come soon, and what clients do comes late: among few, the next one is found sooner.
+    to_come: [BinaryHeap<Reverse<(Instant, Next)>>; 2],
+    events: Vec<Event>,
+    wake: Option<Instant>,
+    judge: Teller<Seen>,
+}
+
+struct Held {
+    number: usize,
+    deadline: Instant,
+}
+
+struct Flight {
+    number: usize,
+    permit: Permit,
+    outcome: Outcome,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// The call in this flight is over.
+    Answer(usize),
+    /// The client that holds this ticket is gone.
+    HangUp(Ticket),
+    /// The call with this number comes again.
+    Return(usize),
+}
+
+const METHODS: usize = 20;
+/// Calls per period of the crowded methods: windows of several sizes, all of the same rate.
+const QUOTAS: [u32; 5] = [1, 2, 4, 6, 12];
+/// From one call of a crowded method to the next.
+const PACE: Duration = Duration::from_secs(300);
+/// The others have room for all that comes.
+const ROOMY: (u32, Duration) = (20, Duration::from_secs(60));
+
+// === impl Day ===
+
+impl<A: Iterator<Item = Arrival>> Day<A> {
+    fn new(size: Size, arrivals: A, judge: Teller<Seen>) -> Self {
+        let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
+        Self {
+            size,
+            scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
+            now: Instant::ZERO,
+            arrivals: arrivals.peekable(),
+            calls: calls(size.workspaces),
+            held: Vec::new(),
+            flights: Slab::new(),
+            to_come: Default::default(),
+            events: Vec::new(),
+            wake: None,
+            judge,
+        }
+    }
+
+    /// Lets it pass, until nothing more happens.
+    fn pass(&mut self) {
+        loop {
+            let due = self.due();
+            let arrival = self.arrivals.peek().map(|arrival| arrival.at);
+            let Some(now) = [due, arrival, self.wake].into_iter().flatten().min() else { return };
+            self.now = now;
+            if due == Some(now) {
+                let first = self.to_come.iter_mut().find(|to_come| first(to_come) == due);
+                let Some(Reverse((_, next))) = first.and_then(BinaryHeap::pop) else { return };
+                self.happens(next);
+            } else if let Some(Arrival { number, asked, .. }) =
+                self.arrivals.next_if(|arrival| arrival.at == now)
+            {
+                self.arrive(number, &asked, true);
+            }
+            self.poll();
+        }
+    }
+
+    /// When the next of what is to come does.
+    fn due(&self) -> Option<Instant> {
+        self.to_come.iter().filter_map(first).min()
+    }
+
+    fn comes(&mut self, at: Instant, next: Next) {
+        let answers = matches!(next, Next::Answer(_));
+        self.to_come[usize::from(!answers)].push(Reverse((at, next)));
+    }
+
+    fn happens(&mut self, next: Next) {
+        match next {
+            Next::Answer(flight) => self.answer(flight),
+            Next::Return(number) => self.arrive(number, &Asked::by(number, self.size), false),
+            Next::HangUp(ticket) => {
+                if let Some(held) = self.no_longer_held(ticket) {
+                    self.scheduler.cancel(self.now, ticket);
+                    self.judge.tell(Seen::Ended(held.number, End::HungUp));
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, number: usize, asked: &Asked, may_return: bool) {
+        let call = &mut self.calls[asked.bucket];
+        call.class = asked.class;
+        call.caller = asked.caller;
+        call.deadline = self.now + asked.patience;
+        call.place = Some(PlaceId(number as u64));
+        match self.scheduler.enqueue(self.now, call) {
+            Enqueued::Granted(permit) => self.send(number, asked, permit),
+            Enqueued::Held(ticket) => {
+                let held = Held { number, deadline: call.deadline };
+                if let Some(after) = asked.hangs_up_after {
+                    self.comes(self.now + after, Next::HangUp(ticket));
+                }
+                let at = ticket.number() as usize;
+                if self.held.len() <= at {
+                    self.held.resize_with(at + 1, || None);
+                }
+                self.held[at] = Some(held);
+            }
+            Enqueued::Refused(refusal) if asked.returns && may_return => {
+                self.comes(refusal.retry_at, Next::Return(number));
+            }
+            Enqueued::Refused(_) => self.judge.tell(Seen::Ended(number, End::Refused)),
+        }
+    }
+
+    fn poll(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        self.wake = self.scheduler.poll(self.now, &mut events);
+        for event in events.drain(..) {
+            match event {
+                Event::Granted { ticket, permit } => {
+                    let number = self.no_longer_held(ticket).unwrap().number;
+                    self.send(number, &Asked::by(number, self.size), permit);
+                }
+                Event::Expired { ticket, .. } => {
+                    let held = self.no_longer_held(ticket).unwrap();
+                    assert!(held.deadline <= self.now, "nobody is sent away before time");
+                    self.judge.tell(Seen::Ended(held.number, End::Expired));
+                }
+            }
+        }
+        self.events = events;
+    }
+
+    fn no_longer_held(&mut self, ticket: Ticket) -> Option<Held> {
+        self.held[ticket.number() as usize].take()
+    }
+
+    fn send(&mut self, number: usize, asked: &Asked, permit: Permit) {
+        self.judge.tell(Seen::Sent(number, self.now));
+        let flight = self.flights.insert(Flight { number, permit, outcome: asked.outcome });
+        self.comes(self.now + asked.round_trip, Next::Answer(flight));
+    }
+
+    fn answer(&mut self, flight: usize) {
+        let Flight { number, permit, outcome } = self.flights.remove(flight);
+        self.judge.tell(Seen::Answered(number, self.now));
+        self.scheduler.settle(self.now, permit, outcome);
+    }
+}
+
+/// When the first of these comes.
+fn first(to_come: &BinaryHeap<Reverse<(Instant, Next)>>) -> Option<Instant> {
+    to_come.peek().map(|Reverse((at, _))| *at)
+}
+
+/// How many calls a method takes in which time; the first half of the methods is crowded.
+fn limit_of(method: usize) -> (u32, Duration) {
+    QUOTAS.get(method / 2).map_or(ROOMY, |quota| (*quota, PACE * *quota))
+}
+
+/// A call of every method in every workspace.
+fn calls(workspaces: usize) -> Vec<Call> {
+    let [workspace, app] = &*OPEN;
+    let app = BucketKey { limit: Arc::clone(app), values: "A1".into() };
+    let methods: Vec<_> = (0..METHODS)
+        .map(|method| {
+            let (quota, per) = limit_of(method);
+            let limit = NonZeroU32::new(quota).unwrap();
+            Arc::new(Limit {
+                name: format!("method{method}").into(),
+                rule: Rule::Rate(Rate { limit, per, burst: None, tolerates: None }),
+                scope: Scope::of(&[Dimension::App, Dimension::Workspace]),
+                age_from: AgeFrom::Answer,
+            })
+        })
+        .collect();
+    let mut calls = Vec::new();
+    for w in 0..workspaces {
+        let values: Arc<str> = format!("A1/T{w}").into();
+        let key = |limit: &Arc<Limit>| BucketKey {
+            limit: Arc::clone(limit),
+            values: Arc::clone(&values),
+        };
+        calls.extend(methods.iter().map(|limit| Call {
+            buckets: vec![key(limit), key(workspace), app.clone()],
+            class: Class::Normal,
+            caller: Caller { id: CallerId(0), weight: Weight::ONE },
+            deadline: Instant::ZERO,
+            max_depth: None,
+            place: None,
+        }));
+    }
+    calls
+}
+
+/// No window is exceeded, each call ends exactly once, what is crowded is used, and nothing is
+/// left behind.
+#[test]
+#[ignore = "takes minutes unoptimized: cargo test --release --test it day -- --ignored"]
+fn a_day_of_traffic() {
+    passes(Size { workspaces: 1_000, calls: 5_000_000, length: Duration::from_secs(86_400) });
+}
+
+/// The same with a fiftieth of the workspaces.
+#[test]
+fn a_day_of_traffic_in_a_few_workspaces() {
+    passes(Size { workspaces: 20, calls: 100_000, length: Duration::from_secs(86_400) });
+}
+
+fn passes(size: Size) {
+    thread::scope(|scope| {
+        let (mut arrivals, to_come) = lots::channel();
+        scope.spawn(move || traffic::make(size, &mut arrivals));
+        let (seen, to_judge) = lots::channel();
+        let judge = scope.spawn(move || Judge::of(size, to_judge));
+        let mut day = Day::new(size, to_come, seen);
+        day.pass();
+        assert_eq!(day.scheduler.held() + day.scheduler.places(), 0);
+        assert_eq!(day.scheduler.buckets(day.now).count(), 0, "memory follows live traffic");
+        drop(day);
+        let judge = judge.join().unwrap();
+        let shares = judge.shares();
+        let all = shares.iter().sum::<f64>() / shares.len() as f64;
+        println!(
+            "{:?}; crowded buckets had {:.4} of their limit, the least {:.4}",
+            judge.ends(),
+            all,
+            shares[0]
+        );
+        assert!(judge.all_ended(), "each call ends");
+        assert!(all >= 0.99, "{all}");
+        assert!(shares[0] >= 0.95, "{}", shares[0]);
+    });
+}
