@@ -2,84 +2,131 @@
 //!
 //! Most of what is planned never happens: a call goes before its deadline, somebody comes for a
 //! place. To take out what no longer holds is a search for it, in memory that nothing else has
-//! touched for long. So it stays where it is, in a heap, and is passed over when its time comes.
-//! When there is more of it than of the rest, all of it goes at once: that is a walk over what is
-//! left, at most as long as what was taken back since, so for each one it is a few steps, and an
-//! agenda is never longer than twice what holds.
+//! touched for long. So it stays where it is, and is passed over when its time comes. When there is
+//! more of it than of the rest, all of it goes at once: that is a walk over what is left, at most as
+//! long as what was taken back since, so for each one it is a few steps, and an agenda is never
+//! longer than twice what holds.
+//!
+//! Nor does what is due in an hour need an order yet. Time is divided into spans, and what is due
+//! in each lies there as it came, until it is next: then what still holds of it goes into a heap,
+//! which is as short as what is due in one span.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use super::time::Instant;
 
 /// Things and when each is due.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
-    entries: BinaryHeap<Reverse<(Instant, T)>>,
+    /// What is due in the spans before `opened`, in order.
+    near: BinaryHeap<Reverse<Entry<T>>>,
+    /// What is due in each later span.
+    far: BTreeMap<u64, Vec<Entry<T>>>,
+    opened: u64,
+    len: usize,
     /// How many of them no longer hold.
     stale: usize,
     /// Whether the first one is known to hold.
     holds: bool,
 }
 
+/// When, and what.
+type Entry<T> = (Instant, T);
+
 /// So many may be stale whatever the length.
 const SPARE: usize = 64;
+
+/// A span is two to the power of this, in nanoseconds: 17 seconds.
+const SPAN: u32 = 34;
 
 // === impl Agenda ===
 
 impl<T: Copy + Ord> Agenda<T> {
     /// Plans something.
     pub(super) fn add(&mut self, at: Instant, what: T) {
-        // One that comes before the first holds, too.
-        self.holds |= self.entries.is_empty();
-        self.entries.push(Reverse((at, what)));
+        self.len += 1;
+        let span = at.as_nanos() >> SPAN;
+        if span < self.opened {
+            // One that comes before the first holds, too.
+            self.holds |= self.near.is_empty();
+            self.near.push(Reverse((at, what)));
+        } else {
+            self.far.entry(span).or_default().push((at, what));
+        }
     }
 
     /// Something that was planned and not yet taken no longer holds.
     pub(super) fn took_back(&mut self, holds: impl Fn(Instant, T) -> bool) {
         self.stale += 1;
         self.holds = false;
-        if self.stale > self.entries.len() / 2 + SPARE {
-            let mut entries = std::mem::take(&mut self.entries).into_vec();
-            let holding = entries.len().saturating_sub(self.stale);
-            entries.retain(|Reverse((at, what))| holds(*at, *what));
-            // What was taken back and planned anew for the same time stands here twice.
-            if entries.len() > holding {
-                entries.sort_unstable();
-                entries.dedup();
-            }
-            self.entries = entries.into();
-            self.stale = 0;
+        if self.stale > self.len / 2 + SPARE {
+            self.clear(holds);
         }
     }
 
     /// Nothing is due before that.
     pub(super) fn planned(&self) -> Option<Instant> {
-        self.entries.peek().map(|Reverse((at, _))| *at)
+        let near = self.near.peek().map(|Reverse((at, _))| *at);
+        near.or_else(|| self.far.keys().next().map(|span| Instant::from_nanos(span << SPAN)))
     }
 
     /// What is due first of what still holds, and when.
     pub(super) fn first(&mut self, holds: impl Fn(Instant, T) -> bool) -> Option<(Instant, T)> {
-        while let Some(&Reverse((at, what))) = self.entries.peek() {
-            if self.holds || holds(at, what) {
-                self.holds = true;
-                return Some((at, what));
+        loop {
+            while let Some(&Reverse((at, what))) = self.near.peek() {
+                if self.holds || holds(at, what) {
+                    self.holds = true;
+                    return Some((at, what));
+                }
+                self.near.pop();
+                self.forget(1);
             }
-            self.entries.pop();
-            self.stale = self.stale.saturating_sub(1);
+            let (span, mut next) = self.far.pop_first()?;
+            self.opened = span + 1;
+            let before = next.len();
+            next.retain(|(at, what)| holds(*at, *what));
+            self.forget(before - next.len());
+            self.near = next.into_iter().map(Reverse).collect();
         }
-        None
     }
 
     /// Takes what stands first.
     pub(super) fn take(&mut self) {
-        self.entries.pop();
+        self.len -= usize::from(self.near.pop().is_some());
         self.holds = false;
+    }
+
+    /// So many that no longer hold are gone.
+    fn forget(&mut self, stale: usize) {
+        self.len -= stale;
+        self.stale = self.stale.saturating_sub(stale);
+    }
+
+    /// Keeps nothing but what holds.
+    fn clear(&mut self, holds: impl Fn(Instant, T) -> bool) {
+        let near = std::mem::take(&mut self.near).into_iter().map(|Reverse(entry)| entry);
+        let mut near = near.collect();
+        let spans = self.far.values_mut();
+        for entries in spans.chain([&mut near]) {
+            entries.retain(|(at, what)| holds(*at, *what));
+            // What was taken back and planned anew for the same time stands here twice.
+            entries.sort_unstable();
+            entries.dedup();
+        }
+        self.far.retain(|_, entries| !entries.is_empty());
+        self.len = near.len() + self.far.values().map(Vec::len).sum::<usize>();
+        self.stale = 0;
+        self.near = near.into_iter().map(Reverse).collect();
     }
 }
 
 impl<T: Ord> Default for Agenda<T> {
     fn default() -> Self {
-        Self { entries: BinaryHeap::new(), stale: 0, holds: false }
+        let (near, far) = (BinaryHeap::new(), BTreeMap::new());
+        Self { near, far, opened: 0, len: 0, stale: 0, holds: false }
     }
 }
 
@@ -97,21 +144,22 @@ mod tests {
         // When each of a few things is due, if it is.
         let mut due = BTreeMap::new();
         for &(what, at) in steps {
-            let at = Instant::from_nanos(at.into());
+            let at = Instant::from_nanos(u64::from(at) << (SPAN - 4));
             if due.remove(&what).is_some() {
                 agenda.took_back(|at, what| due.get(&what) == Some(&at));
             } else {
                 due.insert(what, at);
                 agenda.add(at, what);
             }
-            assert!(agenda.entries.len() <= 2 * (due.len() + SPARE) + 1);
+            assert!(agenda.len <= 2 * (due.len() + SPARE) + 1);
             let first = due.iter().map(|(what, at)| (*at, *what)).min();
             assert_eq!(agenda.first(|at, what| due.get(&what) == Some(&at)), first);
         }
     }
 
     proptest! {
-        /// Red where what no longer holds is not passed over, is kept until its time, or stays twice.
+        /// Red where what no longer holds is not passed over, is kept until its time, or stays twice,
+        /// and where what is due in a later span is forgotten or comes before an earlier one.
         #[test]
         fn what_holds_is_told_in_order(steps in prop::collection::vec(any::<(u8, u8)>(), 0..2_000)) {
             behaves(&steps);
