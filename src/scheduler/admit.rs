@@ -35,12 +35,13 @@ impl Scheduler {
         buckets: &[BucketId],
         held: Held,
         arrival: Arrival,
+        max_depth: Option<usize>,
     ) -> Enqueued {
         let Some((blocking, _)) = self.blocking(now, buckets, held.class, None) else {
             self.charge(buckets, held.class, held.caller);
             return Enqueued::Granted(self.grant(now, buckets, held));
         };
-        if let Some(refusal) = self.refuse(now, buckets, &held, arrival) {
+        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth) {
             self.release(now, &held.kept, held.class, Outcome::Unsent);
             for &id in buckets {
                 self.touch(id);
@@ -73,7 +74,7 @@ impl Scheduler {
     /// Takes a slot in each bucket.
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
         let Held { sequence, class, caller, deadline, place, kept, .. } = held;
-        let mut slots = SmallVec::from_vec(kept);
+        let mut slots = SmallVec::from_vec(kept.into());
         for &id in buckets {
             self.touch(id);
             // Whoever is let go before the end of a pause takes nothing of it.

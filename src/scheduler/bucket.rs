@@ -51,9 +51,9 @@ pub(super) struct Bucket {
     /// Who waits for it.
     pub(super) lineup: Lineup,
     /// How many calls are held for it, here or elsewhere, places included.
-    pub(super) waiting: u64,
+    pub(super) waiting: u32,
     /// How many of them are places of calls that were sent away.
-    pub(super) places: u64,
+    pub(super) places: u32,
     /// When it is looked at next, if nothing happens before.
     pub(super) alarm: Option<Instant>,
     /// Whether something changed since it was last looked at.
@@ -430,8 +430,8 @@ impl Bucket {
             quota: self.window.quota(),
             frozen_until: self.frozen_until(now),
             probing: self.frost.as_ref().is_some_and(|frost| !frost.is_hard(now)),
-            waiting: self.waiting - self.places,
-            places: self.places,
+            waiting: u64::from(self.waiting - self.places),
+            places: self.places.into(),
         }
     }
 

@@ -3,22 +3,20 @@
 //! They are blocked and freed together, so they stand together, in the line of one bucket
 //! that blocks them. Inside, each caller has a queue of its calls, the oldest first.
 
-use std::num::NonZeroUsize;
-
-use slab::Slab;
 use smallvec::SmallVec;
 
 use super::{
     CallerId, Held, Sequence,
     few::{Few, FewBy},
+    table::{Id, Table},
 };
 
 /// Index of a bucket in the scheduler.
-pub(super) type BucketId = usize;
+pub(super) type BucketId = Id;
 /// Index of a cell in the scheduler.
-pub(super) type CellId = usize;
+pub(super) type CellId = Id;
 /// Index of a held call in the scheduler.
-pub(super) type CallId = usize;
+pub(super) type CallId = Id;
 
 /// Buckets, each once, in the order of their indices. Few calls have more than six, and so many lie
 /// where they are asked for.
@@ -54,8 +52,10 @@ struct Queue {
 /// Both ends of those that came in their order.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    oldest: (Sequence, Link),
-    youngest: (Sequence, Link),
+    oldest: CallId,
+    youngest: CallId,
+    /// Their ages.
+    ages: (Sequence, Sequence),
 }
 
 /// A call and its age.
@@ -64,13 +64,13 @@ type Aged = (Sequence, CallId);
 /// Who stands beside a held call in the row of its queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Neighbours {
-    before: Option<Link>,
-    behind: Option<(Sequence, Link)>,
+    /// Where it is the oldest, that is nobody who is still there: a call that goes from the front
+    /// does not tell the one behind it, whose memory nothing else has touched for long.
+    before: Option<CallId>,
+    behind: Option<CallId>,
+    /// The age of the one behind it.
+    age_behind: Sequence,
 }
-
-/// A call, where there may be none: in as little memory as a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Link(NonZeroUsize);
 
 // === impl Cell ===
 
@@ -84,7 +84,7 @@ impl Cell {
     }
 
     /// Adds a call and tells the oldest of its caller's before and after.
-    pub(super) fn add(&mut self, held: &mut Slab<Held>, call: CallId) -> HeadChange {
+    pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
         let queue = self.queues.get_or_insert_with(caller.id, Queue::default);
         let before = queue.head().map(|(age, _)| age);
@@ -93,7 +93,7 @@ impl Cell {
     }
 
     /// Removes a call and tells the oldest of its caller's before and after.
-    pub(super) fn remove(&mut self, held: &mut Slab<Held>, call: CallId) -> HeadChange {
+    pub(super) fn remove(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
         let Some(queue) = self.queues.get_mut(&caller.id) else { return HeadChange::default() };
         let before = queue.head().map(|(age, _)| age);
@@ -121,30 +121,32 @@ impl Cell {
 impl Queue {
     /// The oldest one.
     fn head(&self) -> Option<Aged> {
-        let oldest = self.row.map(|row| row.oldest).map(|(age, link)| (age, link.call()));
+        let oldest = self.row.map(|row| (row.ages.0, row.oldest));
         let late = self.late.as_ref().and_then(|late| late.first());
         [oldest, late].into_iter().flatten().min()
     }
 
-    fn add(&mut self, held: &mut Slab<Held>, (sequence, call): Aged) {
-        let link = Link::to(call);
+    fn add(&mut self, held: &mut Table<Held>, (sequence, call): Aged) {
         match &mut self.row {
-            Some(Row { youngest, .. }) if sequence < youngest.0 => {
+            Some(row) if sequence < row.ages.1 => {
                 self.late.get_or_insert_default().insert((sequence, call));
             }
-            Some(Row { youngest, .. }) => {
-                let (_, before) = std::mem::replace(youngest, (sequence, link));
-                held[before.call()].beside.behind = Some((sequence, link));
-                held[call].beside = Neighbours { before: Some(before), behind: None };
+            Some(row) => {
+                let before = std::mem::replace(&mut row.youngest, call);
+                row.ages.1 = sequence;
+                held[before].beside.behind = Some(call);
+                held[before].beside.age_behind = sequence;
+                held[call].beside = Neighbours { before: Some(before), ..Neighbours::default() };
             }
             None => {
-                self.row = Some(Row { oldest: (sequence, link), youngest: (sequence, link) });
+                let ages = (sequence, sequence);
+                self.row = Some(Row { oldest: call, youngest: call, ages });
                 held[call].beside = Neighbours::default();
             }
         }
     }
 
-    fn remove(&mut self, held: &mut Slab<Held>, (sequence, call): Aged) {
+    fn remove(&mut self, held: &mut Table<Held>, (sequence, call): Aged) {
         if let Some(late) = &mut self.late
             && late.remove((sequence, call))
         {
@@ -153,34 +155,21 @@ impl Queue {
             }
             return;
         }
-        let Neighbours { before, behind } = held[call].beside;
-        if let Some(before) = before {
-            held[before.call()].beside.behind = behind;
-        }
-        if let Some((_, behind)) = behind {
-            held[behind.call()].beside.before = before;
-        }
-        self.row = self.row.and_then(|mut row| {
-            if row.oldest.0 == sequence {
-                row.oldest = behind?;
+        let Some(row) = &mut self.row else { return };
+        let Neighbours { before, behind, age_behind } = held[call].beside;
+        match (before.filter(|_| row.oldest != call), behind) {
+            (None, None) => self.row = None,
+            (None, Some(behind)) => (row.oldest, row.ages.0) = (behind, age_behind),
+            (Some(before), behind) => {
+                held[before].beside.behind = behind;
+                held[before].beside.age_behind = age_behind;
+                if let Some(behind) = behind {
+                    held[behind].beside.before = Some(before);
+                } else {
+                    (row.youngest, row.ages.1) = (before, held[before].sequence);
+                }
             }
-            if row.youngest.0 == sequence {
-                row.youngest = before.map(|before| (held[before.call()].sequence, before))?;
-            }
-            Some(row)
-        });
-    }
-}
-
-// === impl Link ===
-
-impl Link {
-    fn to(call: CallId) -> Self {
-        Self(NonZeroUsize::MIN.saturating_add(call))
-    }
-
-    fn call(self) -> CallId {
-        self.0.get() - 1
+        }
     }
 }
 
@@ -214,7 +203,8 @@ mod tests {
         fn each_caller_has_its_calls_by_age(
             steps in prop::collection::vec((any::<u8>(), 0..3_u64, 0..4_u8), 0..300),
         ) {
-            let (mut cell, mut held) = (Cell::new(BucketIds::new(), 0), Slab::new());
+            let mut cell = Cell::new(BucketIds::new(), Id::default());
+            let mut held = Table::default();
             // The calls of each caller, and of each its caller.
             let mut queues = BTreeMap::<_, BTreeSet<_>>::new();
             let mut calls = BTreeMap::new();

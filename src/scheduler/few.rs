@@ -15,7 +15,8 @@ pub(super) enum Few<T> {
     /// From the second one until the last has gone, in order.
     Some(Vec<T>),
     /// From the one that is too many until the last has gone.
-    Many(BTreeSet<T>),
+    #[expect(clippy::box_collection, reason = "one takes as little memory as it can")]
+    Many(Box<BTreeSet<T>>),
 }
 
 /// A map in the order of its keys.
@@ -59,7 +60,7 @@ impl<T: Copy + Ord> Few<T> {
                     some.insert(at, new);
                 } else {
                     let all = mem::take(some).into_iter().chain([new]);
-                    *self = Self::Many(all.collect());
+                    *self = Self::Many(Box::new(all.collect()));
                 }
             }
             Self::Many(many) => {

@@ -39,17 +39,18 @@ impl Scheduler {
         buckets: &[BucketId],
         held: &Held,
         arrival: Arrival,
+        max_depth: Option<usize>,
     ) -> Option<Refusal> {
         let comer = Comer { class: held.class, caller: held.caller, arrival };
         let Some((retry_at, binding)) = self.too_late(now, buckets, comer, held.deadline) else {
             if arrival != Arrival::New {
                 return None;
             }
-            let full = self.full(buckets, held)?;
+            let full = self.full(buckets, held, max_depth)?;
             let retry_at = self.forecast(now, buckets, comer).map_or(now, |(at, _)| at);
             return Some(self.refusal(Reason::QueueFull, full, retry_at));
         };
-        if let Some(place) = held.place.filter(|_| self.full(buckets, held).is_none()) {
+        if let Some(place) = held.place.filter(|_| self.full(buckets, held, max_depth).is_none()) {
             let turn = self.limiting(now, buckets, comer);
             let turn = turn.map(|id| (id, self.own_before(id, comer)));
             let Comer { class, caller, .. } = comer;
@@ -133,11 +134,16 @@ impl Scheduler {
 
     /// The bucket whose queue is full for a call, if one is; where the queue of all calls or
     /// of its caller is full, any of its buckets.
-    fn full(&self, buckets: &[BucketId], held: &Held) -> Option<BucketId> {
+    fn full(
+        &self,
+        buckets: &[BucketId],
+        held: &Held,
+        max_depth: Option<usize>,
+    ) -> Option<BucketId> {
         let Bounds { total, per_bucket } = self.policy.bounds;
         let own = || self.callers.of(held.caller.id);
         let all = self.held.len() + self.places.len();
-        if held.max_depth.is_some_and(|most| own() >= most)
+        if max_depth.is_some_and(|most| own() >= most)
             || !has_space(total, all, || (own(), self.callers.len()))
         {
             return buckets.first().copied();
@@ -149,7 +155,7 @@ impl Scheduler {
             let own = || count(lineup.waiting_of(held.class, held.caller.id));
             // What everything goes through has no queue of its own, only the one of all calls.
             !bucket.is_open()
-                && !has_space(per_bucket, count(bucket.waiting), || {
+                && !has_space(per_bucket, count(bucket.waiting.into()), || {
                     (own(), count(lineup.callers()))
                 })
         };

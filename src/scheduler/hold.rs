@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use foldhash::quality::RandomState;
-use slab::Slab;
 
 use super::{
     Caller, CallerId, Class, Held, Scheduler, Ticket,
     bucket::Bucket,
-    cell::{BucketId, BucketIds, CallId, Cell, CellId, HeadChange},
+    cell::{BucketId, BucketIds, CallId, CellId, HeadChange},
+    table::Table,
 };
 
 /// How many calls and places each caller has.
@@ -81,7 +81,7 @@ impl Bucket {
 }
 
 /// Whether that call still waits: another one may have its index.
-pub(super) fn is_held(held: &Slab<Held>, Ticket { index, sequence }: Ticket) -> bool {
+pub(super) fn is_held(held: &Table<Held>, Ticket { index, sequence }: Ticket) -> bool {
     held.get(index).is_some_and(|held| held.sequence == sequence)
 }
 
@@ -107,13 +107,7 @@ impl Scheduler {
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
         let (class, caller) = (held.class, held.caller);
-        let ids = &mut self.cell_ids[class.index()];
-        let cell_id = ids.get(buckets).copied().unwrap_or_else(|| {
-            let buckets = BucketIds::from_slice(buckets);
-            let id = self.cells.insert(Cell::new(buckets.clone(), blocking));
-            ids.insert(buckets, id);
-            id
-        });
+        let cell_id = self.cells.of(class, buckets, blocking);
         held.cell = cell_id;
         let cell = &mut self.cells[cell_id];
         let heads = cell.add(&mut self.held, index);
@@ -148,8 +142,7 @@ impl Scheduler {
         let (parked, buckets) = (cell.parked, cell.buckets.clone());
         let heads = cell.remove(&mut self.held, index);
         if cell.is_empty() {
-            self.cells.remove(id);
-            self.cell_ids[class.index()].remove(&buckets);
+            self.cells.remove(class, id);
         }
         self.buckets[parked].change_head(class, caller, heads, id);
         buckets

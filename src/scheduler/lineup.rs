@@ -33,7 +33,7 @@ pub(super) struct Lineup {
     /// Whether somebody of the class stands here.
     standing: [bool; 3],
     /// Grants to other classes since the last one of the class, while it stood here.
-    passed_over: [u32; 3],
+    passed_over: [u8; 3],
     /// Who had the last turn.
     last: Option<(Class, CallerId)>,
 }
@@ -65,9 +65,9 @@ struct ClassLine {
     /// The callers who don't wait, by the end of their last turn.
     resting: Few<(Tag, CallerId)>,
     /// Calls that wait for this bucket, parked here or elsewhere, and places.
-    waiting: u64,
+    waiting: u32,
     /// Callers that have such calls.
-    callers: u64,
+    callers: u32,
 }
 
 /// One caller's place among the others.
@@ -76,13 +76,11 @@ struct Turn {
     /// Its tag.
     start: Tag,
     weight: Weight,
-    waiting: u64,
+    waiting: u32,
     /// How many turns it had since it waits.
     served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
     cells: Few<(Sequence, CellId)>,
-    /// Under which tag it stands in [`ClassLine::ready`], with the oldest of its cells.
-    key: Option<Tag>,
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
@@ -93,7 +91,8 @@ const STEP: Tag = 1 << 24;
 
 /// A class that has been passed over so often is served next. Of any ten grants one is
 /// background's and, normal's turn being put off by at most one, two are normal's.
-const FLOORS: [u32; 3] = [u32::MAX, 3, 9];
+const FLOORS: [u8; 3] = [NEVER, 3, 9];
+const NEVER: u8 = u8::MAX;
 
 /// Of so many callers a forecast looks at each; of the others it counts the last round only.
 const LOOKED_AT: usize = 64;
@@ -103,12 +102,12 @@ const LOOKED_AT: usize = 64;
 impl Lineup {
     /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
-        self.lines.iter().flatten().map(|line| line.callers).sum()
+        self.lines.iter().flatten().map(|line| u64::from(line.callers)).sum()
     }
 
     /// How many calls of that caller and class wait, here or elsewhere, places included.
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
-        self.turn(class, caller).map_or(0, |turn| turn.waiting)
+        self.turn(class, caller).map_or(0, |turn| u64::from(turn.waiting))
     }
 
     /// How many turns that caller has had since it waits.
@@ -162,12 +161,12 @@ impl Lineup {
         cell: CellId,
     ) {
         let Some(line) = &mut self.lines[class.index()] else { return };
-        line.restand(caller, |cells| {
+        line.restand(caller, |turn| {
             if let Some(head) = heads.before {
-                cells.remove((head, cell));
+                turn.cells.remove((head, cell));
             }
             if let Some(head) = heads.after {
-                cells.insert((head, cell));
+                turn.cells.insert((head, cell));
             }
         });
         self.standing[class.index()] = !line.ready.is_empty();
@@ -193,7 +192,7 @@ impl Lineup {
         for other in Class::ALL {
             let waits = other != class && self.stands(other);
             let passed_over = &mut self.passed_over[other.index()];
-            *passed_over = if waits { passed_over.saturating_add(1) } else { 0 };
+            *passed_over = if waits { passed_over.saturating_add(1).min(NEVER - 1) } else { 0 };
         }
         if let Some(line) = &mut self.lines[class.index()] {
             line.charge(caller);
@@ -205,7 +204,7 @@ impl Lineup {
     /// as it has turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
         let urgent = self.lines[..class.index()].iter().flatten();
-        let urgent: u64 = urgent.map(|line| line.waiting).sum();
+        let urgent: u64 = urgent.map(|line| u64::from(line.waiting)).sum();
         let class_ahead = self.line(class).map_or(0, |line| line.ahead_of(caller, own));
         // The floors give a lower class its part of the grants, so the urgent hold it up
         // by a multiple of its own line at most.
@@ -218,7 +217,7 @@ impl Lineup {
 
     /// No call of that class has more before it, as far as [`Self::ahead_of`] counts.
     pub(super) fn most_ahead_of(&self, class: Class) -> Ahead {
-        let waiting = |class: Class| self.line(class).map_or(0, |line| line.waiting);
+        let waiting = |class: Class| self.line(class).map_or(0, |line| u64::from(line.waiting));
         let all = Class::ALL.into_iter().filter(|other| *other <= class).map(waiting).sum();
         Ahead { all, class: waiting(class) }
     }
@@ -239,8 +238,8 @@ impl Lineup {
     pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
         let Some(line) = &mut self.lines[class.index()] else { return };
         if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
-            turn.start = turn.start.max(line.virtual_time + by);
-            line.requeue(caller);
+            let start = turn.start.max(line.virtual_time + by);
+            line.restand(caller, |turn| turn.start = start);
         }
     }
 
@@ -284,17 +283,16 @@ impl ClassLine {
 
     fn charge(&mut self, Caller { id, weight }: Caller) {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
-        let start = match (turn.key, turn.waiting) {
-            (Some(tag), _) => tag,
-            (None, 0) => turn.start.max(self.virtual_time),
-            (None, _) => turn.tag(self.virtual_time),
+        let start = match turn.waiting {
+            0 => turn.start.max(self.virtual_time),
+            _ if turn.cells.is_empty() => turn.tag(self.virtual_time),
+            _ => turn.start,
         };
         let end = start + step(weight);
         if turn.waiting == 0 {
             self.resting.remove((turn.start, id));
             self.resting.insert((end, id));
         }
-        turn.start = end;
         turn.served += 1;
         // The virtual time never passes somebody who stands here.
         let first = self.ready.first().map_or(start, |(tag, ..)| tag);
@@ -305,25 +303,21 @@ impl ClassLine {
             self.resting.remove((end, rested));
             self.turns.remove(&rested);
         }
-        self.requeue(id);
+        self.restand(id, |turn| turn.start = end);
     }
 
-    /// Puts the caller where its tag and its oldest parked call belong.
-    fn requeue(&mut self, caller: CallerId) {
-        self.restand(caller, |_| ());
-    }
-
-    /// The same, once its cells that are parked here have changed.
-    fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Few<(Sequence, CellId)>)) {
+    /// Changes a caller's tag, or its cells that are parked here, and puts it where they belong.
+    fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Turn)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
-        let before = turn.key.zip(turn.cells.first());
-        change(&mut turn.cells);
+        let (start, before) = (turn.start, turn.cells.first());
+        change(turn);
         let after = turn.cells.first();
         // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
-        let kept = turn.key.filter(|tag| *tag >= turn.start);
-        turn.key = after.map(|_| kept.unwrap_or_else(|| turn.tag(self.virtual_time)));
-        let key = |(tag, (head, _))| (tag, head, caller);
-        let (before, after) = (before.map(key), turn.key.zip(after).map(key));
+        if after.is_some() && (before.is_none() || turn.start != start) {
+            turn.start = turn.tag(self.virtual_time);
+        }
+        let key = |start| move |(head, _)| (start, head, caller);
+        let (before, after) = (before.map(key(start)), after.map(key(turn.start)));
         if before == after {
             return;
         }
@@ -339,13 +333,14 @@ impl ClassLine {
     /// In the last round of turns half of the others are before it, as far as is known.
     fn ahead_of(&self, Caller { id, weight }: Caller, own: u64) -> u64 {
         let waits = self.turns.get(&id).is_some_and(|turn| turn.waiting > 0);
-        let mut last_round = self.callers - u64::from(waits);
+        let mut last_round = u64::from(self.callers - u32::from(waits));
         let mut ahead = own;
         let others = self.turns.iter().filter(|(other, turn)| **other != id && turn.waiting > 0);
         for (_, turn) in others.take(LOOKED_AT) {
             let turns = own * u64::from(turn.weight.get()) / u64::from(weight.get());
-            ahead += turn.waiting.min(turns);
-            last_round -= u64::from(turn.waiting <= turns);
+            let waiting = u64::from(turn.waiting);
+            ahead += waiting.min(turns);
+            last_round -= u64::from(waiting <= turns);
         }
         ahead + last_round.div_ceil(2)
     }
@@ -355,7 +350,7 @@ impl ClassLine {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None, key: None }
+        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None }
     }
 
     /// The tag of a caller that comes to stand here.

@@ -83,6 +83,7 @@ mod admit;
 mod agenda;
 mod bucket;
 mod cell;
+mod cells;
 mod claims;
 mod class;
 mod events;
@@ -102,6 +103,7 @@ mod rename;
 mod room;
 mod serve;
 mod standing;
+mod table;
 mod time;
 mod window;
 
@@ -113,17 +115,18 @@ mod tests;
 use std::{collections::HashMap, num::NonZeroU8, sync::Arc};
 
 use foldhash::quality::RandomState;
-use slab::Slab;
 use smallvec::SmallVec;
 
 use self::{
     agenda::Agenda,
     bucket::Bucket,
-    cell::{BucketId, BucketIds, CallId, Cell, CellId, Neighbours},
+    cell::{BucketId, CallId, CellId, Neighbours},
+    cells::Cells,
     forecast::Arrival,
     hold::{Callers, is_held},
     owners::Owners,
     places::{Places, Returned},
+    table::{Id, Table},
 };
 pub use self::{
     bucket::{BucketKey, Outcome},
@@ -141,14 +144,12 @@ use crate::slack::Limit;
 #[derive(Debug)]
 pub struct Scheduler {
     policy: Policy,
-    buckets: Slab<Bucket>,
+    buckets: Table<Bucket>,
     bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
     owners: Owners,
-    cells: Slab<Cell>,
-    /// Of each class, by what they need.
-    cell_ids: [HashMap<BucketIds, CellId, RandomState>; 3],
-    held: Slab<Held>,
-    granted: Slab<Granted>,
+    cells: Cells,
+    held: Table<Held>,
+    granted: Table<Granted>,
     places: Places,
     callers: Callers,
     /// When which bucket is looked at next.
@@ -230,7 +231,7 @@ pub struct Ticket {
 #[derive(Debug, PartialEq, Eq, Hash)]
 #[must_use = "its slots stay taken until it is settled"]
 pub struct Permit {
-    index: usize,
+    index: Id,
     sequence: Sequence,
 }
 
@@ -243,12 +244,11 @@ struct Held {
     class: Class,
     caller: Caller,
     deadline: Instant,
-    max_depth: Option<usize>,
     place: Option<PlaceId>,
     cell: CellId,
     beside: Neighbours,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
-    kept: Vec<Slot>,
+    kept: Box<[Slot]>,
     /// Whether the next slots of its buckets are kept for it, and by when it needs them.
     claims: bool,
     needs_slots_by: Instant,
@@ -308,7 +308,7 @@ impl Ticket {
 // === impl Permit ===
 
 impl Permit {
-    fn spend(self) -> usize {
+    fn spend(self) -> Id {
         self.index
     }
 }
@@ -322,11 +322,10 @@ impl Held {
             class,
             caller,
             deadline,
-            max_depth: None,
             place: None,
-            cell: 0,
+            cell: Id::default(),
             beside: Neighbours::default(),
-            kept: Vec::new(),
+            kept: Box::default(),
             claims: false,
             needs_slots_by: Instant::ZERO,
         }
@@ -348,13 +347,12 @@ impl Scheduler {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
-            buckets: Slab::new(),
+            buckets: Table::default(),
             bucket_ids: HashMap::default(),
             owners: Owners::default(),
-            cells: Slab::new(),
-            cell_ids: Default::default(),
-            held: Slab::new(),
-            granted: Slab::new(),
+            cells: Cells::default(),
+            held: Table::default(),
+            granted: Table::default(),
             places: Places::default(),
             callers: Callers::default(),
             alarms: Agenda::default(),
@@ -383,12 +381,9 @@ impl Scheduler {
             Some(Returned { sequence, own }) => (sequence, Arrival::Returned { own }),
             None => (self.next_sequence(), Arrival::New),
         };
-        let held = Held {
-            max_depth: call.max_depth,
-            place: call.place,
-            ..Held::new(sequence, call.class, call.caller, call.deadline)
-        };
-        let enqueued = self.admit(now, &buckets, held, arrival);
+        let held = Held::new(sequence, call.class, call.caller, call.deadline);
+        let held = Held { place: call.place, ..held };
+        let enqueued = self.admit(now, &buckets, held, arrival, call.max_depth);
         self.run(now);
         enqueued
     }
@@ -406,8 +401,9 @@ impl Scheduler {
         // Two of them may have become one since.
         buckets.sort_unstable();
         buckets.dedup();
-        let held = Held { place, kept, ..Held::new(sequence, class, caller, deadline) };
-        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed);
+        let held = Held::new(sequence, class, caller, deadline);
+        let held = Held { place, kept: kept.into(), ..held };
+        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
         self.run(now);
         enqueued
     }

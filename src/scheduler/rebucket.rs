@@ -9,7 +9,7 @@
 //! overtakes another that was before it.
 
 use super::{
-    BucketKey, Instant, Outcome, Scheduler, Ticket,
+    BucketKey, Instant, Outcome, Scheduler, Slot, Ticket,
     cell::{BucketIds, CallId},
     hold::is_held,
 };
@@ -59,10 +59,10 @@ impl Scheduler {
         let held = &mut self.held[call];
         let (class, caller) = (held.class, held.caller);
         let kept = std::mem::take(&mut held.kept);
-        let (kept, spent): (Vec<_>, Vec<_>) =
-            kept.into_iter().partition(|slot| buckets.contains(&slot.bucket));
+        let (kept, spent): (Vec<Slot>, Vec<_>) =
+            kept.iter().partition(|slot| buckets.contains(&slot.bucket));
         buckets.retain(|id| kept.iter().all(|slot| slot.bucket != *id));
-        held.kept = kept;
+        held.kept = kept.into();
         // In this order, so that its caller's turns are not forgotten where it stays.
         for id in &*buckets {
             self.buckets[*id].join(class, caller);

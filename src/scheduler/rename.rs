@@ -145,7 +145,7 @@ impl Scheduler {
     /// Tells for what each waits, the oldest first.
     fn call_away(&mut self, joins: &Joins) -> Vec<(CallId, Vec<BucketId>)> {
         let mut calls = Vec::new();
-        for (call, held) in &mut self.held {
+        for (call, held) in self.held.iter_mut() {
             for slot in &mut held.kept {
                 slot.bucket = joins.of(slot.bucket);
             }

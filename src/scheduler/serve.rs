@@ -1,7 +1,5 @@
 //! Time passes: slots become free, and those who wait for them are served or sent away.
 
-use slab::Slab;
-
 use super::{
     Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
     bucket::Bucket,
@@ -9,6 +7,7 @@ use super::{
     forecast::{Arrival, Comer},
     hold::is_held,
     places::Line,
+    table::Table,
 };
 
 /// What happens by itself as time passes. Of two at one instant the first goes first.
@@ -23,7 +22,7 @@ pub(super) enum Due {
 }
 
 /// Whether a bucket's alarm is still set for then.
-pub(super) fn rings(buckets: &Slab<Bucket>, at: Instant, id: BucketId) -> bool {
+pub(super) fn rings(buckets: &Table<Bucket>, at: Instant, id: BucketId) -> bool {
     buckets.get(id).is_some_and(|bucket| bucket.alarm == Some(at))
 }
 

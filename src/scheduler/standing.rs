@@ -1,6 +1,6 @@
 //! How a call leaves its limits: the tightest of its buckets.
 
-use super::{BucketKey, Instant, Permit, Scheduler};
+use super::{BucketKey, Instant, Permit, Scheduler, cell::BucketId};
 
 /// How the tightest bucket of a call stands, the call itself counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Scheduler {
         // Whose time has come goes first, or their slots would be told as free.
         self.advance(now);
         let granted = self.granted.get(permit.index)?;
-        let mut tightest: Option<(usize, Left)> = None;
+        let mut tightest: Option<(BucketId, Left)> = None;
         for slot in &granted.slots {
             if let Some(left) = self.buckets[slot.bucket].left(now)
                 && tightest.is_none_or(|(_, than)| left.is_tighter(than))

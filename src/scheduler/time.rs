@@ -1,42 +1,49 @@
 //! The core's own time: nanoseconds since an arbitrary start, told by whoever drives it.
 
-use std::{fmt, ops::Add, time::Duration};
+use std::{fmt, num::NonZeroU64, ops::Add, time::Duration};
 
-/// A point in time, in nanoseconds since the start of whoever tells it.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+/// A point in time, in nanoseconds since the start of whoever tells it. Counted from one, so that
+/// none takes no more memory than some.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
 
 // === impl Instant ===
 
 impl Instant {
     /// The start.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
     /// Later than anything that happens.
-    pub const FAR: Self = Self(u64::MAX);
+    pub const FAR: Self = Self(NonZeroU64::MAX);
 
     /// So many nanoseconds after the start.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// Nanoseconds since the start.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The time from `earlier` to here; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
 
     /// So much earlier; the start, if that is nearer.
     pub(super) fn before(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(duration)))
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos(duration)))
     }
 
     /// This instant moved by `times` periods.
     pub(super) fn after(self, period: Duration, times: u64) -> Self {
         Self(self.0.saturating_add(nanos(period).saturating_mul(times)))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -51,7 +58,7 @@ impl Add<Duration> for Instant {
 
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{:?}", Duration::from_nanos(self.0))
+        write!(f, "+{:?}", Duration::from_nanos(self.as_nanos()))
     }
 }
 
