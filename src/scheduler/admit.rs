@@ -14,14 +14,8 @@ impl Scheduler {
     pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
         let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
-            let id = self.bucket_ids.get(key).copied().unwrap_or_else(|| {
-                let bucket = self.new_bucket(now, key.clone());
-                let id = self.buckets.insert(bucket);
-                self.owners.insert(key, id);
-                self.bucket_ids.insert(key.clone(), id);
-                id
-            });
-            ids.push(id);
+            let id = self.buckets.find(key);
+            ids.push(id.unwrap_or_else(|| self.buckets.insert(self.new_bucket(now, key.clone()))));
         }
         ids.sort_unstable();
         ids.dedup();

@@ -43,11 +43,13 @@ pub enum Outcome {
     Refused,
 }
 
+/// Every look at it touches most of it, so it begins where a line of the cache does.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
     /// The last names that it had, the oldest first.
-    pub(super) former: Vec<BucketKey>,
+    pub(super) former: Box<[BucketKey]>,
     /// Who waits for it.
     pub(super) lineup: Lineup,
     /// How many calls are held for it, here or elsewhere, places included.
@@ -123,7 +125,7 @@ impl Bucket {
         };
         Self {
             key,
-            former: Vec::new(),
+            former: Box::default(),
             lineup: Lineup::default(),
             waiting: 0,
             places: 0,
@@ -437,7 +439,6 @@ impl Bucket {
 
     fn expire(&mut self, now: Instant) {
         self.windows_mut().for_each(|window| window.expire(now));
-        self.room.expire(now);
     }
 
     /// The window of its limit, and the shorter one for bursts.

@@ -24,6 +24,7 @@ pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
 
 /// The held calls of one class that need the same buckets.
 #[derive(Debug)]
+#[repr(align(32))]
 pub(super) struct Cell {
     pub(super) buckets: BucketIds,
     /// In whose line it stands.

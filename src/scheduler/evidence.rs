@@ -135,7 +135,7 @@ impl Scheduler {
         let new = Evidence { below: self.buckets[below].key.clone(), since: now, until };
         let before = self.buckets[above].evidence.replace(Box::new(new))?;
         // It may have got another name since.
-        let same = self.bucket_ids.get(&before.below) == Some(&below);
+        let same = self.buckets.find(&before.below) == Some(below);
         let together = !same && now.since(before.since) <= EVIDENCE;
         let until = before.until.min(until);
         (together && until > now).then_some(until)

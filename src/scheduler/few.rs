@@ -23,8 +23,9 @@ pub(super) enum Few<T> {
 #[derive(Debug)]
 pub(super) enum FewBy<K, V> {
     One(K, V),
-    /// None, or from the second one until the last has gone, in order.
-    Some(Vec<(K, V)>),
+    /// None, or from the second one until the last has gone, in order. The keys lie apart, so that
+    /// a search among them looks at no value but the one that it finds.
+    Some(Vec<K>, Vec<V>),
     /// From the one that is too many until the last has gone. Boxed, because a node of the tree has
     /// room for eleven.
     Many(BTreeMap<K, Box<V>>),
@@ -94,13 +95,13 @@ impl<T: Copy + Ord> Few<T> {
 
 impl<K: Copy + Ord, V> FewBy<K, V> {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Some(some) if some.is_empty())
+        matches!(self, Self::Some(keys, _) if keys.is_empty())
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         match self {
             Self::One(one, value) => (one == key).then_some(value),
-            Self::Some(some) => find(some, key).ok().map(|at| &some[at].1),
+            Self::Some(keys, values) => keys.binary_search(key).ok().map(|at| &values[at]),
             Self::Many(many) => many.get(key).map(|value| &**value),
         }
     }
@@ -108,7 +109,7 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
             Self::One(one, value) => (one == key).then_some(value),
-            Self::Some(some) => find(some, key).ok().map(|at| &mut some[at].1),
+            Self::Some(keys, values) => keys.binary_search(key).ok().map(|at| &mut values[at]),
             Self::Many(many) => many.get_mut(key).map(|value| &mut **value),
         }
     }
@@ -118,12 +119,13 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
         self.make_room(&key, &new);
         match self {
             Self::One(_, value) => value,
-            Self::Some(some) => {
-                let at = find(some, &key).unwrap_or_else(|at| {
-                    some.insert(at, (key, new()));
+            Self::Some(keys, values) => {
+                let at = keys.binary_search(&key).unwrap_or_else(|at| {
+                    keys.insert(at, key);
+                    values.insert(at, new());
                     at
                 });
-                &mut some[at].1
+                &mut values[at]
             }
             Self::Many(many) => many.entry(key).or_insert_with(|| Box::new(new())),
         }
@@ -132,11 +134,12 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
     pub(super) fn remove(&mut self, key: &K) {
         let is_empty = match self {
             Self::One(one, _) => one == key,
-            Self::Some(some) => {
-                if let Ok(at) = find(some, key) {
-                    some.remove(at);
+            Self::Some(keys, values) => {
+                if let Ok(at) = keys.binary_search(key) {
+                    keys.remove(at);
+                    values.remove(at);
                 }
-                some.is_empty()
+                keys.is_empty()
             }
             Self::Many(many) => {
                 many.remove(key);
@@ -151,10 +154,10 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let (one, some, many) = match self {
             Self::One(key, value) => (Some((key, value)), None, None),
-            Self::Some(some) => (None, Some(some), None),
+            Self::Some(keys, values) => (None, Some(keys.iter().zip(values)), None),
             Self::Many(many) => (None, None, Some(many)),
         };
-        let some = some.into_iter().flatten().map(|(key, value)| (key, value));
+        let some = some.into_iter().flatten();
         let many = many.into_iter().flatten().map(|(key, value)| (key, &**value));
         one.into_iter().chain(some).chain(many)
     }
@@ -162,15 +165,17 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
     /// Takes the form in which there is room for that key.
     fn make_room(&mut self, key: &K, new: impl Fn() -> V) {
         let all = match self {
-            Self::Some(some) if some.is_empty() => return *self = Self::One(*key, new()),
+            Self::Some(keys, _) if keys.is_empty() => return *self = Self::One(*key, new()),
             Self::One(one, _) if one != key => mem::take(self),
-            Self::Some(some) if some.len() == SOME && find(some, key).is_err() => mem::take(self),
+            Self::Some(keys, _) if keys.len() == SOME && keys.binary_search(key).is_err() => {
+                mem::take(self)
+            }
             _ => return,
         };
         *self = match all {
-            Self::One(one, value) => Self::Some(vec![(one, value)]),
-            Self::Some(some) => {
-                Self::Many(some.into_iter().map(|(key, value)| (key, Box::new(value))).collect())
+            Self::One(one, value) => Self::Some(vec![one], vec![value]),
+            Self::Some(keys, values) => {
+                Self::Many(keys.into_iter().zip(values.into_iter().map(Box::new)).collect())
             }
             Self::Many(many) => Self::Many(many),
         };
@@ -179,13 +184,8 @@ impl<K: Copy + Ord, V> FewBy<K, V> {
 
 impl<K, V> Default for FewBy<K, V> {
     fn default() -> Self {
-        Self::Some(Vec::new())
+        Self::Some(Vec::new(), Vec::new())
     }
-}
-
-/// Where a key is, or belongs.
-fn find<K: Ord, V>(some: &[(K, V)], key: &K) -> Result<usize, usize> {
-    some.binary_search_by(|(other, _)| other.cmp(key))
 }
 
 #[cfg(test)]

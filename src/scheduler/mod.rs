@@ -82,6 +82,7 @@
 mod admit;
 mod agenda;
 mod bucket;
+mod buckets;
 mod cell;
 mod cells;
 mod claims;
@@ -120,11 +121,11 @@ use smallvec::SmallVec;
 use self::{
     agenda::Agenda,
     bucket::Bucket,
+    buckets::Buckets,
     cell::{BucketId, CallId, CellId, Neighbours},
     cells::Cells,
     forecast::Arrival,
     hold::{Callers, is_held},
-    owners::Owners,
     places::{Places, Returned},
     table::{Id, Table},
 };
@@ -144,9 +145,7 @@ use crate::slack::Limit;
 #[derive(Debug)]
 pub struct Scheduler {
     policy: Policy,
-    buckets: Table<Bucket>,
-    bucket_ids: HashMap<BucketKey, BucketId, RandomState>,
-    owners: Owners,
+    buckets: Buckets,
     cells: Cells,
     held: Table<Held>,
     granted: Table<Granted>,
@@ -239,6 +238,7 @@ pub struct Permit {
 pub(crate) type Sequence = u64;
 
 #[derive(Debug)]
+#[repr(align(32))]
 struct Held {
     sequence: Sequence,
     class: Class,
@@ -347,9 +347,7 @@ impl Scheduler {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
-            buckets: Table::default(),
-            bucket_ids: HashMap::default(),
-            owners: Owners::default(),
+            buckets: Buckets::default(),
             cells: Cells::default(),
             held: Table::default(),
             granted: Table::default(),

@@ -20,16 +20,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BucketKey, Instant, Scheduler,
-    bucket::Bucket,
+    Instant, Scheduler,
     cell::{BucketId, CallId},
     lineup::Lead,
-    serve::rings,
 };
 use crate::slack::Scope;
-
-/// So many names a bucket has had and still answers to.
-const FORMER: usize = 4;
 
 /// Which buckets become which others.
 #[derive(Debug, Default)]
@@ -67,56 +62,19 @@ impl Scheduler {
         }
         self.note_rename(of, from, to);
         let mut joins = Joins::default();
-        for id in self.owners.of(of, from) {
+        for id in self.buckets.of_owner(of, from) {
             let key = self.buckets[id].key.of_owner(to);
-            match self.bucket_ids.get(&key) {
-                Some(&other) if other != id => {
+            match self.buckets.find(&key) {
+                Some(other) if other != id => {
                     joins.0.insert(id, other);
                 }
-                _ => self.give_name(id, key),
+                _ => self.buckets.rename(id, key),
             }
         }
         if !joins.0.is_empty() {
             self.join(now, &joins);
         }
         self.run(now);
-    }
-
-    /// Drops a bucket, and its alarm. Who calls sees to its names.
-    pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
-        let bucket = self.buckets.remove(id);
-        if bucket.alarm.is_some() {
-            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
-        }
-        self.owners.remove(&bucket.key, id);
-        bucket
-    }
-
-    /// Whether no name is kept.
-    #[cfg(test)]
-    pub(super) fn knows_nobody(&self) -> bool {
-        self.bucket_ids.is_empty() && self.owners.is_empty()
-    }
-
-    /// The bucket goes by that name, and still answers to the one it had.
-    fn give_name(&mut self, id: BucketId, key: BucketKey) {
-        let before = std::mem::replace(&mut self.buckets[id].key, key.clone());
-        self.owners.remove(&before, id);
-        self.owners.insert(&key, id);
-        self.buckets[id].former.retain(|former| *former != key);
-        self.bucket_ids.insert(key, id);
-        self.answer_to(id, before);
-    }
-
-    /// A bucket answers to a name that it, or another one, had.
-    fn answer_to(&mut self, id: BucketId, name: BucketKey) {
-        self.bucket_ids.insert(name.clone(), id);
-        let former = &mut self.buckets[id].former;
-        former.push(name);
-        if former.len() > FORMER {
-            let forgotten = former.remove(0);
-            self.bucket_ids.remove(&forgotten);
-        }
     }
 
     /// Makes one bucket of each two.
@@ -172,10 +130,10 @@ impl Scheduler {
         if let Some(call) = self.buckets[to].claim {
             self.give_up_claims(call);
         }
-        let mut gone = self.remove(from);
+        let mut gone = self.retire(from);
         self.touched.retain(|id| *id != from);
         for name in std::mem::take(&mut gone.former).into_iter().chain([gone.key.clone()]) {
-            self.answer_to(to, name);
+            self.buckets.answer_to(to, name);
         }
         self.buckets[to].absorb(gone);
         self.touch(to);

@@ -191,13 +191,6 @@ impl Room {
         }
     }
 
-    /// Frees the slots whose time has come.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if let Some(held) = &mut self.held {
-            held.slots.expire(now);
-        }
-    }
-
     /// When a normal call may take a free slot.
     fn spread(&self, now: Instant, window: &Window) -> Instant {
         let due = self.due.min(self.people_until);

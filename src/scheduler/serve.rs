@@ -3,11 +3,11 @@
 use super::{
     Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
     bucket::Bucket,
+    buckets::Buckets,
     cell::{BucketId, CallId},
     forecast::{Arrival, Comer},
     hold::is_held,
     places::Line,
-    table::Table,
 };
 
 /// What happens by itself as time passes. Of two at one instant the first goes first.
@@ -22,7 +22,7 @@ pub(super) enum Due {
 }
 
 /// Whether a bucket's alarm is still set for then.
-pub(super) fn rings(buckets: &Table<Bucket>, at: Instant, id: BucketId) -> bool {
+pub(super) fn rings(buckets: &Buckets, at: Instant, id: BucketId) -> bool {
     buckets.get(id).is_some_and(|bucket| bucket.alarm == Some(at))
 }
 
@@ -185,7 +185,10 @@ impl Scheduler {
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
             false if bucket.alarm.is_some() => return,
             false => match bucket.idle_at(now) {
-                Some(at) if at <= now => return self.retire(id),
+                Some(at) if at <= now => {
+                    self.retire(id);
+                    return;
+                }
                 at => at,
             },
         };
@@ -209,11 +212,12 @@ impl Scheduler {
         self.blocked(now, id, self.held[call].class, Some(call))?.until
     }
 
-    /// Drops a bucket that has nothing left to remember.
-    fn retire(&mut self, id: BucketId) {
-        let bucket = self.remove(id);
-        for name in bucket.former.iter().chain([&bucket.key]) {
-            self.bucket_ids.remove(name);
+    /// Drops a bucket: it has nothing left to remember, or another one remembers it.
+    pub(super) fn retire(&mut self, id: BucketId) -> Bucket {
+        let bucket = self.buckets.remove(id);
+        if bucket.alarm.is_some() {
+            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
         }
+        bucket
     }
 }

@@ -25,9 +25,11 @@ pub(super) struct Window {
     in_flight: u32,
     /// When each ageing slot becomes free, earliest first.
     ends: VecDeque<Instant>,
-    /// The first of them; far where there is none. Most looks at a window need no more of them,
-    /// and they lie elsewhere.
+    /// The first of them; far where there is none. Most looks at a window need no more than this one
+    /// and the last, and they lie elsewhere.
     first: Instant,
+    /// The last of them, while there is one.
+    last: Instant,
 }
 
 /// [`Window::forecast`], or [`Window::latest`].
@@ -57,7 +59,8 @@ impl Window {
     }
 
     fn new(quota: u32, period: Duration) -> Self {
-        Self { quota, period, in_flight: 0, ends: VecDeque::new(), first: Instant::FAR }
+        let (first, last) = (Instant::FAR, Instant::ZERO);
+        Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
     }
 
     /// Slots in all.
@@ -102,6 +105,7 @@ impl Window {
         if let Ok(at) = self.ends.binary_search(&(taken + self.period)) {
             self.ends.remove(at);
             self.look_at_first();
+            self.last = self.ends.back().copied().unwrap_or(Instant::ZERO);
         }
     }
 
@@ -195,7 +199,7 @@ impl Window {
         let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
         match over {
             Some(turns) if !self.period.is_zero() => {
-                let last = self.ends.back().map_or(now, |end| now.max(end.before(self.period)));
+                let last = self.last_end().map_or(now, |end| now.max(end.before(self.period)));
                 last.after(self.period, 1 + turns / u64::from(self.quota))
             }
             _ => now,
@@ -221,7 +225,7 @@ impl Window {
 
     /// When the last ageing slot becomes free.
     pub(super) fn last_end(&self) -> Option<Instant> {
-        self.ends.back().copied()
+        (!self.ends.is_empty()).then_some(self.last)
     }
 
     fn ageing(&self) -> u32 {
@@ -240,8 +244,9 @@ impl Window {
 
     /// Ends come in order but for calls that were lost, which age later.
     fn age(&mut self, end: Instant) {
-        if self.ends.back().is_none_or(|last| *last <= end) {
+        if self.last_end().is_none_or(|last| last <= end) {
             self.ends.push_back(end);
+            self.last = end;
         } else {
             let at = self.ends.partition_point(|other| *other <= end);
             self.ends.insert(at, end);

@@ -10,7 +10,7 @@ use std::{
 use foldhash::fast::RandomState;
 use slackwater::scheduler::{Instant, Outcome};
 
-use super::{METHODS, ROOMY, Size, limit_of, traffic::Asked};
+use super::{METHODS, ROOMY, Size, quota_of, traffic::Asked};
 
 /// What became of a call, by its number.
 pub(super) enum Seen {
@@ -90,12 +90,12 @@ impl Judge {
 
     fn sent(&mut self, number: usize, at: Instant) {
         let asked = Asked::by(number, self.size);
-        let ring = &mut self.rings[asked.bucket];
+        let ring = &mut self.rings[ring_of(&asked)];
         let over = |counted: &Instant| {
             counted.as_nanos() == 0 || (*counted != Instant::FAR && *counted + ring.period <= at)
         };
         let slot = ring.slots.iter().position(over);
-        let slot = slot.unwrap_or_else(|| panic!("{} has no room at {at:?}", asked.bucket));
+        let slot = slot.unwrap_or_else(|| panic!("no room for {asked:?} at {at:?}"));
         let before = std::mem::replace(&mut ring.slots[slot], Instant::FAR);
         let end = Instant::ZERO + self.size.length;
         if asked.outcome != Outcome::Unsent && at > Instant::ZERO + GROWN && at <= end {
@@ -111,7 +111,7 @@ impl Judge {
             Outcome::Lost => (at + LATE, End::Lost),
             Outcome::Answered | Outcome::Refused => (at, End::Answered),
         };
-        self.rings[asked.bucket].slots[slot] = counted;
+        self.rings[ring_of(&asked)].slots[slot] = counted;
         self.end(number, end);
     }
 
@@ -145,11 +145,16 @@ impl Judge {
     }
 }
 
+/// In which ring a call counts.
+fn ring_of(asked: &Asked) -> usize {
+    asked.workspace * METHODS + asked.method
+}
+
 // === impl Ring ===
 
 impl Ring {
     fn of(method: usize) -> Self {
-        let (quota, period) = limit_of(method);
+        let (quota, period) = quota_of(method);
         Self { quota, period, slots: vec![Instant::ZERO; quota as usize], sent: 0 }
     }
 }

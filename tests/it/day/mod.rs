@@ -53,7 +53,9 @@ struct Day<A: Iterator> {
     scheduler: Scheduler,
     now: Instant,
     arrivals: Peekable<A>,
-    /// Of each method in each workspace, a call.
+    /// The limit of each method.
+    limits: Vec<Arc<Limit>>,
+    /// A call of each workspace, of any of its methods.
     calls: Vec<Call>,
     /// The calls that are held, each at the number of its ticket.
     held: Vec<Option<Held>>,
@@ -105,7 +107,8 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
             scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
             now: Instant::ZERO,
             arrivals: arrivals.peekable(),
-            calls: calls(size.workspaces),
+            limits: (0..METHODS).map(limit_of).collect(),
+            calls: (0..size.workspaces).map(call_of).collect(),
             held: Vec::new(),
             flights: Slab::new(),
             to_come: Default::default(),
@@ -159,7 +162,8 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
     }
 
     fn arrive(&mut self, number: usize, asked: &Asked, may_return: bool) {
-        let call = &mut self.calls[asked.bucket];
+        let call = &mut self.calls[asked.workspace];
+        call.buckets[0].limit = Arc::clone(&self.limits[asked.method]);
         call.class = asked.class;
         call.caller = asked.caller;
         call.deadline = self.now + asked.patience;
@@ -226,43 +230,38 @@ fn first(to_come: &BinaryHeap<Reverse<(Instant, Next)>>) -> Option<Instant> {
 }
 
 /// How many calls a method takes in which time; the first half of the methods is crowded.
-fn limit_of(method: usize) -> (u32, Duration) {
+fn quota_of(method: usize) -> (u32, Duration) {
     QUOTAS.get(method / 2).map_or(ROOMY, |quota| (*quota, PACE * *quota))
 }
 
-/// A call of every method in every workspace.
-fn calls(workspaces: usize) -> Vec<Call> {
-    let [workspace, app] = &*OPEN;
-    let app = BucketKey { limit: Arc::clone(app), values: "A1".into() };
-    let methods: Vec<_> = (0..METHODS)
-        .map(|method| {
-            let (quota, per) = limit_of(method);
-            let limit = NonZeroU32::new(quota).unwrap();
-            Arc::new(Limit {
-                name: format!("method{method}").into(),
-                rule: Rule::Rate(Rate { limit, per, burst: None, tolerates: None }),
-                scope: Scope::of(&[Dimension::App, Dimension::Workspace]),
-                age_from: AgeFrom::Answer,
-            })
-        })
-        .collect();
-    let mut calls = Vec::new();
-    for w in 0..workspaces {
-        let values: Arc<str> = format!("A1/T{w}").into();
-        let key = |limit: &Arc<Limit>| BucketKey {
-            limit: Arc::clone(limit),
-            values: Arc::clone(&values),
-        };
-        calls.extend(methods.iter().map(|limit| Call {
-            buckets: vec![key(limit), key(workspace), app.clone()],
-            class: Class::Normal,
-            caller: Caller { id: CallerId(0), weight: Weight::ONE },
-            deadline: Instant::ZERO,
-            max_depth: None,
-            place: None,
-        }));
+fn limit_of(method: usize) -> Arc<Limit> {
+    let (quota, per) = quota_of(method);
+    let limit = NonZeroU32::new(quota).unwrap();
+    Arc::new(Limit {
+        name: format!("method{method}").into(),
+        rule: Rule::Rate(Rate { limit, per, burst: None, tolerates: None }),
+        scope: Scope::of(&[Dimension::App, Dimension::Workspace]),
+        age_from: AgeFrom::Answer,
+    })
+}
+
+/// A call of a workspace. It needs its method's bucket, its workspace's and its app's.
+fn call_of(workspace: usize) -> Call {
+    let [of_workspace, of_app] = &*OPEN;
+    let values: Arc<str> = format!("A1/T{workspace}").into();
+    let key = |limit, values| BucketKey { limit, values };
+    Call {
+        buckets: vec![
+            key(limit_of(0), Arc::clone(&values)),
+            key(Arc::clone(of_workspace), values),
+            key(Arc::clone(of_app), "A1".into()),
+        ],
+        class: Class::Normal,
+        caller: Caller { id: CallerId(0), weight: Weight::ONE },
+        deadline: Instant::ZERO,
+        max_depth: None,
+        place: None,
     }
-    calls
 }
 
 /// No window is exceeded, each call ends exactly once, what is crowded is used, and nothing is

@@ -15,9 +15,10 @@ pub(super) struct Arrival {
 }
 
 /// A call: all that it will do follows from its number.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) bucket: usize,
+    pub(super) workspace: usize,
+    pub(super) method: usize,
     pub(super) class: Class,
     pub(super) caller: Caller,
     pub(super) patience: Duration,
@@ -74,7 +75,8 @@ impl Asked {
             _ => (Outcome::Answered, answer),
         };
         Self {
-            bucket: workspace * METHODS + method,
+            workspace,
+            method,
             class,
             caller,
             patience,

@@ -1,0 +1,142 @@
+//! All buckets, found by their names, and by the identity that they count for.
+//!
+//! A bucket goes by its key. It answers to the last few that it had, too, as long as it lives: a
+//! call may still arrive under one of these, looked at just before its bucket was renamed.
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    ops::{Index, IndexMut},
+};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+use super::{BucketKey, bucket::Bucket, cell::BucketId, owners::Owners, table::Table};
+use crate::slack::Scope;
+
+/// The buckets, each until it has nothing left to remember.
+#[derive(Debug, Default)]
+pub(super) struct Buckets {
+    all: Table<Bucket>,
+    by_key: HashTable<BucketId>,
+    hasher: RandomState,
+    /// By names that they had.
+    former: HashMap<BucketKey, BucketId, RandomState>,
+    owners: Owners,
+}
+
+/// So many names a bucket has had and still answers to.
+const FORMER: usize = 4;
+
+// === impl Buckets ===
+
+impl Buckets {
+    /// The bucket of that name.
+    pub(super) fn find(&self, name: &BucketKey) -> Option<BucketId> {
+        let of = self.by_key.find(self.hasher.hash_one(name), |id| self.all[*id].key == *name);
+        of.or_else(|| self.former.get(name)).copied()
+    }
+
+    /// The buckets that count for that identity.
+    pub(super) fn of_owner(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
+        self.owners.of(scope, owner)
+    }
+
+    /// Adds a bucket whose name no other has.
+    pub(super) fn insert(&mut self, bucket: Bucket) -> BucketId {
+        let id = self.all.insert(bucket);
+        self.put_up(id);
+        id
+    }
+
+    /// Drops a bucket, and all of its names.
+    pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
+        self.take_down(id);
+        let bucket = self.all.remove(id);
+        for name in &bucket.former {
+            self.former.remove(name);
+        }
+        bucket
+    }
+
+    /// A bucket goes by that name, and still answers to the one that it had.
+    pub(super) fn rename(&mut self, id: BucketId, key: BucketKey) {
+        self.take_down(id);
+        if self.former.remove(&key).is_some() {
+            self.change_former(id, |former| former.retain(|name| *name != key));
+        }
+        let before = std::mem::replace(&mut self.all[id].key, key);
+        self.put_up(id);
+        self.answer_to(id, before);
+    }
+
+    /// A bucket answers to a name that it, or another one, had.
+    pub(super) fn answer_to(&mut self, id: BucketId, name: BucketKey) {
+        self.former.insert(name.clone(), id);
+        self.change_former(id, |former| former.push(name));
+        if let [oldest, rest @ ..] = &*self.all[id].former
+            && rest.len() >= FORMER
+        {
+            self.former.remove(oldest);
+            self.change_former(id, |former| drop(former.remove(0)));
+        }
+    }
+
+    fn change_former(&mut self, id: BucketId, change: impl FnOnce(&mut Vec<BucketKey>)) {
+        let former = &mut self.all[id].former;
+        let mut names = std::mem::take(former).into_vec();
+        change(&mut names);
+        *former = names.into();
+    }
+
+    pub(super) fn get(&self, id: BucketId) -> Option<&Bucket> {
+        self.all.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (BucketId, &Bucket)> {
+        self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (BucketId, &mut Bucket)> {
+        self.all.iter_mut()
+    }
+
+    /// Whether no name is kept.
+    #[cfg(test)]
+    pub(super) fn knows_nobody(&self) -> bool {
+        self.by_key.is_empty() && self.former.is_empty() && self.owners.is_empty()
+    }
+
+    /// A bucket is found by its key.
+    fn put_up(&mut self, id: BucketId) {
+        let Self { all, by_key, hasher, owners, .. } = self;
+        let hash = |id: &BucketId| hasher.hash_one(&all[*id].key);
+        by_key.insert_unique(hash(&id), id, hash);
+        owners.insert(&all[id].key, id);
+    }
+
+    /// It is not, any more.
+    fn take_down(&mut self, id: BucketId) {
+        let key = &self.all[id].key;
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        self.owners.remove(key, id);
+    }
+}
+
+impl Index<BucketId> for Buckets {
+    type Output = Bucket;
+
+    fn index(&self, id: BucketId) -> &Bucket {
+        &self.all[id]
+    }
+}
+
+impl IndexMut<BucketId> for Buckets {
+    fn index_mut(&mut self, id: BucketId) -> &mut Bucket {
+        &mut self.all[id]
+    }
+}
