@@ -155,19 +155,17 @@ fn once<T>(
 
 fn caller(text: &str, place: &'static str) -> Result<Arc<str>, LaneError> {
     let name = decode(text);
-    // A name is shown in many places.
-    if is_name(&name) && !holds_token(&name) {
-        Ok(name.into())
-    } else {
-        Err(LaneError::Caller { place })
-    }
+    if is_name(&name) { Ok(name.into()) } else { Err(LaneError::Caller { place }) }
 }
 
-/// Whether a caller may have that name.
+/// Whether a caller may have that name. It is shown in many places, so it is no token.
 pub(crate) fn is_name(name: &str) -> bool {
     let printable = |c: char| !c.is_control() && c != '\u{fffd}';
     let length = name.chars().count();
-    (1..=64).contains(&length) && name.trim() == name && name.chars().all(printable)
+    (1..=64).contains(&length)
+        && name.trim() == name
+        && name.chars().all(printable)
+        && !holds_token(name)
 }
 
 fn class(value: &str, place: &'static str) -> Result<Class, LaneError> {

@@ -127,7 +127,7 @@ fn terms(entry: Cursor<'_>, report: &mut Report) -> Terms {
 fn name(at: Cursor<'_>, report: &mut Report) -> Option<Arc<str>> {
     let name = at.text()?;
     let wrong = if !lane::is_name(name) {
-        "is no caller's name; write 1 to 64 printable characters"
+        "is no caller's name; write 1 to 64 printable characters, and no token"
     } else if name.contains('*') {
         "is a pattern; write a name, and the pattern as in `match: { lane: \"cleanup-*\" }`"
     } else {
@@ -162,7 +162,7 @@ fn calls(at: Cursor<'_>, report: &mut Report) -> Option<Match> {
         let text = it.text().unwrap_or_default();
         if pattern.is_some() && !text.contains('*') && !lane::is_name(text) {
             let wrong =
-                "is no caller's name, so it matches none; write 1 to 64 printable characters";
+                "is no caller's name, so it matches none; write 1 to 64 printable characters, and no token";
             report.add(it, format!("{} {wrong}", it.quoted()));
         }
         pattern

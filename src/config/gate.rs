@@ -78,7 +78,7 @@ fn allowed(entry: Cursor<'_>, asks: bool, report: &mut Report) -> Option<Allowed
     let caller = entry.get("caller").map(|at| {
         let name = at.text().filter(|name| lane::is_name(name));
         if name.is_none() {
-            let text = "is no caller's name; write 1 to 64 printable characters";
+            let text = "is no caller's name; write 1 to 64 printable characters, and no token";
             report.add(at, format!("{} {text}", at.quoted()));
         }
         name.map(Arc::from)

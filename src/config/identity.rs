@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{IdentityRules, KnownToken};
 use crate::{
     identity::TokenHash,
-    slack::read::missing,
+    slack::{holds_token, read::missing},
     yaml::{Cursor, Report},
 };
 
@@ -95,7 +95,9 @@ fn hash(
 
 fn id(at: Cursor<'_>, example: &str, report: &mut Report) -> Option<Arc<str>> {
     let id = at.text()?;
-    if id.is_empty() || id.len() > MAX_ID || !id.chars().all(|c| c.is_ascii_graphic()) {
+    let fits = (1..=MAX_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic());
+    // It is a part of every bucket's name, which is shown.
+    if !fits || holds_token(id) {
         report.add(at, format!("is no id; write one as Slack shows it, as in {example}"));
         return None;
     }

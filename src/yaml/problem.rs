@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Cursor;
+use crate::slack::holds_token;
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +19,8 @@ pub struct Place {
 pub struct Problem {
     /// Where. Nothing for a value that did not come from the file.
     pub place: Option<Place>,
-    /// The key, as `queue.max_wait`, or the environment variable. Empty for the whole file.
+    /// The key, as `queue.max_wait`, or the environment variable, unless it looks like a token. Empty
+    /// for the whole file.
     pub path: String,
     /// What is wrong, a semicolon, what to do. Never holds a value from the environment.
     pub text: String,
@@ -111,6 +113,7 @@ impl Report {
     }
 
     fn push(&mut self, place: Option<Place>, path: String, text: impl Into<String>) {
+        let path = if holds_token(&path) { "what looks like a token".to_owned() } else { path };
         self.list.push(Problem { place, path, text: text.into() });
     }
 }

@@ -6,7 +6,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{Cursor, Report};
-use crate::{nearest::nearest, units};
+use crate::{nearest::nearest, slack::holds_token, units};
 
 /// The longest piece of a value that a message repeats.
 const SHOWN: usize = 60;
@@ -93,9 +93,13 @@ impl Cursor<'_> {
         None
     }
 
-    /// The value as it stands in the file, in quotes and cut short, for a message.
+    /// The value as it stands in the file, in quotes and cut short, for a message. What could be a
+    /// token is not repeated.
     pub(crate) fn quoted(self) -> String {
         let typed = self.typed();
+        if holds_token(typed) {
+            return "what looks like a token".to_owned();
+        }
         match typed.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{:?}…", &typed[..end]),
             None => format!("{typed:?}"),

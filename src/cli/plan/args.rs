@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::bail;
 
 use super::super::{cap::Cap, drain::work::AT_ONCE, place, through};
-use crate::{call::lane::is_name, config::Config, scheduler::Class, slack::holds_token, units};
+use crate::{call::lane::is_name, config::Config, scheduler::Class, units};
 
 /// Say how long calls would take, what holds them back, and what they would cost without a proxy
 ///
@@ -99,7 +99,7 @@ impl Args {
         if !through::is_method(&self.method) {
             bail!("--method is no name of a method, as in conversations.close");
         }
-        if self.caller.as_deref().is_some_and(|name| !is_name(name) || holds_token(name)) {
+        if self.caller.as_deref().is_some_and(|name| !is_name(name)) {
             bail!("--caller is no name of one: 1 to 64 printable characters, and no token");
         }
         Ok(())

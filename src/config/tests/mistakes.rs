@@ -446,6 +446,17 @@ fn tokens() {
                 "5:18: identity.tokens[2].token_env: holds a token that an entry before it has too; delete one",
             ],
         ),
+        (
+            "identity: { app: xoxb-s3cr3t }",
+            &["1:18: identity.app: is no id; write one as Slack shows it, as in A0123456789"],
+        ),
+        (
+            "background: { xoxb-s3cr3t: 1 }\nqueue: { max_wait: xoxb-s3cr3t }",
+            &[
+                "1:15: what looks like a token: is no key here; the keys here are share",
+                "2:20: queue.max_wait: what looks like a token is not a duration; write a number and its unit, as in 10s, 1.5s or 1h30m",
+            ],
+        ),
     ]);
 }
 

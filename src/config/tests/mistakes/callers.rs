@@ -30,11 +30,21 @@ fn rules() {
         ),
         (
             "{ name: '' }",
-            &["{}.name: \"\" is no caller's name; write 1 to 64 printable characters"],
+            &[
+                "{}.name: \"\" is no caller's name; write 1 to 64 printable characters, and no token",
+            ],
         ),
         (
             "{ name: ' x' }",
-            &["{}.name: \" x\" is no caller's name; write 1 to 64 printable characters"],
+            &[
+                "{}.name: \" x\" is no caller's name; write 1 to 64 printable characters, and no token",
+            ],
+        ),
+        (
+            "{ name: xoxb-s3cr3t }",
+            &[
+                "{}.name: what looks like a token is no caller's name; write 1 to 64 printable characters, and no token",
+            ],
         ),
         (
             "{ name: 'clean*' }",
@@ -120,7 +130,7 @@ fn matches() {
         (
             "{ name: x, match: { lane: 'x ' } }",
             &[
-                "{}.match.lane: \"x \" is no caller's name, so it matches none; write 1 to 64 printable characters",
+                "{}.match.lane: \"x \" is no caller's name, so it matches none; write 1 to 64 printable characters, and no token",
             ],
         ),
         (

@@ -123,7 +123,16 @@ fn who_is_let_in_has_one_proof_and_a_name() {
         (
             secured,
             "caller: '', certificate: a.bots",
-            &["allow[0].caller: \"\" is no caller's name; write 1 to 64 printable characters"],
+            &[
+                "allow[0].caller: \"\" is no caller's name; write 1 to 64 printable characters, and no token",
+            ],
+        ),
+        (
+            secured,
+            "caller: xoxb-s3cr3t, certificate: a.bots",
+            &[
+                "allow[0].caller: what looks like a token is no caller's name; write 1 to 64 printable characters, and no token",
+            ],
         ),
     ] {
         let found = wrong(&machine, &format!("{before}allow: [ {{ {entry} }} ]"));
