@@ -19,7 +19,9 @@ pub(crate) enum Step {
     Hold,
     /// A call arrives, goes, and is answered.
     Pass,
-    /// A call is answered, and the slot of one before it goes to a held call.
+    /// A call is answered: its slot begins to age.
+    Answer,
+    /// A slot has aged, and a held call goes.
     Grant,
     /// A held call's client hangs up.
     Cancel,
@@ -58,13 +60,14 @@ const ROUND_TRIP: Duration = Duration::from_millis(100);
 // === impl Step ===
 
 impl Step {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Hold, Self::Pass, Self::Grant, Self::Cancel, Self::Expire];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Hold, Self::Pass, Self::Answer, Self::Grant, Self::Cancel, Self::Expire];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Pass => "pass",
+            Self::Answer => "answer",
             Self::Grant => "grant",
             Self::Cancel => "cancel",
             Self::Expire => "expire",
@@ -90,7 +93,7 @@ impl Line {
         line.hold(held);
         line.kinds = line.held.drain(..).map(|(ticket, kind)| (ticket.number(), kind)).collect();
         for _ in 0..10 {
-            line.time_grant(line.flight.len() as u64 / 10 + 1);
+            line.time_turns(Step::Grant, line.flight.len() as u64 / 10 + 1);
         }
         line
     }
@@ -139,7 +142,7 @@ impl Line {
             .map(|_| match step {
                 Step::Hold => self.time_hold(BATCH),
                 Step::Pass => self.pass(BATCH),
-                Step::Grant => self.time_grant(BATCH),
+                Step::Answer | Step::Grant => self.time_turns(step, BATCH),
                 Step::Cancel => self.time_cancel(BATCH),
                 Step::Expire => self.time_expire(BATCH),
             })
@@ -180,30 +183,33 @@ impl Line {
         start.elapsed()
     }
 
-    fn time_grant(&mut self, times: u64) -> Duration {
-        let start = clock();
+    /// How long so many answers take, or so many grants, while both go on.
+    fn time_turns(&mut self, step: Step, times: u64) -> Duration {
+        let (mut answering, mut answers, mut granting) = (Duration::ZERO, 0, Duration::ZERO);
         while (self.events.len() as u64) < times {
-            self.turn();
+            let slots = self.calls.fillers.len() * self.calls.quota as usize;
+            let pace = PERIOD.div_f64(slots as f64);
+            self.now = self.now + pace;
+            let start = clock();
+            self.scheduler.poll(self.now, &mut self.events);
+            let granted = clock();
+            granting += granted - start;
+            let flying = ROUND_TRIP.as_secs_f64() / pace.as_secs_f64();
+            if self.flight.len() as f64 > flying
+                && let Some(permit) = self.flight.pop_front()
+            {
+                self.scheduler.settle(self.now, permit, Outcome::Answered);
+                answering += granted.elapsed();
+                answers += 1;
+            }
         }
-        let took = start.elapsed();
         // A few more may have gone with the last one.
-        let took = took.mul_f64(times as f64 / self.events.len() as f64);
+        let (took, count) = match step {
+            Step::Answer => (answering, answers),
+            _ => (granting, self.events.len() as u64),
+        };
         self.take_grants();
-        took
-    }
-
-    /// One answer comes, and one slot becomes free.
-    fn turn(&mut self) {
-        let slots = self.calls.fillers.len() * self.calls.quota as usize;
-        let pace = PERIOD.div_f64(slots as f64);
-        self.now = self.now + pace;
-        let flying = ROUND_TRIP.as_secs_f64() / pace.as_secs_f64();
-        if self.flight.len() as f64 > flying
-            && let Some(permit) = self.flight.pop_front()
-        {
-            self.scheduler.settle(self.now, permit, Outcome::Answered);
-        }
-        self.scheduler.poll(self.now, &mut self.events);
+        took.mul_f64(times as f64 / count.max(1) as f64)
     }
 
     /// Others like them come for those that went.

@@ -69,7 +69,9 @@ fn measure(criterion: &mut Criterion, shape: Shape, held: usize) {
     for step in Step::ALL {
         group.bench_function(format!("{}/{held}", step.name()), |bencher| {
             let line = match step {
-                Step::Grant => open.get_or_init(|| RefCell::new(Line::open(shape, held))),
+                Step::Answer | Step::Grant => {
+                    open.get_or_init(|| RefCell::new(Line::open(shape, held)))
+                }
                 _ => shut.get_or_init(|| RefCell::new(Line::shut(shape, held))),
             };
             bencher.iter_custom(|times| line.borrow_mut().time(step, times));
