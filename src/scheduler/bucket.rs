@@ -175,6 +175,9 @@ impl Bucket {
 
     /// What keeps a call of that class from going now where others might: room for people.
     pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
+        if self.is_open() {
+            return None;
+        }
         let opens = self.opens_at(now, class);
         let waits = opens.is_none_or(|at| at > now);
         waits.then_some(Block { why: Why::Room, until: opens })

@@ -84,6 +84,11 @@ impl Cell {
         self.queues.is_empty()
     }
 
+    /// What its calls need, for whoever changes the cells meanwhile.
+    pub(super) fn needs(&self) -> BucketIds {
+        BucketIds::from_slice(&self.buckets)
+    }
+
     /// Adds a call and tells the oldest of its caller's before and after.
     pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];

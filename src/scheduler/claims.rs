@@ -51,7 +51,7 @@ impl Scheduler {
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &super::Held| (held.class, held.sequence);
-        let buckets = self.cells[self.held[call].cell].buckets.clone();
+        let buckets = self.cells[self.held[call].cell].needs();
         let others: Vec<_> = buckets
             .iter()
             .filter_map(|id| self.buckets[*id].claim)
@@ -100,7 +100,7 @@ impl Scheduler {
         if !std::mem::take(&mut self.held[call].claims) {
             return;
         }
-        let buckets = self.cells[self.held[call].cell].buckets.clone();
+        let buckets = self.cells[self.held[call].cell].needs();
         for &id in &buckets {
             if self.buckets[id].claim.take().is_some() {
                 self.touch(id);
@@ -116,7 +116,7 @@ impl Scheduler {
         let class = held.class;
         let alike = &self.cells[held.cell];
         let is_head = alike.head(held.caller.id) == Some(call);
-        let buckets = alike.buckets.clone();
+        let buckets = alike.needs();
         if !is_head {
             // A replayed call came before it.
             self.give_up_claims(call);

@@ -139,7 +139,7 @@ impl Scheduler {
         self.give_up_claims(index);
         let Held { class, caller, cell: id, .. } = self.held[index];
         let cell = &mut self.cells[id];
-        let (parked, buckets) = (cell.parked, cell.buckets.clone());
+        let (parked, buckets) = (cell.parked, cell.needs());
         let heads = cell.remove(&mut self.held, index);
         if cell.is_empty() {
             self.cells.remove(class, id);

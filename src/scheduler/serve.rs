@@ -75,7 +75,7 @@ impl Scheduler {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
         let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, cell.buckets.clone());
+        let (parked, buckets) = (cell.parked, cell.needs());
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller);
         // Its caller's calls expire in their order as a rule, so none of them is before it.
@@ -146,7 +146,7 @@ impl Scheduler {
             }
             let Some((class, caller, stands)) = bucket.lineup.next(open) else { return opens };
             let call = self.cells[stands].head(caller)?;
-            let buckets = self.cells[stands].buckets.clone();
+            let buckets = self.cells[stands].needs();
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
@@ -161,7 +161,7 @@ impl Scheduler {
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
         let (class, caller) = (held.class, held.caller);
-        let buckets = self.cells[held.cell].buckets.clone();
+        let buckets = self.cells[held.cell].needs();
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);
