@@ -132,7 +132,7 @@ impl<T: Ord> Default for Agenda<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, time::Duration};
 
     use proptest::prelude::*;
 
@@ -143,15 +143,27 @@ mod tests {
         let mut agenda = Agenda::default();
         // When each of a few things is due, if it is.
         let mut due = BTreeMap::new();
-        for &(what, at) in steps {
-            let at = Instant::from_nanos(u64::from(at) << (SPAN - 4));
-            if due.remove(&what).is_some() {
-                agenda.took_back(|at, what| due.get(&what) == Some(&at));
-            } else {
-                due.insert(what, at);
-                agenda.add(at, what);
+        let mut now = Instant::ZERO;
+        for &(what, after) in steps {
+            let first = due.iter().map(|(what, at)| (*at, *what)).min();
+            match first {
+                // At every fourth step, time goes on.
+                Some((at, what)) if after % 4 == 0 => {
+                    now = at;
+                    due.remove(&what);
+                    agenda.take();
+                }
+                _ if due.remove(&what).is_some() => {
+                    agenda.took_back(|at, what| due.get(&what) == Some(&at));
+                }
+                _ => {
+                    let at = now + Duration::from_nanos(u64::from(after) << (SPAN - 4));
+                    due.insert(what, at);
+                    agenda.add(at, what);
+                }
             }
             assert!(agenda.len <= 2 * (due.len() + SPARE) + 1);
+            assert!(agenda.planned() <= due.values().min().copied() || due.is_empty());
             let first = due.iter().map(|(what, at)| (*at, *what)).min();
             assert_eq!(agenda.first(|at, what| due.get(&what) == Some(&at)), first);
         }

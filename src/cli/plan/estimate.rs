@@ -94,7 +94,8 @@ pub(super) fn plan_of(
     catalogue: &Arc<Catalogue>,
     simulated: u64,
 ) -> Plan {
-    let lots = job.lots().into_values().chain(job.cap.map(|(most, _)| most.into()));
+    let lots = job.lots().into_values().map(|(lot, _)| lot);
+    let lots = lots.chain(job.cap.map(|(most, _)| most.into()));
     let enough = lots.max().unwrap_or(1).saturating_mul(WINDOWS).min(MOST);
     let most = simulated.max(enough);
     let forever = |calls| Until { calls, time: Duration::MAX };
@@ -127,16 +128,20 @@ pub(super) fn plan_of(
     }
 }
 
-/// Calls a second in the second half, in whole windows of what is waited for most.
+/// Calls a second in the second half, in whole lots of the slowest of what is waited for: that is
+/// what comes round again, however long the others are waited for in between.
 fn pace(record: &Record, job: &Job) -> Option<f64> {
     let half = record.finishes.len() / 2;
-    let longest = record.waits.iter().max_by_key(|(_, time)| **time).map(|(wait, _)| wait);
-    let lot = match longest {
-        Some(Wait::Limit(name)) => job.lots().get(name).copied(),
-        Some(Wait::Cap) => job.cap.map(|(most, _)| u64::from(most)),
-        Some(Wait::Answers) | None => None,
-    };
-    let lot = usize::try_from(lot.unwrap_or(1)).unwrap_or(usize::MAX).max(1);
+    let lots = job.lots();
+    let waited = record.waits.keys().filter_map(|wait| match wait {
+        Wait::Limit(name) => lots.get(name).copied(),
+        Wait::Cap => job.cap.map(|(most, every)| (most.into(), every)),
+        Wait::Answers => None,
+    });
+    let time_of_one = |(lot, per): &(u64, Duration)| per.as_secs_f64() / real(*lot);
+    let slowest = waited.max_by(|one, other| time_of_one(one).total_cmp(&time_of_one(other)));
+    let lot = slowest.map_or(1, |(lot, _)| lot);
+    let lot = usize::try_from(lot).unwrap_or(usize::MAX).max(1);
     let calls = if half >= lot { half - half % lot } else { half };
     let last = record.finishes.len().checked_sub(1)?;
     let from = record.finishes.get(last.checked_sub(calls)?)?;

@@ -155,8 +155,9 @@ impl Job {
             .collect()
     }
 
-    /// How many calls each limit lets go at once, by its name, as far as it can be told beforehand.
-    pub(super) fn lots(&self) -> BTreeMap<Arc<str>, u64> {
+    /// How many calls each limit lets go at once, and how often, by its name, as far as it can be told
+    /// beforehand.
+    pub(super) fn lots(&self) -> BTreeMap<Arc<str>, (u64, Duration)> {
         let workspaces = u64::try_from(self.identities.len()).unwrap_or(1);
         let channels = match &self.calls {
             Calls::Alike { channels: Some(channels), .. } => Some(channels.get()),
@@ -172,7 +173,7 @@ impl Job {
             if has(Dimension::Channel) || has(Dimension::User) || has(Dimension::Url) {
                 lot = lot.saturating_mul(channels?);
             }
-            Some((Arc::clone(&limit.name), lot))
+            Some((Arc::clone(&limit.name), (lot, rate.per)))
         };
         self.limits().into_iter().filter_map(lot).collect()
     }
