@@ -313,7 +313,7 @@ impl ClassLine {
         change(turn);
         let after = turn.cells.first();
         // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
-        if after.is_some() && (before.is_none() || turn.start != start) {
+        if before.is_none() && after.is_some() {
             turn.start = turn.tag(self.virtual_time);
         }
         let key = |start| move |(head, _)| (start, head, caller);

@@ -305,7 +305,9 @@ mod tests {
         window.give_back();
         window.take_ageing(at(1));
         window.take_ageing(at(2));
+        window.take_ageing(at(3));
         window.give_back_ageing(at(1));
+        window.give_back_ageing(at(3));
         assert_eq!(window.used(), 1);
         assert_eq!(window.last_end(), Some(at(62) + GRAIN));
     }

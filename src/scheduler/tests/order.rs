@@ -69,6 +69,31 @@ fn thirty_channels_do_not_buy_thirty_turns() {
     assert!(sent[1].abs_diff(sent[2]) <= 4, "{sent:?}");
 }
 
+/// Red where a caller saves up the turns that it could not use.
+#[test]
+fn who_was_held_up_elsewhere_comes_back_one_turn_behind_at_most() {
+    let tier = bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w");
+    let other = bucket(&at_once("other", 1, AgeFrom::Answer), "w");
+    let mut judge = Judge::new();
+    let holds_up = judge.arrive(std::slice::from_ref(&other), Class::Normal, 3, PATIENT);
+    let held_up = flood(&mut judge, &[tier.clone(), other], 1, 20);
+    flood(&mut judge, &[tier], 2, 60);
+    for second in 0..60 {
+        for number in judge.in_flight.keys().copied().collect::<Vec<_>>() {
+            if number != holds_up || second == 30 {
+                judge.settle(number, Outcome::Answered);
+            }
+        }
+        judge.pass(seconds(1));
+    }
+    let is_held_up = |number: &u64| held_up.contains(number);
+    let turns: Vec<_> = sent(&judge, 1).iter().map(is_held_up).collect();
+    assert!(!turns[..30].contains(&true));
+    for four in turns[33..50].windows(4) {
+        assert_eq!(four.iter().filter(|own| **own).count(), 2, "{turns:?}");
+    }
+}
+
 #[test]
 fn a_busy_channel_holds_up_no_other() {
     let workspace = rate("workspace", 100, 60_000, AgeFrom::Answer);
