@@ -9,7 +9,7 @@
 //!
 //! Nor does what is due in an hour need an order yet. Time is divided into spans, and what is due
 //! in each lies there as it came, until it is next: then what still holds of it goes into a heap,
-//! which is as short as what is due in one span.
+//! which is as short as what is due in one span, or till then where nothing was due before.
 
 use std::{
     cmp::Reverse,
@@ -22,7 +22,7 @@ use super::time::Instant;
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
     /// What is due in the spans before `opened`, in order.
-    near: BinaryHeap<Reverse<Entry<T>>>,
+    near: BinaryHeap<Entry<T>>,
     /// What is due in each later span.
     far: BTreeMap<u64, Vec<Entry<T>>>,
     opened: u64,
@@ -33,8 +33,8 @@ pub(super) struct Agenda<T> {
     holds: bool,
 }
 
-/// When, and what.
-type Entry<T> = (Instant, T);
+/// When, and what. The first is the greatest, as a heap wants it.
+type Entry<T> = Reverse<(Instant, T)>;
 
 /// So many may be stale whatever the length.
 const SPARE: usize = 64;
@@ -54,7 +54,7 @@ impl<T: Copy + Ord> Agenda<T> {
             self.holds |= self.near.is_empty();
             self.near.push(Reverse((at, what)));
         } else {
-            self.far.entry(span).or_default().push((at, what));
+            self.far.entry(span).or_default().push(Reverse((at, what)));
         }
     }
 
@@ -87,9 +87,9 @@ impl<T: Copy + Ord> Agenda<T> {
             let (span, mut next) = self.far.pop_first()?;
             self.opened = span + 1;
             let before = next.len();
-            next.retain(|(at, what)| holds(*at, *what));
+            next.retain(|Reverse((at, what))| holds(*at, *what));
             self.forget(before - next.len());
-            self.near = next.into_iter().map(Reverse).collect();
+            self.near = next.into();
         }
     }
 
@@ -107,19 +107,25 @@ impl<T: Copy + Ord> Agenda<T> {
 
     /// Keeps nothing but what holds.
     fn clear(&mut self, holds: impl Fn(Instant, T) -> bool) {
-        let near = std::mem::take(&mut self.near).into_iter().map(|Reverse(entry)| entry);
-        let mut near = near.collect();
-        let spans = self.far.values_mut();
-        for entries in spans.chain([&mut near]) {
-            entries.retain(|(at, what)| holds(*at, *what));
-            // What was taken back and planned anew for the same time stands here twice.
-            entries.sort_unstable();
-            entries.dedup();
+        let holding = self.len.saturating_sub(self.stale);
+        let mut near = std::mem::take(&mut self.near).into_vec();
+        self.len = 0;
+        for entries in self.far.values_mut().chain([&mut near]) {
+            entries.retain(|Reverse((at, what))| holds(*at, *what));
+            self.len += entries.len();
+        }
+        // What was taken back and planned anew for the same time stands here twice.
+        if self.len > holding {
+            self.len = 0;
+            for entries in self.far.values_mut().chain([&mut near]) {
+                entries.sort_unstable();
+                entries.dedup();
+                self.len += entries.len();
+            }
         }
         self.far.retain(|_, entries| !entries.is_empty());
-        self.len = near.len() + self.far.values().map(Vec::len).sum::<usize>();
         self.stale = 0;
-        self.near = near.into_iter().map(Reverse).collect();
+        self.near = near.into();
     }
 }
 
