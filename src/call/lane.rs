@@ -9,7 +9,12 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-use crate::{scheduler::Class, slack::holds_token, units, upstream::headers::OWN};
+use crate::{
+    scheduler::Class,
+    slack::{TOKEN_LIKE, holds_token},
+    units,
+    upstream::headers::OWN,
+};
 
 /// What a call says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,7 +187,7 @@ fn decode(text: &str) -> Cow<'_, str> {
 
 fn shown(text: &str) -> String {
     if holds_token(text) {
-        return "what looks like a token".to_owned();
+        return TOKEN_LIKE.to_owned();
     }
     text.chars().take(SHOWN).collect()
 }

@@ -23,7 +23,7 @@ pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use mode::Mode;
 pub use own::{OPEN, PAUSED, POSTS_IN_ORDER};
 pub use tier::{AppKind, Tier};
-pub use token::holds_token;
+pub use token::{TOKEN_LIKE, holds_token};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! What looks like a token, wherever it stands by mistake: it is not to be shown.
 
+/// What is shown in the place of a text that holds one.
+pub const TOKEN_LIKE: &str = "what looks like a token";
+
 /// Whether a text holds what looks like a token of Slack's: `xoxb-`, `xoxp-`, `xoxe.`, `xapp-`,
 /// `xwfp-` and their kin ([Tokens](https://docs.slack.dev/authentication/tokens)).
 pub fn holds_token(text: &str) -> bool {

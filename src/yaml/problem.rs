@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Cursor;
-use crate::slack::holds_token;
+use crate::slack::{TOKEN_LIKE, holds_token};
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +113,7 @@ impl Report {
     }
 
     fn push(&mut self, place: Option<Place>, path: String, text: impl Into<String>) {
-        let path = if holds_token(&path) { "what looks like a token".to_owned() } else { path };
+        let path = if holds_token(&path) { TOKEN_LIKE.to_owned() } else { path };
         self.list.push(Problem { place, path, text: text.into() });
     }
 }

@@ -6,7 +6,11 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{Cursor, Report};
-use crate::{nearest::nearest, slack::holds_token, units};
+use crate::{
+    nearest::nearest,
+    slack::{TOKEN_LIKE, holds_token},
+    units,
+};
 
 /// The longest piece of a value that a message repeats.
 const SHOWN: usize = 60;
@@ -98,7 +102,7 @@ impl Cursor<'_> {
     pub(crate) fn quoted(self) -> String {
         let typed = self.typed();
         if holds_token(typed) {
-            return "what looks like a token".to_owned();
+            return TOKEN_LIKE.to_owned();
         }
         match typed.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{:?}…", &typed[..end]),
