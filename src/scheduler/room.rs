@@ -99,7 +99,8 @@ impl Room {
     }
 
     /// When a call of that class may take one of the free slots of `window`; `None` if that
-    /// takes an answer.
+    /// takes an answer. Slots of background calls whose time has come need not be freed first: they
+    /// open in the past then, and no forecast is earlier than their pace.
     pub(super) fn opens_at(&self, now: Instant, class: Class, window: &Window) -> Option<Instant> {
         match class {
             Class::Interactive => Some(now),
