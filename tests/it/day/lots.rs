@@ -12,8 +12,8 @@ pub(super) struct Teller<T> {
     lots: SyncSender<Vec<T>>,
 }
 
-/// So many go together.
-const LOT: usize = 4_096;
+/// So many go together: few enough that those under way leave room in a cache.
+const LOT: usize = 512;
 /// So many lots may be on their way.
 const UNDER_WAY: usize = 16;
 

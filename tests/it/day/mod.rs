@@ -1,9 +1,9 @@
 //! A day of traffic through the scheduler alone: a thousand workspaces with twenty methods each,
 //! five million calls, and half of the buckets asked for more than they give.
 //!
-//! One thread makes up the traffic, one drives the scheduler, and one judges what it does, so that
-//! what a day takes is the scheduler's time. Each only tells the next one, in order, so a day is
-//! the same whenever it is played.
+//! One thread drives the scheduler, and tells another one, in order, what it does, which judges it:
+//! so what a day takes is nearly the scheduler's time. What the calls do follows from their numbers,
+//! so a day is the same whenever it is played.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -35,7 +35,7 @@ use slackwater::{
 use self::{
     judge::{End, Judge, Seen},
     lots::Teller,
-    traffic::{Arrival, Asked},
+    traffic::Asked,
 };
 
 /// How much traffic there is, and in how many places.
@@ -55,8 +55,10 @@ struct Day<A: Iterator> {
     arrivals: Peekable<A>,
     /// The limit of each method.
     limits: Vec<Arc<Limit>>,
-    /// A call of each workspace, of any of its methods.
-    calls: Vec<Call>,
+    /// What a workspace's limits count by.
+    workspaces: Vec<Arc<str>>,
+    /// Any call of any of them.
+    call: Call,
     /// The calls that are held, each at the number of its ticket.
     held: Vec<Option<Held>>,
     flights: Slab<Flight>,
@@ -99,7 +101,7 @@ const ROOMY: (u32, Duration) = (20, Duration::from_secs(60));
 
 // === impl Day ===
 
-impl<A: Iterator<Item = Arrival>> Day<A> {
+impl<A: Iterator<Item = (usize, Instant)>> Day<A> {
     fn new(size: Size, arrivals: A, judge: Teller<Seen>) -> Self {
         let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
         Self {
@@ -108,7 +110,8 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
             now: Instant::ZERO,
             arrivals: arrivals.peekable(),
             limits: (0..METHODS).map(limit_of).collect(),
-            calls: (0..size.workspaces).map(call_of).collect(),
+            workspaces: (0..size.workspaces).map(|of| format!("A1/T{of}").into()).collect(),
+            call: any_call(),
             held: Vec::new(),
             flights: Slab::new(),
             to_come: Default::default(),
@@ -122,17 +125,15 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
     fn pass(&mut self) {
         loop {
             let due = self.due();
-            let arrival = self.arrivals.peek().map(|arrival| arrival.at);
+            let arrival = self.arrivals.peek().map(|(_, at)| *at);
             let Some(now) = [due, arrival, self.wake].into_iter().flatten().min() else { return };
             self.now = now;
             if due == Some(now) {
                 let first = self.to_come.iter_mut().find(|to_come| first(to_come) == due);
                 let Some(Reverse((_, next))) = first.and_then(BinaryHeap::pop) else { return };
                 self.happens(next);
-            } else if let Some(Arrival { number, asked, .. }) =
-                self.arrivals.next_if(|arrival| arrival.at == now)
-            {
-                self.arrive(number, &asked, true);
+            } else if let Some((number, _)) = self.arrivals.next_if(|(_, at)| *at == now) {
+                self.arrive(number, true);
             }
             self.poll();
         }
@@ -151,7 +152,7 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
     fn happens(&mut self, next: Next) {
         match next {
             Next::Answer(flight) => self.answer(flight),
-            Next::Return(number) => self.arrive(number, &Asked::by(number, self.size), false),
+            Next::Return(number) => self.arrive(number, false),
             Next::HangUp(ticket) => {
                 if let Some(held) = self.no_longer_held(ticket) {
                     self.scheduler.cancel(self.now, ticket);
@@ -161,15 +162,19 @@ impl<A: Iterator<Item = Arrival>> Day<A> {
         }
     }
 
-    fn arrive(&mut self, number: usize, asked: &Asked, may_return: bool) {
-        let call = &mut self.calls[asked.workspace];
-        call.buckets[0].limit = Arc::clone(&self.limits[asked.method]);
+    fn arrive(&mut self, number: usize, may_return: bool) {
+        let asked = Asked::by(number, self.size);
+        let call = &mut self.call;
+        let [of_method, of_workspace, _of_app] = &mut call.buckets[..] else { return };
+        of_method.limit.clone_from(&self.limits[asked.method]);
+        of_method.values.clone_from(&self.workspaces[asked.workspace]);
+        of_workspace.values.clone_from(&of_method.values);
         call.class = asked.class;
         call.caller = asked.caller;
         call.deadline = self.now + asked.patience;
-        call.place = Some(PlaceId(number as u64));
+        call.place = Some(PlaceId::of(number as u64));
         match self.scheduler.enqueue(self.now, call) {
-            Enqueued::Granted(permit) => self.send(number, asked, permit),
+            Enqueued::Granted(permit) => self.send(number, &asked, permit),
             Enqueued::Held(ticket) => {
                 let held = Held { number, deadline: call.deadline };
                 if let Some(after) = asked.hangs_up_after {
@@ -245,16 +250,15 @@ fn limit_of(method: usize) -> Arc<Limit> {
     })
 }
 
-/// A call of a workspace. It needs its method's bucket, its workspace's and its app's.
-fn call_of(workspace: usize) -> Call {
+/// A call. It needs its method's bucket, its workspace's and its app's.
+fn any_call() -> Call {
     let [of_workspace, of_app] = &*OPEN;
-    let values: Arc<str> = format!("A1/T{workspace}").into();
-    let key = |limit, values| BucketKey { limit, values };
+    let key = |limit, values: &str| BucketKey { limit, values: values.into() };
     Call {
         buckets: vec![
-            key(limit_of(0), Arc::clone(&values)),
-            key(Arc::clone(of_workspace), values),
-            key(Arc::clone(of_app), "A1".into()),
+            key(limit_of(0), "A1/T0"),
+            key(Arc::clone(of_workspace), "A1/T0"),
+            key(Arc::clone(of_app), "A1"),
         ],
         class: Class::Normal,
         caller: Caller { id: CallerId(0), weight: Weight::ONE },
@@ -280,11 +284,9 @@ fn a_day_of_traffic_in_a_few_workspaces() {
 
 fn passes(size: Size) {
     thread::scope(|scope| {
-        let (mut arrivals, to_come) = lots::channel();
-        scope.spawn(move || traffic::make(size, &mut arrivals));
         let (seen, to_judge) = lots::channel();
         let judge = scope.spawn(move || Judge::of(size, to_judge));
-        let mut day = Day::new(size, to_come, seen);
+        let mut day = Day::new(size, traffic::arrivals(size), seen);
         day.pass();
         assert_eq!(day.scheduler.held() + day.scheduler.places(), 0);
         assert_eq!(day.scheduler.buckets(day.now).count(), 0, "memory follows live traffic");

@@ -4,15 +4,8 @@ use std::{num::NonZeroU8, time::Duration};
 
 use slackwater::scheduler::{Caller, CallerId, Class, Instant, Outcome, Weight};
 
-use super::{METHODS, Size, lots::Teller};
+use super::{METHODS, Size};
 use crate::mix::SplitMix;
-
-/// A call arrives.
-pub(super) struct Arrival {
-    pub(super) number: usize,
-    pub(super) at: Instant,
-    pub(super) asked: Asked,
-}
 
 /// A call: all that it will do follows from its number.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +29,16 @@ struct Chance(SplitMix);
 /// The part of the calls that goes to the half of the methods that is crowded.
 const CROWD: f64 = 0.85;
 
-/// Tells of every call in turn.
-pub(super) fn make(size: Size, arrivals: &mut Teller<Arrival>) {
+/// Every call in turn, and when it comes.
+pub(super) fn arrivals(size: Size) -> impl Iterator<Item = (usize, Instant)> {
     let between = size.length.as_nanos() as f64 / size.calls as f64;
     let mut chance = Chance::of(u64::MAX);
-    let mut at = Instant::ZERO;
-    for number in 0..size.calls {
-        arrivals.tell(Arrival { number, at, asked: Asked::by(number, size) });
-        at = at + Duration::from_nanos((-(1.0 - chance.unit()).ln() * between) as u64);
-    }
+    let mut next = Instant::ZERO;
+    (0..size.calls).map(move |number| {
+        let at = next;
+        next = at + Duration::from_nanos((-(1.0 - chance.unit()).ln() * between) as u64);
+        (number, at)
+    })
 }
 
 // === impl Asked ===
