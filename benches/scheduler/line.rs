@@ -286,7 +286,7 @@ impl Kind {
             caller: self.caller,
             deadline,
             max_depth: None,
-            place: Some(PlaceId(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+            place: Some(PlaceId::of(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
         }
     }
 }

@@ -52,7 +52,7 @@ fn call(patience: Duration) -> Call {
         method: None,
         token: None,
         class: Class::Normal,
-        place: PlaceId(1),
+        place: PlaceId::of(1),
         caller_id: CallerId(1),
         weight: Weight::ONE,
         max_depth: None,

@@ -237,7 +237,7 @@ impl<S> Questions<S> {
             method: Some(method),
             token: Some(*hash),
             class: Class::Interactive,
-            place: PlaceId(u64::from_ne_bytes(hash.as_bytes()[..8].try_into().ok()?)),
+            place: PlaceId::of(u64::from_ne_bytes(hash.as_bytes()[..8].try_into().ok()?)),
             caller_id: CallerId(0),
             weight: Weight::default(),
             max_depth: None,

@@ -255,7 +255,7 @@ impl Knowledge {
         body: &[u8],
     ) -> PlaceId {
         let beginning = &body[..body.len().min(TELLING)];
-        PlaceId(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
+        PlaceId::of(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
     }
 
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {

@@ -32,11 +32,11 @@ impl Scheduler {
         max_depth: Option<usize>,
     ) -> Enqueued {
         let Some((blocking, _)) = self.blocking(now, buckets, held.class, None) else {
-            self.charge(buckets, held.class, held.caller);
+            self.charge(buckets, held.class, held.caller());
             return Enqueued::Granted(self.grant(now, buckets, held));
         };
         if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth) {
-            self.release(now, &held.kept, held.class, Outcome::Unsent);
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
             for &id in buckets {
                 self.touch(id);
             }
@@ -67,8 +67,9 @@ impl Scheduler {
 
     /// Takes a slot in each bucket.
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
-        let Held { sequence, class, caller, deadline, place, kept, .. } = held;
-        let mut slots = SmallVec::from_vec(kept.into());
+        let caller = held.caller();
+        let Held { sequence, class, deadline, place, kept, .. } = held;
+        let mut slots = SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
         for &id in buckets {
             self.touch(id);
             // Whoever is let go before the end of a pause takes nothing of it.

@@ -58,10 +58,10 @@ impl<T: Copy + Ord> Agenda<T> {
         }
     }
 
-    /// Something that was planned and not yet taken no longer holds.
-    pub(super) fn took_back(&mut self, holds: impl Fn(Instant, T) -> bool) {
+    /// Something that was planned for then and not yet taken no longer holds.
+    pub(super) fn took_back(&mut self, at: Instant, what: T, holds: impl Fn(Instant, T) -> bool) {
         self.stale += 1;
-        self.holds = false;
+        self.holds &= self.near.peek() != Some(&Reverse((at, what)));
         if self.stale > self.len / 2 + SPARE {
             self.clear(holds);
         }
@@ -159,8 +159,9 @@ mod tests {
                     due.remove(&what);
                     agenda.take();
                 }
-                _ if due.remove(&what).is_some() => {
-                    agenda.took_back(|at, what| due.get(&what) == Some(&at));
+                _ if due.contains_key(&what) => {
+                    let at = due.remove(&what).unwrap();
+                    agenda.took_back(at, what, |at, what| due.get(&what) == Some(&at));
                 }
                 _ => {
                     let at = now + Duration::from_nanos(u64::from(after) << (SPAN - 4));

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Block, BucketState, Class, Share, Why,
-    cell::CallId,
+    claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     frost::Frost,
     lineup::{Ahead, Lineup},
@@ -49,7 +49,8 @@ pub enum Outcome {
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
     /// The last names that it had, the oldest first.
-    pub(super) former: Box<[BucketKey]>,
+    #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
+    pub(super) former: Option<Box<Vec<BucketKey>>>,
     /// Who waits for it.
     pub(super) lineup: Lineup,
     /// How many calls are held for it, here or elsewhere, places included.
@@ -60,8 +61,8 @@ pub(super) struct Bucket {
     pub(super) alarm: Option<Instant>,
     /// Whether something changed since it was last looked at.
     pub(super) touched: bool,
-    /// The call for which its next slot is kept.
-    pub(super) claim: Option<CallId>,
+    /// For whom its next slot is kept.
+    pub(super) claim: Option<Claim>,
     /// What was refused below it, and when.
     pub(super) evidence: Option<Box<Evidence>>,
     window: Window,
@@ -81,6 +82,8 @@ const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// How long after a call was given up its answer may still be on the way.
 pub(super) const LOST_GRACE: Duration = Duration::from_secs(60);
+
+const _: () = assert!(size_of::<Bucket>() <= 256);
 
 // === impl BucketKey ===
 
@@ -125,7 +128,7 @@ impl Bucket {
         };
         Self {
             key,
-            former: Box::default(),
+            former: None,
             lineup: Lineup::default(),
             waiting: 0,
             places: 0,

@@ -54,7 +54,7 @@ impl Buckets {
     pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
         self.take_down(id);
         let bucket = self.all.remove(id);
-        for name in &bucket.former {
+        for name in bucket.former.iter().flat_map(|former| former.iter()) {
             self.former.remove(name);
         }
         bucket
@@ -64,7 +64,7 @@ impl Buckets {
     pub(super) fn rename(&mut self, id: BucketId, key: BucketKey) {
         self.take_down(id);
         if self.former.remove(&key).is_some() {
-            self.change_former(id, |former| former.retain(|name| *name != key));
+            self.all[id].former.iter_mut().for_each(|former| former.retain(|name| *name != key));
         }
         let before = std::mem::replace(&mut self.all[id].key, key);
         self.put_up(id);
@@ -74,20 +74,11 @@ impl Buckets {
     /// A bucket answers to a name that it, or another one, had.
     pub(super) fn answer_to(&mut self, id: BucketId, name: BucketKey) {
         self.former.insert(name.clone(), id);
-        self.change_former(id, |former| former.push(name));
-        if let [oldest, rest @ ..] = &*self.all[id].former
-            && rest.len() >= FORMER
-        {
-            self.former.remove(oldest);
-            self.change_former(id, |former| drop(former.remove(0)));
+        let former = self.all[id].former.get_or_insert_default();
+        former.push(name);
+        if former.len() > FORMER {
+            self.former.remove(&former.remove(0));
         }
-    }
-
-    fn change_former(&mut self, id: BucketId, change: impl FnOnce(&mut Vec<BucketKey>)) {
-        let former = &mut self.all[id].former;
-        let mut names = std::mem::take(former).into_vec();
-        change(&mut names);
-        *former = names.into();
     }
 
     pub(super) fn get(&self, id: BucketId) -> Option<&Bucket> {

@@ -36,8 +36,8 @@ pub(super) struct Cell {
 /// The oldest call of a queue, before and after a change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HeadChange {
-    pub(super) before: Option<Sequence>,
-    pub(super) after: Option<Sequence>,
+    pub(super) before: Option<Aged>,
+    pub(super) after: Option<Aged>,
 }
 
 /// One caller's calls in a cell. Most come in the order of their age, and each of these knows who
@@ -60,7 +60,7 @@ struct Row {
 }
 
 /// A call and its age.
-type Aged = (Sequence, CallId);
+pub(super) type Aged = (Sequence, CallId);
 
 /// Who stands beside a held call in the row of its queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,21 +92,21 @@ impl Cell {
     /// Adds a call and tells the oldest of its caller's before and after.
     pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
-        let queue = self.queues.get_or_insert_with(caller.id, Queue::default);
-        let before = queue.head().map(|(age, _)| age);
-        queue.add(held, (sequence, call));
-        HeadChange { before, after: Some(before.map_or(sequence, |head| head.min(sequence))) }
+        let queue = self.queues.get_or_insert_with(caller, Queue::default);
+        let (before, new) = (queue.head(), (sequence, call));
+        queue.add(held, new);
+        HeadChange { before, after: Some(before.map_or(new, |head| head.min(new))) }
     }
 
     /// Removes a call and tells the oldest of its caller's before and after.
     pub(super) fn remove(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
-        let Some(queue) = self.queues.get_mut(&caller.id) else { return HeadChange::default() };
-        let before = queue.head().map(|(age, _)| age);
+        let Some(queue) = self.queues.get_mut(&caller) else { return HeadChange::default() };
+        let before = queue.head();
         queue.remove(held, (sequence, call));
-        let after = queue.head().map(|(age, _)| age);
+        let after = queue.head();
         if after.is_none() {
-            self.queues.remove(&caller.id);
+            self.queues.remove(&caller);
         }
         HeadChange { before, after }
     }
@@ -117,8 +117,8 @@ impl Cell {
     }
 
     /// The oldest call of each caller.
-    pub(super) fn heads(&self) -> impl Iterator<Item = CallId> {
-        self.queues.iter().filter_map(|(_, queue)| queue.head()).map(|(_, call)| call)
+    pub(super) fn heads(&self) -> impl Iterator<Item = Aged> {
+        self.queues.iter().filter_map(|(_, queue)| queue.head())
     }
 }
 
@@ -183,12 +183,12 @@ impl Queue {
 
 impl HeadChange {
     /// The line comes, with that call in front.
-    pub(super) fn comes(head: Sequence) -> Self {
+    pub(super) fn comes(head: Aged) -> Self {
         Self { before: None, after: Some(head) }
     }
 
     /// The line with that call in front leaves.
-    pub(super) fn leaves(head: Sequence) -> Self {
+    pub(super) fn leaves(head: Aged) -> Self {
         Self { before: Some(head), after: None }
     }
 }
@@ -242,9 +242,9 @@ mod tests {
                 };
                 let (caller, before, HeadChange { before: told, after }) = change;
                 let head = queues[&caller].first().copied();
-                assert_eq!((told, after), (before.map(|(age, _)| age), head.map(|(age, _)| age)));
+                assert_eq!((told, after), (before, head));
                 assert_eq!(cell.head(caller), head.map(|(_, call)| call));
-                let heads = queues.values().filter_map(|queue| queue.first()).map(|(_, call)| *call);
+                let heads = queues.values().filter_map(|queue| queue.first().copied());
                 assert!(cell.heads().eq(heads));
                 assert_eq!(cell.is_empty(), calls.is_empty());
             }

@@ -19,6 +19,15 @@ use super::{
     cell::{BucketId, CallId},
 };
 
+/// A bucket's next slot is kept for a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) call: CallId,
+    pub(super) class: Class,
+    /// By when it needs the slot.
+    by: Instant,
+}
+
 impl Scheduler {
     /// What keeps a call of that class, held as `call`, from taking a slot of a bucket.
     pub(super) fn blocked(
@@ -41,10 +50,9 @@ impl Scheduler {
         call: Option<CallId>,
     ) -> Option<Instant> {
         let bucket = &mut self.buckets[id];
-        let claim = bucket.claim.filter(|claim| Some(*claim) != call)?;
-        let held = &self.held[claim];
+        let Claim { class, by, .. } = bucket.claim.filter(|claim| Some(claim.call) != call)?;
         // A slot that room for people keeps from the claimer is not kept for it.
-        bucket.has_room_for(now, held.class).then_some(held.needs_slots_by)
+        bucket.has_room_for(now, class).then_some(by)
     }
 
     /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for
@@ -54,7 +62,7 @@ impl Scheduler {
         let buckets = self.cells[self.held[call].cell].needs();
         let others: Vec<_> = buckets
             .iter()
-            .filter_map(|id| self.buckets[*id].claim)
+            .filter_map(|id| Some(self.buckets[*id].claim?.call))
             .filter(|other| *other != call)
             .collect();
         if others.iter().any(|other| rank(&self.held[*other]) < rank(&self.held[call])) {
@@ -69,10 +77,13 @@ impl Scheduler {
         }
         let held = &mut self.held[call];
         held.claims = true;
-        held.needs_slots_by = by;
+        let claim = Claim { call, class: held.class, by };
         for &id in &buckets {
             let bucket = &mut self.buckets[id];
-            if !bucket.is_open() && bucket.claim.replace(call) != Some(call) {
+            if bucket.is_open() {
+                continue;
+            }
+            if bucket.claim.replace(claim).is_none_or(|before| before.call != call) {
                 self.touch(id);
             }
         }
@@ -111,11 +122,10 @@ impl Scheduler {
     /// Lets the call for which a bucket's slot is kept go, if it can. Tells whether to look
     /// at the bucket again.
     pub(super) fn serve_claim(&mut self, now: Instant, id: BucketId) -> bool {
-        let Some(call) = self.buckets[id].claim else { return false };
+        let Some(Claim { call, class, .. }) = self.buckets[id].claim else { return false };
         let held = &self.held[call];
-        let class = held.class;
         let alike = &self.cells[held.cell];
-        let is_head = alike.head(held.caller.id) == Some(call);
+        let is_head = alike.head(held.caller) == Some(call);
         let buckets = alike.needs();
         if !is_head {
             // A replayed call came before it.

@@ -14,7 +14,9 @@
 
 use std::{cmp::Ordering, time::Duration};
 
-use super::{BucketKey, Freeze, Instant, Permit, Refused, Scheduler, Slot, cell::BucketId};
+use super::{
+    BucketKey, Freeze, Instant, Permit, Refused, Scheduler, Slot, cell::BucketId, claims::Claim,
+};
 use crate::slack::{Dimension, Rule};
 
 /// So close in time two refusals have one cause.
@@ -90,7 +92,7 @@ impl Scheduler {
 
     /// Freezes a bucket.
     pub(super) fn close(&mut self, id: BucketId, until: Instant) -> Freeze {
-        if let Some(call) = self.buckets[id].claim {
+        if let Some(Claim { call, .. }) = self.buckets[id].claim {
             self.give_up_claims(call);
         }
         let bucket = &mut self.buckets[id];

@@ -41,7 +41,7 @@ impl Scheduler {
         arrival: Arrival,
         max_depth: Option<usize>,
     ) -> Option<Refusal> {
-        let comer = Comer { class: held.class, caller: held.caller, arrival };
+        let comer = Comer { class: held.class, caller: held.caller(), arrival };
         let Some((retry_at, binding)) = self.too_late(now, buckets, comer, held.deadline) else {
             if arrival != Arrival::New {
                 return None;
@@ -141,7 +141,7 @@ impl Scheduler {
         max_depth: Option<usize>,
     ) -> Option<BucketId> {
         let Bounds { total, per_bucket } = self.policy.bounds;
-        let own = || self.callers.of(held.caller.id);
+        let own = || self.callers.of(held.caller);
         let all = self.held.len() + self.places.len();
         if max_depth.is_some_and(|most| own() >= most)
             || !has_space(total, all, || (own(), self.callers.len()))
@@ -152,7 +152,7 @@ impl Scheduler {
         let is_full = |id: &&BucketId| {
             let bucket = &self.buckets[**id];
             let lineup = &bucket.lineup;
-            let own = || count(lineup.waiting_of(held.class, held.caller.id));
+            let own = || count(lineup.waiting_of(held.class, held.caller));
             // What everything goes through has no queue of its own, only the one of all calls.
             !bucket.is_open()
                 && !has_space(per_bucket, count(bucket.waiting.into()), || {

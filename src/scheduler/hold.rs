@@ -93,9 +93,9 @@ impl Scheduler {
     pub(super) fn hold(&mut self, buckets: &[BucketId], blocking: BucketId, held: Held) -> Ticket {
         let (sequence, deadline) = (held.sequence, held.deadline);
         for &id in buckets {
-            self.buckets[id].join(held.class, held.caller);
+            self.buckets[id].join(held.class, held.caller());
         }
-        self.callers.join(held.caller.id);
+        self.callers.join(held.caller);
         let index = self.held.insert(held);
         self.deadlines.add(deadline, Ticket { index, sequence });
         self.stand(index, buckets, blocking);
@@ -106,7 +106,7 @@ impl Scheduler {
     /// one that is `blocking` it.
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
-        let (class, caller) = (held.class, held.caller);
+        let (class, caller) = (held.class, held.caller());
         let cell_id = self.cells.of(class, buckets, blocking);
         held.cell = cell_id;
         let cell = &mut self.cells[cell_id];
@@ -124,20 +124,28 @@ impl Scheduler {
     /// Removes a held call from every line.
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
         let buckets = self.step_out(index);
-        let held = self.held.remove(index);
-        self.deadlines.took_back(|_, call| is_held(&self.held, call));
-        self.callers.leave(held.caller.id);
+        let held = self.let_out(index);
         for id in buckets.iter().copied() {
-            self.buckets[id].leave(held.class, held.caller.id);
+            self.buckets[id].leave(held.class, held.caller);
             self.touch(id);
         }
+        held
+    }
+
+    /// A call is not held any more, and stands nowhere.
+    pub(super) fn let_out(&mut self, index: CallId) -> Held {
+        let held = self.held.remove(index);
+        let ticket = Ticket { index, sequence: held.sequence };
+        self.deadlines.took_back(held.deadline, ticket, |_, call| is_held(&self.held, call));
+        self.callers.leave(held.caller);
         held
     }
 
     /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
     pub(super) fn step_out(&mut self, index: CallId) -> BucketIds {
         self.give_up_claims(index);
-        let Held { class, caller, cell: id, .. } = self.held[index];
+        let held = &self.held[index];
+        let (class, caller, id) = (held.class, held.caller(), held.cell);
         let cell = &mut self.cells[id];
         let (parked, buckets) = (cell.parked, cell.needs());
         let heads = cell.remove(&mut self.held, index);
@@ -152,10 +160,12 @@ impl Scheduler {
     pub(super) fn park(&mut self, id: CellId, at: BucketId) {
         let cell = &mut self.cells[id];
         let from = std::mem::replace(&mut cell.parked, at);
-        for call in cell.heads() {
-            let Held { sequence, class, caller, .. } = self.held[call];
-            self.buckets[from].change_head(class, caller, HeadChange::leaves(sequence), id);
-            self.buckets[at].change_head(class, caller, HeadChange::comes(sequence), id);
+        for head in cell.heads() {
+            let (_, oldest) = head;
+            let held = &self.held[oldest];
+            let (class, caller) = (held.class, held.caller());
+            self.buckets[from].change_head(class, caller, HeadChange::leaves(head), id);
+            self.buckets[at].change_head(class, caller, HeadChange::comes(head), id);
         }
         self.touch(at);
     }

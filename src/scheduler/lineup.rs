@@ -20,7 +20,7 @@
 
 use super::{
     Caller, CallerId, Class, Sequence, Weight,
-    cell::{CellId, HeadChange},
+    cell::{Aged, CallId, CellId, HeadChange},
     few::{Few, FewBy},
 };
 
@@ -30,12 +30,15 @@ use super::{
 pub(super) struct Lineup {
     /// Absent where nobody of the class waits, which is most of a bucket's life.
     lines: [Option<Box<ClassLine>>; 3],
+    /// Calls of the class that wait for this bucket, here or elsewhere, and places.
+    waiting: [u32; 3],
     /// Whether somebody of the class stands here.
     standing: [bool; 3],
     /// Grants to other classes since the last one of the class, while it stood here.
     passed_over: [u8; 3],
-    /// Who had the last turn.
-    last: Option<(Class, CallerId)>,
+    /// Who had the last turn, and of which class, if anybody had one.
+    last: CallerId,
+    last_class: Option<Class>,
 }
 
 /// By how much a caller's next turn is after the others'.
@@ -60,13 +63,11 @@ struct ClassLine {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
     turns: FewBy<CallerId, Turn>,
-    /// The callers with cells parked here, the next one first.
-    ready: Few<(Tag, Sequence, CallerId)>,
+    /// The callers with cells parked here, each by its tag and its oldest call, the next one first.
+    ready: Few<(Tag, Head)>,
     /// The callers who don't wait, by the end of their last turn.
     resting: Few<(Tag, CallerId)>,
-    /// Calls that wait for this bucket, parked here or elsewhere, and places.
-    waiting: u32,
-    /// Callers that have such calls.
+    /// Callers that have calls or places that wait for this bucket, here or elsewhere.
     callers: u32,
 }
 
@@ -80,7 +81,15 @@ struct Turn {
     /// How many turns it had since it waits.
     served: u64,
     /// Its cells that are parked here, each by its oldest call of this caller.
-    cells: Few<(Sequence, CellId)>,
+    cells: Few<Head>,
+}
+
+/// A cell that is parked here, by its oldest call of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Head {
+    age: Sequence,
+    pub(super) call: CallId,
+    pub(super) cell: CellId,
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
@@ -134,21 +143,26 @@ impl Lineup {
     /// Counts a call that is held, or a place that is kept.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
         let line = self.lines[class.index()].get_or_insert_default();
-        if line.waiting == 0 && self.last == Some((class, caller.id)) {
+        let waiting = &mut self.waiting[class.index()];
+        if *waiting == 0 && (self.last_class, self.last) == (Some(class), caller.id) {
             let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
             line.turns.get_or_insert_with(caller.id, turn);
         }
+        *waiting += 1;
         line.join(caller);
     }
 
     /// Uncounts a held call that goes: granted, cancelled or expired.
     pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
         let Some(line) = &mut self.lines[class.index()] else { return };
-        line.leave(caller);
-        if line.waiting == 0 {
+        let waiting = &mut self.waiting[class.index()];
+        *waiting -= 1;
+        if *waiting == 0 {
             self.lines[class.index()] = None;
             self.standing[class.index()] = false;
             self.passed_over[class.index()] = 0;
+        } else {
+            line.leave(caller);
         }
     }
 
@@ -162,33 +176,32 @@ impl Lineup {
     ) {
         let Some(line) = &mut self.lines[class.index()] else { return };
         line.restand(caller, |turn| {
-            if let Some(head) = heads.before {
-                turn.cells.remove((head, cell));
+            let head = |(age, call): Aged| Head { age, call, cell };
+            if let Some(before) = heads.before {
+                turn.cells.remove(head(before));
             }
-            if let Some(head) = heads.after {
-                turn.cells.insert((head, cell));
+            if let Some(after) = heads.after {
+                turn.cells.insert(head(after));
             }
         });
         self.standing[class.index()] = !line.ready.is_empty();
     }
 
-    /// Whose call in which cell is next, of the classes for which the bucket is `open`.
-    pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, CallerId, CellId)> {
+    /// Which call is next, of the classes for which the bucket is `open`.
+    pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, Head)> {
         let stands = |class: &Class| open[class.index()] && self.stands(*class);
         let class = Class::ALL
             .into_iter()
             .rev()
             .find(|class| stands(class) && self.is_due(*class))
             .or_else(|| Class::ALL.into_iter().find(stands))?;
-        let line = self.line(class)?;
-        let (_, _, caller) = line.ready.first()?;
-        let (_, cell) = line.turns.get(&caller)?.cells.first()?;
-        Some((class, caller, cell))
+        let (_, head) = self.line(class)?.ready.first()?;
+        Some((class, head))
     }
 
     /// Charges the caller's turn for a call that takes a slot of the bucket.
     pub(super) fn charge(&mut self, class: Class, caller: Caller) {
-        self.last = Some((class, caller.id));
+        (self.last_class, self.last) = (Some(class), caller.id);
         for other in Class::ALL {
             let waits = other != class && self.stands(other);
             let passed_over = &mut self.passed_over[other.index()];
@@ -203,8 +216,7 @@ impl Lineup {
     /// the caller's `own` before it, if nobody else comes: those, of each other caller as many
     /// as it has turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
-        let urgent = self.lines[..class.index()].iter().flatten();
-        let urgent: u64 = urgent.map(|line| u64::from(line.waiting)).sum();
+        let urgent: u64 = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
         let class_ahead = self.line(class).map_or(0, |line| line.ahead_of(caller, own));
         // The floors give a lower class its part of the grants, so the urgent hold it up
         // by a multiple of its own line at most.
@@ -217,9 +229,8 @@ impl Lineup {
 
     /// No call of that class has more before it, as far as [`Self::ahead_of`] counts.
     pub(super) fn most_ahead_of(&self, class: Class) -> Ahead {
-        let waiting = |class: Class| self.line(class).map_or(0, |line| u64::from(line.waiting));
-        let all = Class::ALL.into_iter().filter(|other| *other <= class).map(waiting).sum();
-        Ahead { all, class: waiting(class) }
+        let all = self.waiting[..=class.index()].iter().copied().map(u64::from).sum();
+        Ahead { all, class: self.waiting[class.index()].into() }
     }
 
     /// Who had more turns than others, and by how much.
@@ -264,13 +275,11 @@ impl ClassLine {
         }
         turn.weight = weight;
         turn.waiting += 1;
-        self.waiting += 1;
     }
 
     fn leave(&mut self, caller: CallerId) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
         turn.waiting -= 1;
-        self.waiting -= 1;
         if turn.waiting == 0 {
             self.callers -= 1;
             if turn.start > self.virtual_time {
@@ -295,7 +304,7 @@ impl ClassLine {
         }
         turn.served += 1;
         // The virtual time never passes somebody who stands here.
-        let first = self.ready.first().map_or(start, |(tag, ..)| tag);
+        let first = self.ready.first().map_or(start, |(tag, _)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
         while let Some((end, rested)) = self.resting.first()
             && end <= self.virtual_time
@@ -316,8 +325,8 @@ impl ClassLine {
         if before.is_none() && after.is_some() {
             turn.start = turn.tag(self.virtual_time);
         }
-        let key = |start| move |(head, _)| (start, head, caller);
-        let (before, after) = (before.map(key(start)), after.map(key(turn.start)));
+        let (before, after) =
+            (before.map(|head| (start, head)), after.map(|head| (turn.start, head)));
         if before == after {
             return;
         }

@@ -216,7 +216,7 @@ pub struct Weight(NonZeroU8);
 
 /// Who sent a call: a hash of the caller's name. Should two names ever share a hash, they
 /// share their turns, nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId(pub u64);
 
 /// A held call.
@@ -237,22 +237,26 @@ pub struct Permit {
 /// The order of arrival.
 pub(crate) type Sequence = u64;
 
+/// Nothing that is due soon has touched most of them for long, so one is a line of the cache.
 #[derive(Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Held {
     sequence: Sequence,
     class: Class,
-    caller: Caller,
+    caller: CallerId,
+    weight: Weight,
     deadline: Instant,
     place: Option<PlaceId>,
     cell: CellId,
     beside: Neighbours,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
-    kept: Box<[Slot]>,
-    /// Whether the next slots of its buckets are kept for it, and by when it needs them.
+    #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
+    kept: Option<Box<Vec<Slot>>>,
+    /// Whether the next slots of its buckets are kept for it.
     claims: bool,
-    needs_slots_by: Instant,
 }
+
+const _: () = assert!(size_of::<Held>() == 64);
 
 #[derive(Debug)]
 struct Granted {
@@ -320,20 +324,34 @@ impl Held {
         Self {
             sequence,
             class,
-            caller,
+            caller: caller.id,
+            weight: caller.weight,
             deadline,
             place: None,
             cell: Id::default(),
             beside: Neighbours::default(),
-            kept: Box::default(),
+            kept: None,
             claims: false,
-            needs_slots_by: Instant::ZERO,
         }
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { id: self.caller, weight: self.weight }
+    }
+
+    /// Slots it kept from the attempt before.
+    fn kept(&self) -> &[Slot] {
+        self.kept.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// It has these from the attempt before, and no others.
+    fn keep(&mut self, slots: Vec<Slot>) {
+        self.kept = (!slots.is_empty()).then(|| Box::new(slots));
     }
 
     /// All of its buckets: those for which it waits, and those of which it kept a slot.
     fn all_buckets(&self, waits_for: &[BucketId]) -> Vec<BucketId> {
-        let kept = self.kept.iter().map(|slot| slot.bucket);
+        let kept = self.kept().iter().map(|slot| slot.bucket);
         let mut all: Vec<_> = waits_for.iter().copied().chain(kept).collect();
         all.sort_unstable();
         all
@@ -399,8 +417,8 @@ impl Scheduler {
         // Two of them may have become one since.
         buckets.sort_unstable();
         buckets.dedup();
-        let held = Held::new(sequence, class, caller, deadline);
-        let held = Held { place, kept: kept.into(), ..held };
+        let mut held = Held { place, ..Held::new(sequence, class, caller, deadline) };
+        held.keep(kept);
         let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
         self.run(now);
         enqueued
@@ -412,7 +430,7 @@ impl Scheduler {
         self.advance(now);
         if is_held(&self.held, ticket) {
             let held = self.take_out(ticket.index);
-            self.release(now, &held.kept, held.class, Outcome::Unsent);
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
             self.run(now);
         }
     }

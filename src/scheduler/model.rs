@@ -64,7 +64,7 @@ pub(super) struct Arriving {
     pub(super) class: Class,
     pub(super) caller: u64,
     pub(super) deadline: Instant,
-    pub(super) place: Option<u64>,
+    pub(super) place: Option<PlaceId>,
     /// Of its class and caller, for the order.
     pub(super) granted_at: Option<Instant>,
 }
@@ -72,7 +72,7 @@ pub(super) struct Arriving {
 /// A place that a call left when it was sent away.
 #[derive(Clone, Debug)]
 struct Kept {
-    place: u64,
+    place: PlaceId,
     age: u64,
     buckets: Vec<BucketKey>,
     class: Class,
@@ -230,7 +230,7 @@ impl Judge {
             class: call.class,
             caller: call.caller.id.0,
             deadline: call.deadline,
-            place: call.place.map(|PlaceId(place)| place),
+            place: call.place,
             granted_at: None,
         };
         let enqueued = self.scheduler.enqueue(self.now, &call);
@@ -438,7 +438,7 @@ impl Judge {
 
     /// The age of the place that a call finds when it returns.
     fn take_place(&mut self, call: &Call) -> Option<u64> {
-        let PlaceId(place) = call.place?;
+        let place = call.place?;
         let found = self.places.iter().position(|kept| kept.place == place)?;
         let Kept { buckets, class, due, .. } = &self.places[found];
         let set = |buckets: &[BucketKey]| -> BTreeSet<String> {

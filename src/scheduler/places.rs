@@ -6,7 +6,7 @@
 //! the time has come that it was told, the call that returns takes its place, and its age with
 //! it. No slot is kept for it, and a place that nobody claims is gone a little later.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
 
 use foldhash::quality::RandomState;
 
@@ -16,7 +16,7 @@ use super::{
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlaceId(pub u64);
+pub struct PlaceId(NonZeroU64);
 
 /// The places that are kept.
 #[derive(Debug, Default)]
@@ -62,6 +62,15 @@ struct Place {
 /// How long after its time a place is kept at least; and as a part of its wait.
 const LATE: (Duration, u32) = (Duration::from_secs(2), 10);
 
+// === impl PlaceId ===
+
+impl PlaceId {
+    /// By that hash. Of all there are, the last two are not told apart.
+    pub const fn of(hash: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(hash))
+    }
+}
+
 // === impl Places ===
 
 impl Places {
@@ -98,7 +107,8 @@ impl Places {
         if same.is_empty() {
             self.kept.remove(&id);
         }
-        self.expiries.took_back(|at, place| is_kept(&self.kept, at, place));
+        let is_kept = |at, place| is_kept(&self.kept, at, place);
+        self.expiries.took_back(place.expires, (id, sequence), is_kept);
         self.len -= 1;
         Some(place)
     }

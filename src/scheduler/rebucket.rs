@@ -57,12 +57,14 @@ impl Scheduler {
     /// of which it has no slot yet.
     fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut BucketIds) {
         let held = &mut self.held[call];
-        let (class, caller) = (held.class, held.caller);
+        let (class, caller) = (held.class, held.caller());
         let kept = std::mem::take(&mut held.kept);
-        let (kept, spent): (Vec<Slot>, Vec<_>) =
-            kept.iter().partition(|slot| buckets.contains(&slot.bucket));
+        let (kept, spent): (Vec<Slot>, Vec<_>) = kept
+            .into_iter()
+            .flat_map(|kept| *kept)
+            .partition(|slot| buckets.contains(&slot.bucket));
         buckets.retain(|id| kept.iter().all(|slot| slot.bucket != *id));
-        held.kept = kept.into();
+        held.keep(kept);
         // In this order, so that its caller's turns are not forgotten where it stays.
         for id in &*buckets {
             self.buckets[*id].join(class, caller);
@@ -76,9 +78,7 @@ impl Scheduler {
 
     /// Grants a call that has left every line and needs no slot any more.
     fn go_free(&mut self, now: Instant, call: CallId) {
-        let held = self.held.remove(call);
-        self.deadlines.took_back(|_, call| is_held(&self.held, call));
-        self.callers.leave(held.caller.id);
+        let held = self.let_out(call);
         self.go(now, call, &[], held);
     }
 }

@@ -37,8 +37,8 @@ impl Scheduler {
         for (id, limit) in all {
             self.buckets[id].relimit(now, limit, policy.background);
             // Its alarm may come too late for what is open now.
-            if self.buckets[id].alarm.take().is_some() {
-                self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
+            if let Some(at) = self.buckets[id].alarm.take() {
+                self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
             }
             self.touch(id);
         }

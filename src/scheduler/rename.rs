@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use super::{
     Instant, Scheduler,
     cell::{BucketId, CallId},
+    claims::Claim,
     lineup::Lead,
 };
 use crate::slack::Scope;
@@ -104,7 +105,7 @@ impl Scheduler {
     fn call_away(&mut self, joins: &Joins) -> Vec<(CallId, Vec<BucketId>)> {
         let mut calls = Vec::new();
         for (call, held) in self.held.iter_mut() {
-            for slot in &mut held.kept {
+            for slot in held.kept.iter_mut().flat_map(|kept| kept.iter_mut()) {
                 slot.bucket = joins.of(slot.bucket);
             }
             if let Some(buckets) = joins.of_all(&self.cells[held.cell].buckets) {
@@ -113,7 +114,7 @@ impl Scheduler {
         }
         calls.sort_unstable_by_key(|(call, _)| self.held[*call].sequence);
         for (call, buckets) in &calls {
-            let (class, caller) = (self.held[*call].class, self.held[*call].caller);
+            let (class, caller) = (self.held[*call].class, self.held[*call].caller());
             // In this order, so that its caller's turns are not forgotten where it stays.
             for id in buckets {
                 self.buckets[*id].join(class, caller);
@@ -127,12 +128,13 @@ impl Scheduler {
 
     /// Makes two buckets one.
     fn absorb(&mut self, from: BucketId, to: BucketId) {
-        if let Some(call) = self.buckets[to].claim {
+        if let Some(Claim { call, .. }) = self.buckets[to].claim {
             self.give_up_claims(call);
         }
         let mut gone = self.retire(from);
         self.touched.retain(|id| *id != from);
-        for name in std::mem::take(&mut gone.former).into_iter().chain([gone.key.clone()]) {
+        let former = gone.former.take().into_iter().flat_map(|former| *former);
+        for name in former.chain([gone.key.clone()]) {
             self.buckets.answer_to(to, name);
         }
         self.buckets[to].absorb(gone);

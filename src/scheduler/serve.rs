@@ -5,8 +5,10 @@ use super::{
     bucket::Bucket,
     buckets::Buckets,
     cell::{BucketId, CallId},
+    claims::Claim,
     forecast::{Arrival, Comer},
     hold::is_held,
+    lineup::Head,
     places::Line,
 };
 
@@ -77,7 +79,7 @@ impl Scheduler {
         let cell = &self.cells[self.held[index].cell];
         let (parked, buckets) = (cell.parked, cell.needs());
         let held = self.take_out(index);
-        let (class, caller) = (held.class, held.caller);
+        let (class, caller) = (held.class, held.caller());
         // Its caller's calls expire in their order as a rule, so none of them is before it.
         let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
         let forecast = self.forecast(now, &buckets, comer);
@@ -89,7 +91,7 @@ impl Scheduler {
             let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
-        self.release(now, &held.kept, class, Outcome::Unsent);
+        self.release(now, held.kept(), class, Outcome::Unsent);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
             refusal: if paused {
@@ -144,14 +146,15 @@ impl Scheduler {
                     None => open[class.index()] = true,
                 }
             }
-            let Some((class, caller, stands)) = bucket.lineup.next(open) else { return opens };
-            let call = self.cells[stands].head(caller)?;
-            let buckets = self.cells[stands].needs();
+            let Some((class, Head { call, cell, .. })) = bucket.lineup.next(open) else {
+                return opens;
+            };
+            let buckets = self.cells[cell].needs();
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
                     self.claim(now, call);
-                    self.park(stands, other);
+                    self.park(cell, other);
                 }
             }
         }
@@ -160,7 +163,7 @@ impl Scheduler {
     /// Grants a held call.
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
-        let (class, caller) = (held.class, held.caller);
+        let (class, caller) = (held.class, held.caller());
         let buckets = self.cells[held.cell].needs();
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
@@ -197,8 +200,8 @@ impl Scheduler {
             return;
         }
         let before = std::mem::replace(&mut bucket.alarm, wanted);
-        if before.is_some() {
-            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
+        if let Some(at) = before {
+            self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
         }
         if let Some(at) = wanted {
             self.alarms.add(at, id);
@@ -208,15 +211,15 @@ impl Scheduler {
     /// When the call for which a bucket's slot is kept may take it, if it is this bucket that
     /// blocks it.
     fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
-        let call = self.buckets[id].claim?;
-        self.blocked(now, id, self.held[call].class, Some(call))?.until
+        let Claim { call, class, .. } = self.buckets[id].claim?;
+        self.blocked(now, id, class, Some(call))?.until
     }
 
     /// Drops a bucket: it has nothing left to remember, or another one remembers it.
     pub(super) fn retire(&mut self, id: BucketId) -> Bucket {
         let bucket = self.buckets.remove(id);
-        if bucket.alarm.is_some() {
-            self.alarms.took_back(|at, id| rings(&self.buckets, at, id));
+        if let Some(at) = bucket.alarm {
+            self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
         }
         bucket
     }

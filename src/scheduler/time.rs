@@ -32,12 +32,22 @@ impl Instant {
 
     /// So much earlier; the start, if that is nearer.
     pub(super) fn before(self, duration: Duration) -> Self {
-        Self::from_nanos(self.as_nanos().saturating_sub(nanos(duration)))
+        self.minus(nanos(duration))
     }
 
     /// This instant moved by `times` periods.
     pub(super) fn after(self, period: Duration, times: u64) -> Self {
-        Self(self.0.saturating_add(nanos(period).saturating_mul(times)))
+        self.plus(nanos(period).saturating_mul(times))
+    }
+
+    /// So many nanoseconds later.
+    pub(super) const fn plus(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// So many nanoseconds earlier; the start, if that is nearer.
+    pub(super) const fn minus(self, nanos: u64) -> Self {
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
     }
 }
 
@@ -52,7 +62,7 @@ impl Add<Duration> for Instant {
 
     /// Saturates at [`Instant::FAR`], some 580 years after the start.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(duration)))
+        self.plus(nanos(duration))
     }
 }
 
@@ -62,6 +72,7 @@ impl fmt::Debug for Instant {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// How many nanoseconds that are, or as many as can be counted.
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
 
-use super::time::Instant;
+use super::time::{Instant, nanos};
 
 /// Added to every period, so that a clock of coarse grain at either end does no harm.
 const GRAIN: Duration = Duration::from_millis(20);
@@ -21,8 +21,9 @@ const GRAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Window {
     quota: u32,
-    period: Duration,
     in_flight: u32,
+    /// How long a slot ages, in nanoseconds; nothing where it ends with the answer.
+    period: u64,
     /// When each ageing slot becomes free, earliest first.
     ends: VecDeque<Instant>,
     /// The first of them; far where there is none. Most looks at a window need no more than this one
@@ -40,7 +41,7 @@ pub(super) type Forecast = fn(&Window, Instant, u64) -> Instant;
 impl Window {
     /// At most `quota` calls in any `period`.
     pub(super) fn sliding(quota: NonZeroU32, period: Duration) -> Self {
-        Self::new(quota.get(), period + GRAIN)
+        Self::new(quota.get(), nanos(period + GRAIN))
     }
 
     /// A part of the slots of another window.
@@ -50,15 +51,15 @@ impl Window {
 
     /// Any number of calls.
     pub(super) fn open() -> Self {
-        Self::new(u32::MAX, Duration::ZERO)
+        Self::new(u32::MAX, 0)
     }
 
     /// At most `quota` calls at once.
     pub(super) fn at_once(quota: NonZeroU32) -> Self {
-        Self::new(quota.get(), Duration::ZERO)
+        Self::new(quota.get(), 0)
     }
 
-    fn new(quota: u32, period: Duration) -> Self {
+    fn new(quota: u32, period: u64) -> Self {
         let (first, last) = (Instant::FAR, Instant::ZERO);
         Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
     }
@@ -92,7 +93,7 @@ impl Window {
 
     /// Takes a slot that ages from now.
     pub(super) fn take_ageing(&mut self, now: Instant) {
-        self.age(now + self.period);
+        self.age(self.end(now));
     }
 
     /// Gives back a slot of [`Self::take`]: its call was never sent.
@@ -102,7 +103,7 @@ impl Window {
 
     /// Gives back a slot of [`Self::take_ageing`] at `taken`: its call was never sent.
     pub(super) fn give_back_ageing(&mut self, taken: Instant) {
-        if let Ok(at) = self.ends.binary_search(&(taken + self.period)) {
+        if let Ok(at) = self.ends.binary_search(&self.end(taken)) {
             self.ends.remove(at);
             self.look_at_first();
             self.last = self.ends.back().copied().unwrap_or(Instant::ZERO);
@@ -112,8 +113,8 @@ impl Window {
     /// Lets a slot of [`Self::take`] age from `answered`.
     pub(super) fn answered(&mut self, answered: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if !self.period.is_zero() {
-            self.age(answered + self.period);
+        if self.ages() {
+            self.age(self.end(answered));
         }
     }
 
@@ -121,12 +122,12 @@ impl Window {
     /// end with the answer.
     pub(super) fn lost(&mut self, answered: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.age(answered + self.period);
+        self.age(self.end(answered));
     }
 
     /// A slot of before ages from that instant, if it still does.
     pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
-        let end = ages_from + self.period;
+        let end = self.end(ages_from);
         if end > now {
             self.age(end);
         }
@@ -134,7 +135,7 @@ impl Window {
 
     /// From when each ageing slot ages.
     pub(super) fn ages_from(&self) -> impl Iterator<Item = Instant> {
-        self.ends.iter().map(|end| end.before(self.period))
+        self.ends.iter().map(|end| end.minus(self.period))
     }
 
     /// How many slots have no end yet.
@@ -177,12 +178,14 @@ impl Window {
         if ahead + used < quota {
             return now;
         }
-        let Some(period) = (!self.period.is_zero()).then_some(self.period) else { return now };
+        if !self.ages() {
+            return now;
+        }
         // The ends in order: those known, then one a period from now for each slot that is
         // in flight, or free and taken at once by somebody ahead.
         let end = |i: u64| {
             let known = usize::try_from(i).ok().and_then(|i| self.ends.get(i));
-            known.copied().unwrap_or(now + period)
+            known.copied().unwrap_or(self.end(now))
         };
         let turns = ahead + used - quota;
         let slots = used.max(quota);
@@ -190,7 +193,8 @@ impl Window {
             end(turns)
         } else {
             let again = turns - slots;
-            end(slots - quota + again % quota).after(period, 1 + again / quota)
+            let periods = self.period.saturating_mul(1 + again / quota);
+            end(slots - quota + again % quota).plus(periods)
         }
     }
 
@@ -198,9 +202,9 @@ impl Window {
     pub(super) fn latest(&self, now: Instant, ahead: u64) -> Instant {
         let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
         match over {
-            Some(turns) if !self.period.is_zero() => {
-                let last = self.last_end().map_or(now, |end| now.max(end.before(self.period)));
-                last.after(self.period, 1 + turns / u64::from(self.quota))
+            Some(turns) if self.ages() => {
+                let last = self.last_end().map_or(now, |end| now.max(end.minus(self.period)));
+                last.plus(self.period.saturating_mul(1 + turns / u64::from(self.quota)))
             }
             _ => now,
         }
@@ -215,7 +219,17 @@ impl Window {
 
     /// How long a slot ages.
     pub(super) fn period(&self) -> Duration {
-        self.period
+        Duration::from_nanos(self.period)
+    }
+
+    /// Whether slots age, and do not end with the answer.
+    fn ages(&self) -> bool {
+        self.period > 0
+    }
+
+    /// When a slot becomes free that ages from then.
+    fn end(&self, ages_from: Instant) -> Instant {
+        ages_from.plus(self.period)
     }
 
     /// When the next ageing slot becomes free.

@@ -174,7 +174,7 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
                     Caller { weight: weight(1 + u8::try_from(caller).unwrap() * 3), ..of(caller) };
                 call.deadline = deadline;
                 call.max_depth = max_depth;
-                call.place = place.map(PlaceId);
+                call.place = place.map(PlaceId::of);
             });
         }
         Step::Return { which, wait_ms } => {

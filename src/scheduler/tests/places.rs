@@ -18,14 +18,14 @@ fn sent_away(judge: &mut Judge, tier: &[BucketKey], place: u64) -> Duration {
     let deadline = judge.now + seconds(1);
     let number = judge.offer(tier, |call| {
         call.deadline = deadline;
-        call.place = Some(PlaceId(place));
+        call.place = Some(PlaceId::of(place));
     });
     judge.refusals[&number].retry_at.since(judge.now)
 }
 
 /// It comes back, and can wait.
 fn comes_back(judge: &mut Judge, tier: &[BucketKey], place: u64) -> u64 {
-    judge.offer(tier, |call| call.place = Some(PlaceId(place)))
+    judge.offer(tier, |call| call.place = Some(PlaceId::of(place)))
 }
 
 /// Red when a call that returns is like a new one.
@@ -108,7 +108,7 @@ fn who_waited_in_vain_keeps_its_place_too() {
     let deadline = judge.now + seconds(15);
     let vain = judge.offer(&tier, |call| {
         call.deadline = deadline;
-        call.place = Some(PlaceId(1));
+        call.place = Some(PlaceId::of(1));
     });
     let later = flood(&mut judge, &tier, 1, 2);
     judge.freeze(&tier[0], deadline + seconds(5));
@@ -132,7 +132,7 @@ fn a_replayed_post_that_is_sent_away_finds_its_place() {
         let deadline = judge.now + seconds(waits);
         let post = judge.offer(&both, |call| {
             call.deadline = deadline;
-            call.place = Some(PlaceId(1));
+            call.place = Some(PlaceId::of(1));
         });
         judge.replay(post, seconds(4));
         judge.freeze(&tier[0], deadline + seconds(5));

@@ -60,7 +60,7 @@ fn a_paused_call_waits_till_its_deadline_and_is_told_why() {
     let keys = [bucket(&tier, "w"), bucket(&gate("paused"), "x")];
     let call = judge.offer(&keys, |call| {
         call.deadline = Instant::ZERO + seconds(5);
-        call.place = Some(PlaceId(1));
+        call.place = Some(PlaceId::of(1));
     });
     judge.pass(millis(4_999));
     assert_eq!(judge.held.len(), 1);

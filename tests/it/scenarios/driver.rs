@@ -210,7 +210,7 @@ impl<'w> Driver<'w> {
             caller: member.caller,
             deadline: member.spec.patience.map_or(Instant::FAR, |span| self.now + span.0),
             max_depth: None,
-            place: Some(PlaceId(call as u64)),
+            place: Some(PlaceId::of(call as u64)),
         };
         let enqueued = self.scheduler.enqueue(self.now, &asks);
         self.enqueued(call, enqueued);
