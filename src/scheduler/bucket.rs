@@ -145,6 +145,13 @@ impl Bucket {
         }
     }
 
+    /// What it knows elsewhere is looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.lineup.prefetch();
+        self.window.prefetch();
+        self.room.prefetch();
+    }
+
     /// What keeps a call of that class from going now. With `leave`, a slot is to be left
     /// for another call that needs one by then.
     pub(super) fn blocked(

@@ -34,7 +34,10 @@ const FORMER: usize = 4;
 impl Buckets {
     /// The bucket of that name.
     pub(super) fn find(&self, name: &BucketKey) -> Option<BucketId> {
-        let of = self.by_key.find(self.hasher.hash_one(name), |id| self.all[*id].key == *name);
+        let of = self.by_key.find(self.hasher.hash_one(name), |id| {
+            self.all.prefetch(*id);
+            self.all[*id].key == *name
+        });
         of.or_else(|| self.former.get(name)).copied()
     }
 
@@ -79,6 +82,11 @@ impl Buckets {
         if former.len() > FORMER {
             self.former.remove(&former.remove(0));
         }
+    }
+
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self, id: BucketId) {
+        self.all.prefetch(id);
     }
 
     pub(super) fn get(&self, id: BucketId) -> Option<&Bucket> {

@@ -80,6 +80,11 @@ impl Cell {
         Self { buckets, parked, queues: FewBy::default() }
     }
 
+    /// Its calls are looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.queues.prefetch();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queues.is_empty()
     }

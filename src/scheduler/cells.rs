@@ -39,6 +39,19 @@ impl Cells {
         id
     }
 
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self, id: CellId) {
+        self.all.prefetch(id);
+    }
+
+    /// So is the cell of that class whose calls need just these buckets. Tells which it is, by its
+    /// hash.
+    pub(super) fn prefetch_of(&self, class: Class, buckets: &[BucketId]) -> Option<CellId> {
+        let hash = self.hasher.hash_one(buckets);
+        let id = self.by_buckets[class.index()].find(hash, |_| true).copied();
+        id.inspect(|id| self.prefetch(*id))
+    }
+
     /// Drops a cell of that class.
     pub(super) fn remove(&mut self, class: Class, id: CellId) {
         let hash = self.hasher.hash_one(&*self.all[id].buckets);

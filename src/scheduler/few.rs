@@ -6,6 +6,8 @@ use std::{
     mem,
 };
 
+use super::prefetch::prefetch_list;
+
 /// A sorted set.
 #[derive(Debug, Default)]
 pub(super) enum Few<T> {
@@ -37,6 +39,13 @@ const SOME: usize = 16;
 // === impl Few ===
 
 impl<T: Copy + Ord> Few<T> {
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self) {
+        if let Self::Some(some) = self {
+            prefetch_list(some);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }
@@ -94,6 +103,14 @@ impl<T: Copy + Ord> Few<T> {
 // === impl FewBy ===
 
 impl<K: Copy + Ord, V> FewBy<K, V> {
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self) {
+        if let Self::Some(keys, values) = self {
+            prefetch_list(keys);
+            prefetch_list(values);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Some(keys, _) if keys.is_empty())
     }

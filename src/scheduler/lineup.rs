@@ -22,6 +22,7 @@ use super::{
     Caller, CallerId, Class, Sequence, Weight,
     cell::{Aged, CallId, CellId, HeadChange},
     few::{Few, FewBy},
+    prefetch::prefetch,
 };
 
 /// Who waits for a bucket. What is asked of every class at every look is here, and not in its
@@ -109,6 +110,19 @@ const LOOKED_AT: usize = 64;
 // === impl Lineup ===
 
 impl Lineup {
+    /// The classes' lines are looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.lines.iter().flatten().for_each(|line| prefetch(&**line));
+    }
+
+    /// And so is who waits in them.
+    pub(super) fn prefetch_turns(&self) {
+        for line in self.lines.iter().flatten() {
+            line.ready.prefetch();
+            line.turns.prefetch();
+        }
+    }
+
     /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
         self.lines.iter().flatten().map(|line| u64::from(line.callers)).sum()

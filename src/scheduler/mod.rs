@@ -98,6 +98,7 @@ mod lineup;
 mod notes;
 mod owners;
 mod places;
+mod prefetch;
 mod rebucket;
 mod relimit;
 mod rename;
@@ -392,6 +393,7 @@ impl Scheduler {
                 self.buckets[id].expect_people(now);
             }
         }
+        self.prefetch_arrival(call.class, &buckets);
         let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
         let (sequence, arrival) = match returned {
             Some(Returned { sequence, own }) => (sequence, Arrival::Returned { own }),
@@ -447,6 +449,7 @@ impl Scheduler {
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
         let granted = self.granted.remove(permit.spend());
+        granted.slots.iter().for_each(|slot| self.buckets.prefetch(slot.bucket));
         let ended = granted.answered.unwrap_or(now);
         self.note_end(granted.sequence, &granted.slots, ended, outcome);
         self.release(ended, &granted.slots, granted.class, outcome);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::{
     Class,
+    prefetch::prefetch,
     time::Instant,
     window::{Forecast, Window},
 };
@@ -86,6 +87,11 @@ impl Room {
     pub(super) fn new(quota: u32, share: Share) -> Self {
         let background = share.of(quota).min(quota.saturating_sub(1));
         Self { background, held: None, people_until: Instant::ZERO, due: Instant::ZERO }
+    }
+
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.held.iter().for_each(|held| prefetch(&**held));
     }
 
     /// An interactive call came to a bucket of this period.

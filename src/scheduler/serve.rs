@@ -25,7 +25,11 @@ pub(super) enum Due {
 
 /// Whether a bucket's alarm is still set for then.
 pub(super) fn rings(buckets: &Buckets, at: Instant, id: BucketId) -> bool {
-    buckets.get(id).is_some_and(|bucket| bucket.alarm == Some(at))
+    buckets.prefetch(id);
+    buckets.get(id).is_some_and(|bucket| {
+        bucket.prefetch();
+        bucket.alarm == Some(at)
+    })
 }
 
 impl Scheduler {
@@ -76,8 +80,9 @@ impl Scheduler {
     fn expire(&mut self, now: Instant) {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
-        let cell = &self.cells[self.held[index].cell];
-        let (parked, buckets) = (cell.parked, cell.needs());
+        let cell = self.held[index].cell;
+        let buckets = self.prefetch_going(index, cell);
+        let parked = self.cells[cell].parked;
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller());
         // Its caller's calls expire in their order as a rule, so none of them is before it.
@@ -131,6 +136,7 @@ impl Scheduler {
             if self.serve_claim(now, id) {
                 continue;
             }
+            self.buckets[id].lineup.prefetch_turns();
             let leave = self.leaves_one_by(now, id, None);
             let bucket = &mut self.buckets[id];
             if !bucket.lineup.has_parked() {
@@ -149,7 +155,7 @@ impl Scheduler {
             let Some((class, Head { call, cell, .. })) = bucket.lineup.next(open) else {
                 return opens;
             };
-            let buckets = self.cells[cell].needs();
+            let buckets = self.prefetch_going(call, cell);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {

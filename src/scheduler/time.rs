@@ -72,7 +72,6 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// How many nanoseconds that are, or as many as can be counted.
-pub(super) fn nanos(duration: Duration) -> u64 {
+fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

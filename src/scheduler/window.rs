@@ -12,7 +12,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU32, time::Duration};
 
-use super::time::{Instant, nanos};
+use super::{prefetch::prefetch, time::Instant};
 
 /// Added to every period, so that a clock of coarse grain at either end does no harm.
 const GRAIN: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ pub(super) type Forecast = fn(&Window, Instant, u64) -> Instant;
 impl Window {
     /// At most `quota` calls in any `period`.
     pub(super) fn sliding(quota: NonZeroU32, period: Duration) -> Self {
-        Self::new(quota.get(), nanos(period + GRAIN))
+        Self::new(quota.get(), (Instant::ZERO + (period + GRAIN)).as_nanos())
     }
 
     /// A part of the slots of another window.
@@ -62,6 +62,11 @@ impl Window {
     fn new(quota: u32, period: u64) -> Self {
         let (first, last) = (Instant::FAR, Instant::ZERO);
         Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
+    }
+
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.ends.front().into_iter().for_each(prefetch);
     }
 
     /// Slots in all.
