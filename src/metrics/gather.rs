@@ -44,7 +44,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Counters that alerts look at are there with 0 before they count: Prometheus sees how much a
+    /// Counters of what goes wrong are there with 0 before they count: Prometheus sees how much a
     /// series grows, and not where it begins. Each method has its own from its first call on, so they
     /// are as many as those that are called.
     fn begin(&self, status: &Status) {
@@ -57,6 +57,7 @@ impl Metrics {
             for surprise in [true, false] {
                 self.refusals(method, surprise);
             }
+            self.all.replays.with_label_values(&[method]);
         }
     }
 }

@@ -231,6 +231,7 @@ async fn what_alerts_look_at_begins_at_zero() {
             r#"slackwater_sheds_total{method="conversations.list",reason="memory"} 0"#,
             r#"slackwater_sheds_total{method="conversations.list",reason="queue_full"} 0"#,
             r#"slackwater_upstream_429_total{method="conversations.list",surprise="true"} 0"#,
+            r#"slackwater_replays_total{method="conversations.list"} 0"#,
         ],
     );
     assert!(!text.contains("users.list"), "{text}");
