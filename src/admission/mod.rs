@@ -11,6 +11,7 @@ mod pauses;
 mod pausing;
 mod permit;
 mod shadow;
+mod shed;
 mod status;
 mod waiters;
 mod waiting;
@@ -18,10 +19,7 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::{
     sync::{Notify, oneshot},
@@ -34,10 +32,11 @@ pub use self::{
     modes::Modes,
     pauses::{Began, MOST as MOST_PAUSES, Pause, Paused, Pauses, Target, TooMany},
     permit::{Closed, Permit, Refused},
+    shed::{Shed, ShedReason, whole_seconds},
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     waiting::Waiting,
 };
-use self::{ghosts::Ghosts, pausing::COME_BACK, waiters::Waiters};
+use self::{ghosts::Ghosts, waiters::Waiters};
 use crate::{
     call::{Call, buckets},
     config::{Config, Queue},
@@ -52,36 +51,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Admission {
     shared: Arc<Shared>,
-}
-
-/// A call that is not held, or no longer: it is answered without being sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shed {
-    /// Why.
-    pub reason: ShedReason,
-    /// Which bucket stands in its way, where one does.
-    pub bucket: Option<BucketKey>,
-    /// When it makes sense to come back.
-    pub retry_after: Duration,
-}
-
-/// Why a call is shed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ShedReason {
-    /// It would wait, or has waited, longer than its client does.
-    Deadline,
-    /// As many calls are held as may be.
-    QueueFull,
-    /// As many bytes are held as may be.
-    Memory,
-    /// The operator has paused what it is part of.
-    Paused,
-    /// The operator has switched its method or its caller off.
-    Disabled,
-    /// The proxy is shutting down.
-    Draining,
-    /// Slack refused it, and it cannot be sent again.
-    Upstream,
 }
 
 /// A call that is not shed, so far.
@@ -454,77 +423,6 @@ impl Asked<'_> {
     }
 }
 
-// === impl Shed ===
-
-impl Shed {
-    fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
-        let paused = refusal.reason == scheduler::Reason::Paused;
-        let at_least = if paused { COME_BACK } else { Duration::ZERO };
-        Self {
-            reason: match refusal.reason {
-                scheduler::Reason::Deadline => ShedReason::Deadline,
-                scheduler::Reason::QueueFull => ShedReason::QueueFull,
-                scheduler::Reason::Paused => ShedReason::Paused,
-            },
-            bucket: Some(refusal.bucket.clone()),
-            retry_after: refusal.retry_at.since(now).max(at_least),
-        }
-    }
-
-    /// Nobody knows for how long.
-    fn disabled() -> Self {
-        Self { reason: ShedReason::Disabled, bucket: None, retry_after: COME_BACK }
-    }
-
-    /// Slack refused it, and it is not sent again.
-    fn upstream() -> Self {
-        let retry_after = Duration::from_secs(1);
-        Self { reason: ShedReason::Upstream, bucket: None, retry_after }
-    }
-
-    fn draining() -> Self {
-        Self { reason: ShedReason::Draining, bucket: None, retry_after: Duration::from_secs(1) }
-    }
-
-    /// The whole seconds to say: never too early, never none.
-    pub fn retry_after_seconds(&self) -> u64 {
-        whole_seconds(self.retry_after).max(1)
-    }
-}
-
 fn policy(queue: &Queue, background: Share) -> Policy {
     Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
-}
-
-/// A time in whole seconds, for those who are to wait for it: never less.
-pub fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
-}
-
-// === impl ShedReason ===
-
-impl ShedReason {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Deadline,
-        Self::QueueFull,
-        Self::Memory,
-        Self::Paused,
-        Self::Disabled,
-        Self::Draining,
-        Self::Upstream,
-    ];
-
-    /// The name in headers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deadline => scheduler::Reason::Deadline.as_str(),
-            Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
-            Self::Memory => "memory",
-            Self::Paused => scheduler::Reason::Paused.as_str(),
-            Self::Disabled => "disabled",
-            Self::Draining => "draining",
-            Self::Upstream => "upstream",
-        }
-    }
 }

@@ -1,9 +1,7 @@
 //! Lets a pause begin and end for the calls that wait.
 
-use std::time::Duration;
-
 use super::{
-    Admission, Shared, Shed, ShedReason, State,
+    Admission, Shared, Shed, State,
     pauses::{Began, Meets, Pause, Paused, Pauses, Target, TooMany, Who},
     waiters::QueueKey,
 };
@@ -12,9 +10,6 @@ use crate::{
     scheduler::{self, BucketKey, Ticket},
     slack::Rule,
 };
-
-/// When whoever was shed for a pause is told to come back: when it ends, nobody knows.
-pub(super) const COME_BACK: Duration = Duration::from_secs(30);
 
 // === impl Admission ===
 
@@ -150,14 +145,5 @@ impl State {
             }
         }
         self.scheduler.rebucket(now, changes);
-    }
-}
-
-// === impl Shed ===
-
-impl Shed {
-    /// Something that the call is part of is paused, and this bucket stands for it.
-    fn paused(bucket: BucketKey) -> Self {
-        Self { reason: ShedReason::Paused, bucket: Some(bucket), retry_after: COME_BACK }
     }
 }

@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use super::{
-    Block, BucketKey, Caller, Class, Enqueued, Granted, Held, Instant, Outcome, Permit, Scheduler,
-    Slot,
+    Block, BucketKey, Caller, Class, Enqueued, Instant, Outcome, Permit, Scheduler,
+    call::{Granted, Held, Slot},
     cell::{BucketId, BucketIds, CallId},
     forecast::Arrival,
 };

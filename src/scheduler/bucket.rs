@@ -1,13 +1,9 @@
 //! A bucket: one limit at one value of its dimensions.
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Block, BucketState, Class, Share, Why,
+    Block, BucketKey, BucketState, Class, Outcome, Share, Why,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     frost::Frost,
@@ -18,30 +14,6 @@ use super::{
     window::{Forecast, Window},
 };
 use crate::slack::{AgeFrom, Dimension, Limit, Rule};
-
-/// Which bucket: a limit and the values it counts by.
-///
-/// Limits are told apart by name; one name has one definition.
-#[derive(Clone, Debug)]
-pub struct BucketKey {
-    /// The limit.
-    pub limit: Arc<Limit>,
-    /// The values of the limit's dimensions, widest first, as `A1/T1/conversations.close`.
-    pub values: Arc<str>,
-}
-
-/// What became of a call that was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It certainly never left: its slots are free again.
-    Unsent,
-    /// Its answer's headers arrived: its slots start to age.
-    Answered,
-    /// It was sent, and its answer never came: its slots age as if it had come in a minute.
-    Lost,
-    /// Slack refused it for a limit: its slots age too, since Slack may have counted it.
-    Refused,
-}
 
 /// Every look at it touches most of it, so it begins where a line of the cache does.
 #[derive(Debug)]
@@ -84,25 +56,6 @@ const OPEN_FOR: Duration = Duration::from_secs(60);
 pub(super) const LOST_GRACE: Duration = Duration::from_secs(60);
 
 const _: () = assert!(size_of::<Bucket>() <= 256);
-
-// === impl BucketKey ===
-
-impl PartialEq for BucketKey {
-    fn eq(&self, other: &Self) -> bool {
-        let same_limit =
-            Arc::ptr_eq(&self.limit, &other.limit) || self.limit.name == other.limit.name;
-        same_limit && self.values == other.values
-    }
-}
-
-impl Eq for BucketKey {}
-
-impl Hash for BucketKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.limit.name.hash(state);
-        self.values.hash(state);
-    }
-}
 
 // === impl Bucket ===
 

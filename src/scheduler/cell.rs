@@ -6,7 +6,8 @@
 use smallvec::SmallVec;
 
 use super::{
-    CallerId, Held, Sequence,
+    CallerId,
+    call::{Held, Sequence},
     few::{Few, FewBy},
     table::{Id, Table},
 };

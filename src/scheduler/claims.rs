@@ -16,6 +16,7 @@
 
 use super::{
     Block, Class, Instant, Scheduler, Why,
+    call::Held,
     cell::{BucketId, CallId},
 };
 
@@ -58,7 +59,7 @@ impl Scheduler {
     /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
-        let rank = |held: &super::Held| (held.class, held.sequence);
+        let rank = |held: &Held| (held.class, held.sequence);
         let buckets = self.cells[self.held[call].cell].needs();
         let others: Vec<_> = buckets
             .iter()

@@ -1,7 +1,5 @@
 //! What the scheduler answers.
 
-use std::fmt;
-
 use super::{BucketKey, Instant, Permit, Ticket};
 
 /// What became of a call that arrived.
@@ -164,13 +162,5 @@ impl Block {
     pub(super) fn outlasts(self, other: Self) -> bool {
         let length = |block: Self| (block.why == Why::Paused, block.until);
         length(self) > length(other)
-    }
-}
-
-// === impl BucketKey ===
-
-impl fmt::Display for BucketKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.limit.name, self.values)
     }
 }

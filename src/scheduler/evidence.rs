@@ -15,7 +15,8 @@
 use std::{cmp::Ordering, time::Duration};
 
 use super::{
-    BucketKey, Freeze, Instant, Permit, Refused, Scheduler, Slot, cell::BucketId, claims::Claim,
+    BucketKey, Freeze, Instant, Permit, Refused, Scheduler, call::Slot, cell::BucketId,
+    claims::Claim,
 };
 use crate::slack::{Dimension, Rule};
 

@@ -4,7 +4,7 @@
 //! really sent. Whoever keeps to it waits until there are fewer than its quota.
 
 use super::{
-    Call, Class, Held, Instant, Permit, Scheduler, Ticket, Why, cell::BucketId, hold::is_held,
+    Call, Class, Instant, Permit, Scheduler, Ticket, Why, call::Held, cell::BucketId, hold::is_held,
 };
 use crate::slack::Rule;
 

@@ -5,7 +5,7 @@
 //! would wait too long even so is refused at once, with the time when to come back.
 
 use super::{
-    Bounds, Caller, Class, Held, Instant, Reason, Refusal, Scheduler, cell::BucketId,
+    Bounds, Caller, Class, Instant, Reason, Refusal, Scheduler, call::Held, cell::BucketId,
     lineup::Ahead, places::Line,
 };
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use foldhash::quality::RandomState;
 
 use super::{
-    Caller, CallerId, Class, Held, Scheduler, Ticket,
+    Caller, CallerId, Class, Scheduler, Ticket,
     bucket::Bucket,
+    call::Held,
     cell::{BucketId, BucketIds, CallId, CellId, HeadChange},
     table::Table,
 };

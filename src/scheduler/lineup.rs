@@ -19,7 +19,8 @@
 //! one turn behind the others: what it could not use here is not saved up.
 
 use super::{
-    Caller, CallerId, Class, Sequence, Weight,
+    Caller, CallerId, Class, Weight,
+    call::Sequence,
     cell::{Aged, CallId, CellId, HeadChange},
     few::{Few, FewBy},
     prefetch::prefetch,

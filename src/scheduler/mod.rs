@@ -83,6 +83,7 @@ mod admit;
 mod agenda;
 mod bucket;
 mod buckets;
+mod call;
 mod cell;
 mod cells;
 mod claims;
@@ -94,6 +95,7 @@ mod force;
 mod forecast;
 mod frost;
 mod hold;
+mod key;
 mod lineup;
 mod notes;
 mod owners;
@@ -114,26 +116,27 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, num::NonZeroU8, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::quality::RandomState;
-use smallvec::SmallVec;
 
 use self::{
     agenda::Agenda,
     bucket::Bucket,
     buckets::Buckets,
-    cell::{BucketId, CallId, CellId, Neighbours},
+    call::{Granted, Held, Sequence},
+    cell::BucketId,
     cells::Cells,
     forecast::Arrival,
     hold::{Callers, is_held},
     places::{Places, Returned},
-    table::{Id, Table},
+    table::Table,
 };
 pub use self::{
-    bucket::{BucketKey, Outcome},
+    call::{Call, Caller, CallerId, Outcome, Permit, Ticket, Weight},
     class::{Class, UnknownClass},
     events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    key::BucketKey,
     notes::{Memory, Note},
     places::PlaceId,
     room::Share,
@@ -183,180 +186,6 @@ pub struct Bounds {
     pub per_bucket: usize,
     /// In all.
     pub total: usize,
-}
-
-/// A call, as the scheduler sees it.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// What it counts against.
-    pub buckets: Vec<BucketKey>,
-    /// How urgent it is.
-    pub class: Class,
-    /// Who sent it.
-    pub caller: Caller,
-    /// Until when it may be held.
-    pub deadline: Instant,
-    /// How many calls its caller may have in the queue, where the operator says so.
-    pub max_depth: Option<usize>,
-    /// By what it is known when it is sent away and returns.
-    pub place: Option<PlaceId>,
-}
-
-/// Who sent a call, and how large its part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Who.
-    pub id: CallerId,
-    /// Its part, next to those of the other callers of the class.
-    pub weight: Weight,
-}
-
-/// How large a caller's part is: one of weight 3 has three turns where one of weight 1 has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weight(NonZeroU8);
-
-/// Who sent a call: a hash of the caller's name. Should two names ever share a hash, they
-/// share their turns, nothing else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallerId(pub u64);
-
-/// A held call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket {
-    index: CallId,
-    sequence: Sequence,
-}
-
-/// The right to send one call now. To be settled exactly once.
-#[derive(Debug, PartialEq, Eq, Hash)]
-#[must_use = "its slots stay taken until it is settled"]
-pub struct Permit {
-    index: Id,
-    sequence: Sequence,
-}
-
-/// The order of arrival.
-pub(crate) type Sequence = u64;
-
-/// Nothing that is due soon has touched most of them for long, so one is a line of the cache.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Held {
-    sequence: Sequence,
-    class: Class,
-    caller: CallerId,
-    weight: Weight,
-    deadline: Instant,
-    place: Option<PlaceId>,
-    cell: CellId,
-    beside: Neighbours,
-    /// Slots it kept from the attempt before: those of limits on calls in flight.
-    #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
-    kept: Option<Box<Vec<Slot>>>,
-    /// Whether the next slots of its buckets are kept for it.
-    claims: bool,
-}
-
-const _: () = assert!(size_of::<Held>() == 64);
-
-#[derive(Debug)]
-struct Granted {
-    sequence: Sequence,
-    class: Class,
-    caller: Caller,
-    deadline: Instant,
-    place: Option<PlaceId>,
-    slots: SmallVec<[Slot; 6]>,
-    /// When its answer began, if that was before it was known what it says.
-    answered: Option<Instant>,
-}
-
-/// A slot that a call took in a bucket, and when.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    bucket: BucketId,
-    taken: Instant,
-}
-
-// === impl Weight ===
-
-impl Weight {
-    /// The weight of whoever has none of its own.
-    pub const ONE: Self = Self(NonZeroU8::MIN);
-
-    /// So many turns where others have one.
-    pub const fn new(weight: NonZeroU8) -> Self {
-        Self(weight)
-    }
-
-    /// As a number.
-    pub const fn get(self) -> u8 {
-        self.0.get()
-    }
-}
-
-impl Default for Weight {
-    fn default() -> Self {
-        Self::ONE
-    }
-}
-
-// === impl Ticket ===
-
-impl Ticket {
-    /// A number that no other call ever has.
-    pub fn number(self) -> u64 {
-        self.sequence
-    }
-}
-
-// === impl Permit ===
-
-impl Permit {
-    fn spend(self) -> Id {
-        self.index
-    }
-}
-
-// === impl Held ===
-
-impl Held {
-    fn new(sequence: Sequence, class: Class, caller: Caller, deadline: Instant) -> Self {
-        Self {
-            sequence,
-            class,
-            caller: caller.id,
-            weight: caller.weight,
-            deadline,
-            place: None,
-            cell: Id::default(),
-            beside: Neighbours::default(),
-            kept: None,
-            claims: false,
-        }
-    }
-
-    fn caller(&self) -> Caller {
-        Caller { id: self.caller, weight: self.weight }
-    }
-
-    /// Slots it kept from the attempt before.
-    fn kept(&self) -> &[Slot] {
-        self.kept.as_deref().map_or(&[], Vec::as_slice)
-    }
-
-    /// It has these from the attempt before, and no others.
-    fn keep(&mut self, slots: Vec<Slot>) {
-        self.kept = (!slots.is_empty()).then(|| Box::new(slots));
-    }
-
-    /// All of its buckets: those for which it waits, and those of which it kept a slot.
-    fn all_buckets(&self, waits_for: &[BucketId]) -> Vec<BucketId> {
-        let kept = self.kept().iter().map(|slot| slot.bucket);
-        let mut all: Vec<_> = waits_for.iter().copied().chain(kept).collect();
-        all.sort_unstable();
-        all
-    }
 }
 
 // === impl Scheduler ===

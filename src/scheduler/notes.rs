@@ -13,7 +13,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Bucket, BucketKey, Freeze, Instant, Outcome, Scheduler, Sequence, Slot, bucket::LOST_GRACE,
+    Bucket, BucketKey, Freeze, Instant, Outcome, Scheduler,
+    bucket::LOST_GRACE,
+    call::{Sequence, Slot},
 };
 use crate::slack::{AgeFrom, Limit, Rule, Scope};
 

@@ -46,25 +46,3 @@ impl Owners {
         self.buckets.is_empty()
     }
 }
-
-// === impl BucketKey ===
-
-impl BucketKey {
-    /// The same limit and the same values, of another identity.
-    pub(super) fn of_owner(&self, owner: &str) -> Self {
-        let (.., rest) = self.split();
-        Self { limit: Arc::clone(&self.limit), values: format!("{owner}{rest}").into() }
-    }
-
-    /// The dimensions of its identity, their values, and the others.
-    fn split(&self) -> (Scope, &str, &str) {
-        let scope = self.limit.scope.identity();
-        let mut ends = self.values.match_indices('/').map(|(at, _)| at);
-        let end = match scope.len() as usize {
-            0 => 0,
-            parts => ends.nth(parts - 1).unwrap_or(self.values.len()),
-        };
-        let (owner, rest) = self.values.split_at(end);
-        (scope, owner, rest)
-    }
-}

@@ -11,7 +11,8 @@ use std::{collections::HashMap, num::NonZeroU64, sync::Arc, time::Duration};
 use foldhash::quality::RandomState;
 
 use super::{
-    Caller, Class, Instant, Scheduler, Sequence, agenda::Agenda, cell::BucketId, rename::Joins,
+    Caller, Class, Instant, Scheduler, agenda::Agenda, call::Sequence, cell::BucketId,
+    rename::Joins,
 };
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.

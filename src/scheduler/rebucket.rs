@@ -9,7 +9,8 @@
 //! overtakes another that was before it.
 
 use super::{
-    BucketKey, Instant, Outcome, Scheduler, Slot, Ticket,
+    BucketKey, Instant, Outcome, Scheduler, Ticket,
+    call::Slot,
     cell::{BucketIds, CallId},
     hold::is_held,
 };

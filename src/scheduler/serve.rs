@@ -1,9 +1,10 @@
 //! Time passes: slots become free, and those who wait for them are served or sent away.
 
 use super::{
-    Class, Event, Held, Instant, Outcome, Reason, Scheduler, Ticket,
+    Class, Event, Instant, Outcome, Reason, Scheduler, Ticket,
     bucket::Bucket,
     buckets::Buckets,
+    call::Held,
     cell::{BucketId, CallId},
     claims::Claim,
     forecast::{Arrival, Comer},

@@ -1,0 +1,117 @@
+//! A call that is answered without being sent: why, and when it makes sense to come back.
+
+use std::time::Duration;
+
+use crate::scheduler::{self, BucketKey};
+
+/// A call that is not held, or no longer: it is answered without being sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shed {
+    /// Why.
+    pub reason: ShedReason,
+    /// Which bucket stands in its way, where one does.
+    pub bucket: Option<BucketKey>,
+    /// When it makes sense to come back.
+    pub retry_after: Duration,
+}
+
+/// Why a call is shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShedReason {
+    /// It would wait, or has waited, longer than its client does.
+    Deadline,
+    /// As many calls are held as may be.
+    QueueFull,
+    /// As many bytes are held as may be.
+    Memory,
+    /// The operator has paused what it is part of.
+    Paused,
+    /// The operator has switched its method or its caller off.
+    Disabled,
+    /// The proxy is shutting down.
+    Draining,
+    /// Slack refused it, and it cannot be sent again.
+    Upstream,
+}
+
+/// When a call is to come back for what the operator has paused or switched off: when that ends, nobody
+/// knows.
+const COME_BACK: Duration = Duration::from_secs(30);
+
+// === impl Shed ===
+
+impl Shed {
+    /// The scheduler does not hold it, or no longer.
+    pub(super) fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
+        let paused = refusal.reason == scheduler::Reason::Paused;
+        let at_least = if paused { COME_BACK } else { Duration::ZERO };
+        Self {
+            reason: match refusal.reason {
+                scheduler::Reason::Deadline => ShedReason::Deadline,
+                scheduler::Reason::QueueFull => ShedReason::QueueFull,
+                scheduler::Reason::Paused => ShedReason::Paused,
+            },
+            bucket: Some(refusal.bucket.clone()),
+            retry_after: refusal.retry_at.since(now).max(at_least),
+        }
+    }
+
+    /// Something that the call is part of is paused, and this bucket stands for it.
+    pub(super) fn paused(bucket: BucketKey) -> Self {
+        Self { reason: ShedReason::Paused, bucket: Some(bucket), retry_after: COME_BACK }
+    }
+
+    /// Its method or its caller is switched off.
+    pub(super) fn disabled() -> Self {
+        Self { reason: ShedReason::Disabled, bucket: None, retry_after: COME_BACK }
+    }
+
+    /// Slack refused it, and it is not sent again.
+    pub(super) fn upstream() -> Self {
+        let retry_after = Duration::from_secs(1);
+        Self { reason: ShedReason::Upstream, bucket: None, retry_after }
+    }
+
+    /// The proxy is shutting down.
+    pub(super) fn draining() -> Self {
+        Self { reason: ShedReason::Draining, bucket: None, retry_after: Duration::from_secs(1) }
+    }
+
+    /// The whole seconds to say: never too early, never none.
+    pub fn retry_after_seconds(&self) -> u64 {
+        whole_seconds(self.retry_after).max(1)
+    }
+}
+
+// === impl ShedReason ===
+
+impl ShedReason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Deadline,
+        Self::QueueFull,
+        Self::Memory,
+        Self::Paused,
+        Self::Disabled,
+        Self::Draining,
+        Self::Upstream,
+    ];
+
+    /// The name in headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => scheduler::Reason::Deadline.as_str(),
+            Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
+            Self::Memory => "memory",
+            Self::Paused => scheduler::Reason::Paused.as_str(),
+            Self::Disabled => "disabled",
+            Self::Draining => "draining",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// A time in whole seconds, for those who are to wait for it: never less.
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
