@@ -390,6 +390,7 @@ impl Judge {
         assert!(self.held.is_empty() && self.in_flight.is_empty() && self.places.is_empty());
         assert_eq!(self.scheduler.buckets(self.now).count(), 0, "memory follows live traffic");
         assert!(self.scheduler.buckets.knows_nobody(), "no name is kept for longer");
+        assert_eq!(self.scheduler.callers.len(), 0, "nor a caller");
         let mut ended: Vec<_> = self.ended.iter().map(|(number, _)| *number).collect();
         ended.sort_unstable();
         let arrived: Vec<_> = (1..=self.next).collect();

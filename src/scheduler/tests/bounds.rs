@@ -19,7 +19,7 @@ fn a_full_queue_refuses_and_says_which() {
     assert_eq!(judge.ended, [(4, End::Refused), (7, End::Refused)], "three held in all");
 }
 
-/// Red when a caller's own bound is not looked at.
+/// Red when a caller's own bound is not looked at, and when calls count that have left.
 #[test]
 fn a_caller_has_no_more_calls_in_the_queue_than_it_may() {
     let tier = [bucket(&rate("tier", 1, 1000, AgeFrom::Answer), "w")];
@@ -31,6 +31,9 @@ fn a_caller_has_no_more_calls_in_the_queue_than_it_may() {
     assert_eq!(judge.refusals[&4].reason, Reason::QueueFull);
     flood(&mut judge, &tier, 2, 1);
     assert_eq!(judge.held.len(), 3, "another caller is none of it");
+    judge.cancel(2);
+    let again = judge.offer(&tier, |call| call.max_depth = Some(2));
+    assert!(judge.held.contains_key(&again), "it has one left");
 }
 
 /// Red when the last tenth is like the rest.

@@ -69,6 +69,19 @@ fn a_forecast_knows_that_classes_go_first_and_how_far() {
     assert_eq!(told(&[of(Class::Interactive, 20)], Class::Background), seconds(100));
 }
 
+/// Red when calls that have left still count for those of a lower class.
+#[test]
+fn a_forecast_does_not_count_who_is_gone() {
+    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    let number = flood(&mut judge, &tier, 7, 1)[0];
+    judge.settle(number, Outcome::Answered);
+    let urgent = [(); 3].map(|()| judge.arrive(&tier, Class::Interactive, 2, PATIENT));
+    urgent[..2].iter().for_each(|number| judge.cancel(*number));
+    let number = judge.arrive(&tier, Class::Normal, 1, Duration::ZERO);
+    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(20), "behind one");
+}
+
 proptest! {
     /// Who is in time by the latest forecast is so by its own: nobody is held, or sent away, who
     /// would not be if everybody were looked at.
