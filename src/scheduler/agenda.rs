@@ -176,6 +176,18 @@ mod tests {
         }
     }
 
+    /// Red where nobody counts what no longer holds.
+    #[test]
+    fn what_is_taken_back_at_once_does_not_pile_up() {
+        let mut agenda = Agenda::default();
+        for what in 0..10_000_u32 {
+            let at = Instant::from_nanos(u64::from(what) << (SPAN - 4));
+            agenda.add(at, what);
+            agenda.took_back(at, what, |_, _| false);
+            assert!(agenda.len <= 2 * SPARE + 2, "{what}");
+        }
+    }
+
     proptest! {
         /// Red where what no longer holds is not passed over, is kept until its time, or stays twice,
         /// and where what is due in a later span is forgotten or comes before an earlier one.

@@ -57,9 +57,10 @@ impl Judge {
     }
 
     pub(super) fn settled(&mut self, call: &Arriving, outcome: Outcome) {
+        let ended = self.ended_at(call.number);
         let answered = match outcome {
-            Outcome::Lost => self.now + Duration::from_secs(60),
-            _ => self.now,
+            Outcome::Lost => ended + Duration::from_secs(60),
+            _ => ended,
         };
         if outcome == Outcome::Unsent {
             // Earlier attempts of the same call were sent.
@@ -67,6 +68,11 @@ impl Judge {
             grants.retain(|grant| grant.answered.is_some());
         }
         self.age(call.number, answered, |_| true);
+    }
+
+    /// Since when its slots age that ends now: the beginning of its answer, if that was told.
+    pub(super) fn ended_at(&mut self, number: u64) -> Instant {
+        self.began.remove(&number).unwrap_or(self.now)
     }
 
     /// A held call goes without having been granted again.

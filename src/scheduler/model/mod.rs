@@ -7,6 +7,7 @@ mod limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use super::{
     Permit, PlaceId, Policy, Reason, Refusal, Scheduler, Share, Ticket, Weight,
 };
 use crate::{
-    slack::{Dimension, Rule, Scope},
+    slack::{Dimension, Limit, Rule, Scope},
     state::tests::Keeper,
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Judge {
     pub(super) held: BTreeMap<u64, (Ticket, Arriving)>,
     /// Calls in flight, by their number.
     pub(super) in_flight: BTreeMap<u64, (Permit, Arriving)>,
+    /// When the answers of some of them began.
+    began: BTreeMap<u64, Instant>,
     /// Every grant, by its call.
     grants: BTreeMap<u64, Vec<Grant>>,
     /// When the last interactive call came to a bucket.
@@ -98,6 +101,7 @@ impl Judge {
             now: Instant::ZERO,
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            began: BTreeMap::new(),
             grants: BTreeMap::new(),
             people: BTreeMap::new(),
             drained: BTreeMap::new(),
@@ -186,6 +190,12 @@ impl Judge {
         self.poll();
     }
 
+    /// The answer of a call in flight begins.
+    pub(super) fn begins(&mut self, number: u64) {
+        self.scheduler.answered(self.now, &self.in_flight[&number].0);
+        self.began.insert(number, self.now);
+    }
+
     /// A call in flight ends.
     pub(super) fn settle(&mut self, number: u64, outcome: Outcome) {
         let (permit, call) = self.in_flight.remove(&number).unwrap();
@@ -210,7 +220,8 @@ impl Judge {
         self.refuse(number, retry_after);
         let (permit, call) = self.in_flight.remove(&number).unwrap();
         let enqueued = self.scheduler.replay(self.now, permit);
-        self.age(call.number, self.now, |rule| !matches!(rule, Rule::Concurrency(_)));
+        let ended = self.ended_at(number);
+        self.age(number, ended, |rule| !matches!(rule, Rule::Concurrency(_)));
         self.enqueued(call, enqueued);
     }
 
@@ -262,6 +273,20 @@ impl Judge {
         self.poll();
     }
 
+    /// A limit is another one of its name from now on, of the calls of the past, too.
+    pub(super) fn relimit(&mut self, limit: &Arc<Limit>) {
+        let policy = Policy { bounds: self.bounds, background: Share::default() };
+        self.scheduler.relimit(self.now, policy, [limit].into_iter());
+        let held = self.held.values_mut().map(|(_, call)| call);
+        let in_flight = self.in_flight.values_mut().map(|(_, call)| call);
+        let buckets = held.chain(in_flight).flat_map(|call| &mut call.buckets);
+        let taken = self.grants.values_mut().flatten().map(|grant| &mut grant.bucket);
+        for bucket in buckets.chain(taken).filter(|bucket| bucket.limit.name == limit.name) {
+            bucket.limit = Arc::clone(limit);
+        }
+        self.poll();
+    }
+
     /// The process is killed and started again: who waits is gone, and what is in flight has no
     /// answer. `shorter` says whether the file was written anew before.
     pub(super) fn restart(&mut self, all: &[BucketKey], shorter: bool) {
@@ -277,6 +302,7 @@ impl Judge {
             }
             self.ended.push((number, End::Answered));
         }
+        self.began.clear();
         self.places.clear();
         // It is not kept who is expected, and what background calls have.
         self.people.clear();

@@ -52,6 +52,20 @@ fn the_last_tenth_of_a_queue_is_for_who_has_less_than_its_share() {
     }
 }
 
+/// Red when it is for who has just its share, too.
+#[test]
+fn who_has_its_share_of_a_queue_has_nothing_of_the_last_tenth() {
+    let tier = [bucket(&rate("tier", 1, 1000, AgeFrom::Answer), "w")];
+    let mut judge = Judge::with_bounds(Bounds { per_bucket: 20, total: 1000 });
+    flood(&mut judge, &tier, 1, 13);
+    flood(&mut judge, &tier, 2, 6);
+    assert_eq!(judge.held.len(), 18, "nine tenths");
+    flood(&mut judge, &tier, 2, 1);
+    assert_eq!(judge.held.len(), 18, "a third of the queue is its share");
+    flood(&mut judge, &tier, 3, 9);
+    assert_eq!(judge.held.len(), 20);
+}
+
 /// Red when a replay is refused by a full queue.
 #[test]
 fn a_replayed_call_waits_even_where_the_queue_is_full() {

@@ -22,6 +22,16 @@ fn who_would_wait_too_long_is_told_at_once_when_to_come_back() {
     assert_eq!(judge.ended.last(), Some(&(held, End::Expired)));
 }
 
+/// Red when whoever would be late behind everybody is sent away.
+#[test]
+fn who_is_in_time_by_its_turn_is_held() {
+    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    flood(&mut judge, &tier, 2, 20);
+    let held = judge.arrive(&tier, Class::Normal, 1, seconds(30));
+    assert!(judge.held.contains_key(&held), "{:?}", judge.refusals);
+}
+
 /// After how long a call that cannot wait is told to come back, where one goes in ten seconds
 /// and so many of each class and caller wait: callers 2 and above.
 fn told(waiting: &[(Class, u64, u8, u32)], class: Class) -> Duration {
@@ -59,6 +69,24 @@ fn a_forecast_counts_the_turns_that_others_have_until_then() {
     assert_eq!(behind_two(normal(2, 3, 20)), seconds(100), "three turns for each, and the last");
 }
 
+/// Red when a caller that has had its turn, and does not wait, is taken for one of those who do.
+#[test]
+fn a_forecast_counts_the_others_for_a_caller_that_comes_again() {
+    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    let before = flood(&mut judge, &tier, 1, 1)[0];
+    flood(&mut judge, &tier, 2, 3);
+    let again = flood(&mut judge, &tier, 1, 1)[0];
+    for _ in 0..2 {
+        judge.settle(*judge.in_flight.keys().next().unwrap(), Outcome::Answered);
+        judge.pass(seconds(10));
+    }
+    assert!(judge.sent.iter().any(|(_, sent)| *sent == again), "before {before}'s others");
+    judge.settle(again, Outcome::Answered);
+    let number = judge.arrive(&tier, Class::Normal, 1, Duration::ZERO);
+    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(20), "behind one");
+}
+
 /// Red when classes do not count, and when a flood of urgent calls counts without its floors.
 #[test]
 fn a_forecast_knows_that_classes_go_first_and_how_far() {
@@ -67,6 +95,24 @@ fn a_forecast_knows_that_classes_go_first_and_how_far() {
     assert_eq!(told(&[of(Class::Interactive, 2)], Class::Normal), seconds(30));
     assert_eq!(told(&[of(Class::Interactive, 20)], Class::Normal), seconds(40));
     assert_eq!(told(&[of(Class::Interactive, 20)], Class::Background), seconds(100));
+    let own = (Class::Normal, 1, 1, 1);
+    assert_eq!(
+        told(&[of(Class::Interactive, 20), own], Class::Normal),
+        seconds(80),
+        "three for each"
+    );
+}
+
+/// Red when the pace of background calls, or their share, does not count.
+#[test]
+fn a_forecast_for_a_background_call_knows_its_pace() {
+    let tier = [bucket(&rate("tier", 20, 59_980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    for _ in 0..6 {
+        judge.arrive(&tier, Class::Background, 1, PATIENT);
+    }
+    let number = judge.arrive(&tier, Class::Background, 1, Duration::ZERO);
+    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(24), "15 a minute");
 }
 
 /// Red when calls that have left still count for those of a lower class.

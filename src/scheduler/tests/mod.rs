@@ -62,6 +62,10 @@ enum Step {
         which: usize,
         wait_ms: u64,
     },
+    /// An answer begins.
+    Begin {
+        which: usize,
+    },
     Settle {
         which: usize,
         outcome: Outcome,
@@ -147,6 +151,7 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         2 => (any::<usize>(), 0..20_000_u64)
             .prop_map(|(which, wait_ms)| Step::Return { which, wait_ms }),
+        3 => any::<usize>().prop_map(|which| Step::Begin { which }),
         6 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::Settle { which, outcome }),
         1 => (any::<usize>(), 1..3000_u64).prop_map(|(which, ms)| {
             Step::Replay { which, retry_after: millis(ms) }
@@ -182,6 +187,12 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Step) {
                 let call = judge.away.swap_remove(nth);
                 let deadline = judge.now + millis(wait_ms);
                 judge.offer(&call.buckets.clone(), |new| *new = Call { deadline, ..call });
+            }
+        }
+        Step::Begin { which } => {
+            if let Some(nth) = pick(judge.in_flight.len(), which) {
+                let number = *judge.in_flight.keys().nth(nth).unwrap();
+                judge.begins(number);
             }
         }
         Step::Settle { which, outcome } => {
@@ -236,10 +247,10 @@ fn bounds() -> impl Strategy<Value = Bounds> {
     ]
 }
 
-/// More than proptest's own default, unless its environment variable asks for another number.
+/// Two million steps, unless proptest's environment variable asks for another number of cases.
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
-    let cases = if config.cases == 256 { 4000 } else { config.cases };
+    let cases = if config.cases == 256 { 40_000 } else { config.cases };
     ProptestConfig { cases, ..config }
 }
 
@@ -250,14 +261,14 @@ proptest! {
     /// overtaken in its own line, each call ends exactly once, a place is kept for its time,
     /// no queue grows beyond its bound, and nothing is left behind.
     ///
-    /// Red with each of: slots that age from the send; slots refunded when the client hangs
-    /// up after the send; a cell that is not moved on when another bucket blocks it; a
-    /// replay that queues at the end; no grain; no share for background; a second window
-    /// that is not looked at; places that never expire; buckets that are never dropped; of two
-    /// buckets that become one, slots of the fuller one alone; permits that are not told; calls
-    /// that change their buckets and keep a slot of one that they have no more, take a second one
-    /// of one of which they kept it, or stand behind those that came later; over a restart, no slot for
-    /// what has no answer, renames or freezes that are not kept.
+    /// Red with each of: slots that age from the send, or from the end of a long answer; slots refunded
+    /// when the client hangs up after the send; a cell that is not moved on when another bucket blocks
+    /// it; a replay that queues at the end; no grain; no share for background; a second window that is
+    /// not looked at; places that never expire; buckets that are never dropped; of two buckets that
+    /// become one, slots of the fuller one alone; permits that are not told; calls that change their
+    /// buckets and keep a slot of one that they have no more, take a second one of one of which they
+    /// kept it, or stand behind those that came later; over a restart, no slot for what has no answer,
+    /// renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(
         bounds in bounds(),

@@ -90,6 +90,33 @@ fn a_shorter_period_counts_from_when_each_slot_began() {
     assert_eq!(after(&went, 1)[..21], [[15; 20].as_slice(), &[30]].concat());
 }
 
+/// Red when a bucket forgets that people are about.
+#[test]
+fn people_are_expected_under_the_new_limit_too() {
+    let (twenty, ten) =
+        (rate("x", 20, 59_980, AgeFrom::Answer), rate("x", 10, 59_980, AgeFrom::Answer));
+    let mut judge = Judge::new();
+    let click = judge.arrive(&[bucket(&twenty, "w")], Class::Interactive, 9, PATIENT);
+    judge.relimit(&ten);
+    flood(&mut judge, &[bucket(&ten, "w")], 1, 30);
+    assert_eq!(judge.in_flight.len(), 5, "half of the window, {click} one of them");
+}
+
+/// Red when a bucket forgets what background calls have of it.
+#[test]
+fn background_has_no_more_than_its_share_of_the_new_limit() {
+    let (eight, six) = (rate("x", 8, 980, AgeFrom::Answer), rate("x", 6, 980, AgeFrom::Answer));
+    let mut judge = Judge::new();
+    for _ in 0..10 {
+        judge.arrive(&[bucket(&eight, "w")], Class::Background, 1, PATIENT);
+    }
+    judge.pass(millis(400));
+    assert_eq!(judge.in_flight.len(), 3, "one in a sixth of a second");
+    judge.relimit(&six);
+    judge.pass(seconds(5));
+    assert_eq!(judge.in_flight.len(), 4, "four and a half");
+}
+
 /// A call that was on its way to the queue still names the old limit, after all its buckets are
 /// gone.
 ///

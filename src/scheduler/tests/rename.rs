@@ -1,5 +1,7 @@
 //! What counted for one identity counts for another.
 
+use std::slice;
+
 use super::super::{Enqueued, Scheduler};
 use super::*;
 use crate::slack::Scope;
@@ -142,6 +144,42 @@ fn posts_stay_in_order() {
     judge.pass_answering(seconds(10));
     assert_eq!(sent(&judge, 2), [calls[0], calls[2], calls[3]]);
     judge.wind_up();
+}
+
+/// Red when only one of the two knows that people are about, and how far ahead of the pace it is.
+#[test]
+fn room_is_kept_for_people_who_were_seen_in_either() {
+    for seen in 0..2 {
+        let mut all = two(20);
+        let mut judge = Judge::new();
+        judge.pass(seconds(1000));
+        flood(&mut judge, &all[1 - seen..][..1], 1, 1);
+        judge.arrive(&all[seen..=seen], Class::Interactive, 9, PATIENT);
+        flood(&mut judge, &all[seen..=seen], 1, 30);
+        assert_eq!(judge.in_flight.len(), 11, "half of a window, and one in the other");
+        learn(&mut judge, &mut all);
+        judge.pass(seconds(25));
+        assert_eq!(judge.in_flight.len(), 11, "nine slot times ahead, as before");
+        judge.pass(seconds(3));
+        assert_eq!(judge.in_flight.len(), 12);
+    }
+}
+
+/// Red when only what background calls have of one of the two counts.
+#[test]
+fn background_has_its_share_of_what_two_become_once() {
+    let mut all = two(8);
+    let mut judge = Judge::new();
+    for key in all.clone() {
+        for _ in 0..6 {
+            judge.arrive(slice::from_ref(&key), Class::Background, 1, PATIENT);
+        }
+    }
+    judge.pass(seconds(21));
+    assert_eq!(judge.in_flight.len(), 6, "one in ten seconds, in each");
+    learn(&mut judge, &mut all);
+    judge.pass(seconds(300));
+    assert_eq!(judge.in_flight.len(), 6, "three quarters of the window");
 }
 
 /// Red when the earlier pause counts.

@@ -72,6 +72,24 @@ fn one_in_ten_is_background_s_under_a_flood_even_where_it_comes_in_bursts() {
     }
 }
 
+/// Red when a floor that is due goes beyond the share.
+#[test]
+fn a_floor_takes_no_more_than_the_share() {
+    let tier = [bucket(&rate("tier", 4, 980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    let drain = [(); 4].map(|()| judge.arrive(&tier, Class::Background, 1, PATIENT));
+    judge.pass(seconds(1));
+    assert_eq!(judge.in_flight.len(), 3, "none of them is answered");
+    let clicks = [(); 20].map(|()| judge.arrive(&tier, Class::Interactive, 2, PATIENT));
+    for click in clicks {
+        judge.settle(click, Outcome::Answered);
+        judge.pass(seconds(1));
+        assert!(judge.held.contains_key(&drain[3]), "after {click}");
+    }
+    judge.pass(seconds(1));
+    assert!(judge.held.contains_key(&drain[3]), "nor when the clicks are over");
+}
+
 /// Red without the half, and without the pace.
 #[test]
 fn normal_calls_take_half_of_a_window_at_once_where_people_are_and_then_keep_its_pace() {

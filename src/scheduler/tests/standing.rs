@@ -1,5 +1,7 @@
 //! What a call is told of its limits.
 
+use std::slice;
+
 use super::*;
 
 /// Of a minute's three and a second's one the second is the tighter while it is taken; then the
@@ -27,6 +29,18 @@ fn a_call_is_told_of_its_tightest_bucket() {
     );
     let alone = judge.arrive(&[bucket(&order, "2")], Class::Normal, 1, PATIENT);
     assert_eq!(judge.scheduler.standing(judge.now, &judge.in_flight[&alone].0), None);
+}
+
+/// Red when calls are compared, and not parts of a limit.
+#[test]
+fn the_tightest_bucket_is_the_one_with_the_least_part_left() {
+    let narrow = bucket(&rate("narrow", 4, 60_000, AgeFrom::Answer), "c");
+    let wide = bucket(&rate("wide", 12, 60_000, AgeFrom::Answer), "w");
+    let mut judge = Judge::new();
+    flood(&mut judge, slice::from_ref(&wide), 1, 3);
+    let number = judge.arrive(&[narrow, wide], Class::Normal, 1, PATIENT);
+    let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
+    assert_eq!((standing.bucket.to_string(), standing.left), ("wide:w".to_owned(), 8));
 }
 
 #[test]
