@@ -76,6 +76,20 @@ fn two_calls_that_are_alike_have_two_places() {
     assert_eq!(judge.scheduler.places(), 0, "each took its own");
 }
 
+/// Red when none of those before it is taken to have gone, or all, or those that came later count.
+#[test]
+fn who_comes_back_and_must_go_again_is_told_by_its_turn() {
+    let (mut judge, tier) = busy(WIDE);
+    flood(&mut judge, &tier, 1, 5);
+    assert_eq!(sent_away(&mut judge, &tier, 1), seconds(60), "behind five");
+    judge.pass_answering(seconds(20));
+    assert_eq!(judge.held.len(), 3, "two have gone");
+    judge.freeze(&tier[0], judge.now + seconds(140));
+    flood(&mut judge, &tier, 1, 2);
+    judge.pass(seconds(40));
+    assert_eq!(sent_away(&mut judge, &tier, 1), seconds(100 + 30), "a freeze, and three");
+}
+
 /// Otherwise to ask often would pay. Red when a place is taken at any time.
 #[test]
 fn who_comes_back_early_does_not_take_its_place() {

@@ -117,6 +117,23 @@ fn background_has_no_more_than_its_share_of_the_new_limit() {
     assert_eq!(judge.in_flight.len(), 4, "four and a half");
 }
 
+/// Red when calls that are on their way lose their slots with the change, or a period after it.
+#[test]
+fn calls_on_their_way_have_their_slots_of_the_new_limit() {
+    let second = rate("x", 2, 1_000, AgeFrom::Answer);
+    let two_seconds = rate("x", 2, 2_000, AgeFrom::Answer);
+    let mut judge = Judge::new();
+    let calls = flood(&mut judge, &[bucket(&second, "w")], 1, 3);
+    judge.relimit(&two_seconds);
+    judge.pass(seconds(60));
+    assert_eq!(judge.held.len(), 1, "none is answered");
+    judge.settle(calls[0], Outcome::Answered);
+    judge.pass(seconds(2));
+    assert_eq!(judge.held.len(), 1);
+    judge.pass(millis(20));
+    assert_eq!(sent(&judge, 2), calls[2..], "two seconds after the answer");
+}
+
 /// A call that was on its way to the queue still names the old limit, after all its buckets are
 /// gone.
 ///
