@@ -94,6 +94,20 @@ fn who_was_held_up_elsewhere_comes_back_one_turn_behind_at_most() {
     }
 }
 
+/// Red when the place of a call in memory decides, which another one had before it.
+#[test]
+fn the_oldest_of_a_caller_s_calls_goes_first_whatever_channel_it_is_for() {
+    let tier = rate("tier", 1, 980, AgeFrom::Answer);
+    let channel = rate("channel", 100, 1000, AgeFrom::Answer);
+    let to = |name: &str| [bucket(&tier, "w"), bucket(&channel, name)];
+    let mut judge = Judge::new();
+    let first = ["1", "2", "3"].map(|name| flood(&mut judge, &to(name), 1, 1)[0]);
+    judge.pass_answering(seconds(1));
+    let second = ["4", "5"].map(|name| flood(&mut judge, &to(name), 1, 1)[0]);
+    judge.pass_answering(seconds(5));
+    assert_eq!(sent(&judge, 0), [&first[..], &second[..]].concat());
+}
+
 #[test]
 fn a_busy_channel_holds_up_no_other() {
     let workspace = rate("workspace", 100, 60_000, AgeFrom::Answer);
