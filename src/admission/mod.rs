@@ -34,7 +34,7 @@ pub use self::{
     permit::{Closed, Permit, Refused},
     shed::{Shed, ShedReason, whole_seconds},
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
-    waiting::Waiting,
+    waiting::{Asked, Waiting},
 };
 use self::{ghosts::Ghosts, waiters::Waiters};
 use crate::{
@@ -51,16 +51,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Admission {
     shared: Arc<Shared>,
-}
-
-/// A call that is not shed, so far.
-#[derive(Debug)]
-#[must_use = "dropped, it leaves the queue"]
-pub enum Asked<'a> {
-    /// It goes now.
-    Granted(Permit),
-    /// It waits.
-    Held(Waiting<'a>),
 }
 
 #[derive(Debug)]
@@ -397,29 +387,6 @@ impl State {
                 return [next, ghosts].into_iter().flatten().min();
             }
         }
-    }
-}
-
-// === impl Asked ===
-
-impl Asked<'_> {
-    /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
-    /// slot.
-    ///
-    /// # Errors
-    /// If the call is shed after all.
-    pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
-        let permit = match self {
-            Self::Granted(permit) => permit,
-            Self::Held(waiting) => {
-                let (shared, from) = (waiting.shared, Instant::now());
-                let verdict = waiting.await;
-                call.record.waited(Instant::now().duration_since(from));
-                Permit::new(verdict?, shared)
-            }
-        };
-        permit.is_kept().await;
-        Ok(permit)
     }
 }
 

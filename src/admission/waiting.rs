@@ -1,4 +1,4 @@
-//! A call that waits, and may leave.
+//! A call that is not shed: it goes, or it waits, and may leave.
 
 use std::{
     pin::Pin,
@@ -6,18 +6,54 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Shared, Shed, Verdict};
-use crate::scheduler::{Outcome, Ticket};
+use super::{Permit, Shared, Shed, Verdict};
+use crate::{
+    call::Call,
+    scheduler::{Outcome, Ticket},
+};
+
+/// A call that is not shed, so far.
+#[derive(Debug)]
+#[must_use = "dropped, it leaves the queue"]
+pub enum Asked<'a> {
+    /// It goes now.
+    Granted(Permit),
+    /// It waits.
+    Held(Waiting<'a>),
+}
 
 /// Waits for the verdict. Dropped before, it leaves the queue and costs no slot.
 #[derive(Debug)]
 pub struct Waiting<'s> {
-    pub(super) shared: &'s Arc<Shared>,
+    shared: &'s Arc<Shared>,
     ticket: Ticket,
     told: oneshot::Receiver<Verdict>,
     heard: bool,
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
+    /// slot.
+    ///
+    /// # Errors
+    /// If the call is shed after all.
+    pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
+        let permit = match self {
+            Self::Granted(permit) => permit,
+            Self::Held(waiting) => {
+                let (shared, from) = (waiting.shared, Instant::now());
+                let verdict = waiting.await;
+                call.record.waited(Instant::now().duration_since(from));
+                Permit::new(verdict?, shared)
+            }
+        };
+        permit.is_kept().await;
+        Ok(permit)
+    }
 }
 
 // === impl Waiting ===
