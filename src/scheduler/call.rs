@@ -74,7 +74,7 @@ pub enum Outcome {
 }
 
 /// The order of arrival.
-pub(crate) type Sequence = u64;
+pub(super) type Sequence = u64;
 
 /// A call that waits. Nothing has touched most of them for long, so one is a line of the cache.
 #[derive(Debug)]

@@ -149,8 +149,7 @@ impl Judge {
     /// How many calls of these classes the server may have counted in the period that ends
     /// now, and how many it allows.
     fn taken(&self, bucket: &BucketKey, classes: &[Class]) -> (usize, usize) {
-        let all = self.grants.values().flatten();
-        let all = all.filter(|grant| grant.bucket == *bucket && classes.contains(&grant.class));
+        let all = self.grants_of(bucket).filter(|grant| classes.contains(&grant.class));
         match bucket.limit.rule {
             Rule::Concurrency(quota) => {
                 // An answer that was given up may still be on the way.
@@ -173,11 +172,15 @@ impl Judge {
         let mut windows = vec![self.taken(bucket, &Class::ALL)];
         if let Rule::Rate(Rate { limit, per, burst: Some(burst), .. }) = bucket.limit.rule {
             let per = per * burst.get() / limit.get();
-            let of_it = self.grants.values().flatten().filter(|grant| grant.bucket == *bucket);
-            let taken = of_it.filter(|grant| self.counts(grant, per)).count();
+            let taken = self.grants_of(bucket).filter(|grant| self.counts(grant, per)).count();
             windows.push((taken, burst.get() as usize));
         }
         windows
+    }
+
+    /// Every slot that was ever taken in a bucket.
+    fn grants_of(&self, bucket: &BucketKey) -> impl Iterator<Item = &Grant> {
+        self.grants.values().flatten().filter(move |grant| grant.bucket == *bucket)
     }
 
     /// Whether the server may have counted a call in the `period` that ends now.

@@ -2,12 +2,12 @@
 //! counts anew at each step. Slow, simple, and sharing no line with what it judges.
 
 mod books;
+mod changes;
 mod law;
 mod limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use super::{
     Permit, PlaceId, Policy, Reason, Refusal, Scheduler, Share, Ticket, Weight,
 };
 use crate::{
-    slack::{Dimension, Limit, Rule, Scope},
+    slack::{Dimension, Rule},
     state::tests::Keeper,
 };
 
@@ -238,99 +238,6 @@ impl Judge {
         self.poll();
     }
 
-    /// What counted for one identity counts for another: each call of the past, too. `all` are
-    /// the buckets that there are.
-    pub(super) fn rename(&mut self, all: &mut [BucketKey], of: &[Dimension], from: &str, to: &str) {
-        self.scheduler.rename(self.now, Scope::of(of), from, to);
-        self.former.push((of.to_vec(), from.into()));
-        let names: BTreeMap<_, _> = all
-            .iter_mut()
-            .map(|key| {
-                let before = key.to_string();
-                *key = renamed(key, of, from, to);
-                (before, key.to_string())
-            })
-            .collect();
-        let change = |keys: &mut Vec<BucketKey>| {
-            let mut once = BTreeSet::new();
-            *keys = keys.iter().map(|key| renamed(key, of, from, to)).collect();
-            keys.retain(|key| once.insert(key.to_string()));
-        };
-        self.held.values_mut().for_each(|(_, call)| change(&mut call.buckets));
-        self.in_flight.values_mut().for_each(|(_, call)| change(&mut call.buckets));
-        self.away.iter_mut().for_each(|call| change(&mut call.buckets));
-        self.places.iter_mut().for_each(|kept| change(&mut kept.buckets));
-        for grant in self.grants.values_mut().flatten() {
-            grant.bucket = renamed(&grant.bucket, of, from, to);
-        }
-        for times in [&mut self.people, &mut self.drained, &mut self.frozen] {
-            for (name, at) in std::mem::take(times) {
-                let latest = times.entry(names[&name].clone()).or_insert(at);
-                *latest = at.max(*latest);
-            }
-        }
-        self.probed = self.probed.iter().map(|name| names[name].clone()).collect();
-        self.poll();
-    }
-
-    /// A limit is another one of its name from now on, of the calls of the past, too.
-    pub(super) fn relimit(&mut self, limit: &Arc<Limit>) {
-        let policy = Policy { bounds: self.bounds, background: Share::default() };
-        self.scheduler.relimit(self.now, policy, [limit].into_iter());
-        let held = self.held.values_mut().map(|(_, call)| call);
-        let in_flight = self.in_flight.values_mut().map(|(_, call)| call);
-        let buckets = held.chain(in_flight).flat_map(|call| &mut call.buckets);
-        let taken = self.grants.values_mut().flatten().map(|grant| &mut grant.bucket);
-        for bucket in buckets.chain(taken).filter(|bucket| bucket.limit.name == limit.name) {
-            bucket.limit = Arc::clone(limit);
-        }
-        self.poll();
-    }
-
-    /// The process is killed and started again: who waits is gone, and what is in flight has no
-    /// answer. `shorter` says whether the file was written anew before.
-    pub(super) fn restart(&mut self, all: &[BucketKey], shorter: bool) {
-        while let Some((number, _)) = self.held.pop_first() {
-            self.leave(number, End::Cancelled);
-        }
-        while let Some((number, _)) = self.in_flight.pop_first() {
-            for grant in self.grants.get_mut(&number).into_iter().flatten() {
-                // Of calls at once, the one without an answer may still be on its way.
-                let at_once = matches!(grant.bucket.limit.rule, Rule::Concurrency(_));
-                let grace = Duration::from_secs(if at_once { 60 } else { 1 });
-                grant.answered.get_or_insert(self.now + grace);
-            }
-            self.ended.push((number, End::Answered));
-        }
-        self.began.clear();
-        self.places.clear();
-        // It is not kept who is expected, and what background calls have.
-        self.people.clear();
-        self.drained.clear();
-        self.grants.values_mut().flatten().for_each(|grant| grant.class = Class::Normal);
-        self.scheduler = scheduler(self.bounds);
-        for (bucket, memory) in self.keeper.restart(self.now, all, shorter) {
-            self.scheduler.restore(self.now, bucket, &memory);
-        }
-        self.poll();
-    }
-
-    /// Held calls count against other buckets.
-    pub(super) fn rebucket(&mut self, changes: Vec<(u64, Vec<BucketKey>)>) {
-        let tickets = changes.iter().map(|(number, to)| (self.held[number].0, to.clone()));
-        let tickets = tickets.collect();
-        for (number, to) in changes {
-            let concurrency =
-                |grant: &&mut Grant| grant.answered.is_none() && !to.contains(&grant.bucket);
-            let grants = self.grants.get_mut(&number).into_iter().flatten();
-            grants.filter(concurrency).for_each(|grant| grant.answered = Some(self.now));
-            self.held.get_mut(&number).unwrap().1.buckets = to;
-        }
-        self.rebucketed = true;
-        self.scheduler.rebucket(self.now, tickets);
-        self.poll();
-    }
-
     /// Lets time pass, stopping wherever the scheduler wants to be asked.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -395,11 +302,6 @@ impl Judge {
         *found.expect("an event names a held call").0
     }
 
-    /// Whether the name was given away.
-    pub(super) fn is_former(&self, of: &[Dimension], name: &str) -> bool {
-        self.former.iter().any(|(scope, former)| scope == of && former == name)
-    }
-
     /// Ends everything and looks whether anything is left.
     pub(super) fn wind_up(&mut self) {
         for _ in 0..100_000 {
@@ -424,9 +326,13 @@ impl Judge {
     }
 }
 
+fn policy(bounds: Bounds) -> Policy {
+    Policy { bounds, background: Share::default() }
+}
+
 /// An empty one that takes notes.
 fn scheduler(bounds: Bounds) -> Scheduler {
-    let mut scheduler = Scheduler::new(Policy { bounds, background: Share::default() });
+    let mut scheduler = Scheduler::new(policy(bounds));
     scheduler.take_notes();
     scheduler
 }
@@ -434,17 +340,4 @@ fn scheduler(bounds: Bounds) -> Scheduler {
 /// A caller of weight one.
 pub(super) fn of(caller: u64) -> Caller {
     Caller { id: CallerId(caller), weight: Weight::ONE }
-}
-
-/// A bucket's name once `from` is called `to`.
-fn renamed(key: &BucketKey, of: &[Dimension], from: &str, to: &str) -> BucketKey {
-    let identity = [Dimension::Org, Dimension::App, Dimension::Workspace];
-    let just_these = from.split('/').count() == of.len()
-        && identity.iter().all(|by| key.limit.scope.contains(*by) == of.contains(by));
-    match key.values.strip_prefix(from) {
-        Some(rest) if just_these && (rest.is_empty() || rest.starts_with('/')) => {
-            bucket(&key.limit, &format!("{to}{rest}"))
-        }
-        _ => key.clone(),
-    }
 }

@@ -35,10 +35,7 @@ fn who_is_in_time_by_its_turn_is_held() {
 /// After how long a call that cannot wait is told to come back, where one goes in ten seconds
 /// and so many of each class and caller wait: callers 2 and above.
 fn told(waiting: &[(Class, u64, u8, u32)], class: Class) -> Duration {
-    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
-    let number = flood(&mut judge, &tier, 7, 1)[0];
-    judge.settle(number, Outcome::Answered);
+    let (mut judge, tier) = busy();
     for &(class, caller, times, calls) in waiting {
         for _ in 0..calls {
             judge.offer(&tier, |call| {
@@ -47,9 +44,22 @@ fn told(waiting: &[(Class, u64, u8, u32)], class: Class) -> Duration {
             });
         }
     }
-    let now = judge.now;
-    let number = judge.arrive(&tier, class, 1, Duration::ZERO);
-    judge.refusals[&number].retry_at.since(now)
+    sent_away(&mut judge, &tier, class)
+}
+
+/// One call in ten seconds, and one of a caller that does not come again has just been answered.
+fn busy() -> (Judge, [BucketKey; 1]) {
+    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
+    let mut judge = Judge::new();
+    let number = flood(&mut judge, &tier, 7, 1)[0];
+    judge.settle(number, Outcome::Answered);
+    (judge, tier)
+}
+
+/// After how long a call of caller 1 that cannot wait is told to come back.
+fn sent_away(judge: &mut Judge, tier: &[BucketKey], class: Class) -> Duration {
+    let number = judge.arrive(tier, class, 1, Duration::ZERO);
+    judge.refusals[&number].retry_at.since(judge.now)
 }
 
 /// Red when a caller's own calls do not count.
@@ -74,17 +84,16 @@ fn a_forecast_counts_the_turns_that_others_have_until_then() {
 fn a_forecast_counts_the_others_for_a_caller_that_comes_again() {
     let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
     let mut judge = Judge::new();
-    let before = flood(&mut judge, &tier, 1, 1)[0];
+    flood(&mut judge, &tier, 1, 1);
     flood(&mut judge, &tier, 2, 3);
     let again = flood(&mut judge, &tier, 1, 1)[0];
     for _ in 0..2 {
         judge.settle(*judge.in_flight.keys().next().unwrap(), Outcome::Answered);
         judge.pass(seconds(10));
     }
-    assert!(judge.sent.iter().any(|(_, sent)| *sent == again), "before {before}'s others");
+    assert!(sent(&judge, 0).contains(&again), "it has had its turn");
     judge.settle(again, Outcome::Answered);
-    let number = judge.arrive(&tier, Class::Normal, 1, Duration::ZERO);
-    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(20), "behind one");
+    assert_eq!(sent_away(&mut judge, &tier, Class::Normal), seconds(20), "behind one");
 }
 
 /// Red when classes do not count, and when a flood of urgent calls counts without its floors.
@@ -111,21 +120,16 @@ fn a_forecast_for_a_background_call_knows_its_pace() {
     for _ in 0..6 {
         judge.arrive(&tier, Class::Background, 1, PATIENT);
     }
-    let number = judge.arrive(&tier, Class::Background, 1, Duration::ZERO);
-    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(24), "15 a minute");
+    assert_eq!(sent_away(&mut judge, &tier, Class::Background), seconds(24), "15 a minute");
 }
 
 /// Red when calls that have left still count for those of a lower class.
 #[test]
 fn a_forecast_does_not_count_who_is_gone() {
-    let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
-    let number = flood(&mut judge, &tier, 7, 1)[0];
-    judge.settle(number, Outcome::Answered);
+    let (mut judge, tier) = busy();
     let urgent = [(); 3].map(|()| judge.arrive(&tier, Class::Interactive, 2, PATIENT));
     urgent[..2].iter().for_each(|number| judge.cancel(*number));
-    let number = judge.arrive(&tier, Class::Normal, 1, Duration::ZERO);
-    assert_eq!(judge.refusals[&number].retry_at.since(judge.now), seconds(20), "behind one");
+    assert_eq!(sent_away(&mut judge, &tier, Class::Normal), seconds(20), "behind one");
 }
 
 proptest! {

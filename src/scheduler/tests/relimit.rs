@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{Enqueued, Event, Policy, Scheduler, Share},
+    super::{Policy, Scheduler, Share},
     *,
 };
 use crate::slack::Limit;
@@ -15,48 +15,17 @@ fn policy() -> Policy {
 
 /// Sixty calls at once under `before`, each answered as soon as it goes; from `at` on `after` holds.
 /// When each went, and how many of them before the change: what is due at that instant goes first.
-fn changed(before: &Arc<Limit>, after: &Arc<Limit>, at: Instant) -> (Vec<Instant>, usize) {
-    let mut scheduler = Scheduler::new(policy());
-    let (mut now, mut went, mut events) = (Instant::ZERO, Vec::new(), Vec::new());
-    let mut changed = None;
-    let call = Call {
-        buckets: vec![bucket(before, "w")],
-        class: Class::Normal,
-        caller: of(1),
-        deadline: Instant::FAR,
-        max_depth: None,
-        place: None,
-    };
+fn changed(before: &Arc<Limit>, after: &Arc<Limit>, at: Duration) -> (Vec<Instant>, usize) {
+    let mut judge = Judge::new();
     for _ in 0..60 {
-        if let Enqueued::Granted(permit) = scheduler.enqueue(now, &call) {
-            scheduler.settle(now, permit, Outcome::Answered);
-            went.push(now);
-        }
+        judge.offer(&[bucket(before, "w")], |call| call.deadline = Instant::FAR);
     }
-    while went.len() < 60 {
-        let wake = scheduler.poll(now, &mut events);
-        let mut granted = false;
-        for event in events.drain(..) {
-            let Event::Granted { permit, .. } = event else { panic!("{event:?}") };
-            scheduler.settle(now, permit, Outcome::Answered);
-            went.push(now);
-            granted = true;
-        }
-        if granted {
-            continue;
-        }
-        let wake = wake.expect("somebody waits");
-        if changed.is_some() || wake < at {
-            now = wake;
-        } else if now < at {
-            now = at;
-        } else {
-            scheduler.relimit(now, policy(), [after].into_iter());
-            changed = Some(went.len());
-        }
-    }
-    let before = changed.unwrap_or(went.len());
-    (went, before)
+    judge.pass_answering(at);
+    let gone = judge.sent.len();
+    judge.relimit(after);
+    judge.pass_answering(PATIENT * 2);
+    assert_eq!(judge.sent.len(), 60, "each went");
+    (judge.sent.into_iter().map(|(at, _)| at).collect(), gone)
 }
 
 fn after(went: &[Instant], at: u64) -> Vec<u64> {
@@ -69,7 +38,7 @@ fn after(went: &[Instant], at: u64) -> Vec<u64> {
 fn a_lower_quota_holds_from_the_change_on() {
     let (twenty, five) =
         (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 5, 60_000, AgeFrom::Answer));
-    let (went, _) = changed(&twenty, &five, Instant::ZERO + seconds(10));
+    let (went, _) = changed(&twenty, &five, seconds(10));
     assert_eq!(after(&went, 1)[..11], [60, 60, 60, 60, 60, 120, 120, 120, 120, 120, 180]);
 }
 
@@ -78,7 +47,7 @@ fn a_lower_quota_holds_from_the_change_on() {
 fn a_higher_quota_lets_go_at_once() {
     let (twenty, more) =
         (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 30, 60_000, AgeFrom::Answer));
-    let (went, _) = changed(&twenty, &more, Instant::ZERO + seconds(10));
+    let (went, _) = changed(&twenty, &more, seconds(10));
     assert_eq!(after(&went, 1)[..11], [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 60]);
 }
 
@@ -86,7 +55,7 @@ fn a_higher_quota_lets_go_at_once() {
 fn a_shorter_period_counts_from_when_each_slot_began() {
     let (minute, quarter) =
         (rate("x", 20, 60_000, AgeFrom::Answer), rate("x", 20, 15_000, AgeFrom::Answer));
-    let (went, _) = changed(&minute, &quarter, Instant::ZERO + seconds(10));
+    let (went, _) = changed(&minute, &quarter, seconds(10));
     assert_eq!(after(&went, 1)[..21], [[15; 20].as_slice(), &[30]].concat());
 }
 
@@ -96,10 +65,10 @@ fn people_are_expected_under_the_new_limit_too() {
     let (twenty, ten) =
         (rate("x", 20, 59_980, AgeFrom::Answer), rate("x", 10, 59_980, AgeFrom::Answer));
     let mut judge = Judge::new();
-    let click = judge.arrive(&[bucket(&twenty, "w")], Class::Interactive, 9, PATIENT);
+    judge.arrive(&[bucket(&twenty, "w")], Class::Interactive, 9, PATIENT);
     judge.relimit(&ten);
     flood(&mut judge, &[bucket(&ten, "w")], 1, 30);
-    assert_eq!(judge.in_flight.len(), 5, "half of the window, {click} one of them");
+    assert_eq!(judge.in_flight.len(), 5, "half of the window, the click one of them");
 }
 
 /// Red when a bucket forgets what background calls have of it.
@@ -134,6 +103,20 @@ fn calls_on_their_way_have_their_slots_of_the_new_limit() {
     assert_eq!(sent(&judge, 2), calls[2..], "two seconds after the answer");
 }
 
+/// Red when their slots are free at once.
+#[test]
+fn calls_on_their_way_have_a_period_where_slots_age_from_the_send_now() {
+    let from_answer = rate("x", 2, 1_000, AgeFrom::Answer);
+    let from_send = rate("x", 2, 2_000, AgeFrom::Send);
+    let mut judge = Judge::new();
+    let calls = flood(&mut judge, &[bucket(&from_answer, "w")], 1, 3);
+    judge.relimit(&from_send);
+    judge.pass(seconds(2));
+    assert_eq!(judge.held.len(), 1);
+    judge.pass(millis(20));
+    assert_eq!(sent(&judge, 2), calls[2..]);
+}
+
 /// A call that was on its way to the queue still names the old limit, after all its buckets are
 /// gone.
 ///
@@ -164,8 +147,7 @@ proptest! {
         let shorter = period * part / 10;
         let before = rate("x", quotas.0, period, ages(from_send.0));
         let after = rate("x", quotas.1, shorter, ages(from_send.1));
-        let at = Instant::ZERO + millis(at);
-        let (went, old) = changed(&before, &after, at);
+        let (went, old) = changed(&before, &after, millis(at));
         for (n, end) in went.iter().enumerate().skip(old) {
             let within = went[..=n].iter().filter(|one| **one + millis(shorter) > *end).count();
             prop_assert!(within <= quotas.1 as usize, "{within} at {end:?}");

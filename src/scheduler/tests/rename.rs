@@ -153,9 +153,9 @@ fn room_is_kept_for_people_who_were_seen_in_either() {
         let mut all = two(20);
         let mut judge = Judge::new();
         judge.pass(seconds(1000));
-        flood(&mut judge, &all[1 - seen..][..1], 1, 1);
-        judge.arrive(&all[seen..=seen], Class::Interactive, 9, PATIENT);
-        flood(&mut judge, &all[seen..=seen], 1, 30);
+        flood(&mut judge, slice::from_ref(&all[1 - seen]), 1, 1);
+        judge.arrive(slice::from_ref(&all[seen]), Class::Interactive, 9, PATIENT);
+        flood(&mut judge, slice::from_ref(&all[seen]), 1, 30);
         assert_eq!(judge.in_flight.len(), 11, "half of a window, and one in the other");
         learn(&mut judge, &mut all);
         judge.pass(seconds(25));
