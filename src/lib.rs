@@ -26,10 +26,8 @@ pub mod listen;
 
 pub mod call;
 pub mod identity;
-pub mod slack;
 
 pub mod admission;
-pub mod scheduler;
 pub mod state;
 
 pub mod outcome;
@@ -43,10 +41,4 @@ pub mod admin;
 pub mod metrics;
 pub mod telemetry;
 
-pub mod fake_slack;
-
-pub mod units;
-pub mod yaml;
-
 mod causes;
-mod nearest;

@@ -16,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use slack::reply;
 use tower::{Layer, Service};
 
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
     },
     causes::with_causes,
     metrics::Metrics,
-    slack::reply,
     step::Step,
     upstream::{UpstreamError, body::Answer},
 };

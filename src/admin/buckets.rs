@@ -106,8 +106,9 @@ impl Wanted {
 mod tests {
     use std::sync::Arc;
 
+    use slack::{AppKind, Catalogue};
+
     use super::*;
-    use crate::slack::{AppKind, Catalogue};
 
     fn bucket(key: &str, used: u32, waiting: u64, frozen_for_ms: u64) -> BucketStatus {
         let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();

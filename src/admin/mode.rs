@@ -10,16 +10,14 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::json;
+use slack::Mode;
 
 use super::{
     Shown,
     answer::{self, Wrong},
     pausing::method,
 };
-use crate::{
-    admission::{Modes, Target},
-    slack::Mode,
-};
+use crate::admission::{Modes, Target};
 
 /// The modes that are on.
 #[derive(Debug, Serialize)]

@@ -7,6 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
+use slack::{Catalogue, OTHER, holds_token};
+use yaml::nearest;
 
 use super::{
     Shown,
@@ -15,8 +17,6 @@ use super::{
 use crate::{
     admission::{Began, Target, unix_millis},
     call::lane,
-    nearest::nearest,
-    slack::{Catalogue, OTHER, holds_token},
 };
 
 /// How many names are offered for one that is not known.

@@ -8,14 +8,15 @@ use std::{
     sync::Arc,
 };
 
+use limits::Dimension;
 use serde::Serialize;
+use slack::{Catalogue, OTHER};
 
 use super::{Shown, Totals, history::Sample, mode::ModePage};
 use crate::{
     admission::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     metrics::Busy,
     reload::Reload,
-    slack::{Catalogue, Dimension, OTHER},
 };
 
 /// How things stand.
@@ -284,8 +285,9 @@ pub(super) fn most_pressing_first(buckets: &mut [BucketStatus]) {
 
 #[cfg(test)]
 mod tests {
+    use slack::AppKind;
+
     use super::*;
-    use crate::slack::AppKind;
 
     fn catalogue() -> Catalogue {
         Catalogue::built_in(AppKind::Internal).unwrap()

@@ -1,13 +1,12 @@
 //! Lets a call pass when it has its permit.
 
 use http::{HeaderValue, Response, header};
+use limits::BucketKey;
+use slack::reply;
 use tower::Layer;
 
 use super::{Admission, Permit, Shed};
-use crate::{
-    call::Call, respond::Failure, scheduler::BucketKey, slack::reply, step::Step,
-    upstream::body::Answer,
-};
+use crate::{call::Call, respond::Failure, step::Step, upstream::body::Answer};
 
 /// A call that asks to go.
 #[derive(Debug)]

@@ -8,12 +8,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use crate::{
-    call::record::Record,
-    metrics::Metrics,
-    scheduler::{Call, Enqueued, Event, Instant, Outcome, Permit, Policy, Scheduler, Ticket},
-    slack::{Catalogue, Scope},
-};
+use limits::Scope;
+use scheduler::{Call, Enqueued, Event, Instant, Outcome, Permit, Policy, Scheduler, Ticket};
+use slack::Catalogue;
+
+use crate::{call::record::Record, metrics::Metrics};
 
 /// The ghosts.
 #[derive(Debug)]

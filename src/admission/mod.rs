@@ -21,6 +21,8 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use limits::{BucketKey, Dimension, Scope, Share};
+use scheduler::{Bounds, Enqueued, Event, Memory, Note, Policy, Scheduler};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -42,8 +44,6 @@ use crate::{
     config::{Config, Queue},
     identity::Learnt,
     metrics::Metrics,
-    scheduler::{self, Bounds, BucketKey, Enqueued, Event, Memory, Note, Policy, Scheduler, Share},
-    slack::{Dimension, Scope},
     state::Store,
 };
 

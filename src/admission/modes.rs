@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::slack::{Method, Mode};
+use slack::{Method, Mode};
 
 /// The modes that are on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,8 +56,9 @@ impl Modes {
 
 #[cfg(test)]
 mod tests {
+    use slack::{AppKind, Catalogue};
+
     use super::*;
-    use crate::slack::{AppKind, Catalogue};
 
     /// Red when the file's word on a method outlasts a switch, and when an older word on a method does.
     #[test]

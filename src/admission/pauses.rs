@@ -3,12 +3,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use limits::{BucketKey, Dimension};
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    scheduler::BucketKey,
-    slack::{Dimension, PAUSED},
-};
+use slack::PAUSED;
 
 /// All that is paused, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,15 +1,14 @@
 //! Lets a pause begin and end for the calls that wait.
 
+use limits::{BucketKey, Rule};
+use scheduler::Ticket;
+
 use super::{
     Admission, Shared, Shed, State,
     pauses::{Began, Meets, Pause, Paused, Pauses, Target, TooMany, Who},
     waiters::QueueKey,
 };
-use crate::{
-    call::Call,
-    scheduler::{self, BucketKey, Ticket},
-    slack::Rule,
-};
+use crate::call::Call;
 
 // === impl Admission ===
 

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use limits::BucketKey;
+use scheduler::{Instant, Outcome};
+
 use super::{Shared, State, ghosts::GhostId};
-use crate::{
-    call::record::Standing,
-    scheduler::{self, BucketKey, Instant, Outcome},
-};
+use crate::call::record::Standing;
 
 /// The right to send one call now.
 ///

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
+use limits::BucketKey;
+use slack::{Method, Mode};
+
 use super::{
     Admission, Permit, Shared, ShedReason, State,
     ghosts::Ghosts,
     modes::Modes,
     pauses::{Meets, Who},
 };
-use crate::{
-    call::Call,
-    scheduler::{self, BucketKey},
-    slack::{Method, Mode},
-};
+use crate::call::Call;
 
 // === impl Admission ===
 

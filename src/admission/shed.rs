@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scheduler::{self, BucketKey};
+use limits::BucketKey;
 
 /// A call that is not held, or no longer: it is answered without being sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use limits::{BucketKey, Dimension, Limit, Rule};
+use scheduler::BucketState;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -13,10 +15,6 @@ use super::{
     Admission,
     pauses::{Paused, Target},
     waiters::QueueKey,
-};
-use crate::{
-    scheduler::{self, BucketKey, BucketState},
-    slack::{Dimension, Limit, Rule},
 };
 
 /// Who waits, and for what.

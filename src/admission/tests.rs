@@ -3,6 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderMap;
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
+use scheduler::{CallerId, PlaceId};
 use tokio::time::{Instant, advance};
 
 use super::{Admission, Attempt, BucketStatus, Permit, Shed, ShedReason, Target};
@@ -14,8 +16,6 @@ use crate::{
     },
     config::{Kind, Queue, Upstream},
     metrics::Metrics,
-    scheduler::{BucketKey, CallerId, Class, PlaceId, Share, Weight},
-    slack::{AgeFrom, Dimension, Limit, Rate, Rule, Scope},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

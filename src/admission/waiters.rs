@@ -8,15 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use limits::Class;
+use scheduler::Ticket;
 use slab::Slab;
+use slack::Method;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::Verdict;
-use crate::{
-    call::Call,
-    scheduler::{Class, Ticket},
-    slack::Method,
-};
+use crate::call::Call;
 
 /// All who wait.
 #[derive(Debug, Default)]

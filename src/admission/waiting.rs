@@ -6,13 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use scheduler::{Outcome, Ticket};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Permit, Shared, Shed, Verdict};
-use crate::{
-    call::Call,
-    scheduler::{Outcome, Ticket},
-};
+use crate::call::Call;
 
 /// A call that is not shed, so far.
 #[derive(Debug)]

@@ -14,6 +14,9 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use http_body_util::{BodyExt, Limited};
+use limits::{Class, Weight};
+use scheduler::{CallerId, PlaceId};
+use slack::Kind;
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -32,8 +35,6 @@ use crate::{
     config::{Config, Upstream},
     identity::{Identities, Identity, TokenHash, Whose},
     respond::Failure,
-    scheduler::{CallerId, Class, PlaceId, Weight},
-    slack::Kind,
     step::Step,
     upstream::body::Answer,
 };

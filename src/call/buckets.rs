@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use limits::{BucketKey, Dimension, Rule, Scope};
+use slack::{Catalogue, Kind, Method, OPEN, POSTS_IN_ORDER};
 
-use crate::{
-    identity::{
-        Identity, Moved,
-        token::{push_hex, shown},
-    },
-    scheduler::BucketKey,
-    slack::{Catalogue, Dimension, Kind, Method, OPEN, POSTS_IN_ORDER, Rule, Scope},
+use crate::identity::{
+    Identity, Moved,
+    token::{push_hex, shown},
 };
 
 /// The values of a call's dimensions.

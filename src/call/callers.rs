@@ -9,12 +9,13 @@
 
 use std::sync::Arc;
 
+use limits::{Class, Weight};
+use slack::Method;
+
 use super::lane::Lane;
 use crate::{
     config::{CallerRule, Match, Terms},
     identity::TokenHash,
-    scheduler::{Class, Weight},
-    slack::Method,
 };
 
 /// The operator's rules for callers, and what holds without one.

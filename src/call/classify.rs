@@ -8,6 +8,9 @@ use std::{
 
 use http::{Response, header};
 use hyper::body::Incoming;
+use limits::Dimension;
+use scheduler::{CallerId, PlaceId};
+use slack::{Endpoint, Kind, Method, holds_token};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -28,8 +31,6 @@ use crate::{
     config::{Config, TrustCallers},
     identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
     respond::Failure,
-    scheduler::{CallerId, PlaceId},
-    slack::{Dimension, Endpoint, Kind, Method, holds_token},
     stack::Shared,
     step::Step,
     upstream::{body::Answer, headers},

@@ -4,8 +4,7 @@
 //! is short and holds no token is shown.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::slack::holds_token;
+use slack::holds_token;
 
 /// What a call is known by.
 #[derive(Clone, Debug, Default)]

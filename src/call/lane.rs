@@ -7,14 +7,12 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName};
+use limits::Class;
 use percent_encoding::percent_decode_str;
+use slack::{TOKEN_LIKE, holds_token};
+use yaml::units;
 
-use crate::{
-    scheduler::Class,
-    slack::{TOKEN_LIKE, holds_token},
-    units,
-    upstream::headers::OWN,
-};
+use crate::upstream::headers::OWN;
 
 /// What a call says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

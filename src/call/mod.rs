@@ -21,15 +21,12 @@ pub mod route;
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Uri};
+use limits::{Class, Weight};
+use scheduler::{CallerId, PlaceId};
 use tokio::time::Instant;
 
 use self::{body::Body, record::Record};
-use crate::{
-    config::Upstream,
-    identity::TokenHash,
-    scheduler::{CallerId, Class, PlaceId, Weight},
-    slack,
-};
+use crate::{config::Upstream, identity::TokenHash};
 
 /// One request from a caller, and all that was read of it.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    config::Queue,
-    slack::{Client, Method},
-};
+use slack::{Client, Method};
+
+use crate::config::Queue;
 
 /// How long a call may be held: what the call says itself, else what is known of its client,
 /// else the default; never longer than its method makes sense or the operator allows.

@@ -10,12 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use http::StatusCode;
+use limits::{BucketKey, Class};
+use slack::{Method, Tier, reply};
 
 use super::ids::Ids;
-use crate::{
-    scheduler::{BucketKey, Class},
-    slack::{Method, Tier, reply},
-};
 
 /// What is told of one call. Written on its way in, read when its answer goes out.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::units;
+use yaml::units;
 
 /// At most so many calls in a time.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -8,14 +8,12 @@ use std::{
     process::ExitCode,
 };
 
+use slack::Catalogue;
 use tokio::runtime;
+use yaml::units::show_duration;
 
 use super::NO;
-use crate::{
-    config::{Config, Kind, LoadError, Proxies, load},
-    slack::Catalogue,
-    units::show_duration,
-};
+use crate::config::{Config, Kind, LoadError, Proxies, load};
 
 /// Check a configuration: every problem at once, each with its place
 ///

@@ -12,21 +12,17 @@ use std::{
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use fake_slack::{
+    FakeSlack, FaultRule, Latency, Ledger, OptionError, Options, Penalty, Rules, Shape,
+};
+use slack::{AppKind, Catalogue};
 use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-
-use crate::{
-    fake_slack::{
-        FakeSlack, FaultRule, Latency, Ledger, OptionError, Options, Penalty, Rules, Shape,
-    },
-    slack::{AppKind, Catalogue},
-    units,
-    yaml::Problems,
-};
+use yaml::{Problems, units};
 
 /// Run a Slack that limits like Slack, for tests and demos
 ///
@@ -254,9 +250,9 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use fake_slack::{Call, Decision};
 
     use super::*;
-    use crate::fake_slack::{Call, Decision};
 
     #[derive(Debug, Parser)]
     struct Line {

@@ -6,16 +6,13 @@ use std::{
     process::ExitCode,
 };
 
+use limits::{AgeFrom, Class, Dimension, Limit, Rule};
 use serde_json::{Value, json};
+use slack::{Catalogue, Kind, Method};
+use yaml::{nearest, units::show_duration};
 
 use super::NO;
-use crate::{
-    config::load,
-    nearest::nearest,
-    scheduler::Class,
-    slack::{AgeFrom, Catalogue, Dimension, Kind, Limit, Method, Rule},
-    units::show_duration,
-};
+use crate::config::load;
 
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use crate::{app, config, reload::Source, telemetry, units};
+use yaml::units;
+
+use crate::{app, config, reload::Source, telemetry};
 
 /// Run the proxy (what `slackwater` alone does too)
 ///

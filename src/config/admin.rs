@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use yaml::{Cursor, Form, Report};
+
 use super::Secret;
-use crate::yaml::{Cursor, Form, Report};
 
 /// The token, if there is one.
 pub(super) fn token(root: Cursor<'_>, report: &mut Report) -> Option<Secret> {

@@ -1,9 +1,7 @@
 //! `background`: what is left to calls for which nobody waits.
 
-use crate::{
-    scheduler::Share,
-    yaml::{Cursor, Report},
-};
+use limits::Share;
+use yaml::{Cursor, Report};
 
 /// The share of each window that calls of class background take at most, if the file says so.
 pub(super) fn read(root: Cursor<'_>, report: &mut Report) -> Option<Share> {

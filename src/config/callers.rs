@@ -2,13 +2,12 @@
 
 use std::{fmt, num::NonZeroU8, sync::Arc};
 
+use limits::{Class, Weight};
+use slack::read::missing;
+use yaml::{Cursor, Form, Report};
+
 use super::{Glob, glob::GlobError};
-use crate::{
-    call::lane,
-    scheduler::{Class, Weight},
-    slack::read::missing,
-    yaml::{Cursor, Form, Report},
-};
+use crate::call::lane;
 
 /// What the operator says of a caller.
 #[derive(Clone, Debug)]

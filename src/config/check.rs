@@ -4,17 +4,15 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use slack::{AppKind, instead_of_token, read};
 use tracing::Level;
+use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
     Config, LogFormat, Outside, ShedAs, TrustCallers, admin, background, callers, gate, identity,
     keys, methods, proxies, tls, upstreams,
 };
-use crate::{
-    call::record::RefusedAs,
-    slack::{AppKind, read},
-    yaml::{Cursor, Problems, Report, Tree, shape},
-};
+use crate::call::record::RefusedAs;
 
 /// Where bots connect, over the file.
 pub const LISTEN_ENV: &str = "SLACKWATER_LISTEN";
@@ -42,7 +40,7 @@ pub fn check(
 /// Every problem, by place. `file` is the name they give the file.
 pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config, Problems> {
     let env = |name: &str| machine.variable(name);
-    let mut report = Report::default();
+    let mut report = Report::new(instead_of_token);
     let tree = Tree::parse(text, &env, &mut report);
     let root = tree.root();
     shape::check(root, &keys::CONFIG, &mut report);

@@ -7,13 +7,11 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use slack::read::missing;
+use yaml::{Cursor, Form, Report};
 
 use super::{Glob, Secret, outside::Outside, tls};
-use crate::{
-    call::lane,
-    slack::read::missing,
-    yaml::{Cursor, Form, Report},
-};
+use crate::call::lane;
 
 /// How the connections of bots are secured. Prints nothing: it has the private key.
 #[derive(Clone)]

@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
+use slack::{holds_token, read::missing};
+use yaml::{Cursor, Report};
+
 use super::{IdentityRules, KnownToken};
-use crate::{
-    identity::TokenHash,
-    slack::{holds_token, read::missing},
-    yaml::{Cursor, Report},
-};
+use crate::identity::TokenHash;
 
 /// The longest id of an app or a workspace.
 const MAX_ID: usize = 64;

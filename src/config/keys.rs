@@ -3,10 +3,8 @@
 //! A key of which the function is not built yet stands here as [`Shape::Unbuilt`] and is refused
 //! unless it asks for nothing: who builds the function replaces its line.
 
-use crate::{
-    slack::read::{LIMIT, TIERS},
-    yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value},
-};
+use slack::read::{LIMIT, TIERS};
+use yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value};
 
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[

@@ -7,9 +7,9 @@ use std::{
 };
 
 use rustls::pki_types::CertificateDer;
+use yaml::{MAX_BYTES, Problems};
 
 use super::{Config, Outside, check_on};
-use crate::yaml::{MAX_BYTES, Problems};
 
 /// The path of the file, where none is given.
 pub const CONFIG_ENV: &str = "SLACKWATER_CONFIG";

@@ -1,10 +1,7 @@
 //! The operator's changes to the catalogue: `tiers`, `methods`, `unknown_method`.
 
-use crate::{
-    nearest::nearest,
-    slack::{Draft, Endpoint, OTHER, Tier, read},
-    yaml::{Cursor, Report},
-};
+use slack::{Draft, Endpoint, OTHER, Tier, read};
+use yaml::{Cursor, Report, nearest};
 
 /// Lays the operator's rules over those of the catalogue.
 ///

@@ -1,6 +1,6 @@
 //! What the operator decided, as the program may rely on it.
 //!
-//! A file comes in as [`load`] finds it and is, as [`crate::yaml`] reads it, what was typed;
+//! A file comes in as [`load`] finds it and is, as [`yaml`] reads it, what was typed;
 //! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
 //! a default.
 
@@ -22,6 +22,9 @@ mod upstreams;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
+use limits::Share;
+use slack::{AppKind, Catalogue, Client, Mode};
+
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use gate::{Allowed, ListenTls, Proof};
@@ -33,16 +36,9 @@ pub use secret::Secret;
 pub use tls::{Roots, Tls};
 
 use self::upstreams::Slack;
-use crate::{
-    call::record::RefusedAs,
-    identity::TokenHash,
-    scheduler::Share,
-    slack::{AppKind, Catalogue, Client, Mode},
-};
-pub use crate::{
-    slack::Kind,
-    yaml::{Place, Problem, Problems},
-};
+use crate::{call::record::RefusedAs, identity::TokenHash};
+pub use slack::Kind;
+pub use yaml::{Place, Problem, Problems};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

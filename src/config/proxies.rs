@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use yaml::{Cursor, Form, Report};
 
 use super::{Upstream, outside::Outside, upstreams::has_bad_port};
-use crate::yaml::{Cursor, Form, Report};
 
 /// Which URLs are reached through a proxy. Credentials of a proxy are not shown.
 #[derive(Clone, Debug, Default)]

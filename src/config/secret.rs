@@ -3,8 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{constant_time, digest};
-
-use crate::yaml::{Cursor, Report};
+use yaml::{Cursor, Report};
 
 /// A secret. Only a hash of it is kept.
 #[derive(Clone)]

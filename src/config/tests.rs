@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use limits::{AgeFrom, Class, Rule};
+use slack::{Endpoint, Tier};
+use yaml::shape::Shape;
+
 use super::*;
-use crate::{
-    scheduler::Class,
-    slack::{AgeFrom, Endpoint, Rule, Tier},
-    yaml::shape::Shape,
-};
 
 mod mistakes;
 

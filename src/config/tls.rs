@@ -6,9 +6,9 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use yaml::{Cursor, Report};
 
 use super::outside::Outside;
-use crate::yaml::{Cursor, Report};
 
 /// How connections to upstreams are secured.
 #[derive(Clone, Debug)]

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use http::{Uri, uri::Authority};
+use slack::read::missing;
+use yaml::{Cursor, Form, Report};
 
 use super::{Kind, Upstream};
-use crate::{
-    slack::read::missing,
-    yaml::{Cursor, Form, Report},
-};
 
 /// Which of Slack's two clouds the default upstreams are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

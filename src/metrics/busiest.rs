@@ -14,9 +14,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use foldhash::fast::RandomState;
 use prometheus::{IntCounter, IntCounterVec};
 use serde::Serialize;
+use slack::OTHER;
 use tokio::time::Instant;
-
-use crate::slack::OTHER;
 
 /// The busiest names of a stream.
 #[derive(Debug)]

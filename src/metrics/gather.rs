@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
+use slack::{Catalogue, OTHER};
 
 use super::{Metrics, busiest::LABELS, registry::Registry, sums::by_label};
-use crate::{
-    admission::{ShedReason, Status, Target},
-    slack::{Catalogue, OTHER},
-};
+use crate::admission::{ShedReason, Status, Target};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

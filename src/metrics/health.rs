@@ -2,12 +2,10 @@
 //! configuration?
 
 use prometheus::{IntGauge, IntGaugeVec};
+use slack::{Catalogue, Mode};
 
 use super::{Metrics, registry::Registry};
-use crate::{
-    admission::{Modes, unix_millis},
-    slack::{Catalogue, Mode},
-};
+use crate::admission::{Modes, unix_millis};
 
 #[derive(Debug)]
 pub(super) struct Health {

@@ -23,14 +23,12 @@ use std::{
 };
 
 use http::StatusCode;
+use limits::{Dimension, Scope};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{
-    call::record::Record,
-    slack::{Dimension, Scope},
-};
+use crate::call::record::Record;
 
 /// Handles to every metric. Clones count together.
 #[derive(Clone, Debug)]

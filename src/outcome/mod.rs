@@ -12,6 +12,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
+use slack::reply::{self, Verdict};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -24,7 +25,6 @@ use crate::{
     config::Config,
     metrics::Metrics,
     respond::Failure,
-    slack::reply::{self, Verdict},
     step::Step,
     upstream::{UpstreamError, body::Answer, headers},
 };

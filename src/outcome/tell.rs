@@ -1,9 +1,10 @@
 //! What the log says of a refusal: a line for each bucket that it closes.
 
+use limits::{Dimension, Limit, Rule};
+
 use crate::{
     admission::{self, Closed, whole_seconds},
     call::Call,
-    slack::{Dimension, Limit, Rule},
 };
 
 /// Tells of a call that Slack refused.
@@ -43,8 +44,9 @@ fn widened(limit: &Limit) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use limits::{AgeFrom, Scope};
+
     use super::*;
-    use crate::slack::{AgeFrom, Scope};
 
     #[test]
     fn a_widened_freeze_is_logged_as_one() {

@@ -3,7 +3,7 @@
 //! A new configuration is applied as a whole or not at all. A [watcher](watch) on a thread of its own
 //! looks at the file, reads and checks it; what is right goes to the calls' thread, where a new stack
 //! takes the place of the old one. Calls on their way go on in the old one. What both stacks share
-//! stays: the queue with its windows, whose limits are [changed](crate::scheduler), the
+//! stays: the queue with its windows, whose limits are [changed](scheduler), the
 //! identities, and what is counted. Calls that wait are held by the limits that are new, as old as
 //! they are.
 //!

@@ -5,8 +5,9 @@
 
 use bytes::{BufMut, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use limits::{BucketKey, Rule};
 
-use crate::{admission::whole_seconds, scheduler::BucketKey, slack::Rule};
+use crate::admission::whole_seconds;
 
 const BUCKET: HeaderName = HeaderName::from_static("slackwater-bucket");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -68,8 +69,9 @@ fn number(text: &mut BytesMut, name: &[u8], number: u64) {
 mod tests {
     use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+    use limits::{AgeFrom, Limit, Rate, Scope};
+
     use super::*;
-    use crate::slack::{AgeFrom, Limit, Rate, Scope};
 
     fn told(name: &str, rule: Rule, values: &str, left: u32, more_in: u64) -> Vec<String> {
         let age_from = AgeFrom::Answer;

@@ -1,9 +1,8 @@
 //! Which time it is, so that another process understands it.
 
 use rustix::time::{ClockId, clock_gettime};
+use scheduler::Instant;
 use serde::{Deserialize, Serialize};
-
-use crate::scheduler::Instant;
 
 /// Microseconds of the clock that runs from the machine's start.
 pub(super) type Micros = i64;

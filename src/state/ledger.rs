@@ -7,7 +7,9 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
+use limits::{AgeFrom, BucketKey, Rule, Scope};
 use lru::LruCache;
+use scheduler::Note;
 
 use super::{
     clock::{Clock, Micros, Moment},
@@ -16,8 +18,6 @@ use super::{
 use crate::{
     admission::Paused,
     identity::{Facts, Learnt, TokenHash},
-    scheduler::{BucketKey, Note},
-    slack::{AgeFrom, Rule, Scope},
 };
 
 /// What the lines of the file come to.

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
+use limits::{Dimension, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Micros, Moment};
 use crate::{
     admission::Paused,
     identity::{Facts, Learnt, TokenHash},
-    slack::{Dimension, Scope},
 };
 
 /// What a line says.

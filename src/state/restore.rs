@@ -2,14 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use limits::{BucketKey, Limit};
+use scheduler::Memory;
+use slack::{Catalogue, OPEN};
+
 use super::Opened;
-use crate::{
-    admission::Admission,
-    call::buckets,
-    identity::Identities,
-    scheduler::{BucketKey, Memory},
-    slack::{Catalogue, Limit, OPEN},
-};
+use crate::{admission::Admission, call::buckets, identity::Identities};
 
 /// Tells both what the file knows. A limit that is counted otherwise now, or no more, has nothing
 /// to remember.

@@ -7,6 +7,13 @@ use std::{
     time::Duration,
 };
 
+use limits::{BucketKey, Limit};
+use proptest::prelude::*;
+use scheduler::{
+    Freeze, Instant, Memory, Note, Scheduler,
+    model::{self, Keeper},
+};
+use slack::{AppKind, Catalogue};
 use tempfile::tempdir;
 
 use super::{
@@ -19,12 +26,10 @@ use super::{
 use crate::{
     identity::{Facts, Learnt, TokenHash},
     metrics::Metrics,
-    scheduler::{BucketKey, Freeze, Instant, Memory, Note, Scheduler},
-    slack::{AppKind, Catalogue, Limit},
 };
 
-/// A file in memory, for those who restart schedulers.
-pub(crate) struct Keeper {
+/// A state file in memory.
+struct File {
     text: Vec<u8>,
     ledger: Ledger,
     clock: Clock,
@@ -32,16 +37,17 @@ pub(crate) struct Keeper {
 
 const START: Instant = Instant::from_nanos(0);
 
-impl Keeper {
-    pub(crate) fn new() -> Self {
+impl File {
+    fn new() -> Self {
         let mut ledger = Ledger::new();
         ledger.apply(Record::Clock(moment(0))).unwrap();
         let text = whole(&mut ledger, 0);
         Self { text, ledger, clock: Clock::new(START, &moment(0)) }
     }
+}
 
-    /// Writes what the scheduler noted.
-    pub(crate) fn keep(&mut self, scheduler: &mut Scheduler) {
+impl Keeper for File {
+    fn keep(&mut self, scheduler: &mut Scheduler) {
         let mut notes = Vec::new();
         scheduler.notes(&mut notes);
         for note in notes {
@@ -49,9 +55,8 @@ impl Keeper {
         }
     }
 
-    /// What another process reads of the buckets that there are. With `shorter`, the file was
-    /// written anew before.
-    pub(crate) fn restart(
+    /// With `shorter`, the file was written anew before.
+    fn restart(
         &mut self,
         now: Instant,
         all: &[BucketKey],
@@ -106,8 +111,8 @@ fn granted(call: u64, at: Instant, values: &str) -> Note {
 
 /// A file in which a little of everything has happened at its second ten.
 fn some() -> Vec<u8> {
-    let mut keeper = Keeper::new();
-    let Keeper { text, ledger, clock } = &mut keeper;
+    let mut keeper = File::new();
+    let File { text, ledger, clock } = &mut keeper;
     let frozen = Note::Frozen(Freeze { bucket: bucket("A/T/x"), until: at(50) });
     for note in [
         granted(1, at(9), "A/T/x"),
@@ -300,4 +305,16 @@ async fn the_file_does_not_grow_without_end() {
     thread.join().unwrap();
     let (ledger, damaged) = parsed(&fs::read(&path).unwrap());
     assert!(!damaged && memory(&ledger).iter().all(|(_, slots, _)| slots.is_empty()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// What a scheduler noted is in the file, and what is read of it keeps the limits over a restart.
+    ///
+    /// Red with: no slot for what has no answer, renames or freezes that are not kept.
+    #[test]
+    fn a_scheduler_goes_on_from_its_file(bounds in model::bounds(), steps in model::steps()) {
+        model::walk(bounds, steps, Box::new(File::new()));
+    }
 }

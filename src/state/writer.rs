@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use scheduler::{Instant, Note};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -16,12 +17,7 @@ use super::{
     file::{StateFile, read, whole},
     record::Record,
 };
-use crate::{
-    admission::Paused,
-    identity::Learnt,
-    metrics::Metrics,
-    scheduler::{Instant, Note},
-};
+use crate::{admission::Paused, identity::Learnt, metrics::Metrics};
 
 /// Where what happens is given to be written. Clones give to the same.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What the operator allows each caller: limits per caller, and ceilings over what callers claim.
 
-use slackwater::fake_slack::Outcome;
+use fake_slack::Outcome;
 
 use crate::harness::{Answer, Ask, Proxy, all, fake, ms, secs, settled};
 

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use limits::{AgeFrom, Class, Limit, Rule};
 use serde::Deserialize;
-use slackwater::{
-    scheduler::Class,
-    slack::{AgeFrom, AppKind, Catalogue, Endpoint, Limit, Rule},
-};
+use slack::{AppKind, Catalogue, Endpoint};
 
 #[derive(Deserialize)]
 struct File {
@@ -87,7 +85,7 @@ fn ours(limit: &Limit) -> String {
         Rule::Open => "any number".into(),
         Rule::Gate => "none".into(),
     };
-    let scope: Vec<_> = limit.scope.iter().map(slackwater::slack::Dimension::as_str).collect();
+    let scope: Vec<_> = limit.scope.iter().map(limits::Dimension::as_str).collect();
     format!("{} {rule} {scope:?} from {}", limit.name, limit.age_from.as_str())
 }
 

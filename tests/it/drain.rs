@@ -1,6 +1,6 @@
 //! The proxy ends while calls wait and calls are in flight.
 
-use slackwater::fake_slack::Latency;
+use fake_slack::Latency;
 
 use crate::harness::{Proxy, secs, settled, slack};
 

@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use slackwater::fake_slack::{Fault, Latency};
+use fake_slack::{Fault, Latency};
 
 use crate::harness::{Answer, Proxy, all, assert_near, ms, secs, slack};
 

@@ -1,6 +1,6 @@
 //! Clients that go before their answer comes.
 
-use slackwater::fake_slack::{Latency, Shape};
+use fake_slack::{Latency, Shape};
 use tokio::task::JoinSet;
 
 use crate::harness::{Proxy, Scripted, assert_near, fake, json, ms, secs, settled, slack};

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use slackwater::fake_slack::{FakeSlack, Latency};
+use fake_slack::{FakeSlack, Latency};
+
 use tokio::task::JoinSet;
 
 use crate::harness::{Ask, Bot, Proxy, Scripted, all, fake, json, ms, secs, slack, text};

@@ -1,11 +1,9 @@
 //! What stands beside the Web API: webhooks, response URLs, triggers, SCIM, Audit Logs.
 
+use fake_slack::{FakeSlack, Latency, Reply, Shape};
 use http::Method;
-use slackwater::{
-    admission::Status,
-    fake_slack::{FakeSlack, Latency, Reply, Shape},
-    slack::{AppKind, Catalogue},
-};
+use slack::{AppKind, Catalogue};
+use slackwater::admission::Status;
 
 use crate::harness::{
     Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, secs, slack, text,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use slackwater::fake_slack::{FakeSlack, Latency, Outcome, Shape};
+use fake_slack::{FakeSlack, Latency, Outcome, Shape};
 
 use crate::harness::{Answer, Ask, Proxy, Scripted, all, assert_near, json, ms, secs, slack};
 

@@ -1,6 +1,6 @@
 //! How long calls are held, and what those are told that are not.
 
-use slackwater::fake_slack::{FakeSlack, Reply};
+use fake_slack::{FakeSlack, Reply};
 
 use crate::harness::{Answer, Bot, Proxy, all, assert_near, fake, ms, secs, settled};
 

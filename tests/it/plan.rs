@@ -6,11 +6,9 @@ use std::sync::{
 };
 
 use clap::Parser as _;
+use fake_slack::{FakeSlack, Latency};
 use serde_json::Value;
-use slackwater::{
-    cli::Cli,
-    fake_slack::{FakeSlack, Latency},
-};
+use slackwater::cli::Cli;
 use tokio::task::JoinSet;
 
 use crate::harness::{Proxy, ms, slack};

@@ -1,7 +1,7 @@
 //! Slack refuses a call for a limit.
 
+use fake_slack::{Latency, Reply};
 use http::StatusCode;
-use slackwater::fake_slack::{Latency, Reply};
 use tokio::time::Instant;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A Slack a tenth of a second away.
-fn near() -> slackwater::fake_slack::FakeSlack {
+fn near() -> fake_slack::FakeSlack {
     slack(|options| options.latency = Latency::always(ms(100)))
 }
 

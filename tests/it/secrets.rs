@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::Method;
-use slackwater::slack::{AppKind, Catalogue};
+use slack::{AppKind, Catalogue};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 

@@ -1,9 +1,7 @@
 //! Calls that are only watched go as if nobody were there, and what would have been is counted.
 
-use slackwater::{
-    fake_slack::Outcome,
-    slack::{AppKind, Catalogue, Mode},
-};
+use fake_slack::Outcome;
+use slack::{AppKind, Catalogue, Mode};
 
 use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled};
 

@@ -1,7 +1,7 @@
 //! Every reason to shed a call, in every way to say so.
 
+use fake_slack::Reply;
 use http::StatusCode;
-use slackwater::fake_slack::Reply;
 
 use crate::harness::{
     Answer, Ask, Proxy, Scripted, all, assert_near, fake, json, ms, secs, settled,

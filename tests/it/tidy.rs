@@ -7,10 +7,11 @@ use std::{
 };
 
 /// What is told the time and does no input or output.
-const PURE: [&str; 28] = [
-    "src/slack",
-    "src/scheduler",
-    "src/yaml",
+const PURE: [&str; 29] = [
+    "crates/limits/src",
+    "crates/slack/src",
+    "crates/scheduler/src",
+    "crates/yaml/src",
     "src/config/check.rs",
     "src/cli/demo/page.rs",
     "src/cli/drain/already.rs",
@@ -33,9 +34,9 @@ const PURE: [&str; 28] = [
     "src/cli/status/page.rs",
     "src/cli/through/names.rs",
     "src/cli/through/verdict.rs",
-    "src/fake_slack/window.rs",
-    "src/fake_slack/judge.rs",
-    "src/fake_slack/faults.rs",
+    "crates/fake-slack/src/window.rs",
+    "crates/fake-slack/src/judge.rs",
+    "crates/fake-slack/src/faults.rs",
 ];
 
 /// What would give it a clock, a task, a socket, a lock or a file.
@@ -111,9 +112,7 @@ fn what_is_pure_has_no_clock_no_task_no_socket_no_lock_no_file() {
 
 #[test]
 fn every_file_says_first_what_it_is_for() {
-    for path in
-        files("src", ".rs").into_iter().chain(files("tests", ".rs")).chain(files("benches", ".rs"))
-    {
+    for path in ["src", "crates", "tests", "benches"].into_iter().flat_map(|at| files(at, ".rs")) {
         let text = read(&path);
         let first = text.lines().next().unwrap_or_default();
         assert!(first.starts_with("//! "), "{} begins with {first:?}", path.display());
@@ -155,7 +154,7 @@ fn every_metric_is_documented_and_no_other() {
 #[test]
 fn every_key_of_a_configuration_is_documented() {
     let documented = read("config/slackwater.yaml");
-    for path in ["src/config/keys.rs", "src/slack/read/limit.rs"] {
+    for path in ["src/config/keys.rs", "crates/slack/src/read/limit.rs"] {
         let text = read(path);
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for part in code.split("(\"").skip(1) {

@@ -15,7 +15,7 @@ async fn a_flood_is_named_in_metrics_after_many_others() {
         (0..7).map(|_| bot.call("team.info").lane("waits;max-wait=1h").held()).collect();
     settled().await;
     let status = proxy.admission.status();
-    let catalogue = slackwater::slack::Catalogue::built_in(slackwater::slack::AppKind::Internal);
+    let catalogue = slack::Catalogue::built_in(slack::AppKind::Internal);
     let text = proxy.metrics.text(&status, &catalogue.unwrap()).unwrap();
     let text = String::from_utf8(text).unwrap();
     let labels = |metric: &str| -> Vec<&str> {

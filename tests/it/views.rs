@@ -1,6 +1,7 @@
 //! What callers and operators see of the limits: who waits, why, and until when.
 
-use slackwater::{admission::Status, slack::AppKind};
+use slack::AppKind;
+use slackwater::admission::Status;
 
 use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled};
 
@@ -22,7 +23,7 @@ fn refuses(numbers: &'static [usize]) -> Scripted {
 }
 
 pub(crate) fn metrics(proxy: &Proxy) -> String {
-    let catalogue = slackwater::slack::Catalogue::built_in(AppKind::Internal).unwrap();
+    let catalogue = slack::Catalogue::built_in(AppKind::Internal).unwrap();
     let text = proxy.metrics.text(&proxy.admission.status(), &catalogue).unwrap();
     String::from_utf8(text).unwrap()
 }

@@ -1,13 +1,10 @@
 //! Who a call's caller is, and how urgent it is, by rules as an operator writes them.
 
 use http::HeaderMap;
+use slack::{AppKind, Catalogue};
 
 use super::*;
-use crate::{
-    config::check,
-    identity::TokenHash,
-    slack::{AppKind, Catalogue},
-};
+use crate::{config::check, identity::TokenHash};
 
 fn callers(rules: &str, may_raise: bool) -> Callers {
     let config = check(&format!("callers: {rules}"), "f.yaml", |_| None);

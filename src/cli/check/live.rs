@@ -7,13 +7,13 @@ use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
+use slack::Kind;
 use tokio::time::{Instant, timeout};
 
 use crate::{
     causes::with_causes,
     config::{Config, KnownToken, environment},
     identity::{Facts, Told, facts},
-    slack::Kind,
     upstream::connect::{Connector, connector},
 };
 

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, thread, time::Duration};
 
 use anyhow::Context;
+use fake_slack::{Cause, FakeSlack, Options, Penalty};
 use tokio::{net::TcpListener, sync::oneshot, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,7 +17,6 @@ use crate::{
     app::{self, Addresses},
     cli::{ask::Ask, fake_slack::documented},
     config,
-    fake_slack::{Cause, FakeSlack, Options, Penalty},
 };
 
 /// How long a minute lasts.

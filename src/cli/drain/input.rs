@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
+use yaml::nearest;
 
 use super::call::Call;
-use crate::nearest::nearest;
 
 /// Where the calls are, and how they are written.
 #[derive(Clone, Debug)]

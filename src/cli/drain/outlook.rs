@@ -5,6 +5,9 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
+use limits::Class;
+use slack::OTHER;
+
 use super::{Args, input::Input, journal, survey::Survey, work::AT_ONCE};
 use crate::{
     cli::{
@@ -13,8 +16,6 @@ use crate::{
         through,
     },
     config::Config,
-    scheduler::Class,
-    slack::OTHER,
 };
 
 /// So many calls are looked at one by one; a longer file goes on as it begins.

@@ -2,8 +2,9 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use yaml::units::show_duration;
+
 use super::backlog::Tally;
-use crate::units::show_duration;
 
 /// How far it is.
 #[derive(Debug)]

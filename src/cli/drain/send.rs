@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::HeaderValue;
+use slack::Catalogue;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -10,10 +11,7 @@ use super::{
     call::Call,
     entry::Outcome,
 };
-use crate::{
-    cli::through::{self, Answer, Outgoing},
-    slack::Catalogue,
-};
+use crate::cli::through::{self, Answer, Outgoing};
 
 /// Sends the calls of a backlog.
 #[derive(Debug)]

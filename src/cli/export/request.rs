@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use slack::{AppKind, Catalogue};
 
 use super::args::Args;
-use crate::{
-    cli::through::is_method,
-    slack::{AppKind, Catalogue},
-};
+use crate::cli::through::is_method;
 
 /// What is exported. An export goes on only if all of it is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

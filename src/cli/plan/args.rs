@@ -3,9 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::bail;
+use limits::Class;
+use yaml::units;
 
 use super::super::{cap::Cap, drain::work::AT_ONCE, place, through};
-use crate::{call::lane::is_name, config::Config, scheduler::Class, units};
+use crate::{call::lane::is_name, config::Config};
 
 /// Say how long calls would take, what holds them back, and what they would cost without a proxy
 ///

@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+use limits::{BucketKey, Class, Dimension, Limit, Rule};
+use scheduler::{Caller, CallerId};
+use slack::{Mode, OPEN};
+
 use super::{
     job::Job,
     live::{Live, Queue},
@@ -20,8 +24,6 @@ use crate::{
     call::buckets::{self, Dimensions},
     config::Config,
     identity::Identity,
-    scheduler::{BucketKey, Caller, CallerId, Class},
-    slack::{Dimension, Limit, Mode, OPEN, Rule},
 };
 
 /// What is before a job. By default nothing.

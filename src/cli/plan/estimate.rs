@@ -6,16 +6,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use limits::{AgeFrom, Class, Dimension, Limit, Rate, Rule};
+use slack::Catalogue;
+
 use super::{
     before::Before,
     job::Job,
     record::{Record, Wait},
     simulate::{Others, Until, simulate},
     straight::{Straight, straight},
-};
-use crate::{
-    scheduler::Class,
-    slack::{AgeFrom, Catalogue, Dimension, Limit, Rate, Rule},
 };
 
 /// What is to be expected of a job.

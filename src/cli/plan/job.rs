@@ -7,6 +7,9 @@ use std::{
     time::Duration,
 };
 
+use limits::{BucketKey, Class, Dimension, Limit, Rule, Share};
+use slack::{Kind, Method};
+
 use super::super::drain::pace::Pace;
 use crate::{
     call::{
@@ -15,10 +18,7 @@ use crate::{
         lane::Lane,
     },
     config::{Config, TrustCallers},
-    fake_slack,
     identity::Identity,
-    scheduler::{BucketKey, Class, Share},
-    slack::{Dimension, Kind, Limit, Method, Rule},
 };
 
 /// The calls that are planned, and how they are made.

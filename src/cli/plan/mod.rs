@@ -14,6 +14,9 @@ mod whose;
 
 use std::{io::Write, num::NonZeroU64, process::ExitCode, sync::Arc, time::Duration};
 
+use limits::{Dimension, Limit};
+use slack::{Catalogue, Kind};
+
 pub use self::args::Args;
 use self::{
     before::Before,
@@ -28,7 +31,6 @@ use super::{NO, through::unknown};
 use crate::{
     admission::unix_millis,
     config::{Config, load},
-    slack::{Catalogue, Dimension, Kind, Limit},
 };
 
 /// A job, and what is to be expected of it.

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use yaml::units::show_duration;
+
 use super::{
     Outlook,
     before::Before,
@@ -12,10 +14,7 @@ use super::{
     job::{Calls, Job},
     straight::Straight,
 };
-use crate::{
-    cli::{drain::page::span, limits::long},
-    units::show_duration,
-};
+use crate::cli::{drain::page::span, limits::long};
 
 /// The end of the years that have a date here.
 const LAST: u64 = 253_402_300_799;

@@ -11,18 +11,17 @@ use std::{
     time::Duration,
 };
 
+use limits::{BucketKey, Class, Limit, Rule, Weight};
+use scheduler::{
+    Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Memory, Outcome, Permit, Policy,
+    Scheduler, Ticket, Why,
+};
+
 use super::{
     super::drain::pace::Pace,
     before::Before,
     job::{Ask, Job},
     record::{Record, Wait},
-};
-use crate::{
-    scheduler::{
-        Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Memory,
-        Outcome, Permit, Policy, Scheduler, Ticket, Weight, Why,
-    },
-    slack::{Limit, Rule},
 };
 
 /// How much is simulated.

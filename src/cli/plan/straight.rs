@@ -7,11 +7,10 @@
 
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
+use fake_slack::{Cause, Decision, Judge, Options, Rules};
+use slack::Catalogue;
+
 use super::job::Job;
-use crate::{
-    fake_slack::{Cause, Decision, Judge, Options, Rules},
-    slack::Catalogue,
-};
 
 /// What becomes of a loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,5 +1,6 @@
 //! Plans whose figures are worked out by hand, and plans against longer ones.
 
+use limits::Class;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use super::{
     straight::{Straight, straight},
     *,
 };
-use crate::{config::check, scheduler::Class};
+use crate::config::check;
 
 const TRIP: Duration = Duration::from_millis(100);
 

@@ -9,15 +9,14 @@ use std::{
     sync::Arc,
 };
 
+use limits::{Dimension, Limit};
+use slack::OPEN;
+
 use super::{
     job::Planned,
     live::{Bucket, Live},
 };
-use crate::{
-    config::Config,
-    identity::Identity,
-    slack::{Dimension, Limit, OPEN},
-};
+use crate::{config::Config, identity::Identity};
 
 /// The values of a bucket's key, by dimension.
 pub(super) type Values<'k> = [Option<&'k str>; Dimension::ALL.len()];

@@ -17,10 +17,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::sleep,
 };
+use yaml::units;
 
 use self::page::Page;
 use super::{NO, ask::Ask, place::Place, screen::Screen};
-use crate::units;
 
 /// Show who waits and why, as the running proxy says
 ///

@@ -1,6 +1,7 @@
 //! What can be a method's name, and what a variable's.
 
-use crate::{nearest::nearest, slack::Catalogue};
+use slack::Catalogue;
+use yaml::nearest;
 
 /// The longest name.
 const LONGEST: usize = 80;

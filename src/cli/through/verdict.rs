@@ -4,8 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-
-use crate::slack::reply;
+use slack::reply;
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

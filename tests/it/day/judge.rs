@@ -8,7 +8,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use slackwater::scheduler::{Instant, Outcome};
+use scheduler::{Instant, Outcome};
 
 use super::{METHODS, ROOMY, Size, quota_of, traffic::Asked};
 

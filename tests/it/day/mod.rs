@@ -23,14 +23,13 @@ use std::{
     time::Duration,
 };
 
-use slab::Slab;
-use slackwater::{
-    scheduler::{
-        Bounds, BucketKey, Call, Caller, CallerId, Class, Enqueued, Event, Instant, Outcome,
-        Permit, PlaceId, Policy, Scheduler, Share, Ticket, Weight,
-    },
-    slack::{AgeFrom, Dimension, Limit, OPEN, Rate, Rule, Scope},
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
+use scheduler::{
+    Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Outcome, Permit, PlaceId, Policy,
+    Scheduler, Ticket,
 };
+use slab::Slab;
+use slack::OPEN;
 
 use self::{
     judge::{End, Judge, Seen},

@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroU8, time::Duration};
 
-use slackwater::scheduler::{Caller, CallerId, Class, Instant, Outcome, Weight};
+use limits::{Class, Weight};
+use scheduler::{Caller, CallerId, Instant, Outcome};
 
 use super::{METHODS, Size};
 use crate::mix::SplitMix;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::Connect;
+use slack::Catalogue;
 use slackwater::{
     admission::Admission,
     config::{self, Config, LoadError},
@@ -21,10 +22,8 @@ use slackwater::{
     listen::{self, Swap},
     metrics::Metrics,
     reload::{self, Live},
-    slack::Catalogue,
     stack::{Shared, stack},
     upstream::connect::{self, Over},
-    yaml,
 };
 use tokio::{
     io::DuplexStream,

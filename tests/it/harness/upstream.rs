@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fake_slack::{FakeSlack, Options, Rules};
 use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
@@ -19,10 +20,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use slackwater::{
-    fake_slack::{FakeSlack, Options, Rules},
-    slack::{AppKind, Catalogue},
-};
+use slack::{AppKind, Catalogue};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     time::Instant,

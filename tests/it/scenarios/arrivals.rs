@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use scheduler::Instant;
 use serde::Deserialize;
-use slackwater::scheduler::Instant;
 
 use super::{chance::Chance, text::Span};
 

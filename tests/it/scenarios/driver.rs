@@ -10,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use slackwater::{
-    fake_slack::{self, Flight},
-    scheduler::{
-        Bounds, BucketKey, Call, Enqueued, Event, Instant, Outcome, Permit, PlaceId, Policy,
-        Refusal, Scheduler, Share, Ticket,
-    },
+use fake_slack::Flight;
+use limits::{BucketKey, Share};
+use scheduler::{
+    Bounds, Call, Enqueued, Event, Instant, Outcome, Permit, PlaceId, Policy, Refusal, Scheduler,
+    Ticket,
 };
 
 use super::{

@@ -4,13 +4,10 @@ mod read;
 
 use std::{collections::BTreeMap, num::NonZeroU8};
 
+use fake_slack::{Penalty, Shape};
+use limits::{AgeFrom, Class, Dimension};
 use serde::{Deserialize, Deserializer, de};
 use serde_yaml::Value;
-use slackwater::{
-    fake_slack::{Penalty, Shape},
-    scheduler::Class,
-    slack::{AgeFrom, Dimension},
-};
 
 pub(super) use self::read::{Variant, parse, read};
 use super::{

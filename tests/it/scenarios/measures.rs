@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
+use scheduler::Instant;
 use serde::{Deserialize, Serialize};
-use slackwater::scheduler::Instant;
 
 use super::{
     file::Band,

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use slackwater::scheduler::{BucketKey, Instant};
+use limits::BucketKey;
+use scheduler::Instant;
 
 /// Everything that a measure looks at.
 #[derive(Debug, Default)]

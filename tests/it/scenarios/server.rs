@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use slackwater::{
-    fake_slack::{Call, Decision, Flight, Judge, Options, Refusal, Rules},
-    scheduler::Instant,
-    slack::{Method, Rule},
-};
+use fake_slack::{Call, Decision, Flight, Judge, Options, Refusal, Rules};
+use limits::Rule;
+use scheduler::Instant;
+use slack::Method;
 
 use super::{file::Closes, world::World};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-use slackwater::units::parse_duration;
+use yaml::units::parse_duration;
 
 /// A duration: `25s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

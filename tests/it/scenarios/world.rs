@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use slackwater::{
-    fake_slack,
-    scheduler::{BucketKey, Caller, CallerId, Weight},
-    slack::{Dimension, Kind, Limit, Method, OPEN, Rate, Rule, Scope, Tier},
-};
+use limits::{BucketKey, Dimension, Limit, Rate, Rule, Scope, Weight};
+use scheduler::{Caller, CallerId};
+use slack::{Kind, Method, OPEN, Tier};
 
 use super::file::{CallerSpec, LimitSpec, Scenario};
 

@@ -2,10 +2,8 @@
 
 use std::{rc::Rc, time::Duration};
 
-use slackwater::{
-    fake_slack::Flight,
-    scheduler::{Freeze, Outcome, Permit},
-};
+use fake_slack::Flight;
+use scheduler::{Freeze, Outcome, Permit};
 
 use super::{Driver, Happening, Stage};
 use crate::scenarios::{

@@ -1,0 +1,104 @@
+//! A call meets its buckets: it is granted, held or refused.
+
+use alloc::vec::Vec;
+
+use limits::{BucketKey, Class};
+use smallvec::SmallVec;
+
+use super::{
+    Block, Caller, Enqueued, Instant, Outcome, Permit, Scheduler,
+    call::{Granted, Held, Slot},
+    cell::{BucketId, BucketIds, CallId},
+    forecast::Arrival,
+};
+
+impl Scheduler {
+    /// Buckets by index, made where they don't exist; each once, in order.
+    pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
+        let mut ids = BucketIds::with_capacity(keys.len());
+        for key in keys {
+            let id = self.buckets.find(key);
+            ids.push(id.unwrap_or_else(|| self.buckets.insert(self.new_bucket(now, key.clone()))));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Grants, holds or refuses a call.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        buckets: &[BucketId],
+        held: Held,
+        arrival: Arrival,
+        max_depth: Option<usize>,
+    ) -> Enqueued {
+        let Some((blocking, _)) = self.blocking(now, buckets, held.class, None) else {
+            self.charge(buckets, held.class, held.caller());
+            return Enqueued::Granted(self.grant(now, buckets, held));
+        };
+        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth) {
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
+            for &id in buckets {
+                self.touch(id);
+            }
+            return Enqueued::Refused(refusal);
+        }
+        Enqueued::Held(self.hold(buckets, blocking, held))
+    }
+
+    /// The bucket, if any, that keeps a call of these buckets from going, be it held already
+    /// or not: the one that blocks longest.
+    pub(super) fn blocking(
+        &mut self,
+        now: Instant,
+        buckets: &[BucketId],
+        class: Class,
+        call: Option<CallId>,
+    ) -> Option<(BucketId, Block)> {
+        let mut longest: Option<(BucketId, Block)> = None;
+        for &id in buckets {
+            if let Some(block) = self.blocked(now, id, class, call)
+                && longest.is_none_or(|(_, before)| block.outlasts(before))
+            {
+                longest = Some((id, block));
+            }
+        }
+        longest
+    }
+
+    /// Takes a slot in each bucket.
+    pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
+        let caller = held.caller();
+        let Held { sequence, class, deadline, place, kept, .. } = held;
+        let mut slots = SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
+        for &id in buckets {
+            self.touch(id);
+            // Whoever is let go before the end of a pause takes nothing of it.
+            if self.buckets[id].is_gate() {
+                continue;
+            }
+            self.buckets[id].take(now, class);
+            slots.push(Slot { bucket: id, taken: now });
+        }
+        self.note_grant(now, sequence, &slots);
+        let granted = Granted { sequence, class, caller, deadline, place, slots, answered: None };
+        Permit { index: self.granted.insert(granted), sequence }
+    }
+
+    /// Charges a caller's turn in every bucket that its call takes a slot of.
+    pub(super) fn charge(&mut self, buckets: &[BucketId], class: Class, caller: Caller) {
+        for &id in buckets {
+            self.buckets[id].lineup.charge(class, caller);
+        }
+    }
+
+    /// Ends slots of a call.
+    pub(super) fn release(&mut self, now: Instant, slots: &[Slot], class: Class, end: Outcome) {
+        for slot in slots {
+            self.buckets[slot.bucket].settle(slot.taken, now, class, end);
+            self.touch(slot.bucket);
+        }
+    }
+}

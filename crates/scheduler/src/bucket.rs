@@ -1,0 +1,420 @@
+//! A bucket: one limit at one value of its dimensions.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::time::Duration;
+
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Share};
+
+use super::{
+    Block, BucketState, Outcome, Why,
+    claims::Claim,
+    evidence::{EVIDENCE, Evidence, Suspicion},
+    frost::Frost,
+    lineup::{Ahead, Lineup},
+    room::Room,
+    standing::Left,
+    time::Instant,
+    window::{Forecast, Window},
+};
+
+/// Every look at it touches most of it, so it begins where a line of the cache does.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Bucket {
+    pub(super) key: BucketKey,
+    /// The last names that it had, the oldest first.
+    #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
+    pub(super) former: Option<Box<Vec<BucketKey>>>,
+    /// Who waits for it.
+    pub(super) lineup: Lineup,
+    /// How many calls are held for it, here or elsewhere, places included.
+    pub(super) waiting: u32,
+    /// How many of them are places of calls that were sent away.
+    pub(super) places: u32,
+    /// When it is looked at next, if nothing happens before.
+    pub(super) alarm: Option<Instant>,
+    /// Whether something changed since it was last looked at.
+    pub(super) touched: bool,
+    /// For whom its next slot is kept.
+    pub(super) claim: Option<Claim>,
+    /// What was refused below it, and when.
+    pub(super) evidence: Option<Box<Evidence>>,
+    window: Window,
+    /// The shorter window of a limit that refuses bursts.
+    burst: Option<Box<Window>>,
+    /// Who may take what is free.
+    room: Room,
+    in_flight: u32,
+    /// When a call took a slot last.
+    used_at: Instant,
+    /// Boxed, because it is rare.
+    frost: Option<Box<Frost>>,
+}
+
+/// How long an open bucket outlives its last call.
+const OPEN_FOR: Duration = Duration::from_secs(60);
+
+/// How long after a call was given up its answer may still be on the way.
+pub(super) const LOST_GRACE: Duration = Duration::from_secs(60);
+
+const _: () = assert!(size_of::<Bucket>() <= 256);
+
+// === impl Bucket ===
+
+impl Bucket {
+    pub(super) fn new(key: BucketKey, share: Share) -> Self {
+        let (window, burst, room) = match key.limit.rule {
+            Rule::Open | Rule::Gate => (Window::open(), None, Room::new(0, share)),
+            Rule::Concurrency(quota) => (Window::at_once(quota), None, Room::new(0, share)),
+            Rule::Rate(rate) => (
+                Window::sliding(rate.limit, rate.per),
+                rate.burst.map(|burst| {
+                    let per =
+                        rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
+                    Box::new(Window::sliding(burst, per))
+                }),
+                // Nobody else's call finds a slot in what a caller has for itself.
+                if key.limit.scope.contains(Dimension::Caller) {
+                    Room::new(0, share)
+                } else {
+                    Room::new(rate.limit.get(), share)
+                },
+            ),
+        };
+        Self {
+            key,
+            former: None,
+            lineup: Lineup::default(),
+            waiting: 0,
+            places: 0,
+            alarm: None,
+            touched: false,
+            claim: None,
+            evidence: None,
+            window,
+            burst,
+            room,
+            in_flight: 0,
+            used_at: Instant::ZERO,
+            frost: None,
+        }
+    }
+
+    /// What it knows elsewhere is looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.lineup.prefetch();
+        self.window.prefetch();
+        self.room.prefetch();
+    }
+
+    /// What keeps a call of that class from going now. With `leave`, a slot is to be left
+    /// for another call that needs one by then.
+    pub(super) fn blocked(
+        &mut self,
+        now: Instant,
+        class: Class,
+        leave: Option<Instant>,
+    ) -> Option<Block> {
+        self.shut(now, leave).or_else(|| self.withheld(now, class))
+    }
+
+    /// What keeps calls of every class from going now.
+    pub(super) fn shut(&mut self, now: Instant, leave: Option<Instant>) -> Option<Block> {
+        if self.is_gate() {
+            return Some(Block { why: Why::Paused, until: None });
+        }
+        if self.is_open() && self.frost.is_none() {
+            return None;
+        }
+        self.expire(now);
+        let full = self.full(now);
+        if full.is_some() {
+            return full;
+        }
+        if leave.is_some_and(|by| !self.can_leave_one(now, by)) {
+            let until = self.windows().filter_map(Window::first_end).min();
+            return Some(Block { why: Why::Claimed, until });
+        }
+        None
+    }
+
+    /// What keeps a call of that class from going now where others might: room for people.
+    pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
+        if self.is_open() {
+            return None;
+        }
+        let opens = self.opens_at(now, class);
+        let waits = opens.is_none_or(|at| at > now);
+        waits.then_some(Block { why: Why::Room, until: opens })
+    }
+
+    /// Whether a call of that class may take a slot if one is free.
+    pub(super) fn has_room_for(&mut self, now: Instant, class: Class) -> bool {
+        self.expire(now);
+        self.opens_at(now, class).is_some_and(|at| at <= now)
+    }
+
+    /// When a call of that class may take a free slot; none if that takes an answer.
+    fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
+        if self.lineup.is_due(class) {
+            self.room.opens_for_due_at(now, class)
+        } else {
+            self.room.opens_at(now, class, &self.window)
+        }
+    }
+
+    /// What keeps every call from going now.
+    fn full(&self, now: Instant) -> Option<Block> {
+        let full = self.windows().filter(|window| !window.has_room());
+        let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
+        let probing = self.frost.as_ref().filter(|frost| frost.is_probed_enough(self.in_flight));
+        let probing = probing.map(|_| Block { why: Why::Probing, until: None });
+        let frozen = self.frozen_until(now);
+        let frozen = frozen.map(|until| Block { why: Why::Frozen, until: Some(until) });
+        full.chain(probing).chain(frozen).reduce(Block::longer)
+    }
+
+    fn frozen_until(&self, now: Instant) -> Option<Instant> {
+        self.frost.as_ref().filter(|frost| frost.is_hard(now)).map(|frost| frost.until)
+    }
+
+    /// Whether there is another slot by then if one is taken now.
+    fn can_leave_one(&self, now: Instant, by: Instant) -> bool {
+        self.windows().all(|window| {
+            let back = !window.period().is_zero() && now + window.period() <= by;
+            window.free_at(by) > u32::from(!back)
+        })
+    }
+
+    /// An interactive call came.
+    pub(super) fn expect_people(&mut self, now: Instant) {
+        if let Rule::Rate(rate) = self.key.limit.rule {
+            self.room.expect_people(now, rate.per);
+        }
+    }
+
+    /// Takes a slot for a call of that class.
+    pub(super) fn take(&mut self, now: Instant, class: Class) {
+        self.in_flight += 1;
+        self.used_at = now;
+        if self.is_open() {
+            return;
+        }
+        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
+        self.room.take(now, class, &self.window, ages);
+        for window in self.windows_mut() {
+            if ages { window.take_ageing(now) } else { window.take() }
+        }
+    }
+
+    /// Settles the slot that a call of that class took at `taken`.
+    pub(super) fn settle(&mut self, taken: Instant, now: Instant, class: Class, outcome: Outcome) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let ages_from_send = self.key.limit.age_from == AgeFrom::Send;
+        let counts_in_flight = self.counts_in_flight();
+        let change = |window: &mut Window| match (outcome, ages_from_send) {
+            (Outcome::Unsent, true) if !counts_in_flight => window.give_back_ageing(taken),
+            (Outcome::Unsent, _) => window.give_back(),
+            (_, true) if !counts_in_flight => {}
+            (Outcome::Lost, false) => window.lost(now + LOST_GRACE),
+            _ => window.answered(now),
+        };
+        self.windows_mut().for_each(change);
+        self.room.settle(class, change);
+        if outcome == Outcome::Answered
+            && let Some(frost) = &mut self.frost
+            && frost.melts(taken, self.window.quota())
+        {
+            self.frost = None;
+        }
+    }
+
+    /// Closes the bucket until `until`; then one call probes.
+    pub(super) fn freeze(&mut self, until: Instant) {
+        let until = self.frost.as_ref().map_or(until, |before| before.until.max(until));
+        self.frost = Some(Box::new(Frost::new(until)));
+    }
+
+    /// Whether a refusal of a call that took its slot at `taken` says something new: the
+    /// bucket was open then, and is.
+    pub(super) fn is_surprised(&self, taken: Instant) -> bool {
+        self.frost.as_ref().is_none_or(|frost| taken >= frost.until)
+    }
+
+    /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.claim.is_some() || self.lineup.has_parked()
+    }
+
+    /// Whether it counts nothing: any number of calls goes through it, but for a freeze, or none.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.key.limit.rule, Rule::Open | Rule::Gate)
+    }
+
+    /// Whether no call goes through it, as long as it is there.
+    pub(super) fn is_gate(&self) -> bool {
+        self.key.limit.rule == Rule::Gate
+    }
+
+    /// When a call of that class behind `ahead` others can go at the earliest.
+    pub(super) fn forecast(&self, now: Instant, class: Class, ahead: Ahead) -> Instant {
+        self.forecast_by(Window::forecast, now, class, ahead)
+    }
+
+    /// No forecast for a call of that class is later, whoever sends it.
+    pub(super) fn latest(&self, now: Instant, class: Class) -> Instant {
+        self.forecast_by(Window::latest, now, class, self.lineup.most_ahead_of(class))
+    }
+
+    fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
+        let start = self.frozen_until(now).unwrap_or(now);
+        let burst = self.burst.as_ref().map_or(start, |burst| by(burst, start, ahead.all));
+        let window = by(&self.window, start, ahead.all).max(burst);
+        match class {
+            Class::Background => {
+                self.room.forecast(by, start, ahead.class, self.window.period()).max(window)
+            }
+            Class::Interactive | Class::Normal => window,
+        }
+    }
+
+    /// How likely it is that a refused call, which holds a slot here, was refused for this
+    /// limit. Never for one on calls in flight: it has no period that Slack could name.
+    pub(super) fn suspicion(&self) -> Option<Suspicion> {
+        match self.key.limit.rule {
+            Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
+            Rule::Rate(rate) => Some(Suspicion {
+                used: self.window.used().saturating_sub(1),
+                quota: self.window.quota(),
+                narrowness: self.key.limit.scope.len(),
+                period: rate.per,
+            }),
+        }
+    }
+
+    /// Whether it limits calls at once, and not over a time.
+    pub(super) fn counts_in_flight(&self) -> bool {
+        matches!(self.key.limit.rule, Rule::Concurrency(_))
+    }
+
+    /// How long a slot ages; nothing where it ends with the answer.
+    pub(super) fn period(&self) -> Duration {
+        self.window.period()
+    }
+
+    /// Takes over all that another bucket of the same limit remembers, but for who waits for it.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (window, other) in self.windows_mut().zip(other.windows()) {
+            window.absorb(other);
+        }
+        self.in_flight += other.in_flight;
+        self.used_at = self.used_at.max(other.used_at);
+        let frosts = [self.frost.take(), other.frost].into_iter().flatten();
+        self.frost = frosts.reduce(|one, two| Box::new(one.and(*two)));
+        let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
+        self.evidence = evidence.max_by_key(|evidence| evidence.since);
+        self.room.absorb(other.room);
+    }
+
+    /// A slot that was taken before there was this bucket ages from that instant.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        self.windows_mut().for_each(|window| window.remember(now, ages_from));
+    }
+
+    /// As many slots as there are were taken that age from that instant.
+    pub(super) fn fill(&mut self, now: Instant, ages_from: Instant) {
+        for window in self.windows_mut() {
+            for _ in 0..window.quota() {
+                window.remember(now, ages_from);
+            }
+        }
+    }
+
+    /// Its limit is another one of that name from now on. It remembers what it did.
+    pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
+        let key = BucketKey { limit, values: Arc::clone(&self.key.values) };
+        let new = Self::new(key, share);
+        let mut since: Vec<_> = self.window.ages_from().collect();
+        let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
+        let flying = if ages_from_send {
+            // Slots that had to wait for their answers, and have an end from now on.
+            since.extend((0..self.window.in_flight()).map(|_| now));
+            0
+        } else {
+            self.in_flight
+        };
+        let Self { key, mut window, mut burst, mut room, .. } = new;
+        for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
+            if matches!(key.limit.rule, Rule::Rate(_) | Rule::Concurrency(_)) {
+                window.take_over(now, flying, since.iter().copied());
+            }
+        }
+        room.take_over(now, &self.room, &window);
+        (self.key, self.window, self.burst, self.room) = (key, window, burst, room);
+    }
+
+    /// When there is nothing left to remember, if nothing else happens; `None` while calls
+    /// are held or in flight.
+    pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
+        if self.in_flight > 0 || self.waiting > 0 {
+            return None;
+        }
+        let ends = [
+            self.windows().filter_map(Window::last_end).max(),
+            Some(self.room.people_until()),
+            self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
+            self.frost.as_ref().map(|frost| frost.until + self.window.period().max(EVIDENCE)),
+            // A whole app or workspace is seldom used once.
+            self.is_open().then(|| self.used_at + OPEN_FOR),
+        ];
+        ends.into_iter().flatten().max().map(|last| last.max(now))
+    }
+
+    /// How many slots its rate has left, and when there is one more; nothing for a limit
+    /// without a rate.
+    pub(super) fn left(&mut self, now: Instant) -> Option<Left> {
+        let Rule::Rate(_) = self.key.limit.rule else { return None };
+        self.expire(now);
+        let all = self.windows().map(|window| Left {
+            slots: window.quota().saturating_sub(window.used()),
+            quota: window.quota(),
+            more_at: window.first_end().unwrap_or_else(|| now + window.period()),
+        });
+        let left = all.reduce(|one, other| if other.slots < one.slots { other } else { one })?;
+        Some(match self.frozen_until(now) {
+            Some(until) => Left {
+                slots: 0,
+                more_at: if left.slots == 0 { until.max(left.more_at) } else { until },
+                ..left
+            },
+            None => left,
+        })
+    }
+
+    /// How it stands.
+    pub(super) fn state(&mut self, now: Instant) -> BucketState {
+        self.expire(now);
+        BucketState {
+            key: self.key.clone(),
+            used: self.window.used(),
+            quota: self.window.quota(),
+            frozen_until: self.frozen_until(now),
+            probing: self.frost.as_ref().is_some_and(|frost| !frost.is_hard(now)),
+            waiting: u64::from(self.waiting - self.places),
+            places: self.places.into(),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.windows_mut().for_each(|window| window.expire(now));
+    }
+
+    /// The window of its limit, and the shorter one for bursts.
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        [Some(&self.window), self.burst.as_deref()].into_iter().flatten()
+    }
+
+    fn windows_mut(&mut self) -> impl Iterator<Item = &mut Window> {
+        [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten()
+    }
+}

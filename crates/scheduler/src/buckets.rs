@@ -1,0 +1,143 @@
+//! All buckets, found by their names, and by the identity that they count for.
+//!
+//! A bucket goes by its key. It answers to the last few that it had, too, as long as it lives: a
+//! call may still arrive under one of these, looked at just before its bucket was renamed.
+
+use alloc::vec::Vec;
+use core::{
+    hash::BuildHasher,
+    ops::{Index, IndexMut},
+};
+
+use hashbrown::HashMap;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use limits::{BucketKey, Scope};
+
+use super::{bucket::Bucket, cell::BucketId, owners::Owners, table::Table};
+
+/// The buckets, each until it has nothing left to remember.
+#[derive(Debug, Default)]
+pub(super) struct Buckets {
+    all: Table<Bucket>,
+    by_key: HashTable<BucketId>,
+    hasher: RandomState,
+    /// By names that they had.
+    former: HashMap<BucketKey, BucketId, RandomState>,
+    owners: Owners,
+}
+
+/// So many names a bucket has had and still answers to.
+const FORMER: usize = 4;
+
+// === impl Buckets ===
+
+impl Buckets {
+    /// The bucket of that name.
+    pub(super) fn find(&self, name: &BucketKey) -> Option<BucketId> {
+        let of = self.by_key.find(self.hasher.hash_one(name), |id| {
+            self.all.prefetch(*id);
+            self.all[*id].key == *name
+        });
+        of.or_else(|| self.former.get(name)).copied()
+    }
+
+    /// The buckets that count for that identity.
+    pub(super) fn of_owner(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
+        self.owners.of(scope, owner)
+    }
+
+    /// Adds a bucket whose name no other has.
+    pub(super) fn insert(&mut self, bucket: Bucket) -> BucketId {
+        let id = self.all.insert(bucket);
+        self.put_up(id);
+        id
+    }
+
+    /// Drops a bucket, and all of its names.
+    pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
+        self.take_down(id);
+        let bucket = self.all.remove(id);
+        for name in bucket.former.iter().flat_map(|former| former.iter()) {
+            self.former.remove(name);
+        }
+        bucket
+    }
+
+    /// A bucket goes by that name, and still answers to the one that it had.
+    pub(super) fn rename(&mut self, id: BucketId, key: BucketKey) {
+        self.take_down(id);
+        if self.former.remove(&key).is_some() {
+            self.all[id].former.iter_mut().for_each(|former| former.retain(|name| *name != key));
+        }
+        let before = core::mem::replace(&mut self.all[id].key, key);
+        self.put_up(id);
+        self.answer_to(id, before);
+    }
+
+    /// A bucket answers to a name that it, or another one, had.
+    pub(super) fn answer_to(&mut self, id: BucketId, name: BucketKey) {
+        self.former.insert(name.clone(), id);
+        let former = self.all[id].former.get_or_insert_default();
+        former.push(name);
+        if former.len() > FORMER {
+            self.former.remove(&former.remove(0));
+        }
+    }
+
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self, id: BucketId) {
+        self.all.prefetch(id);
+    }
+
+    pub(super) fn get(&self, id: BucketId) -> Option<&Bucket> {
+        self.all.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (BucketId, &Bucket)> {
+        self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (BucketId, &mut Bucket)> {
+        self.all.iter_mut()
+    }
+
+    /// Whether no name is kept.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn knows_nobody(&self) -> bool {
+        self.by_key.is_empty() && self.former.is_empty() && self.owners.is_empty()
+    }
+
+    /// A bucket is found by its key.
+    fn put_up(&mut self, id: BucketId) {
+        let Self { all, by_key, hasher, owners, .. } = self;
+        let hash = |id: &BucketId| hasher.hash_one(&all[*id].key);
+        by_key.insert_unique(hash(&id), id, hash);
+        owners.insert(&all[id].key, id);
+    }
+
+    /// It is not, any more.
+    fn take_down(&mut self, id: BucketId) {
+        let key = &self.all[id].key;
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        self.owners.remove(key, id);
+    }
+}
+
+impl Index<BucketId> for Buckets {
+    type Output = Bucket;
+
+    fn index(&self, id: BucketId) -> &Bucket {
+        &self.all[id]
+    }
+}
+
+impl IndexMut<BucketId> for Buckets {
+    fn index_mut(&mut self, id: BucketId) -> &mut Bucket {
+        &mut self.all[id]
+    }
+}

@@ -1,0 +1,262 @@
+//! A cell: all held calls of one class that need the same buckets.
+//!
+//! They are blocked and freed together, so they stand together, in the line of one bucket
+//! that blocks them. Inside, each caller has a queue of its calls, the oldest first.
+
+use alloc::boxed::Box;
+
+use smallvec::SmallVec;
+
+use super::{
+    CallerId,
+    call::{Held, Sequence},
+    few::{Few, FewBy},
+    table::{Id, Table},
+};
+
+/// Index of a bucket in the scheduler.
+pub(super) type BucketId = Id;
+/// Index of a cell in the scheduler.
+pub(super) type CellId = Id;
+/// Index of a held call in the scheduler.
+pub(super) type CallId = Id;
+
+/// Buckets, each once, in the order of their indices. Few calls have more than six, and so many lie
+/// where they are asked for.
+pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
+
+/// The held calls of one class that need the same buckets.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(super) struct Cell {
+    pub(super) buckets: BucketIds,
+    /// In whose line it stands.
+    pub(super) parked: BucketId,
+    /// Each caller's calls.
+    queues: FewBy<CallerId, Queue>,
+}
+
+/// The oldest call of a queue, before and after a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeadChange {
+    pub(super) before: Option<Aged>,
+    pub(super) after: Option<Aged>,
+}
+
+/// One caller's calls in a cell. Most come in the order of their age, and each of these knows who
+/// is before and behind it, so that none is ever searched for.
+#[derive(Debug, Default)]
+struct Queue {
+    row: Option<Row>,
+    /// Those that came back from an attempt, a place or another cell, when younger ones stood
+    /// here.
+    late: Option<Box<Few<Aged>>>,
+}
+
+/// Both ends of those that came in their order.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    oldest: CallId,
+    youngest: CallId,
+    /// Their ages.
+    ages: (Sequence, Sequence),
+}
+
+/// A call and its age.
+pub(super) type Aged = (Sequence, CallId);
+
+/// Who stands beside a held call in the row of its queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Neighbours {
+    /// Where it is the oldest, that is nobody who is still there: a call that goes from the front
+    /// does not tell the one behind it, whose memory nothing else has touched for long.
+    before: Option<CallId>,
+    behind: Option<CallId>,
+    /// The age of the one behind it.
+    age_behind: Sequence,
+}
+
+// === impl Cell ===
+
+impl Cell {
+    pub(super) fn new(buckets: BucketIds, parked: BucketId) -> Self {
+        Self { buckets, parked, queues: FewBy::default() }
+    }
+
+    /// Its calls are looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.queues.prefetch();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// What its calls need, for whoever changes the cells meanwhile.
+    pub(super) fn needs(&self) -> BucketIds {
+        BucketIds::from_slice(&self.buckets)
+    }
+
+    /// Adds a call and tells the oldest of its caller's before and after.
+    pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
+        let Held { sequence, caller, .. } = held[call];
+        let queue = self.queues.get_or_insert_with(caller, Queue::default);
+        let (before, new) = (queue.head(), (sequence, call));
+        queue.add(held, new);
+        HeadChange { before, after: Some(before.map_or(new, |head| head.min(new))) }
+    }
+
+    /// Removes a call and tells the oldest of its caller's before and after.
+    pub(super) fn remove(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
+        let Held { sequence, caller, .. } = held[call];
+        let Some(queue) = self.queues.get_mut(&caller) else { return HeadChange::default() };
+        let before = queue.head();
+        queue.remove(held, (sequence, call));
+        let after = queue.head();
+        if after.is_none() {
+            self.queues.remove(&caller);
+        }
+        HeadChange { before, after }
+    }
+
+    /// The oldest call of a caller.
+    pub(super) fn head(&self, caller: CallerId) -> Option<CallId> {
+        self.queues.get(&caller)?.head().map(|(_, call)| call)
+    }
+
+    /// The oldest call of each caller.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Aged> {
+        self.queues.iter().filter_map(|(_, queue)| queue.head())
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// The oldest one.
+    fn head(&self) -> Option<Aged> {
+        let oldest = self.row.map(|row| (row.ages.0, row.oldest));
+        let late = self.late.as_ref().and_then(|late| late.first());
+        [oldest, late].into_iter().flatten().min()
+    }
+
+    fn add(&mut self, held: &mut Table<Held>, (sequence, call): Aged) {
+        match &mut self.row {
+            Some(row) if sequence < row.ages.1 => {
+                self.late.get_or_insert_default().insert((sequence, call));
+            }
+            Some(row) => {
+                let before = core::mem::replace(&mut row.youngest, call);
+                row.ages.1 = sequence;
+                held[before].beside.behind = Some(call);
+                held[before].beside.age_behind = sequence;
+                held[call].beside = Neighbours { before: Some(before), ..Neighbours::default() };
+            }
+            None => {
+                let ages = (sequence, sequence);
+                self.row = Some(Row { oldest: call, youngest: call, ages });
+                held[call].beside = Neighbours::default();
+            }
+        }
+    }
+
+    fn remove(&mut self, held: &mut Table<Held>, (sequence, call): Aged) {
+        if let Some(late) = &mut self.late
+            && late.remove((sequence, call))
+        {
+            if late.is_empty() {
+                self.late = None;
+            }
+            return;
+        }
+        let Some(row) = &mut self.row else { return };
+        let Neighbours { before, behind, age_behind } = held[call].beside;
+        match (before.filter(|_| row.oldest != call), behind) {
+            (None, None) => self.row = None,
+            (None, Some(behind)) => (row.oldest, row.ages.0) = (behind, age_behind),
+            (Some(before), behind) => {
+                held[before].beside.behind = behind;
+                held[before].beside.age_behind = age_behind;
+                if let Some(behind) = behind {
+                    held[behind].beside.before = Some(before);
+                } else {
+                    (row.youngest, row.ages.1) = (before, held[before].sequence);
+                }
+            }
+        }
+    }
+}
+
+// === impl HeadChange ===
+
+impl HeadChange {
+    /// The line comes, with that call in front.
+    pub(super) fn comes(head: Aged) -> Self {
+        Self { before: None, after: Some(head) }
+    }
+
+    /// The line with that call in front leaves.
+    pub(super) fn leaves(head: Aged) -> Self {
+        Self { before: Some(head), after: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use limits::{Class, Weight};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Caller, Instant};
+
+    proptest! {
+        /// Red where a call that came late is not before younger ones, or the one behind a call that
+        /// leaves is lost.
+        #[test]
+        fn each_caller_has_its_calls_by_age(
+            steps in prop::collection::vec((any::<u8>(), 0..3_u64, 0..4_u8), 0..300),
+        ) {
+            let mut cell = Cell::new(BucketIds::new(), Id::default());
+            let mut held = Table::default();
+            // The calls of each caller, and of each its caller.
+            let mut queues = BTreeMap::<_, BTreeSet<_>>::new();
+            let mut calls = BTreeMap::new();
+            for (arrived, (age, caller, what)) in (1..).zip(steps) {
+                let change = match calls.keys().nth(usize::from(age) % calls.len().max(1)).copied() {
+                    // One in four leaves, from anywhere.
+                    Some(gone) if what == 0 => {
+                        let (_, call) = gone;
+                        let caller: CallerId = calls.remove(&gone).unwrap();
+                        let before = queues[&caller].first().copied();
+                        let change = cell.remove(&mut held, call);
+                        held.remove(call);
+                        queues.get_mut(&caller).unwrap().remove(&gone);
+                        (caller, before, change)
+                    }
+                    // One in four is older than others.
+                    _ => {
+                        let caller = CallerId(caller);
+                        let late = u64::from(what == 1) * u64::from(age);
+                        let age = (1_000 + arrived - late) * 1_000 + arrived;
+                        let who = Caller { id: caller, weight: Weight::ONE };
+                        let call = held.insert(Held::new(age, Class::Normal, who, Instant::FAR));
+                        let queue = queues.entry(caller).or_default();
+                        let before = queue.first().copied();
+                        queue.insert((age, call));
+                        calls.insert((age, call), caller);
+                        (caller, before, cell.add(&mut held, call))
+                    }
+                };
+                let (caller, before, HeadChange { before: told, after }) = change;
+                let head = queues[&caller].first().copied();
+                assert_eq!((told, after), (before, head));
+                assert_eq!(cell.head(caller), head.map(|(_, call)| call));
+                let heads = queues.values().filter_map(|queue| queue.first().copied());
+                assert!(cell.heads().eq(heads));
+                assert_eq!(cell.is_empty(), calls.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Claims: a call that needs two busy buckets is served, too.
+//!
+//! All or nothing can starve: whenever one of the two has a free slot the other has none, and
+//! calls that need only one of them take every slot. So a call that is next in its line but
+//! blocked elsewhere **claims** its buckets: the next slot of each is kept for it.
+//!
+//! Keeping a slot free costs throughput, so it is kept as late as possible: others may go as
+//! long as there is a slot left at the time when the last of the claimed buckets has one, as
+//! far as is known. A bucket that slots leave quickly is thus not held up by one that they
+//! leave slowly.
+//!
+//! A call claims all of its buckets or none, and a bucket is claimed by one call. Of two that
+//! want the same bucket the more urgent and older one has it, so nobody waits in a circle. A
+//! frozen bucket is claimed by nobody: it would keep slots of others for nothing. Nor is an open
+//! one: it has a slot for everybody, and calls of all workspaces would want the same.
+
+use alloc::vec::Vec;
+
+use limits::Class;
+
+use super::{
+    Block, Instant, Scheduler, Why,
+    call::Held,
+    cell::{BucketId, CallId},
+};
+
+/// A bucket's next slot is kept for a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) call: CallId,
+    pub(super) class: Class,
+    /// By when it needs the slot.
+    by: Instant,
+}
+
+impl Scheduler {
+    /// What keeps a call of that class, held as `call`, from taking a slot of a bucket.
+    pub(super) fn blocked(
+        &mut self,
+        now: Instant,
+        id: BucketId,
+        class: Class,
+        call: Option<CallId>,
+    ) -> Option<Block> {
+        let leave = self.leaves_one_by(now, id, call);
+        self.buckets[id].blocked(now, class, leave)
+    }
+
+    /// By when a bucket's next slot is needed by the call for which it is kept, if that is another
+    /// one than `call`.
+    pub(super) fn leaves_one_by(
+        &mut self,
+        now: Instant,
+        id: BucketId,
+        call: Option<CallId>,
+    ) -> Option<Instant> {
+        let bucket = &mut self.buckets[id];
+        let Claim { class, by, .. } = bucket.claim.filter(|claim| Some(claim.call) != call)?;
+        // A slot that room for people keeps from the claimer is not kept for it.
+        bucket.has_room_for(now, class).then_some(by)
+    }
+
+    /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for
+    /// another that goes before it.
+    pub(super) fn claim(&mut self, now: Instant, call: CallId) {
+        let rank = |held: &Held| (held.class, held.sequence);
+        let buckets = self.cells[self.held[call].cell].needs();
+        let others: Vec<_> = buckets
+            .iter()
+            .filter_map(|id| Some(self.buckets[*id].claim?.call))
+            .filter(|other| *other != call)
+            .collect();
+        if others.iter().any(|other| rank(&self.held[*other]) < rank(&self.held[call])) {
+            return;
+        }
+        let Some(by) = self.slots_by(now, call, &buckets) else {
+            self.give_up_claims(call);
+            return;
+        };
+        for other in others {
+            self.give_up_claims(other);
+        }
+        let held = &mut self.held[call];
+        held.claims = true;
+        let claim = Claim { call, class: held.class, by };
+        for &id in &buckets {
+            let bucket = &mut self.buckets[id];
+            if bucket.is_open() {
+                continue;
+            }
+            if bucket.claim.replace(claim).is_none_or(|before| before.call != call) {
+                self.touch(id);
+            }
+        }
+    }
+
+    /// When the last of a call's buckets has a slot for it, as far as is known. None while
+    /// one of them is frozen or paused.
+    fn slots_by(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) -> Option<Instant> {
+        let class = self.held[call].class;
+        let mut by = now;
+        for &id in buckets {
+            let bucket = &mut self.buckets[id];
+            let Some(block) = bucket.blocked(now, class, None) else { continue };
+            if matches!(block.why, Why::Frozen | Why::Probing | Why::Paused) {
+                return None;
+            }
+            // An answer may come at any time, and its slot ages from then.
+            by = by.max(block.until.unwrap_or_else(|| now + bucket.period()));
+        }
+        Some(by)
+    }
+
+    /// Gives the claimed slots free.
+    pub(super) fn give_up_claims(&mut self, call: CallId) {
+        if !core::mem::take(&mut self.held[call].claims) {
+            return;
+        }
+        let buckets = self.cells[self.held[call].cell].needs();
+        for &id in &buckets {
+            if self.buckets[id].claim.take().is_some() {
+                self.touch(id);
+            }
+        }
+    }
+
+    /// Lets the call for which a bucket's slot is kept go, if it can. Tells whether to look
+    /// at the bucket again.
+    pub(super) fn serve_claim(&mut self, now: Instant, id: BucketId) -> bool {
+        let Some(Claim { call, class, .. }) = self.buckets[id].claim else { return false };
+        let held = &self.held[call];
+        let alike = &self.cells[held.cell];
+        let is_head = alike.head(held.caller) == Some(call);
+        let buckets = alike.needs();
+        if !is_head {
+            // A replayed call came before it.
+            self.give_up_claims(call);
+            return true;
+        }
+        let Some((other, _)) = self.blocking(now, &buckets, class, Some(call)) else {
+            self.let_go(now, call);
+            return true;
+        };
+        self.claim(now, call);
+        // Who blocks it may have been open when it was looked at last.
+        if other != id {
+            self.touch(other);
+        }
+        false
+    }
+}

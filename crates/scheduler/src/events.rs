@@ -1,0 +1,170 @@
+//! What the scheduler answers.
+
+use alloc::vec::Vec;
+
+use limits::BucketKey;
+
+use super::{Instant, Permit, Ticket};
+
+/// What became of a call that arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It goes now.
+    Granted(Permit),
+    /// It waits; an [`Event`] will tell.
+    Held(Ticket),
+    /// It is not taken.
+    Refused(Refusal),
+}
+
+/// What happened to a held call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It goes now.
+    Granted {
+        /// Which.
+        ticket: Ticket,
+        /// Its right to go.
+        permit: Permit,
+    },
+    /// It has waited as long as it may.
+    Expired {
+        /// Which.
+        ticket: Ticket,
+        /// What it waited for, and when it might have gone.
+        refusal: Refusal,
+    },
+}
+
+/// A call is not held, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// Which bucket stands in its way.
+    pub bucket: BucketKey,
+    /// When a call like it could go at the earliest.
+    pub retry_at: Instant,
+}
+
+/// Why a call is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It would wait, or has waited, past its deadline.
+    Deadline,
+    /// As many calls are held as may be.
+    QueueFull,
+    /// It has waited past its deadline for the end of a pause of the operator's.
+    Paused,
+}
+
+/// Why a call that stands in a bucket's line does not go, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Why.
+    pub why: Why,
+    /// Until when, if nothing else happens; absent if that takes an answer.
+    pub until: Option<Instant>,
+}
+
+/// Why a bucket lets a call wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// All of its slots are taken.
+    Full,
+    /// Slack asked for a pause.
+    Frozen,
+    /// After a pause, other calls try whether it is over.
+    Probing,
+    /// Its free slots are kept for more urgent calls.
+    Room,
+    /// Its free slot is kept for a call that also needs another bucket.
+    Claimed,
+    /// Others are before it.
+    Turn,
+    /// The operator has paused what it is part of.
+    Paused,
+}
+
+/// What a refusal by Slack led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// What was closed, the most likely cause first; nothing if no bucket can be the cause.
+    pub freezes: Vec<Freeze>,
+    /// Whether it was unforeseen: no pause was on, and the window had room.
+    pub surprise: bool,
+}
+
+/// A bucket was closed because Slack said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Which.
+    pub bucket: BucketKey,
+    /// Until when.
+    pub until: Instant,
+}
+
+/// How a bucket stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketState {
+    /// Which.
+    pub key: BucketKey,
+    /// Slots taken.
+    pub used: u32,
+    /// Slots in all.
+    pub quota: u32,
+    /// Until when it is closed, if it is.
+    pub frozen_until: Option<Instant>,
+    /// Whether, after a pause, calls are let through one by one to see whether it is over.
+    pub probing: bool,
+    /// Calls that are held for it, perhaps for other buckets too.
+    pub waiting: u64,
+    /// Places that are kept in its line for calls that were sent away.
+    pub places: u64,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The name in headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::QueueFull => "queue_full",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+// === impl Why ===
+
+impl Why {
+    /// The name in status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Frozen => "frozen",
+            Self::Probing => "probing",
+            Self::Room => "room_for_people",
+            Self::Claimed => "claimed",
+            Self::Turn => "turn",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+// === impl Block ===
+
+impl Block {
+    /// The one that lasts longer.
+    pub(super) fn longer(self, other: Self) -> Self {
+        if other.outlasts(self) { other } else { self }
+    }
+
+    /// Whether it lasts longer than the other. One that takes an answer is shorter than one that
+    /// takes time; one that takes the operator is the longest.
+    pub(super) fn outlasts(self, other: Self) -> bool {
+        let length = |block: Self| (block.why == Why::Paused, block.until);
+        length(self) > length(other)
+    }
+}

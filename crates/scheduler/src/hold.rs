@@ -1,0 +1,174 @@
+//! A call joins the lines of its buckets, and leaves them.
+
+use hashbrown::HashMap;
+
+use foldhash::quality::RandomState;
+use limits::Class;
+
+use super::{
+    Caller, CallerId, Scheduler, Ticket,
+    bucket::Bucket,
+    call::Held,
+    cell::{BucketId, BucketIds, CallId, CellId, HeadChange},
+    table::Table,
+};
+
+/// How many calls and places each caller has.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    depths: HashMap<CallerId, usize, RandomState>,
+}
+
+// === impl Callers ===
+
+impl Callers {
+    /// How many callers have any.
+    pub(super) fn len(&self) -> usize {
+        self.depths.len()
+    }
+
+    /// How many that one has.
+    pub(super) fn of(&self, caller: CallerId) -> usize {
+        self.depths.get(&caller).copied().unwrap_or(0)
+    }
+
+    pub(super) fn join(&mut self, caller: CallerId) {
+        *self.depths.entry(caller).or_default() += 1;
+    }
+
+    pub(super) fn leave(&mut self, caller: CallerId) {
+        if let Some(depth) = self.depths.get_mut(&caller) {
+            *depth -= 1;
+            if *depth == 0 {
+                self.depths.remove(&caller);
+            }
+        }
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// Counts a call that is held, or a place that is kept. Where everything goes through,
+    /// callers have no turns until somebody has to stand in line.
+    pub(super) fn join(&mut self, class: Class, caller: Caller) {
+        self.waiting += 1;
+        if !self.is_open() {
+            self.lineup.join(class, caller);
+        }
+    }
+
+    /// Uncounts it.
+    pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
+        self.waiting -= 1;
+        if !self.is_open() {
+            self.lineup.leave(class, caller);
+        }
+    }
+
+    /// A caller's calls in a cell that is parked here have another one in front, come, or leave.
+    fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, cell: CellId) {
+        if heads.before == heads.after {
+            return;
+        }
+        let is_open = self.is_open();
+        if is_open && heads.before.is_none() {
+            self.lineup.join(class, caller);
+        }
+        self.lineup.change_head(class, caller.id, heads, cell);
+        if is_open && heads.after.is_none() {
+            self.lineup.leave(class, caller.id);
+        }
+    }
+}
+
+/// Whether that call still waits: another one may have its index.
+pub(super) fn is_held(held: &Table<Held>, Ticket { index, sequence }: Ticket) -> bool {
+    held.get(index).is_some_and(|held| held.sequence == sequence)
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Lets a call wait. It stands in the line of the bucket in which its like stand, else of
+    /// the one that is `blocking` it.
+    pub(super) fn hold(&mut self, buckets: &[BucketId], blocking: BucketId, held: Held) -> Ticket {
+        let (sequence, deadline) = (held.sequence, held.deadline);
+        for &id in buckets {
+            self.buckets[id].join(held.class, held.caller());
+        }
+        self.callers.join(held.caller);
+        let index = self.held.insert(held);
+        self.deadlines.add(deadline, Ticket { index, sequence });
+        self.stand(index, buckets, blocking);
+        Ticket { index, sequence }
+    }
+
+    /// Lets a held call stand in the line of the bucket in which its like stand, else of the
+    /// one that is `blocking` it.
+    pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
+        let held = &mut self.held[index];
+        let (class, caller) = (held.class, held.caller());
+        let cell_id = self.cells.of(class, buckets, blocking);
+        held.cell = cell_id;
+        let cell = &mut self.cells[cell_id];
+        let heads = cell.add(&mut self.held, index);
+        let parked = cell.parked;
+        let bucket = &mut self.buckets[parked];
+        // Where others of its class stand it is blocked as they are, and the alarm is theirs.
+        let is_first = !bucket.lineup.stands(class);
+        bucket.change_head(class, caller, heads, cell_id);
+        if is_first {
+            self.touch(parked);
+        }
+    }
+
+    /// Removes a held call from every line.
+    pub(super) fn take_out(&mut self, index: CallId) -> Held {
+        let buckets = self.step_out(index);
+        let held = self.let_out(index);
+        for id in buckets.iter().copied() {
+            self.buckets[id].leave(held.class, held.caller);
+            self.touch(id);
+        }
+        held
+    }
+
+    /// A call is not held any more, and stands nowhere.
+    pub(super) fn let_out(&mut self, index: CallId) -> Held {
+        let held = self.held.remove(index);
+        let ticket = Ticket { index, sequence: held.sequence };
+        self.deadlines.took_back(held.deadline, ticket, |_, call| is_held(&self.held, call));
+        self.callers.leave(held.caller);
+        held
+    }
+
+    /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
+    pub(super) fn step_out(&mut self, index: CallId) -> BucketIds {
+        self.give_up_claims(index);
+        let held = &self.held[index];
+        let (class, caller, id) = (held.class, held.caller(), held.cell);
+        let cell = &mut self.cells[id];
+        let (parked, buckets) = (cell.parked, cell.needs());
+        let heads = cell.remove(&mut self.held, index);
+        if cell.is_empty() {
+            self.cells.remove(class, id);
+        }
+        self.buckets[parked].change_head(class, caller, heads, id);
+        buckets
+    }
+
+    /// Moves a cell to the line of another bucket.
+    pub(super) fn park(&mut self, id: CellId, at: BucketId) {
+        let cell = &mut self.cells[id];
+        let from = core::mem::replace(&mut cell.parked, at);
+        for head in cell.heads() {
+            let (_, oldest) = head;
+            let held = &self.held[oldest];
+            let (class, caller) = (held.class, held.caller());
+            self.buckets[from].change_head(class, caller, HeadChange::leaves(head), id);
+            self.buckets[at].change_head(class, caller, HeadChange::comes(head), id);
+        }
+        self.touch(at);
+    }
+}

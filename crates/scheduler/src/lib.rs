@@ -1,0 +1,336 @@
+//! Which call goes when: a state machine that is told the time.
+//!
+//! The scheduler owns no clock, no task, no socket and no lock. Whoever drives it tells it
+//! what happened and when, and asks it when it wants to be asked again. A day of traffic
+//! thus runs in a test in seconds, the same way every time.
+//!
+//! # What a call needs
+//!
+//! A call counts against several limits at once: its method's tier in its workspace,
+//! perhaps its channel, perhaps the whole app. Each limit at one value of its dimensions is
+//! a [bucket](bucket), with a [sliding window](window) of slots. A call goes when **all**
+//! of its buckets have a slot for it, and takes one in each, all or nothing; while it waits
+//! it takes none. A slot is taken while the call is in flight and ages from its answer, because
+//! Slack counts the call somewhere between the two.
+//!
+//! # Where it waits
+//!
+//! Calls of one class that need the same buckets form a [cell](cell). A cell that cannot go is
+//! parked in the [line-up](lineup) of exactly one bucket that blocks it. When that bucket has a
+//! slot, the cell next in its order is looked at: it goes, or, if another of its buckets
+//! blocks it, it moves to that one's line-up. Two things follow. A bucket that is open to a
+//! class has nobody of that class parked in it, so a new call to whom all of its buckets are
+//! open may go at once: nobody is before it. And a call to a busy channel never holds up one to
+//! another channel: it stands in the channel's line-up, not in the one they share.
+//!
+//! # In what order
+//!
+//! - By class, with floors, then by callers in turns, then by age; see [`lineup`].
+//! - Some slots are kept free so that a person's click finds one; see [`room`].
+//! - A call that is blocked elsewhere whenever it is its turn claims the next slot of each of
+//!   its buckets; see [`claims`].
+//! - Whatever would wait longer than its client does is sent away at once, with the time when
+//!   to come back, and keeps its place in line till then; see [`forecast`] and [`places`].
+//! - Posts of one caller to one channel go one at a time: a limit on calls in flight, with a
+//!   quota of one. A replayed call keeps its slots of such limits while it waits, so nobody
+//!   overtakes it.
+//!
+//! # When Slack refuses
+//!
+//! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
+//! perhaps a wider one with it; see [`evidence`]. The call can be
+//! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
+//! freeze one call probes; each that passes admits one more; see [`frost`].
+//!
+//! # When it turns out whose calls they are
+//!
+//! What counted for one identity may have to count for another, because it is the same: its
+//! buckets are renamed, and where both have one, the two become one; see
+//! [`Scheduler::rename`](rename).
+//!
+//! # When the operator changes the limits
+//!
+//! Buckets of a limit that keeps its name keep their slots, and calls that wait are told of their
+//! new buckets; see [`relimit`] and [`rebucket`].
+//!
+//! # What outlives it
+//!
+//! It can tell what another scheduler has to know that takes over from it, and be told it; see
+//! [`notes`].
+//!
+//! # When what it counts against changes
+//!
+//! The operator pauses a method, a caller or a workspace: calls of it then also need a bucket
+//! that is a gate, which lets nobody through. Or the limits are replaced. Either way calls that are
+//! held change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket).
+//!
+//! # Why it ends
+//!
+//! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
+//! touched buckets until none is left. At one instant, what blocks a call depends only on the
+//! state of its buckets, which only grants change, and on claims, of which the more urgent and
+//! older one always wins. So between two grants a cell moves at most once, to a bucket that does
+//! not let it go, and there are no more grants than calls. A look costs the logarithm of what
+//! is held; a move that of each caller in the cell.
+//!
+//! A granted call holds a permit until it is [settled](Scheduler::settle): an unsettled permit
+//! occupies its slots, so whoever drives the scheduler settles every permit, however its call
+//! ended. Nothing is forgotten too early and everything is forgotten in the end: a bucket
+//! without waiting calls, calls in flight, freeze, evidence, people or ageing slots is dropped,
+//! so memory follows live traffic and not history.
+
+#![cfg_attr(not(any(test, feature = "model")), no_std)]
+
+extern crate alloc;
+
+mod admit;
+mod agenda;
+mod bucket;
+mod buckets;
+mod call;
+mod cell;
+mod cells;
+mod claims;
+mod events;
+mod evidence;
+mod few;
+mod force;
+mod forecast;
+mod frost;
+mod hold;
+mod lineup;
+mod notes;
+mod owners;
+mod places;
+mod prefetch;
+mod rebucket;
+mod relimit;
+mod rename;
+mod room;
+mod serve;
+mod standing;
+mod table;
+mod time;
+mod window;
+
+#[cfg(any(test, feature = "model"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests beside it drive it in more ways"))]
+#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it judges in tests")]
+pub mod model;
+#[cfg(test)]
+mod tests;
+
+use alloc::{sync::Arc, vec::Vec};
+
+use hashbrown::HashMap;
+
+use foldhash::quality::RandomState;
+use limits::{BucketKey, Class, Limit, Share};
+
+use self::{
+    agenda::Agenda,
+    bucket::Bucket,
+    buckets::Buckets,
+    call::{Granted, Held, Sequence},
+    cell::BucketId,
+    cells::Cells,
+    forecast::Arrival,
+    hold::{Callers, is_held},
+    places::{Places, Returned},
+    table::Table,
+};
+pub use self::{
+    call::{Call, Caller, CallerId, Outcome, Permit, Ticket},
+    events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    notes::{Memory, Note},
+    places::PlaceId,
+    standing::Standing,
+    time::Instant,
+};
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Scheduler {
+    policy: Policy,
+    buckets: Buckets,
+    cells: Cells,
+    held: Table<Held>,
+    granted: Table<Granted>,
+    places: Places,
+    callers: Callers,
+    /// When which bucket is looked at next.
+    alarms: Agenda<BucketId>,
+    deadlines: Agenda<Ticket>,
+    /// The buckets in which something changed since they were looked at.
+    touched: Vec<BucketId>,
+    sequence: Sequence,
+    events: Vec<Event>,
+    /// What is to outlive the process, if somebody keeps it.
+    notes: Option<Vec<Note>>,
+    /// The limits, if they have changed since calls came that may still name the old ones.
+    limits: HashMap<Arc<str>, Arc<Limit>, RandomState>,
+    /// Since when buckets that are new are as full as can be.
+    cautious_since: Option<Instant>,
+}
+
+/// What the operator decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How many calls may be held.
+    pub bounds: Bounds,
+    /// How much of a window background calls may take.
+    pub background: Share,
+}
+
+/// How many calls may be held.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Per bucket.
+    pub per_bucket: usize,
+    /// In all.
+    pub total: usize,
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// An empty scheduler.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            buckets: Buckets::default(),
+            cells: Cells::default(),
+            held: Table::default(),
+            granted: Table::default(),
+            places: Places::default(),
+            callers: Callers::default(),
+            alarms: Agenda::default(),
+            deadlines: Agenda::default(),
+            touched: Vec::new(),
+            sequence: 0,
+            events: Vec::new(),
+            notes: None,
+            limits: HashMap::default(),
+            cautious_since: None,
+        }
+    }
+
+    /// A call arrives: it goes, is held, or is refused because it would wait past its
+    /// deadline or a bound is reached.
+    pub fn enqueue(&mut self, now: Instant, call: &Call) -> Enqueued {
+        self.advance(now);
+        let buckets = self.resolve(now, &call.buckets);
+        if call.class == Class::Interactive {
+            for &id in &buckets {
+                self.buckets[id].expect_people(now);
+            }
+        }
+        self.prefetch_arrival(call.class, &buckets);
+        let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
+        let (sequence, arrival) = match returned {
+            Some(Returned { sequence, own }) => (sequence, Arrival::Returned { own }),
+            None => (self.next_sequence(), Arrival::New),
+        };
+        let held = Held::new(sequence, call.class, call.caller, call.deadline);
+        let held = Held { place: call.place, ..held };
+        let enqueued = self.admit(now, &buckets, held, arrival, call.max_depth);
+        self.run(now);
+        enqueued
+    }
+
+    /// Lets a refused call wait again, before all of its line that came after it.
+    pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
+        self.advance(now);
+        let Granted { sequence, class, caller, deadline, place, slots, answered } =
+            self.granted.remove(permit.spend());
+        self.note_end(sequence, &slots, answered.unwrap_or(now), Outcome::Refused);
+        let (kept, spent): (Vec<_>, Vec<_>) =
+            slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
+        self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
+        let mut buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
+        // Two of them may have become one since.
+        buckets.sort_unstable();
+        buckets.dedup();
+        let mut held = Held { place, ..Held::new(sequence, class, caller, deadline) };
+        held.keep(kept);
+        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
+        self.run(now);
+        enqueued
+    }
+
+    /// The client of a held call is gone. Costs no slot. A ticket whose call is no longer
+    /// held is ignored.
+    pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
+        self.advance(now);
+        if is_held(&self.held, ticket) {
+            let held = self.take_out(ticket.index);
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
+            self.run(now);
+        }
+    }
+
+    /// The answer of a granted call begins. Its slots age from now on, whatever it says and
+    /// however long it takes to say it.
+    pub fn answered(&mut self, now: Instant, permit: &Permit) {
+        if let Some(granted) = self.granted.get_mut(permit.index) {
+            granted.answered = Some(now);
+        }
+    }
+
+    /// A granted call has ended.
+    pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
+        self.advance(now);
+        let granted = self.granted.remove(permit.spend());
+        granted.slots.iter().for_each(|slot| self.buckets.prefetch(slot.bucket));
+        let ended = granted.answered.unwrap_or(now);
+        self.note_end(granted.sequence, &granted.slots, ended, outcome);
+        self.release(ended, &granted.slots, granted.class, outcome);
+        self.run(now);
+    }
+
+    /// Closes a bucket until `until`. After that one call probes it.
+    pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
+        self.advance(now);
+        for id in self.resolve(now, &[bucket]) {
+            self.close(id, until);
+        }
+        self.run(now);
+    }
+
+    /// Lets time pass. Moves what has happened since the last time into `events` and tells
+    /// when to be asked again, if nothing happens before.
+    pub fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> Option<Instant> {
+        self.advance(now);
+        events.append(&mut self.events);
+        self.next().map(|(at, _)| at)
+    }
+
+    /// How many calls are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many places are kept for calls that were sent away.
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// For which bucket a held call stands in line, and why it does not go.
+    pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
+        let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
+        let (class, parked) = (held.class, self.cells[held.cell].parked);
+        let turn = Block { why: Why::Turn, until: None };
+        let block = self.blocked(now, parked, class, Some(ticket.index)).unwrap_or(turn);
+        Some((self.buckets[parked].key.clone(), block))
+    }
+
+    /// Every bucket that is alive, and how it stands.
+    pub fn buckets(&mut self, now: Instant) -> impl Iterator<Item = BucketState> {
+        self.buckets.iter_mut().map(move |(_, bucket)| bucket.state(now))
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.sequence += 1;
+        self.sequence
+    }
+}

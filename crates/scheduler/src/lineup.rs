@@ -1,0 +1,392 @@
+//! In what order a bucket serves those who wait for it.
+//!
+//! Classes come first: interactive before normal before background, with floors, so that
+//! a flood of urgent calls slows the others down but never stops them. Within a class
+//! callers take turns by start-time fair queueing: a caller's turn carries the tag
+//! `max(virtual time, end of its last turn)`, the lowest tag is next, and a grant moves the
+//! caller's end one step on. A caller with ten thousand calls and one with a single call
+//! thus alternate until the single call is done. A caller of weight three moves on by a third
+//! of a step and so has three turns where one of weight one has one. Within a caller the
+//! oldest call goes first, whatever cells its calls are in.
+//!
+//! A turn is charged in every bucket that the call takes a slot of, also where the call did
+//! not stand in the line: otherwise a caller spread over thirty channels would get thirty
+//! turns in the bucket that the channels share. Tags matter only while somebody waits, so a
+//! class in which nobody does forgets them all, but for who had the last turn: a caller whose
+//! burst has just taken the last slot does not start the line as if it had had none.
+//!
+//! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
+//! one turn behind the others: what it could not use here is not saved up.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use limits::{Class, Weight};
+
+use super::{
+    Caller, CallerId,
+    call::Sequence,
+    cell::{Aged, CallId, CellId, HeadChange},
+    few::{Few, FewBy},
+    prefetch::prefetch,
+};
+
+/// Who waits for a bucket. What is asked of every class at every look is here, and not in its
+/// line: that is memory which is seldom in the cache.
+#[derive(Debug, Default)]
+pub(super) struct Lineup {
+    /// Absent where nobody of the class waits, which is most of a bucket's life.
+    lines: [Option<Box<ClassLine>>; 3],
+    /// Calls of the class that wait for this bucket, here or elsewhere, and places.
+    waiting: [u32; 3],
+    /// Whether somebody of the class stands here.
+    standing: [bool; 3],
+    /// Grants to other classes since the last one of the class, while it stood here.
+    passed_over: [u8; 3],
+    /// Who had the last turn, and of which class, if anybody had one.
+    last: CallerId,
+    last_class: Option<Class>,
+}
+
+/// By how much a caller's next turn is after the others'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lead {
+    pub(super) class: Class,
+    pub(super) caller: CallerId,
+    pub(super) by: Tag,
+}
+
+/// How many calls go before another one at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ahead {
+    /// Of all classes.
+    pub(super) all: u64,
+    /// Of its own class.
+    pub(super) class: u64,
+}
+
+#[derive(Debug, Default)]
+struct ClassLine {
+    virtual_time: Tag,
+    /// Those who wait, and those whose last turn ends after the virtual time.
+    turns: FewBy<CallerId, Turn>,
+    /// The callers with cells parked here, each by its tag and its oldest call, the next one first.
+    ready: Few<(Tag, Head)>,
+    /// The callers who don't wait, by the end of their last turn.
+    resting: Few<(Tag, CallerId)>,
+    /// Callers that have calls or places that wait for this bucket, here or elsewhere.
+    callers: u32,
+}
+
+/// One caller's place among the others.
+#[derive(Debug)]
+struct Turn {
+    /// Its tag.
+    start: Tag,
+    weight: Weight,
+    waiting: u32,
+    /// How many turns it had since it waits.
+    served: u64,
+    /// Its cells that are parked here, each by its oldest call of this caller.
+    cells: Few<Head>,
+}
+
+/// A cell that is parked here, by its oldest call of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Head {
+    age: Sequence,
+    pub(super) call: CallId,
+    pub(super) cell: CellId,
+}
+
+/// Virtual time: [`STEP`] is one grant to a caller of weight one.
+pub(super) type Tag = u64;
+
+/// Fine enough for every weight, and small enough for a million million grants.
+const STEP: Tag = 1 << 24;
+
+/// A class that has been passed over so often is served next. Of any ten grants one is
+/// background's and, normal's turn being put off by at most one, two are normal's.
+const FLOORS: [u8; 3] = [NEVER, 3, 9];
+const NEVER: u8 = u8::MAX;
+
+/// Of so many callers a forecast looks at each; of the others it counts the last round only.
+const LOOKED_AT: usize = 64;
+
+// === impl Lineup ===
+
+impl Lineup {
+    /// The classes' lines are looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.lines.iter().flatten().for_each(|line| prefetch(&**line));
+    }
+
+    /// And so is who waits in them.
+    pub(super) fn prefetch_turns(&self) {
+        for line in self.lines.iter().flatten() {
+            line.ready.prefetch();
+            line.turns.prefetch();
+        }
+    }
+
+    /// How many callers wait, here or elsewhere; one of two classes counts twice.
+    pub(super) fn callers(&self) -> u64 {
+        self.lines.iter().flatten().map(|line| u64::from(line.callers)).sum()
+    }
+
+    /// How many calls of that caller and class wait, here or elsewhere, places included.
+    pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
+        self.turn(class, caller).map_or(0, |turn| u64::from(turn.waiting))
+    }
+
+    /// How many turns that caller has had since it waits.
+    pub(super) fn served(&self, class: Class, caller: CallerId) -> u64 {
+        self.turn(class, caller).map_or(0, |turn| turn.served)
+    }
+
+    /// Whether somebody stands here.
+    pub(super) fn has_parked(&self) -> bool {
+        self.standing.contains(&true)
+    }
+
+    /// Whether somebody of that class stands here.
+    pub(super) fn stands(&self, class: Class) -> bool {
+        self.standing[class.index()]
+    }
+
+    /// Whether the class has been passed over so often that it is next. Does not depend on
+    /// whether it stands here now, or a call that is looked at would change what it sees.
+    pub(super) fn is_due(&self, class: Class) -> bool {
+        self.passed_over[class.index()] >= FLOORS[class.index()]
+    }
+
+    /// Counts a call that is held, or a place that is kept.
+    pub(super) fn join(&mut self, class: Class, caller: Caller) {
+        let line = self.lines[class.index()].get_or_insert_default();
+        let waiting = &mut self.waiting[class.index()];
+        if *waiting == 0 && (self.last_class, self.last) == (Some(class), caller.id) {
+            let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
+            line.turns.get_or_insert_with(caller.id, turn);
+        }
+        *waiting += 1;
+        line.join(caller);
+    }
+
+    /// Uncounts a held call that goes: granted, cancelled or expired.
+    pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        let waiting = &mut self.waiting[class.index()];
+        *waiting -= 1;
+        if *waiting == 0 {
+            self.lines[class.index()] = None;
+            self.standing[class.index()] = false;
+            self.passed_over[class.index()] = 0;
+        } else {
+            line.leave(caller);
+        }
+    }
+
+    /// The caller's calls in a cell that stands here have another one in front, come, or leave.
+    pub(super) fn change_head(
+        &mut self,
+        class: Class,
+        caller: CallerId,
+        heads: HeadChange,
+        cell: CellId,
+    ) {
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        line.restand(caller, |turn| {
+            let head = |(age, call): Aged| Head { age, call, cell };
+            if let Some(before) = heads.before {
+                turn.cells.remove(head(before));
+            }
+            if let Some(after) = heads.after {
+                turn.cells.insert(head(after));
+            }
+        });
+        self.standing[class.index()] = !line.ready.is_empty();
+    }
+
+    /// Which call is next, of the classes for which the bucket is `open`.
+    pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, Head)> {
+        let stands = |class: &Class| open[class.index()] && self.stands(*class);
+        let class = Class::ALL
+            .into_iter()
+            .rev()
+            .find(|class| stands(class) && self.is_due(*class))
+            .or_else(|| Class::ALL.into_iter().find(stands))?;
+        let (_, head) = self.line(class)?.ready.first()?;
+        Some((class, head))
+    }
+
+    /// Charges the caller's turn for a call that takes a slot of the bucket.
+    pub(super) fn charge(&mut self, class: Class, caller: Caller) {
+        (self.last_class, self.last) = (Some(class), caller.id);
+        for other in Class::ALL {
+            let waits = other != class && self.stands(other);
+            let passed_over = &mut self.passed_over[other.index()];
+            *passed_over = if waits { passed_over.saturating_add(1).min(NEVER - 1) } else { 0 };
+        }
+        if let Some(line) = &mut self.lines[class.index()] {
+            line.charge(caller);
+        }
+    }
+
+    /// How many calls at least go before one of that class and caller, which has so many of
+    /// the caller's `own` before it, if nobody else comes: those, of each other caller as many
+    /// as it has turns until then, and the more urgent ones.
+    pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
+        let urgent: u64 = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
+        let class_ahead = self.line(class).map_or(0, |line| line.ahead_of(caller, own));
+        // The floors give a lower class its part of the grants, so the urgent hold it up
+        // by a multiple of its own line at most.
+        let floor = match class {
+            Class::Interactive | Class::Normal => u64::from(FLOORS[Class::Normal.index()]),
+            Class::Background => u64::from(FLOORS[Class::Background.index()]),
+        };
+        Ahead { all: class_ahead + urgent.min(floor * (class_ahead + 1)), class: class_ahead }
+    }
+
+    /// No call of that class has more before it, as far as [`Self::ahead_of`] counts.
+    pub(super) fn most_ahead_of(&self, class: Class) -> Ahead {
+        let all = self.waiting[..=class.index()].iter().copied().map(u64::from).sum();
+        Ahead { all, class: self.waiting[class.index()].into() }
+    }
+
+    /// Who had more turns than others, and by how much.
+    pub(super) fn leads(&self) -> Vec<Lead> {
+        let lines = Class::ALL.into_iter().filter_map(|class| Some((class, self.line(class)?)));
+        let leads = lines.flat_map(|(class, line)| {
+            line.turns.iter().map(move |(caller, turn)| {
+                let by = turn.start.saturating_sub(line.virtual_time);
+                Lead { class, caller: *caller, by }
+            })
+        });
+        leads.collect()
+    }
+
+    /// A caller that waits here had more turns elsewhere, which count here now.
+    pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
+        let Some(line) = &mut self.lines[class.index()] else { return };
+        if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
+            let start = turn.start.max(line.virtual_time + by);
+            line.restand(caller, |turn| turn.start = start);
+        }
+    }
+
+    fn line(&self, class: Class) -> Option<&ClassLine> {
+        self.lines[class.index()].as_deref()
+    }
+
+    fn turn(&self, class: Class, caller: CallerId) -> Option<&Turn> {
+        self.line(class)?.turns.get(&caller)
+    }
+}
+
+// === impl ClassLine ===
+
+impl ClassLine {
+    fn join(&mut self, Caller { id, weight }: Caller) {
+        let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
+        if turn.waiting == 0 {
+            self.resting.remove((turn.start, id));
+            self.callers += 1;
+            turn.start = turn.start.max(self.virtual_time);
+        }
+        turn.weight = weight;
+        turn.waiting += 1;
+    }
+
+    fn leave(&mut self, caller: CallerId) {
+        let Some(turn) = self.turns.get_mut(&caller) else { return };
+        turn.waiting -= 1;
+        if turn.waiting == 0 {
+            self.callers -= 1;
+            if turn.start > self.virtual_time {
+                self.resting.insert((turn.start, caller));
+            } else {
+                self.turns.remove(&caller);
+            }
+        }
+    }
+
+    fn charge(&mut self, Caller { id, weight }: Caller) {
+        let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
+        let start = match turn.waiting {
+            0 => turn.start.max(self.virtual_time),
+            _ if turn.cells.is_empty() => turn.tag(self.virtual_time),
+            _ => turn.start,
+        };
+        let end = start + step(weight);
+        if turn.waiting == 0 {
+            self.resting.remove((turn.start, id));
+            self.resting.insert((end, id));
+        }
+        turn.served += 1;
+        // The virtual time never passes somebody who stands here.
+        let first = self.ready.first().map_or(start, |(tag, _)| tag);
+        self.virtual_time = self.virtual_time.max(start.min(first));
+        while let Some((end, rested)) = self.resting.first()
+            && end <= self.virtual_time
+        {
+            self.resting.remove((end, rested));
+            self.turns.remove(&rested);
+        }
+        self.restand(id, |turn| turn.start = end);
+    }
+
+    /// Changes a caller's tag, or its cells that are parked here, and puts it where they belong.
+    fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Turn)) {
+        let Some(turn) = self.turns.get_mut(&caller) else { return };
+        let (start, before) = (turn.start, turn.cells.first());
+        change(turn);
+        let after = turn.cells.first();
+        // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
+        if before.is_none() && after.is_some() {
+            turn.start = turn.tag(self.virtual_time);
+        }
+        let (before, after) =
+            (before.map(|head| (start, head)), after.map(|head| (turn.start, head)));
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.ready.remove(before);
+        }
+        if let Some(after) = after {
+            self.ready.insert(after);
+        }
+    }
+
+    /// How many calls of this class go before one that has so many of its caller's before it.
+    /// In the last round of turns half of the others are before it, as far as is known.
+    fn ahead_of(&self, Caller { id, weight }: Caller, own: u64) -> u64 {
+        let waits = self.turns.get(&id).is_some_and(|turn| turn.waiting > 0);
+        let mut last_round = u64::from(self.callers - u32::from(waits));
+        let mut ahead = own;
+        let others = self.turns.iter().filter(|(other, turn)| **other != id && turn.waiting > 0);
+        for (_, turn) in others.take(LOOKED_AT) {
+            let turns = own * u64::from(turn.weight.get()) / u64::from(weight.get());
+            let waiting = u64::from(turn.waiting);
+            ahead += waiting.min(turns);
+            last_round -= u64::from(waiting <= turns);
+        }
+        ahead + last_round.div_ceil(2)
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    fn new(weight: Weight) -> Self {
+        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None }
+    }
+
+    /// The tag of a caller that comes to stand here.
+    fn tag(&self, virtual_time: Tag) -> Tag {
+        self.start.max(virtual_time.saturating_sub(step(self.weight)))
+    }
+}
+
+fn step(weight: Weight) -> Tag {
+    STEP / Tag::from(weight.get())
+}

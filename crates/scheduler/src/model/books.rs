@@ -1,0 +1,120 @@
+//! What the judge writes down: who took which slot and when it was answered, and who left a place.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use limits::{BucketKey, Class, Rule};
+
+use super::{Arriving, End, Judge};
+use crate::{Call, Instant, Outcome, Permit, PlaceId};
+
+/// A place that a call left when it was sent away.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) place: PlaceId,
+    pub(super) age: u64,
+    pub(super) buckets: Vec<BucketKey>,
+    pub(super) class: Class,
+    pub(super) due: Instant,
+    pub(super) expires: Instant,
+}
+
+/// A slot that a call took.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) bucket: BucketKey,
+    pub(super) class: Class,
+    pub(super) at: Instant,
+    /// When its answer came.
+    pub(super) answered: Option<Instant>,
+}
+
+// === impl Judge ===
+
+impl Judge {
+    pub(super) fn granted(&mut self, mut call: Arriving, permit: Permit) {
+        call.granted_at = Some(self.now);
+        self.sent.push((self.now, call.number));
+        let grants = self.grants.entry(call.number).or_default();
+        for bucket in &call.buckets {
+            // A replayed call kept the slots of limits on calls in flight.
+            if !grants.iter().any(|grant| grant.bucket == *bucket && grant.answered.is_none()) {
+                grants.push(Grant {
+                    bucket: bucket.clone(),
+                    class: call.class,
+                    at: self.now,
+                    answered: None,
+                });
+            }
+        }
+        if call.class == Class::Background {
+            for bucket in &call.buckets {
+                self.drained.insert(bucket.to_string(), self.now);
+            }
+        }
+        self.within_its_limits(&call);
+        self.in_flight.insert(call.number, (permit, call));
+    }
+
+    pub(super) fn settled(&mut self, call: &Arriving, outcome: Outcome) {
+        let ended = self.ended_at(call.number);
+        let answered = match outcome {
+            Outcome::Lost => ended + Duration::from_secs(60),
+            _ => ended,
+        };
+        if outcome == Outcome::Unsent {
+            // Earlier attempts of the same call were sent.
+            let grants = self.grants.get_mut(&call.number).unwrap();
+            grants.retain(|grant| grant.answered.is_some());
+        }
+        self.age(call.number, answered, |_| true);
+    }
+
+    /// Since when its slots age that ends now: the beginning of its answer, if that was told.
+    pub(super) fn ended_at(&mut self, number: u64) -> Instant {
+        self.began.remove(&number).unwrap_or(self.now)
+    }
+
+    /// A held call goes without having been granted again.
+    pub(super) fn leave(&mut self, number: u64, end: End) {
+        self.age(number, self.now, |_| true);
+        self.ended.push((number, end));
+    }
+
+    pub(super) fn age(&mut self, number: u64, answered: Instant, which: impl Fn(&Rule) -> bool) {
+        for grant in self.grants.get_mut(&number).into_iter().flatten() {
+            if grant.answered.is_none() && which(&grant.bucket.limit.rule) {
+                grant.answered = Some(answered);
+            }
+        }
+    }
+
+    pub(super) fn froze(&mut self, bucket: &BucketKey, until: Instant) {
+        let frozen = self.frozen.entry(bucket.to_string()).or_insert(until);
+        *frozen = until.max(*frozen);
+        self.probed.insert(bucket.to_string());
+    }
+
+    /// The age of the place that a call finds when it returns.
+    pub(super) fn take_place(&mut self, call: &Call) -> Option<u64> {
+        let place = call.place?;
+        let found = self.places.iter().position(|kept| kept.place == place)?;
+        let Kept { buckets, class, due, .. } = &self.places[found];
+        let set = |buckets: &[BucketKey]| -> BTreeSet<String> {
+            let limits = buckets.iter().filter(|key| key.limit.rule != Rule::Gate);
+            limits.map(ToString::to_string).collect()
+        };
+        let same = *class == call.class && set(buckets) == set(&call.buckets);
+        (same && *due <= self.now).then(|| self.places.remove(found).age)
+    }
+
+    /// A call is sent away; it keeps its place if the queue has space for it.
+    pub(super) fn keep_place(&mut self, call: &Arriving, due: Instant) {
+        let (Some(place), true) = (call.place, self.scheduler.places() > self.places.len()) else {
+            return;
+        };
+        let expires = due + (due.since(self.now) / 10).max(Duration::from_secs(2));
+        let (age, buckets, class) = (call.age, call.buckets.clone(), call.class);
+        self.places.push(Kept { place, age, buckets, class, due, expires });
+        self.places.sort_by_key(|kept| kept.age);
+    }
+}

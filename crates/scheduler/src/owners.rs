@@ -1,0 +1,47 @@
+//! Whose buckets there are: an index by the identity that they count for.
+
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+
+use hashbrown::HashMap;
+
+use foldhash::quality::RandomState;
+use limits::{BucketKey, Scope};
+
+use super::cell::BucketId;
+
+/// The buckets of each identity.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    buckets: HashMap<(Scope, Arc<str>), BTreeSet<BucketId>, RandomState>,
+}
+
+// === impl Owners ===
+
+impl Owners {
+    /// The buckets that count for that identity.
+    pub(super) fn of(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
+        let of = self.buckets.get(&(scope, Arc::from(owner)));
+        of.into_iter().flatten().copied().collect()
+    }
+
+    pub(super) fn insert(&mut self, key: &BucketKey, id: BucketId) {
+        let (scope, owner, _) = key.split();
+        self.buckets.entry((scope, owner.into())).or_default().insert(id);
+    }
+
+    pub(super) fn remove(&mut self, key: &BucketKey, id: BucketId) {
+        let (scope, owner, _) = key.split();
+        let owner = (scope, Arc::from(owner));
+        if let Some(buckets) = self.buckets.get_mut(&owner) {
+            buckets.remove(&id);
+            if buckets.is_empty() {
+                self.buckets.remove(&owner);
+            }
+        }
+    }
+
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+}

@@ -1,0 +1,73 @@
+//! What is looked at soon is fetched into the cache, all at once.
+//!
+//! Among a million held calls nothing that a step needs was touched lately, and one thing leads to
+//! the next: a bucket to who waits there, that to their turns and the next call, that to its cell.
+//! Waiting for the memory of each in turn takes longer than all the rest. So whoever learns where
+//! something lies that will be needed has all of it fetched before it looks at the first of it. That
+//! is a hint: it changes nothing that anybody sees but the time.
+
+use branches::prefetch_read_data;
+use limits::Class;
+
+use super::{
+    Scheduler,
+    cell::{BucketId, BucketIds, CallId, CellId},
+};
+
+/// A line of the cache.
+const LINE: usize = 64;
+/// Of a list no more than so many: whoever needs more of a long one goes through it in order, which
+/// is foreseen.
+const LINES: usize = 4;
+
+/// Fetches a thing.
+#[inline]
+pub(super) fn prefetch<T>(thing: &T) {
+    lines(core::ptr::from_ref(thing).cast(), size_of::<T>());
+}
+
+/// Fetches the beginning of a list.
+#[inline]
+pub(super) fn prefetch_list<T>(list: &[T]) {
+    lines(list.as_ptr().cast(), size_of_val(list).min(LINES * LINE));
+}
+
+#[inline]
+fn lines(start: *const u8, length: usize) {
+    for line in (0..length).step_by(LINE) {
+        prefetch_read_data::<_, 0>(start.wrapping_add(line));
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// A call has arrived that needs these buckets.
+    pub(super) fn prefetch_arrival(&self, class: Class, buckets: &[BucketId]) {
+        let cell = self.cells.prefetch_of(class, buckets);
+        for &id in buckets {
+            self.buckets[id].prefetch();
+        }
+        for &id in buckets {
+            self.buckets[id].lineup.prefetch_turns();
+        }
+        if let Some(cell) = cell {
+            self.cells[cell].prefetch();
+        }
+    }
+
+    /// A held call may go. Tells which buckets it needs.
+    pub(super) fn prefetch_going(&self, index: CallId, cell: CellId) -> BucketIds {
+        self.held.prefetch(index);
+        self.cells.prefetch(cell);
+        let buckets = self.cells[cell].needs();
+        for &id in &buckets {
+            self.buckets.prefetch(id);
+        }
+        self.cells[cell].prefetch();
+        for &id in &buckets {
+            self.buckets[id].prefetch();
+        }
+        buckets
+    }
+}

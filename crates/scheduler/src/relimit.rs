@@ -1,0 +1,54 @@
+//! The limits change while calls wait and are in flight.
+//!
+//! A limit of another name is another limit. Of one that keeps its name and what it is counted by,
+//! the buckets stay: **their slots are those that are taken, whatever the quota is now**. There may
+//! be more of them than the quota; nobody goes until there are fewer. Each ages for the new period
+//! from when it began. What had aged already by the old period is not known any more, so a period
+//! that is made longer counts from the change on.
+//!
+//! Who waits is told of its new buckets by whoever knows its method; see
+//! [`Scheduler::rebucket`](super::rebucket).
+
+use alloc::{sync::Arc, vec::Vec};
+
+use limits::Limit;
+
+use super::{Instant, Policy, Scheduler, bucket::Bucket, serve::rings};
+
+impl Scheduler {
+    /// The operator decides otherwise: these limits hold from now on, and that policy. A limit that
+    /// is not named is kept by the calls that are under it.
+    pub fn relimit<'l>(
+        &mut self,
+        now: Instant,
+        policy: Policy,
+        limits: impl Iterator<Item = &'l Arc<Limit>>,
+    ) {
+        self.advance(now);
+        self.limits = limits.map(|limit| (Arc::clone(&limit.name), Arc::clone(limit))).collect();
+        let share_changed = policy.background != self.policy.background;
+        self.policy = policy;
+        let changed = |bucket: &Bucket| {
+            let before = &bucket.key.limit;
+            let limit = self.limit_of_now(before);
+            (limit != before || share_changed).then(|| Arc::clone(limit))
+        };
+        let all = self.buckets.iter();
+        let all: Vec<_> = all.filter_map(|(id, bucket)| Some((id, changed(bucket)?))).collect();
+        for (id, limit) in all {
+            self.buckets[id].relimit(now, limit, policy.background);
+            // Its alarm may come too late for what is open now.
+            if let Some(at) = self.buckets[id].alarm.take() {
+                self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
+            }
+            self.touch(id);
+        }
+        self.run(now);
+    }
+
+    /// What has become of a limit. One that is counted by something else now is another one.
+    pub(super) fn limit_of_now<'l>(&'l self, limit: &'l Arc<Limit>) -> &'l Arc<Limit> {
+        let now = self.limits.get(&limit.name).filter(|now| now.scope == limit.scope);
+        now.unwrap_or(limit)
+    }
+}

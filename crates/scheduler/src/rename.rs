@@ -1,0 +1,144 @@
+//! What counted for one identity counts for another from now on.
+//!
+//! Whose call it is may be learnt late: a token that was counted by itself turns out to be one of
+//! an app and a workspace that are known. Its buckets are then renamed. Where the new name is
+//! free, a bucket only changes its key. Where it is not, two buckets become one, in the way that
+//! cannot be wrong: **a slot taken in either is taken in both**, because Slack has counted both
+//! against one limit all along. There may be more of them than the quota; nobody goes until there
+//! are fewer. The later freeze holds, the slower probe, and the longer memory of people.
+//!
+//! Those who wait for either stand in one line, as old as they are, and each caller as far ahead
+//! of the others as it was; claims are made anew. Permits and places are told of the one bucket,
+//! so whatever is settled or returns later meets it.
+//!
+//! A call may still arrive under the old name: one that was looked at just before. So a bucket
+//! answers to its last few names as long as it lives.
+//!
+//! A rename looks at the buckets of that identity. Only where two buckets in use become one, it
+//! looks at what is held and in flight, too, once.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use limits::Scope;
+
+use super::{
+    Instant, Scheduler,
+    cell::{BucketId, CallId},
+    claims::Claim,
+    lineup::Lead,
+};
+
+/// Which buckets become which others.
+#[derive(Debug, Default)]
+pub(super) struct Joins(BTreeMap<BucketId, BucketId>);
+
+// === impl Joins ===
+
+impl Joins {
+    /// What a bucket becomes: another one, or it stays.
+    pub(super) fn of(&self, id: BucketId) -> BucketId {
+        self.0.get(&id).copied().unwrap_or(id)
+    }
+
+    /// What these become, each once, in order; nothing if they all stay.
+    pub(super) fn of_all(&self, ids: &[BucketId]) -> Option<Vec<BucketId>> {
+        ids.iter().any(|id| self.0.contains_key(id)).then(|| {
+            let mut all: Vec<_> = ids.iter().map(|id| self.of(*id)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Lets everything that counted for one identity count for another: each bucket whose limit
+    /// counts by just these of organization, app and workspace, and whose values of them are
+    /// `from`, written as in front of [`BucketKey::values`]. Nothing happens where there are none.
+    pub fn rename(&mut self, now: Instant, of: Scope, from: &str, to: &str) {
+        self.advance(now);
+        if from == to || of.is_empty() {
+            return;
+        }
+        self.note_rename(of, from, to);
+        let mut joins = Joins::default();
+        for id in self.buckets.of_owner(of, from) {
+            let key = self.buckets[id].key.of_owner(to);
+            match self.buckets.find(&key) {
+                Some(other) if other != id => {
+                    joins.0.insert(id, other);
+                }
+                _ => self.buckets.rename(id, key),
+            }
+        }
+        if !joins.0.is_empty() {
+            self.join(now, &joins);
+        }
+        self.run(now);
+    }
+
+    /// Makes one bucket of each two.
+    fn join(&mut self, now: Instant, joins: &Joins) {
+        let leads: Vec<_> = joins.0.keys().map(|id| self.buckets[*id].lineup.leads()).collect();
+        self.move_places(joins);
+        let calls = self.call_away(joins);
+        for slot in self.granted.iter_mut().flat_map(|(_, granted)| &mut granted.slots) {
+            slot.bucket = joins.of(slot.bucket);
+        }
+        for ((&from, &to), leads) in joins.0.iter().zip(leads) {
+            self.absorb(from, to);
+            for Lead { class, caller, by } in leads {
+                self.buckets[to].lineup.lead(class, caller, by);
+            }
+        }
+        for (call, buckets) in calls {
+            let blocking = self.blocking(now, &buckets, self.held[call].class, Some(call));
+            if let Some(at) = blocking.map(|(id, _)| id).or(buckets.first().copied()) {
+                self.stand(call, &buckets, at);
+            }
+        }
+    }
+
+    /// Lets the calls that need these buckets wait for what they become, but not stand anywhere.
+    /// Tells for what each waits, the oldest first.
+    fn call_away(&mut self, joins: &Joins) -> Vec<(CallId, Vec<BucketId>)> {
+        let mut calls = Vec::new();
+        for (call, held) in self.held.iter_mut() {
+            for slot in held.kept.iter_mut().flat_map(|kept| kept.iter_mut()) {
+                slot.bucket = joins.of(slot.bucket);
+            }
+            if let Some(buckets) = joins.of_all(&self.cells[held.cell].buckets) {
+                calls.push((call, buckets));
+            }
+        }
+        calls.sort_unstable_by_key(|(call, _)| self.held[*call].sequence);
+        for (call, buckets) in &calls {
+            let (class, caller) = (self.held[*call].class, self.held[*call].caller());
+            // In this order, so that its caller's turns are not forgotten where it stays.
+            for id in buckets {
+                self.buckets[*id].join(class, caller);
+            }
+            for id in &self.step_out(*call) {
+                self.buckets[*id].leave(class, caller.id);
+            }
+        }
+        calls
+    }
+
+    /// Makes two buckets one.
+    fn absorb(&mut self, from: BucketId, to: BucketId) {
+        if let Some(Claim { call, .. }) = self.buckets[to].claim {
+            self.give_up_claims(call);
+        }
+        let mut gone = self.retire(from);
+        self.touched.retain(|id| *id != from);
+        let former = gone.former.take().into_iter().flat_map(|former| *former);
+        for name in former.chain([gone.key.clone()]) {
+            self.buckets.answer_to(to, name);
+        }
+        self.buckets[to].absorb(gone);
+        self.touch(to);
+    }
+}

@@ -1,0 +1,235 @@
+//! Time passes: slots become free, and those who wait for them are served or sent away.
+
+use limits::Class;
+
+use super::{
+    Event, Instant, Outcome, Reason, Scheduler, Ticket,
+    bucket::Bucket,
+    buckets::Buckets,
+    call::Held,
+    cell::{BucketId, CallId},
+    claims::Claim,
+    forecast::{Arrival, Comer},
+    hold::is_held,
+    lineup::Head,
+    places::Line,
+};
+
+/// What happens by itself as time passes. Of two at one instant the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A bucket is to be looked at.
+    Alarm,
+    /// A held call has waited as long as it may.
+    Deadline,
+    /// Nobody came for a place.
+    Place,
+}
+
+/// Whether a bucket's alarm is still set for then.
+pub(super) fn rings(buckets: &Buckets, at: Instant, id: BucketId) -> bool {
+    buckets.prefetch(id);
+    buckets.get(id).is_some_and(|bucket| {
+        bucket.prefetch();
+        bucket.alarm == Some(at)
+    })
+}
+
+impl Scheduler {
+    /// Lets time pass: what was due by `now` happens in the order in which it was due.
+    pub(super) fn advance(&mut self, now: Instant) {
+        while self.may_be_due(now)
+            && let Some((_, due)) = self.next().filter(|(at, _)| *at <= now)
+        {
+            match due {
+                Due::Alarm => self.ring(now),
+                Due::Deadline => self.expire(now),
+                Due::Place => {
+                    self.expire_place();
+                    self.run(now);
+                }
+            }
+        }
+    }
+
+    /// Whether anything was planned for `now` or before, if only something that no longer holds.
+    fn may_be_due(&self, now: Instant) -> bool {
+        let (alarm, deadline) = (self.alarms.planned(), self.deadlines.planned());
+        let planned = [alarm, deadline, self.places.planned_expiry()];
+        planned.into_iter().flatten().any(|at| at <= now)
+    }
+
+    /// What happens next by itself, and when.
+    pub(super) fn next(&mut self) -> Option<(Instant, Due)> {
+        let alarm = self.alarms.first(|at, id| rings(&self.buckets, at, id));
+        let alarm = alarm.map(|(at, _)| (at, Due::Alarm));
+        let deadline = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let deadline = deadline.map(|(at, _)| (at, Due::Deadline));
+        let place = self.places.next_expiry().map(|at| (at, Due::Place));
+        [alarm, deadline, place].into_iter().flatten().min()
+    }
+
+    /// The next bucket's alarm rings.
+    fn ring(&mut self, now: Instant) {
+        let first = self.alarms.first(|at, id| rings(&self.buckets, at, id));
+        let Some((_, id)) = first else { return };
+        self.alarms.take();
+        self.buckets[id].alarm = None;
+        self.touch(id);
+        self.run(now);
+    }
+
+    /// The next held call's deadline has passed.
+    fn expire(&mut self, now: Instant) {
+        let first = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let Some((_, Ticket { index, .. })) = first else { return };
+        let cell = self.held[index].cell;
+        let buckets = self.prefetch_going(index, cell);
+        let parked = self.cells[cell].parked;
+        let held = self.take_out(index);
+        let (class, caller) = (held.class, held.caller());
+        // Its caller's calls expire in their order as a rule, so none of them is before it.
+        let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
+        let forecast = self.forecast(now, &buckets, comer);
+        let (retry_at, binding) = forecast.unwrap_or((now, parked));
+        // When a pause ends, nobody knows: who is told to come back then has no place to take.
+        let paused = self.buckets[parked].is_gate();
+        if let Some(place) = held.place.filter(|_| !paused) {
+            let turn = self.limiting(now, &buckets, comer).map(|id| (id, 0));
+            let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
+            self.keep_place(now, place, held.sequence, line, retry_at);
+        }
+        self.release(now, held.kept(), class, Outcome::Unsent);
+        self.events.push(Event::Expired {
+            ticket: Ticket { index, sequence: held.sequence },
+            refusal: if paused {
+                self.refusal(Reason::Paused, parked, retry_at)
+            } else {
+                self.refusal(Reason::Deadline, binding, retry_at)
+            },
+        });
+        self.run(now);
+    }
+
+    /// Something changed in a bucket: it is to be looked at, if anybody cares.
+    pub(super) fn touch(&mut self, id: BucketId) {
+        let bucket = &mut self.buckets[id];
+        // An early alarm is only early: it is set anew when it rings.
+        let is_quiet = !bucket.is_wanted() && bucket.alarm.is_some();
+        if !bucket.touched && !is_quiet {
+            bucket.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    /// Looks at every bucket in which something changed.
+    pub(super) fn run(&mut self, now: Instant) {
+        while let Some(id) = self.touched.pop() {
+            let opens = self.serve(now, id);
+            // What serving it did to it, it has looked at, too.
+            self.buckets[id].touched = false;
+            self.rearm(now, id, opens);
+        }
+    }
+
+    /// Grants the slots that a bucket has free to those who stand in its line. Tells when the
+    /// next one of them may take a slot; none if that takes an answer, or another call that goes.
+    fn serve(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
+        loop {
+            if self.serve_claim(now, id) {
+                continue;
+            }
+            self.buckets[id].lineup.prefetch_turns();
+            let leave = self.leaves_one_by(now, id, None);
+            let bucket = &mut self.buckets[id];
+            if !bucket.lineup.has_parked() {
+                return None;
+            }
+            if let Some(block) = bucket.shut(now, leave) {
+                return block.until;
+            }
+            let (mut open, mut opens) = ([false; 3], None);
+            for class in Class::ALL.into_iter().filter(|class| bucket.lineup.stands(*class)) {
+                match bucket.withheld(now, class) {
+                    Some(block) => opens = [opens, block.until].into_iter().flatten().min(),
+                    None => open[class.index()] = true,
+                }
+            }
+            let Some((class, Head { call, cell, .. })) = bucket.lineup.next(open) else {
+                return opens;
+            };
+            let buckets = self.prefetch_going(call, cell);
+            match self.blocking(now, &buckets, class, Some(call)) {
+                None => self.let_go(now, call),
+                Some((other, _)) => {
+                    self.claim(now, call);
+                    self.park(cell, other);
+                }
+            }
+        }
+    }
+
+    /// Grants a held call.
+    pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
+        let held = &self.held[index];
+        let (class, caller) = (held.class, held.caller());
+        let buckets = self.cells[held.cell].needs();
+        // The turn is charged while the call still counts as waiting, so that a caller's tag
+        // outlives its last call.
+        self.charge(&buckets, class, caller);
+        let held = self.take_out(index);
+        self.go(now, index, &buckets, held);
+    }
+
+    /// Grants a call that is no longer held, and tells who drives.
+    pub(super) fn go(&mut self, now: Instant, index: CallId, buckets: &[BucketId], held: Held) {
+        let ticket = Ticket { index, sequence: held.sequence };
+        let permit = self.grant(now, buckets, held);
+        self.events.push(Event::Granted { ticket, permit });
+    }
+
+    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call
+    /// for which it is kept, else for the end of its memory. One that has nothing left to
+    /// remember is dropped.
+    fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
+        let bucket = &self.buckets[id];
+        let wanted = match bucket.is_wanted() {
+            true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
+            false if bucket.alarm.is_some() => return,
+            false => match bucket.idle_at(now) {
+                Some(at) if at <= now => {
+                    self.retire(id);
+                    return;
+                }
+                at => at,
+            },
+        };
+        let bucket = &mut self.buckets[id];
+        if wanted == bucket.alarm {
+            return;
+        }
+        let before = core::mem::replace(&mut bucket.alarm, wanted);
+        if let Some(at) = before {
+            self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
+        }
+        if let Some(at) = wanted {
+            self.alarms.add(at, id);
+        }
+    }
+
+    /// When the call for which a bucket's slot is kept may take it, if it is this bucket that
+    /// blocks it.
+    fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
+        let Claim { call, class, .. } = self.buckets[id].claim?;
+        self.blocked(now, id, class, Some(call))?.until
+    }
+
+    /// Drops a bucket: it has nothing left to remember, or another one remembers it.
+    pub(super) fn retire(&mut self, id: BucketId) -> Bucket {
+        let bucket = self.buckets.remove(id);
+        if let Some(at) = bucket.alarm {
+            self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
+        }
+        bucket
+    }
+}

@@ -1,0 +1,77 @@
+//! What holds whatever happens, and each part of the behaviour in a module of its own.
+
+mod bounds;
+mod claims;
+mod evidence;
+mod forecast;
+mod order;
+mod places;
+mod rebucket;
+mod refusals;
+mod relimit;
+mod rename;
+mod room;
+mod slots;
+mod standing;
+
+use std::time::Duration;
+
+use limits::{AgeFrom, BucketKey, Class, Dimension, Weight};
+use proptest::prelude::*;
+
+use super::{
+    Bounds, Call, Caller, Instant, Outcome, PlaceId,
+    model::{
+        self, InMemory, Judge, PATIENT, at_once, bucket, gate, in_bursts, of, open, per, rate,
+    },
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn weight(weight: u8) -> Weight {
+    Weight::new(weight.try_into().unwrap())
+}
+
+/// So many normal calls of one caller arrive.
+fn flood(judge: &mut Judge, buckets: &[BucketKey], caller: u64, calls: u32) -> Vec<u64> {
+    (0..calls).map(|_| judge.arrive(buckets, Class::Normal, caller, PATIENT)).collect()
+}
+
+/// The calls that went after the first `skip`, in order.
+fn sent(judge: &Judge, skip: usize) -> Vec<u64> {
+    judge.sent.iter().skip(skip).map(|(_, number)| *number).collect()
+}
+
+/// Two million steps, unless proptest's environment variable asks for another number of cases.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    let cases = if config.cases == 256 { 40_000 } else { config.cases };
+    ProptestConfig { cases, ..config }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// No bucket ever grants more than N in any period, nobody waits for nothing, nobody is
+    /// overtaken in its own line, each call ends exactly once, a place is kept for its time,
+    /// no queue grows beyond its bound, and nothing is left behind.
+    ///
+    /// Red with each of: slots that age from the send, or from the end of a long answer; slots refunded
+    /// when the client hangs up after the send; a cell that is not moved on when another bucket blocks
+    /// it; a replay that queues at the end; no grain; no share for background; a second window that is
+    /// not looked at; places that never expire; buckets that are never dropped; of two buckets that
+    /// become one, slots of the fuller one alone; permits that are not told; calls that change their
+    /// buckets and keep a slot of one that they have no more, take a second one of one of which they
+    /// kept it, or stand behind those that came later; over a restart, no slot for what has no answer,
+    /// renames or freezes that are not kept.
+    #[test]
+    fn whatever_happens_the_limits_hold(bounds in model::bounds(), steps in model::steps()) {
+        model::walk(bounds, steps, Box::new(InMemory::default()));
+    }
+}

@@ -1,0 +1,347 @@
+//! A sliding window: which slots of a limit are taken, and until when.
+//!
+//! A slot is taken when a call is granted and stays taken while the call is in flight,
+//! because the server counts the call at an unknown moment between send and answer.
+//! When the answer arrives the slot starts to age, and a period later it is free. So in
+//! any period the server can have counted at most `quota` calls, wherever in its flight
+//! each was counted.
+//!
+//! A limit that tolerates short bursts may age its slots from the send instead; then the
+//! slot's end is known at the grant. A limit on calls in flight has no period: its slots
+//! end with the answer.
+
+use alloc::collections::VecDeque;
+use core::{num::NonZeroU32, time::Duration};
+
+use super::{prefetch::prefetch, time::Instant};
+
+/// Added to every period, so that a clock of coarse grain at either end does no harm.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// The slots of one limit.
+#[derive(Debug)]
+pub(super) struct Window {
+    quota: u32,
+    in_flight: u32,
+    /// How long a slot ages, in nanoseconds; nothing where it ends with the answer.
+    period: u64,
+    /// When each ageing slot becomes free, earliest first.
+    ends: VecDeque<Instant>,
+    /// The first of them; far where there is none. Most looks at a window need no more than this one
+    /// and the last, and they lie elsewhere.
+    first: Instant,
+    /// The last of them, while there is one.
+    last: Instant,
+}
+
+/// [`Window::forecast`], or [`Window::latest`].
+pub(super) type Forecast = fn(&Window, Instant, u64) -> Instant;
+
+// === impl Window ===
+
+impl Window {
+    /// At most `quota` calls in any `period`.
+    pub(super) fn sliding(quota: NonZeroU32, period: Duration) -> Self {
+        Self::new(quota.get(), (Instant::ZERO + (period + GRAIN)).as_nanos())
+    }
+
+    /// A part of the slots of another window.
+    pub(super) fn like(other: &Self, quota: u32) -> Self {
+        Self::new(quota, other.period)
+    }
+
+    /// Any number of calls.
+    pub(super) fn open() -> Self {
+        Self::new(u32::MAX, 0)
+    }
+
+    /// At most `quota` calls at once.
+    pub(super) fn at_once(quota: NonZeroU32) -> Self {
+        Self::new(quota.get(), 0)
+    }
+
+    fn new(quota: u32, period: u64) -> Self {
+        let (first, last) = (Instant::FAR, Instant::ZERO);
+        Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
+    }
+
+    /// It is looked at soon.
+    pub(super) fn prefetch(&self) {
+        self.ends.front().into_iter().for_each(prefetch);
+    }
+
+    /// Slots in all.
+    pub(super) fn quota(&self) -> u32 {
+        self.quota
+    }
+
+    /// Slots taken, counting those whose end may have passed since the last [`Self::expire`].
+    pub(super) fn used(&self) -> u32 {
+        self.in_flight + self.ageing()
+    }
+
+    /// Whether a slot is free, after [`Self::expire`].
+    pub(super) fn has_room(&self) -> bool {
+        self.used() < self.quota
+    }
+
+    /// Frees the slots whose time has come.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.first <= now && self.ends.pop_front().is_some() {
+            self.look_at_first();
+        }
+    }
+
+    /// Takes a slot that ages from the answer.
+    pub(super) fn take(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Takes a slot that ages from now.
+    pub(super) fn take_ageing(&mut self, now: Instant) {
+        self.age(self.end(now));
+    }
+
+    /// Gives back a slot of [`Self::take`]: its call was never sent.
+    pub(super) fn give_back(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Gives back a slot of [`Self::take_ageing`] at `taken`: its call was never sent.
+    pub(super) fn give_back_ageing(&mut self, taken: Instant) {
+        if let Ok(at) = self.ends.binary_search(&self.end(taken)) {
+            self.ends.remove(at);
+            self.look_at_first();
+            self.last = self.ends.back().copied().unwrap_or(Instant::ZERO);
+        }
+    }
+
+    /// Lets a slot of [`Self::take`] age from `answered`.
+    pub(super) fn answered(&mut self, answered: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.ages() {
+            self.age(self.end(answered));
+        }
+    }
+
+    /// Lets a slot of [`Self::take`] age as if its answer came at `answered`, also where slots
+    /// end with the answer.
+    pub(super) fn lost(&mut self, answered: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.age(self.end(answered));
+    }
+
+    /// A slot of before ages from that instant, if it still does.
+    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
+        let end = self.end(ages_from);
+        if end > now {
+            self.age(end);
+        }
+    }
+
+    /// From when each ageing slot ages.
+    pub(super) fn ages_from(&self) -> impl Iterator<Item = Instant> {
+        self.ends.iter().map(|end| end.minus(self.period))
+    }
+
+    /// How many slots have no end yet.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Takes over what another window knew: so many slots without an end, and since when the others
+    /// age.
+    pub(super) fn take_over(
+        &mut self,
+        now: Instant,
+        in_flight: u32,
+        ages_from: impl Iterator<Item = Instant>,
+    ) {
+        self.in_flight = in_flight;
+        ages_from.for_each(|since| self.remember(now, since));
+    }
+
+    /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
+    pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
+        self.falls_to(now, self.quota.saturating_sub(1))
+    }
+
+    /// When at most so many slots are taken if nothing else happens; `None` if that takes an
+    /// answer.
+    pub(super) fn falls_to(&self, now: Instant, used: u32) -> Option<Instant> {
+        match self.used().checked_sub(used + 1) {
+            None => Some(now),
+            Some(0) => self.first_end(),
+            Some(over) => self.ends.get(over as usize).copied(),
+        }
+    }
+
+    /// The earliest that the call behind `ahead` others can have a slot: every answer
+    /// comes at once and every slot is taken again as soon as it is free.
+    pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
+        let quota = u64::from(self.quota);
+        let used = u64::from(self.used());
+        if ahead + used < quota {
+            return now;
+        }
+        if !self.ages() {
+            return now;
+        }
+        // The ends in order: those known, then one a period from now for each slot that is
+        // in flight, or free and taken at once by somebody ahead.
+        let end = |i: u64| {
+            let known = usize::try_from(i).ok().and_then(|i| self.ends.get(i));
+            known.copied().unwrap_or(self.end(now))
+        };
+        let turns = ahead + used - quota;
+        let slots = used.max(quota);
+        if turns < slots {
+            end(turns)
+        } else {
+            let again = turns - slots;
+            let periods = self.period.saturating_mul(1 + again / quota);
+            end(slots - quota + again % quota).plus(periods)
+        }
+    }
+
+    /// No forecast for a call behind that many others, or fewer, is later.
+    pub(super) fn latest(&self, now: Instant, ahead: u64) -> Instant {
+        let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
+        match over {
+            Some(turns) if self.ages() => {
+                let last = self.last_end().map_or(now, |end| now.max(end.minus(self.period)));
+                last.plus(self.period.saturating_mul(1 + turns / u64::from(self.quota)))
+            }
+            _ => now,
+        }
+    }
+
+    /// How many slots are free at `at`, if no call goes and no answer comes until then.
+    pub(super) fn free_at(&self, at: Instant) -> u32 {
+        let ended = self.ends.partition_point(|end| *end <= at);
+        let ageing = u32::try_from(self.ends.len() - ended).unwrap_or(u32::MAX);
+        self.quota.saturating_sub(self.in_flight.saturating_add(ageing))
+    }
+
+    /// How long a slot ages.
+    pub(super) fn period(&self) -> Duration {
+        Duration::from_nanos(self.period)
+    }
+
+    /// Whether slots age, and do not end with the answer.
+    fn ages(&self) -> bool {
+        self.period > 0
+    }
+
+    /// When a slot becomes free that ages from then.
+    fn end(&self, ages_from: Instant) -> Instant {
+        ages_from.plus(self.period)
+    }
+
+    /// When the next ageing slot becomes free.
+    pub(super) fn first_end(&self) -> Option<Instant> {
+        (!self.ends.is_empty()).then_some(self.first)
+    }
+
+    /// When the last ageing slot becomes free.
+    pub(super) fn last_end(&self) -> Option<Instant> {
+        (!self.ends.is_empty()).then_some(self.last)
+    }
+
+    fn ageing(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes over the slots that are taken of another window of the same limit. There may be more
+    /// than the quota then.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.quota = self.quota.min(other.quota);
+        self.in_flight += other.in_flight;
+        for end in &other.ends {
+            self.age(*end);
+        }
+    }
+
+    /// Ends come in order but for calls that were lost, which age later.
+    fn age(&mut self, end: Instant) {
+        if self.last_end().is_none_or(|last| last <= end) {
+            self.ends.push_back(end);
+            self.last = end;
+        } else {
+            let at = self.ends.partition_point(|other| *other <= end);
+            self.ends.insert(at, end);
+        }
+        self.first = self.first.min(end);
+    }
+
+    fn look_at_first(&mut self) {
+        self.first = self.ends.front().copied().unwrap_or(Instant::FAR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    fn window(quota: u32) -> Window {
+        Window::sliding(NonZeroU32::new(quota).unwrap(), PERIOD)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_slot_ages_from_the_answer() {
+        let mut window = window(1);
+        window.take();
+        window.expire(at(600));
+        assert!(!window.has_room(), "still in flight");
+        assert_eq!(window.room_at(at(600)), None);
+        window.answered(at(600));
+        assert_eq!(window.room_at(at(600)), Some(at(660) + GRAIN));
+        window.expire(at(660));
+        assert!(!window.has_room(), "the grain is part of the period");
+        window.expire(at(660) + GRAIN);
+        assert!(window.has_room());
+    }
+
+    #[test]
+    fn a_lost_call_ages_later_than_those_answered_after_it() {
+        let mut window = window(2);
+        window.take();
+        window.take();
+        window.answered(at(70)); // lost at 10, presumed answered at 70
+        window.answered(at(20));
+        assert_eq!(window.room_at(at(20)), Some(at(80) + GRAIN));
+    }
+
+    #[test]
+    fn what_was_never_sent_gives_its_slot_back() {
+        let mut window = window(2);
+        window.take();
+        window.give_back();
+        window.take_ageing(at(1));
+        window.take_ageing(at(2));
+        window.take_ageing(at(3));
+        window.give_back_ageing(at(1));
+        window.give_back_ageing(at(3));
+        assert_eq!(window.used(), 1);
+        assert_eq!(window.last_end(), Some(at(62) + GRAIN));
+    }
+
+    #[test]
+    fn the_forecast_counts_whole_turns() {
+        let mut window = window(2);
+        window.take();
+        window.answered(at(0));
+        let full = PERIOD + GRAIN;
+        assert_eq!(window.forecast(at(10), 0), at(10));
+        assert_eq!(window.forecast(at(10), 1), at(0) + full);
+        assert_eq!(window.forecast(at(10), 2), at(10) + full);
+        assert_eq!(window.forecast(at(10), 3), at(0) + full * 2);
+        assert_eq!(window.forecast(at(10), 5), at(0) + full * 3);
+    }
+}
