@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -28,7 +29,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, Guard, Shown},
     admission::Admission,
-    config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV},
     identity::Identities,
     listen::{self, Swap},
     metrics::Metrics,

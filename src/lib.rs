@@ -17,7 +17,6 @@
 
 pub mod app;
 pub mod cli;
-pub mod config;
 pub mod reload;
 pub mod stack;
 pub mod step;

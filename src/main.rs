@@ -6,7 +6,8 @@ use std::{
 };
 
 use clap::Parser as _;
-use slackwater::cli::{Cli, FAILED};
+use console::FAILED;
+use slackwater::cli::Cli;
 
 fn main() -> ExitCode {
     let mut out = io::stdout().lock();

@@ -16,9 +16,10 @@ use std::{
 
 use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
+use slack::push_hex;
 use tower::{Layer, Service};
 
-use crate::{call::ids::REQUEST_ID, identity::token::push_hex};
+use crate::call::ids::REQUEST_ID;
 
 /// Gives every request an id.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use slack::reply;
+use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
         classify::NoMethod,
         gate::NotAllowed,
         ids::Ids,
-        record::{Record, RefusedAs, Standing},
+        record::{Record, Standing},
         route::{Arriving, RouteError},
     },
     causes::with_causes,

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, hash::RandomState, net::SocketAddr, sync::Arc};
 
+use config::Config;
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::Connect;
@@ -18,7 +19,6 @@ use crate::{
         gate::{self, GateLayer},
         route::RouteLayer,
     },
-    config::Config,
     identity::Identities,
     metrics::Metrics,
     outcome::{Learner, OutcomeLayer},

@@ -6,10 +6,9 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
+use config::{Log, LogFormat};
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-
-use crate::config::{Log, LogFormat};
 
 /// Sends events to standard error. Only the first call of a process has an effect.
 pub fn init(log: &Log) {

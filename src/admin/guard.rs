@@ -16,9 +16,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use config::Admin;
 
 use super::answer;
-use crate::config::Admin;
 
 /// Who may look and who may change.
 #[derive(Clone, Debug)]
@@ -168,8 +168,9 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use config::Secret;
+
     use super::*;
-    use crate::config::Secret;
 
     fn rules(token: Option<&str>, is_local: bool) -> Rules {
         let admin = Admin {

@@ -6,6 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use config::CallerName;
 use serde_json::{Map, Value, json};
 use slack::{Catalogue, OTHER, holds_token};
 use yaml::nearest;
@@ -14,10 +15,7 @@ use super::{
     Shown,
     answer::{self, Wrong},
 };
-use crate::{
-    admission::{Began, Target, unix_millis},
-    call::lane,
-};
+use crate::admission::{Began, Target, unix_millis};
 
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;
@@ -84,7 +82,7 @@ fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, 
     }
     let known = match kind {
         "method" => return method(name, catalogue),
-        "caller" => lane::is_name(name),
+        "caller" => CallerName::new(name).is_ok(),
         _ => {
             !name.is_empty()
                 && name.len() <= LONGEST

@@ -314,7 +314,7 @@ mod tests {
             method: method.into(),
             tier: "tier2",
             class,
-            caller: "job".into(),
+            caller: "job".try_into().unwrap(),
             depth,
             oldest_wait_ms,
             hold_ms: 0,

@@ -21,8 +21,10 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use limits::{BucketKey, Dimension, Scope, Share};
+use config::{Config, Queue};
+use limits::{BucketKey, Share};
 use scheduler::{Bounds, Enqueued, Event, Memory, Note, Policy, Scheduler};
+use slack::{Identity, buckets};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -39,13 +41,7 @@ pub use self::{
     waiting::{Asked, Waiting},
 };
 use self::{ghosts::Ghosts, waiters::Waiters};
-use crate::{
-    call::{Call, buckets},
-    config::{Config, Queue},
-    identity::Learnt,
-    metrics::Metrics,
-    state::Store,
-};
+use crate::{call::Call, identity::Learnt, metrics::Metrics, state::Store};
 
 /// Where calls wait for their turn.
 #[derive(Clone, Debug)]
@@ -225,14 +221,16 @@ impl Admission {
 
     /// Lets everything that counted for one identity count for another; see
     /// [`Scheduler::rename`].
-    pub fn rename(&self, of: Scope, from: &str, to: &str) {
+    pub fn move_identity(&self, from: &Identity, to: &Identity) {
         let mut state = self.shared.lock();
         let now = self.shared.now();
-        state.scheduler.rename(now, of, from, to);
-        if let Some(ghosts) = &mut state.ghosts {
-            ghosts.rename(now, of, from, to);
+        for (of, from, to) in buckets::renamed(from, to) {
+            state.scheduler.rename(now, of, &from, &to);
+            if let Some(ghosts) = &mut state.ghosts {
+                ghosts.rename(now, of, &from, &to);
+            }
         }
-        if of.contains(Dimension::Workspace) && state.pauses.has_workspaces() {
+        if from.workspace != to.workspace && state.pauses.has_workspaces() {
             // They may be calls of a workspace that is paused, or no longer.
             state.gate(now, |_| true);
         }

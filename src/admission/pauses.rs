@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use config::CallerName;
 use limits::{BucketKey, Dimension};
 use serde::{Deserialize, Serialize};
 use slack::PAUSED;
@@ -10,9 +11,9 @@ use slack::PAUSED;
 /// All that is paused, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pauses {
-    methods: BTreeMap<Arc<str>, Pause>,
-    callers: BTreeMap<Arc<str>, Pause>,
-    workspaces: BTreeMap<Arc<str>, Pause>,
+    methods: BTreeMap<Arc<str>, Paused>,
+    callers: BTreeMap<Arc<str>, Paused>,
+    workspaces: BTreeMap<Arc<str>, Paused>,
 }
 
 /// What can be paused, by its name.
@@ -22,7 +23,7 @@ pub enum Target {
     /// A method of the catalogue; `other` is all that are not in it.
     Method(Arc<str>),
     /// A caller.
-    Caller(Arc<str>),
+    Caller(CallerName),
     /// A workspace.
     Workspace(Arc<str>),
 }
@@ -102,7 +103,8 @@ impl Pauses {
             }
             None if full => Err(TooMany),
             None => {
-                pauses.insert(Arc::clone(target.name()), Pause { since: now, shed });
+                let new = Paused { target: target.clone(), since: now, shed };
+                pauses.insert(Arc::clone(target.name()), new);
                 Ok(Began::New)
             }
         }
@@ -110,28 +112,22 @@ impl Pauses {
 
     /// Ends a pause, and tells which; none if it was not on.
     pub fn resume(&mut self, target: &Target) -> Option<Pause> {
-        self.of_kind(target).remove(target.name())
+        let Paused { since, shed, .. } = self.of_kind(target).remove(target.name())?;
+        Some(Pause { since, shed })
     }
 
     /// All that is paused: methods, callers, workspaces, each by name.
     pub fn list(&self) -> impl Iterator<Item = Paused> {
-        let written = |target: fn(Arc<str>) -> Target| {
-            move |(name, &Pause { since, shed }): (&Arc<str>, &Pause)| Paused {
-                target: target(Arc::clone(name)),
-                since,
-                shed,
-            }
-        };
-        let methods = self.methods.iter().map(written(Target::Method));
-        let callers = self.callers.iter().map(written(Target::Caller));
-        methods.chain(callers).chain(self.workspaces.iter().map(written(Target::Workspace)))
+        let all = self.methods.values().chain(self.callers.values());
+        all.chain(self.workspaces.values()).cloned()
     }
 
     /// What was written down is paused again. Of too many the rest is not.
     pub fn restore(written: impl IntoIterator<Item = Paused>) -> Self {
         let mut pauses = Self::default();
-        for Paused { target, since, shed } in written.into_iter().take(MOST) {
-            pauses.of_kind(&target).insert(Arc::clone(target.name()), Pause { since, shed });
+        for paused in written.into_iter().take(MOST) {
+            let name = Arc::clone(paused.target.name());
+            pauses.of_kind(&paused.target).insert(name, paused);
         }
         pauses
     }
@@ -172,7 +168,7 @@ impl Pauses {
         Meets::Gates(gates)
     }
 
-    fn of_kind(&mut self, target: &Target) -> &mut BTreeMap<Arc<str>, Pause> {
+    fn of_kind(&mut self, target: &Target) -> &mut BTreeMap<Arc<str>, Paused> {
         match target {
             Target::Method(_) => &mut self.methods,
             Target::Caller(_) => &mut self.callers,
@@ -199,7 +195,7 @@ impl Target {
     pub fn of(kind: &str, name: &str) -> Option<Self> {
         match kind {
             "method" => Some(Self::Method(name.into())),
-            "caller" => Some(Self::Caller(name.into())),
+            "caller" => CallerName::new(name).ok().map(Self::Caller),
             "workspace" => Some(Self::Workspace(name.into())),
             _ => None,
         }
@@ -215,9 +211,10 @@ impl Target {
     }
 
     /// Its name.
-    pub const fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &Arc<str> {
         match self {
-            Self::Method(name) | Self::Caller(name) | Self::Workspace(name) => name,
+            Self::Method(name) | Self::Workspace(name) => name,
+            Self::Caller(name) => name.shared(),
         }
     }
 

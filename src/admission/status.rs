@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use config::CallerName;
 use limits::{BucketKey, Dimension, Limit, Rule};
 use scheduler::BucketState;
 use serde::Serialize;
@@ -67,7 +68,7 @@ pub struct QueueStatus {
     /// The class.
     pub class: &'static str,
     /// The caller.
-    pub caller: Arc<str>,
+    pub caller: CallerName,
     /// Calls held.
     pub depth: usize,
     /// How long the oldest of them has waited, in milliseconds.
@@ -163,7 +164,7 @@ impl Admission {
                 method: Arc::clone(&queue.key.method),
                 tier: queue.method.as_ref().map_or("none", |method| method.tier.as_str()),
                 class: queue.key.class.as_str(),
-                caller: Arc::clone(&queue.key.caller),
+                caller: queue.key.caller.clone(),
                 depth: queue.depth(),
                 oldest_wait_ms: millis(clock.saturating_duration_since(oldest.since)),
                 hold_ms: millis(oldest.until.saturating_duration_since(oldest.since)),
@@ -194,7 +195,7 @@ impl Admission {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
         let callers = queues.iter().map(|queue| (&queue.caller, queue.depth as u64));
-        let callers = most_held(callers.map(|(name, depth)| (Arc::clone(name), depth)));
+        let callers = most_held(callers.map(|(name, depth)| (Arc::clone(name.shared()), depth)));
         let clock = unix_millis();
         let paused = paused.into_iter().map(|Paused { target, since, shed }| {
             let gate = target.gate();

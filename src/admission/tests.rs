@@ -2,9 +2,11 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use config::{Kind, Queue, Upstream};
 use http::HeaderMap;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
 use scheduler::{CallerId, PlaceId};
+use slack::Identity;
 use tokio::time::{Instant, advance};
 
 use super::{Admission, Attempt, BucketStatus, Permit, Shed, ShedReason, Target};
@@ -14,7 +16,6 @@ use crate::{
         body::{Body, Memory},
         record::Record,
     },
-    config::{Kind, Queue, Upstream},
     metrics::Metrics,
 };
 
@@ -57,7 +58,7 @@ fn call(patience: Duration) -> Call {
         weight: Weight::ONE,
         max_depth: None,
         disabled: false,
-        caller: "test".into(),
+        caller: "test".try_into().unwrap(),
         arrived: Instant::now(),
         deadline: Instant::now() + patience,
         record: Arc::new(Record::default()),
@@ -145,7 +146,8 @@ async fn who_waits_is_found_under_another_name_too() {
     let admission = admission();
     let permit = sent(&admission).await;
     let mut waiting = waits(&admission, 3 * MINUTE);
-    admission.rename(Scope::of(&[Dimension::Workspace]), "T1", "T2");
+    let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
+    admission.move_identity(&of("T1"), &of("T2"));
     assert_eq!(&*admission.status().buckets[0].key, "T2");
     permit.unsent();
     assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
@@ -208,7 +210,7 @@ async fn a_queue_tells_of_its_oldest_call() {
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_for_alone_is_what_the_whole_tells() {
     let admission = admission();
-    let target = Target::Caller("test".into());
+    let target = Target::Caller("test".try_into().unwrap());
     let _permit = sent(&admission).await;
     let _before = waits(&admission, 3 * MINUTE);
     assert_eq!(admission.waiting_for(&target), 0);

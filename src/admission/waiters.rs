@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use config::CallerName;
 use limits::Class;
 use scheduler::Ticket;
 use slab::Slab;
@@ -53,7 +54,7 @@ pub(super) struct QueueKey {
     /// The method's name; `-` where there is none.
     pub(super) method: Arc<str>,
     pub(super) class: Class,
-    pub(super) caller: Arc<str>,
+    pub(super) caller: CallerName,
 }
 
 // === impl Waiters ===
@@ -65,7 +66,7 @@ impl Waiters {
         let key = QueueKey {
             method: method.map_or_else(|| "-".into(), |method| Arc::clone(&method.name)),
             class: call.class,
-            caller: Arc::clone(&call.caller),
+            caller: call.caller.clone(),
         };
         let queue = self.ids.get(&key).copied().unwrap_or_else(|| {
             let (method, calls) = (call.method.clone(), BTreeSet::new());

@@ -12,11 +12,15 @@ use std::{
     time::Duration,
 };
 
+use config::{CallerName, Config, Upstream};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
-use slack::Kind;
+use slack::{
+    Identity, Kind, TokenHash,
+    buckets::{self, Dimensions},
+};
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -26,14 +30,12 @@ use tokio_util::task::TaskTracker;
 use super::{
     Call, Head,
     body::{Body, Memory},
-    buckets::{self, Dimensions},
     record::Record,
     route::target,
 };
 use crate::{
     admission::{Asking, Attempt},
-    config::{Config, Upstream},
-    identity::{Identities, Identity, TokenHash, Whose},
+    identity::{Identities, Whose},
     respond::Failure,
     step::Step,
     upstream::body::Answer,
@@ -53,7 +55,7 @@ struct Questions<S> {
     config: Arc<Config>,
     identities: Identities,
     memory: Memory,
-    caller: Arc<str>,
+    caller: CallerName,
     turns: Semaphore,
     open: Mutex<Open>,
 }
@@ -78,8 +80,6 @@ enum Question {
 
 /// The method that tells.
 pub(super) const METHOD: &str = "auth.test";
-/// Who asks, in the queue.
-const CALLER: &str = "slackwater";
 /// How long calls wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the question itself may take.
@@ -117,7 +117,7 @@ where
             config: Arc::clone(config),
             identities: identities.clone(),
             memory: memory.clone(),
-            caller: CALLER.into(),
+            caller: CallerName::of_the_proxy(),
             turns: Semaphore::new(AT_ONCE),
             open: Mutex::new(Open { by_token: HashMap::new(), next: Instant::now() }),
         };
@@ -243,7 +243,7 @@ impl<S> Questions<S> {
             weight: Weight::default(),
             max_depth: None,
             disabled: false,
-            caller: Arc::clone(&self.caller),
+            caller: self.caller.clone(),
             arrived: now,
             deadline: now + TAKES,
             record: Arc::new(Record::default()),

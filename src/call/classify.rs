@@ -6,11 +6,20 @@ use std::{
     sync::Arc,
 };
 
-use http::{Response, header};
+use config::{
+    Config, TrustCallers,
+    callers::{Callers, Signs, Standing},
+};
+use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
 use limits::Dimension;
 use scheduler::{CallerId, PlaceId};
-use slack::{Endpoint, Kind, Method, holds_token};
+use slack::{
+    Endpoint, Identity, Kind, Method, TokenHash,
+    buckets::{self, Dimensions},
+    holds_token,
+    identity::is_id,
+};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -20,16 +29,14 @@ use super::{
     arguments::{self, Values},
     ask::{self, Asker},
     body::{Body, Memory},
-    buckets::{self, Dimensions},
-    callers::{Callers, Signs, Standing},
     patience::patience,
     record::Labels,
     route::{Routed, rest},
 };
 use crate::{
     admission::{Asking, Attempt},
-    config::{Config, TrustCallers},
-    identity::{Identities, Identity, TokenHash, facts::is_id, token::bearer},
+    call::token::bearer,
+    identity::Identities,
     respond::Failure,
     stack::Shared,
     step::Step,
@@ -162,8 +169,7 @@ where
         // Hashing is a good part of what a call costs.
         let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
         let token = text.map(TokenHash::of);
-        let agent = parts.headers.get(header::USER_AGENT);
-        let agent = agent.and_then(|agent| str::from_utf8(agent.as_bytes()).ok());
+        let agent = user_agent(&parts.headers);
         let client = agent.and_then(|agent| catalogue.client(agent));
         let wait = patience(lane.max_wait, client, method.map(|method| &**method), queue);
         let deadline = arrived + wait;
@@ -189,7 +195,8 @@ where
         };
         let signs = Signs {
             proved: proved.as_ref(),
-            lane: &lane,
+            caller: lane.caller.as_ref(),
+            class: lane.class,
             user_agent: agent.unwrap_or_default(),
             token: token.as_ref(),
             app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
@@ -199,7 +206,7 @@ where
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
-            caller: Arc::clone(&caller),
+            caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
             refused_as: shed_as.to(upstream.kind, client),
         });
@@ -269,6 +276,11 @@ impl Knowledge {
         }
         Ok(self.config.catalogue.method(rest))
     }
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    let agent = headers.get(header::USER_AGENT)?;
+    str::from_utf8(agent.as_bytes()).ok()
 }
 
 /// Whether the call itself asks what would be asked.

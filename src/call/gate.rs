@@ -3,16 +3,12 @@
 
 use std::sync::Arc;
 
+use config::{Allowed, CallerName, Proof, Secret};
 use http::{HeaderMap, HeaderName};
 use tower::Layer;
 
 use super::route::Arriving;
-use crate::{
-    config::{Allowed, Proof, Secret},
-    listen::Peer,
-    respond::Failure,
-    step::Step,
-};
+use crate::{listen::Peer, respond::Failure, step::Step};
 
 /// Lets those in who may call.
 #[derive(Clone, Debug)]
@@ -80,39 +76,40 @@ fn prove(
     allow: &[Allowed],
     peer: Option<&Peer>,
     headers: &HeaderMap,
-) -> Result<Option<Arc<str>>, NotAllowed> {
+) -> Result<Option<CallerName>, NotAllowed> {
     let names = peer.map_or(&[] as &[_], |peer| &peer.names);
     if allow.is_empty() {
-        return Ok(names.first().map(|name| called(name)));
+        return Ok(names.first().and_then(|name| called(name)));
     }
     let key = headers.get(KEY).and_then(|key| key.to_str().ok()).map(Secret::of);
     let found = allow.iter().find_map(|Allowed { caller, proof }| match proof {
         Proof::Certificate(glob) => {
             let name = names.iter().find(|name| glob.matches(name))?;
-            Some(caller.clone().unwrap_or_else(|| called(name)))
+            caller.clone().or_else(|| called(name))
         }
         Proof::Key(secret) => caller.clone().filter(|_| key.as_ref() == Some(secret)),
     });
     found.map(Some).ok_or(NotAllowed)
 }
 
-/// The name of a caller, made of one in a certificate, which is ASCII.
-fn called(name: &str) -> Arc<str> {
-    name.get(..LONGEST).unwrap_or(name).into()
+/// The name of a caller, made of one in a certificate, which is ASCII; none if no caller may have it.
+fn called(name: &str) -> Option<CallerName> {
+    CallerName::new(name.get(..LONGEST).unwrap_or(name)).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use config::Glob;
+
     use super::*;
-    use crate::config::Glob;
 
     fn by_certificate(caller: Option<&str>, glob: &str) -> Allowed {
         let proof = Proof::Certificate(Glob::parse(glob).unwrap());
-        Allowed { caller: caller.map(Arc::from), proof }
+        Allowed { caller: caller.map(|name| name.try_into().unwrap()), proof }
     }
 
     fn by_key(caller: &str, key: &str) -> Allowed {
-        Allowed { caller: Some(caller.into()), proof: Proof::Key(Secret::of(key)) }
+        Allowed { caller: Some(caller.try_into().unwrap()), proof: Proof::Key(Secret::of(key)) }
     }
 
     fn peer(names: &[&str]) -> Peer {

@@ -4,12 +4,13 @@
 //! are, without a header. The same three things can be said in `Slackwater-*` headers, which
 //! are stronger.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
+use config::CallerName;
 use http::{HeaderMap, HeaderName};
 use limits::Class;
 use percent_encoding::percent_decode_str;
-use slack::{TOKEN_LIKE, holds_token};
+use slack::instead_of_token;
 use yaml::units;
 
 use crate::upstream::headers::OWN;
@@ -18,7 +19,7 @@ use crate::upstream::headers::OWN;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lane {
     /// Who sends it.
-    pub caller: Option<Arc<str>>,
+    pub caller: Option<CallerName>,
     /// How urgent it is.
     pub class: Option<Class>,
     /// How long its client waits.
@@ -156,19 +157,8 @@ fn once<T>(
     }
 }
 
-fn caller(text: &str, place: &'static str) -> Result<Arc<str>, LaneError> {
-    let name = decode(text);
-    if is_name(&name) { Ok(name.into()) } else { Err(LaneError::Caller { place }) }
-}
-
-/// Whether a caller may have that name. It is shown in many places, so it is no token.
-pub(crate) fn is_name(name: &str) -> bool {
-    let printable = |c: char| !c.is_control() && c != '\u{fffd}';
-    let length = name.chars().count();
-    (1..=64).contains(&length)
-        && name.trim() == name
-        && name.chars().all(printable)
-        && !holds_token(name)
+fn caller(text: &str, place: &'static str) -> Result<CallerName, LaneError> {
+    CallerName::new(decode(text)).map_err(|_| LaneError::Caller { place })
 }
 
 fn class(value: &str, place: &'static str) -> Result<Class, LaneError> {
@@ -184,12 +174,12 @@ fn decode(text: &str) -> Cow<'_, str> {
 }
 
 fn shown(text: &str) -> String {
-    if holds_token(text) {
-        return TOKEN_LIKE.to_owned();
-    }
-    text.chars().take(SHOWN).collect()
+    let repeated = || text.chars().take(SHOWN).collect();
+    instead_of_token(text).map_or_else(repeated, str::to_owned)
 }
 
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,6 @@
 pub mod arguments;
 pub mod ask;
 pub mod body;
-pub mod buckets;
-pub mod callers;
 pub mod classify;
 pub mod gate;
 pub mod ids;
@@ -17,16 +15,18 @@ pub mod lane;
 pub mod patience;
 pub mod record;
 pub mod route;
+pub mod token;
 
 use std::{fmt, sync::Arc};
 
+use config::{CallerName, Upstream};
 use http::{HeaderMap, Uri};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
+use slack::TokenHash;
 use tokio::time::Instant;
 
 use self::{body::Body, record::Record};
-use crate::{config::Upstream, identity::TokenHash};
 
 /// One request from a caller, and all that was read of it.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Call {
     /// Whether the operator has switched its method or its caller off.
     pub disabled: bool,
     /// Who sent it.
-    pub caller: Arc<str>,
+    pub caller: CallerName,
     /// When it was complete.
     pub arrived: Instant,
     /// Until when its client waits.

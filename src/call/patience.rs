@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use config::Queue;
 use slack::{Client, Method};
-
-use crate::config::Queue;
 
 /// How long a call may be held: what the call says itself, else what is known of its client,
 /// else the default; never longer than its method makes sense or the operator allows.

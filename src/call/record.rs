@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::StatusCode;
+use config::CallerName;
 use limits::{BucketKey, Class};
-use slack::{Method, Tier, reply};
+use slack::{Method, RefusedAs, Tier};
 
 use super::ids::Ids;
 
@@ -45,45 +44,11 @@ pub struct Labels {
     /// How urgent it is.
     pub class: Class,
     /// Who sent it.
-    pub caller: Arc<str>,
+    pub caller: CallerName,
     /// The workspace that it counts for; absent where no token tells.
     pub workspace: Option<Arc<str>>,
     /// How its client is told that it is refused.
     pub refused_as: RefusedAs,
-}
-
-/// How a call is told that it is refused for a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefusedAs {
-    /// With status 429, which every SDK understands.
-    #[default]
-    Status429,
-    /// With status 200 and `ok: false`, as Slack tells of nearly every other error: for clients
-    /// that a 429 to one call stops as a whole.
-    OkFalse,
-    /// With status 429 in the words of hooks.slack.com, whatever the client: with status 200 a
-    /// message counts as sent.
-    Hook,
-}
-
-// === impl RefusedAs ===
-
-impl RefusedAs {
-    /// The status.
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::Status429 | Self::Hook => StatusCode::TOO_MANY_REQUESTS,
-            Self::OkFalse => StatusCode::OK,
-        }
-    }
-
-    /// The body, which is JSON, where to come back takes so many seconds.
-    pub fn body(self, seconds: u64) -> Bytes {
-        match self {
-            Self::Status429 | Self::OkFalse => Bytes::from_static(reply::RATE_LIMITED.as_bytes()),
-            Self::Hook => reply::hook_rate_limited(seconds).into(),
-        }
-    }
 }
 
 // === impl Record ===

@@ -6,6 +6,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use config::{CallerName, Upstream};
 use http::{HeaderMap, Method, Request, Uri, Version, header, uri::PathAndQuery};
 use tower::Layer;
 
@@ -13,7 +14,7 @@ use super::{
     lane::{Lane, LaneError},
     record::Record,
 };
-use crate::{config::Upstream, respond::Failure, step::Step};
+use crate::{respond::Failure, step::Step};
 
 /// A request and where it goes. It cannot be printed: its path may be a webhook's secret.
 pub struct Routed<B> {
@@ -26,7 +27,7 @@ pub struct Routed<B> {
     /// What the path and the headers say about the caller.
     pub lane: Lane,
     /// How its caller is called, where it has proved that.
-    pub proved: Option<Arc<str>>,
+    pub proved: Option<CallerName>,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }
@@ -36,7 +37,7 @@ pub struct Arriving<B> {
     /// The request as it came.
     pub request: Request<B>,
     /// How its caller is called, where it has proved that.
-    pub proved: Option<Arc<str>>,
+    pub proved: Option<CallerName>,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }
@@ -221,10 +222,10 @@ pub(super) fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri>
 
 #[cfg(test)]
 mod tests {
+    use config::Kind;
     use http::HeaderValue;
 
     use super::*;
-    use crate::config::Kind;
 
     fn routed(verb: &Method, uri: &str) -> Result<(String, String), RouteError> {
         let upstreams = [Arc::new(Upstream {

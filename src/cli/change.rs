@@ -3,12 +3,11 @@
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, bail};
+use config::environment;
+use console::{Ask, NO, Place};
 use http::HeaderValue;
 use serde_json::Value;
 use tokio::runtime;
-
-use super::{NO, ask::Ask, place::Place};
-use crate::config::environment;
 
 /// The variable with the token of `admin.token`.
 const TOKEN_ENV: &str = "SLACKWATER_ADMIN_TOKEN";

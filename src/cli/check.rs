@@ -8,12 +8,11 @@ use std::{
     process::ExitCode,
 };
 
+use config::{Config, Kind, LoadError, Proxies, load};
+use console::NO;
 use slack::Catalogue;
 use tokio::runtime;
 use yaml::units::show_duration;
-
-use super::NO;
-use crate::config::{Config, Kind, LoadError, Proxies, load};
 
 /// Check a configuration: every problem at once, each with its place
 ///

@@ -6,13 +6,15 @@ use std::{
     process::ExitCode,
 };
 
-use limits::{AgeFrom, Class, Dimension, Limit, Rule};
+use config::load;
+use console::{
+    NO,
+    limit::{as_json, in_words},
+};
+use limits::{Class, Dimension, Limit, Rule};
 use serde_json::{Value, json};
 use slack::{Catalogue, Kind, Method};
 use yaml::{nearest, units::show_duration};
-
-use super::NO;
-use crate::config::load;
 
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;
@@ -165,7 +167,7 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
     let width = method.limits.iter().map(|limit| limit.name.len()).max().unwrap_or(0);
     for (i, limit) in method.limits.iter().enumerate() {
         let label = if i == 0 { "limits" } else { "" };
-        writeln!(out, "  {label:8}  {:width$}  {}", limit.name, long(limit))?;
+        writeln!(out, "  {label:8}  {:width$}  {}", limit.name, in_words(limit))?;
     }
     if let Some(channel) = &method.channel_arg {
         writeln!(out, "  channel   the argument {channel}")?;
@@ -191,32 +193,8 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// `1 per 1s, per app and channel; aged from the send, since short bursts of 3 are tolerated`.
-pub(super) fn long(limit: &Limit) -> String {
-    let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
-    let scope = match scope.as_slice() {
-        [wider @ .., last] if !wider.is_empty() => format!("{} and {last}", wider.join(", ")),
-        all => all.concat(),
-    };
-    let rate = match limit.rule {
-        Rule::Concurrency(at_once) => return format!("{at_once} at once, per {scope}"),
-        Rule::Open => return format!("any number, per {scope}"),
-        Rule::Gate => return "none".to_owned(),
-        Rule::Rate(rate) => rate,
-    };
-    let figure = format!("{} per {}, per {scope}", rate.limit, show_duration(rate.per));
-    let burst = rate.burst.map(|burst| format!("bursts of {burst} at most"));
-    let tolerates = rate.tolerates.map(|most| match limit.age_from {
-        AgeFrom::Send => {
-            format!("counted from the send, since short bursts of {most} are tolerated")
-        }
-        AgeFrom::Answer => format!("short bursts of {most} are tolerated"),
-    });
-    [Some(figure), burst, tolerates].into_iter().flatten().collect::<Vec<_>>().join("; ")
-}
-
 fn to_json(method: &Method) -> Value {
-    let limits: Vec<Value> = method.limits.iter().map(|limit| limit_to_json(limit)).collect();
+    let limits: Vec<Value> = method.limits.iter().map(|limit| as_json(limit)).collect();
     json!({
         "method": &*method.name,
         "kind": method.kind.as_str(),
@@ -229,26 +207,4 @@ fn to_json(method: &Method) -> Value {
         "class": method.class.map(Class::as_str),
         "max_wait_seconds": method.max_wait.map(|most| most.as_secs_f64()),
     })
-}
-
-/// A limit, as `limits --json` has it.
-pub(super) fn limit_to_json(limit: &Limit) -> Value {
-    let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
-    match limit.rule {
-        Rule::Rate(rate) => json!({
-            "name": &*limit.name,
-            "limit": rate.limit,
-            "per_seconds": rate.per.as_secs_f64(),
-            "burst": rate.burst,
-            "tolerates": rate.tolerates,
-            "scope": scope,
-            "age_from": limit.age_from.as_str(),
-        }),
-        Rule::Concurrency(at_once) => json!({
-            "name": &*limit.name,
-            "concurrency": at_once,
-            "scope": scope,
-        }),
-        Rule::Open | Rule::Gate => json!({ "name": &*limit.name, "scope": scope }),
-    }
 }

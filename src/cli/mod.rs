@@ -1,38 +1,28 @@
 //! The command line: what can be asked, and its way to the part that does it.
 
-mod ask;
-mod cap;
 mod change;
 pub mod check;
 pub mod completions;
-pub mod demo;
-pub mod drain;
-pub mod export;
-pub mod fake_slack;
-mod files;
 pub mod limits;
 pub mod man;
 pub mod pause;
-mod place;
-pub mod plan;
 pub mod run;
-mod screen;
 pub mod shadow;
 pub mod status;
-mod through;
 
 use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-
-/// The exit code of an answer that is a no: a configuration with problems, an unknown method.
-pub const NO: u8 = 1;
-
-/// The exit code of what could not be done; of arguments that make no sense too.
-pub const FAILED: u8 = 2;
-
-/// The exit code of what Ctrl-C has ended, as shells have it.
-const INTERRUPTED: u8 = 130;
+#[cfg(feature = "tools")]
+use {
+    crate::{
+        app::{self, StartError},
+        state::OpenError,
+    },
+    config::Config,
+    tokio_util::sync::CancellationToken,
+    tools::proxy::{Addresses, LaunchError, Listening},
+};
 
 /// Keeps any Slack bot within Slack's rate limits.
 #[derive(Debug, Parser)]
@@ -58,17 +48,22 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
-    Demo(demo::Args),
+    #[cfg(feature = "tools")]
+    Demo(tools::demo::Args),
     Check(check::Args),
     Status(status::Args),
-    Plan(plan::Args),
-    Drain(Box<drain::Args>),
-    Export(Box<export::Args>),
+    #[cfg(feature = "tools")]
+    Plan(tools::plan::Args),
+    #[cfg(feature = "tools")]
+    Drain(Box<tools::drain::Args>),
+    #[cfg(feature = "tools")]
+    Export(Box<tools::export::Args>),
     Limits(limits::Args),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Shadow(shadow::Args),
-    FakeSlack(fake_slack::Args),
+    #[cfg(feature = "tools")]
+    FakeSlack(tools::fake_slack::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -83,21 +78,38 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
             Command::Run(args) => run::run(&args),
-            Command::Demo(args) => demo::run(&args, out),
-            Command::Plan(args) => plan::run(&args, out),
-            Command::Drain(args) => drain::run(&args, out),
-            Command::Export(args) => export::run(&args, out),
+            #[cfg(feature = "tools")]
+            Command::Demo(args) => tools::demo::run(&args, launch, out),
+            #[cfg(feature = "tools")]
+            Command::Plan(args) => tools::plan::run(&args, out),
+            #[cfg(feature = "tools")]
+            Command::Drain(args) => tools::drain::run(&args, launch, out),
+            #[cfg(feature = "tools")]
+            Command::Export(args) => tools::export::run(&args, launch, out),
             Command::Check(args) => check::run(&args, out),
             Command::Limits(args) => limits::run(&args, out),
             Command::Pause(args) => pause::pause(&args, out),
             Command::Resume(args) => pause::resume(&args, out),
             Command::Shadow(args) => shadow::run(&args, out),
             Command::Status(args) => status::run(&args, out),
-            Command::FakeSlack(args) => fake_slack::run(args),
+            #[cfg(feature = "tools")]
+            Command::FakeSlack(args) => tools::fake_slack::run(args),
             Command::Completions(args) => completions::run(&args, out),
             Command::Man(args) => man::run(&args, out),
         }
     }
+}
+
+/// Runs a proxy within this process, as `run` does, for a command that needs one.
+#[cfg(feature = "tools")]
+fn launch(config: Config, end: CancellationToken, listening: Listening) -> Result<(), LaunchError> {
+    let ran = app::run_until(config, end, |app::Addresses { bots, operators }| {
+        listening(Addresses { bots, operators });
+    });
+    ran.map_err(|error| match error {
+        StartError::State(OpenError::InUse(path)) => LaunchError::StateInUse(path),
+        error => LaunchError::Failed(error.into()),
+    })
 }
 
 #[cfg(test)]

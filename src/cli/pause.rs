@@ -2,9 +2,10 @@
 
 use std::{io::Write, process::ExitCode};
 
+use console::Place;
 use serde_json::{Value, json};
 
-use super::{change, place::Place};
+use super::change;
 
 /// Hold the calls of a method, a caller or a workspace, at the running proxy
 ///

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use yaml::units;
 
-use crate::{app, config, reload::Source, telemetry};
+use crate::{app, reload::Source, telemetry};
 
 /// Run the proxy (what `slackwater` alone does too)
 ///

@@ -2,9 +2,10 @@
 
 use std::{io::Write, process::ExitCode};
 
+use console::Place;
 use serde_json::json;
 
-use super::{change, place::Place};
+use super::change;
 
 /// Let all calls go at once, and only count what would have been; or end that
 ///

@@ -214,7 +214,7 @@ fn every_command_has_help_with_examples_that_can_be_typed() {
 
 #[test]
 fn the_demo_ends_with_commands_that_there_are() {
-    for (command, _) in demo::NEXT {
+    for (command, _) in tools::demo::NEXT {
         let words = std::iter::once("slackwater").chain(command.split(' '));
         Cli::try_parse_from(words).unwrap();
     }

@@ -2,12 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use config::IdentityRules;
 use foldhash::fast::RandomState;
 use lru::LruCache;
+use slack::{Facts, Identity, TokenHash};
 use tokio::time::Instant;
-
-use super::{Facts, Identity, TokenHash};
-use crate::config::IdentityRules;
 
 /// What is known of which token.
 #[derive(Debug)]

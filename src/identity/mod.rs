@@ -4,7 +4,7 @@
 //! has several. Who is behind a token is learnt, strongest first,
 //!
 //! - from the configuration;
-//! - from [answers](facts) that pass through: an installation, `auth.test`, `bots.info`;
+//! - from [answers](slack::identity::read) that pass through: an installation, `auth.test`, `bots.info`;
 //! - from an `auth.test` of the proxy's own, for which a token's first call waits a moment
 //!   ([`ask`](crate::call::ask)).
 //!
@@ -20,62 +20,21 @@
 //! have an identity of their own at a time, the others share sixteen.
 
 mod book;
-pub mod facts;
-pub mod token;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use config::IdentityRules;
+use slack::{Identity, TokenHash, Told};
 use tokio::time::Instant;
 
 use self::book::Book;
-pub use self::{
-    book::{Learnt, Moved, Whose},
-    facts::{Facts, Told},
-    token::TokenHash,
-};
-use crate::config::IdentityRules;
-
-/// Whom a call counts for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The Slack app.
-    pub app: Arc<str>,
-    /// The workspace.
-    pub workspace: Arc<str>,
-    /// The Enterprise organization; the workspace where there is none.
-    pub org: Arc<str>,
-    /// The token, as the beginning of its SHA-256.
-    pub token: Arc<str>,
-    /// The token is one for all workspaces of its organization: a call's `team_id` names its own.
-    pub org_wide: bool,
-}
+pub use self::book::{Learnt, Moved, Whose};
 
 /// What is known of which token. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Identities {
     book: Arc<Mutex<Book>>,
     nobody: Arc<Identity>,
-}
-
-// === impl Identity ===
-
-impl Identity {
-    /// One of which only this is known.
-    fn only(name: Arc<str>) -> Self {
-        let [app, workspace, org] = std::array::from_fn(|_| Arc::clone(&name));
-        Self { app, workspace, org, token: name, org_wide: false }
-    }
-
-    /// Its app, unless only its token is known.
-    pub fn known_app(&self) -> Option<&Arc<str>> {
-        (self.app != self.token).then_some(&self.app)
-    }
-
-    /// The same in that workspace.
-    #[must_use]
-    pub fn within(&self, workspace: &str) -> Self {
-        Self { workspace: workspace.into(), ..self.clone() }
-    }
 }
 
 // === impl Identities ===

@@ -9,6 +9,7 @@ mod tls;
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use config::ListenTls;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -27,7 +28,7 @@ use tower::Service;
 
 use self::{patient::Patient, tls::Named};
 pub use self::{swap::Swap, tls::Peer};
-use crate::{config::ListenTls, stack::BoxError};
+use crate::stack::BoxError;
 
 /// Where connections come from: a socket, or in tests a pipe.
 pub trait Accept {

@@ -180,7 +180,7 @@ impl Metrics {
         let labels = [record.method(), tier, class, status.as_str()];
         self.all.requests.with_label_values(&labels).inc();
         if let Some(labels) = record.labels() {
-            self.answered_to(&labels.caller, labels.workspace.as_ref());
+            self.answered_to(labels.caller.shared(), labels.workspace.as_ref());
         }
         if record.attempts() > 0 {
             let wait = self.all.wait.with_label_values(&[tier, class]);

@@ -1,11 +1,9 @@
 //! Takes in what Slack's answers tell of tokens, and moves the calls that count for somebody else
 //! since.
 
-use crate::{
-    admission::Admission,
-    call::{Call, buckets},
-    identity::{Identities, facts},
-};
+use slack::identity;
+
+use crate::{admission::Admission, call::Call, identity::Identities};
 
 /// Takes in what answers tell.
 #[derive(Clone, Debug)]
@@ -25,13 +23,11 @@ impl Learner {
     /// Takes in the answer to a call.
     pub(super) fn hear(&self, call: &Call, answer: &[u8]) {
         let Some(method) = call.method.as_ref().map(|method| &*method.name) else { return };
-        let Some(told) = facts::read(method, answer) else { return };
+        let Some(told) = identity::read(method, answer) else { return };
         let (moved, learnt) = self.identities.learn(call.token.as_ref(), told);
         self.admission.keep_learnt(learnt);
         for moved in moved {
-            for (of, from, to) in buckets::renamed(&moved) {
-                self.admission.rename(of, &from, &to);
-            }
+            self.admission.move_identity(&moved.from, &moved.to);
             let to = &moved.to;
             tracing::debug!(token = %to.token, app = %to.app, workspace = %to.workspace, "whose a token is");
             if to.known_app().is_none() {

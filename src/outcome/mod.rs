@@ -9,10 +9,14 @@ mod tell;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use config::Config;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
-use slack::reply::{self, Verdict};
+use slack::{
+    RefusedAs,
+    reply::{self, Verdict},
+};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -21,8 +25,7 @@ pub use self::learn::Learner;
 use self::{detached::Detached, look::Looked};
 use crate::{
     admission::{Admitted, Permit, whole_seconds},
-    call::{Call, body::Outgoing, record::RefusedAs},
-    config::Config,
+    call::{Call, body::Outgoing},
     metrics::Metrics,
     respond::Failure,
     step::Step,

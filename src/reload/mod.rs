@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use config::{Config, LoadError};
 use serde::Serialize;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -26,12 +27,7 @@ use tokio::{
 };
 
 pub use self::watch::Source;
-use crate::{
-    call::buckets,
-    causes::with_causes,
-    config::{Config, LoadError},
-    stack::Shared,
-};
+use crate::{causes::with_causes, stack::Shared};
 
 /// The configuration of now, and what became of the last reload. Clones share it.
 #[derive(Clone, Debug)]
@@ -185,9 +181,7 @@ pub fn reload(
         return;
     }
     for moved in shared.identities.rules(&shared.config.identity) {
-        for (of, from, to) in buckets::renamed(&moved) {
-            shared.admission.rename(of, &from, &to);
-        }
+        shared.admission.move_identity(&moved.from, &moved.to);
     }
     shared.admission.relimit(&before, &shared.config);
     live.applied(Arc::clone(&shared.config));

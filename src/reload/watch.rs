@@ -19,9 +19,8 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
+use config::{Config, LoadError, load};
 use tokio::sync::mpsc;
-
-use crate::config::{Config, LoadError, load};
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug, Default)]

@@ -10,15 +10,13 @@ use foldhash::fast::RandomState;
 use limits::{AgeFrom, BucketKey, Rule, Scope};
 use lru::LruCache;
 use scheduler::Note;
+use slack::{Facts, TokenHash};
 
 use super::{
     clock::{Clock, Micros, Moment},
     record::{Ages, Record},
 };
-use crate::{
-    admission::Paused,
-    identity::{Facts, Learnt, TokenHash},
-};
+use crate::{admission::Paused, identity::Learnt};
 
 /// What the lines of the file come to.
 #[derive(Debug)]

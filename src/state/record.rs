@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use limits::{Dimension, Scope};
 use serde::{Deserialize, Serialize};
+use slack::{Facts, TokenHash};
 
 use super::clock::{Micros, Moment};
-use crate::{
-    admission::Paused,
-    identity::{Facts, Learnt, TokenHash},
-};
+use crate::{admission::Paused, identity::Learnt};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

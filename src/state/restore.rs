@@ -7,7 +7,7 @@ use scheduler::Memory;
 use slack::{Catalogue, OPEN};
 
 use super::Opened;
-use crate::{admission::Admission, call::buckets, identity::Identities};
+use crate::{admission::Admission, identity::Identities};
 
 /// Tells both what the file knows. A limit that is counted otherwise now, or no more, has nothing
 /// to remember.
@@ -19,9 +19,7 @@ pub fn restore(
 ) {
     let (ledger, clock) = (&opened.ledger, opened.clock());
     for moved in identities.restore(ledger.learnt()) {
-        for (of, from, to) in buckets::renamed(&moved) {
-            admission.rename(of, &from, &to);
-        }
+        admission.move_identity(&moved.from, &moved.to);
     }
     admission.restore_pauses(ledger.paused.iter().cloned());
     let limits: HashMap<&str, &Arc<Limit>> =

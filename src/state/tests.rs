@@ -13,7 +13,7 @@ use scheduler::{
     Freeze, Instant, Memory, Note, Scheduler,
     model::{self, Keeper},
 };
-use slack::{AppKind, Catalogue};
+use slack::{AppKind, Catalogue, Facts, TokenHash};
 use tempfile::tempdir;
 
 use super::{
@@ -23,10 +23,7 @@ use super::{
     open,
     record::Record,
 };
-use crate::{
-    identity::{Facts, Learnt, TokenHash},
-    metrics::Metrics,
-};
+use crate::{identity::Learnt, metrics::Metrics};
 
 /// A state file in memory.
 struct File {

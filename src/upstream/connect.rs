@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use config::{Config, Proxies, Tls};
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
@@ -16,10 +17,7 @@ use rustls::{CertificateError, ClientConfig};
 use tower::Service;
 
 use super::proxied::Proxied;
-use crate::{
-    config::{Config, Proxies, Tls},
-    stack::BoxError,
-};
+use crate::stack::BoxError;
 
 /// What connects to upstreams in the program; tests bring their own transport.
 pub type Connector = Over<HttpConnector>;

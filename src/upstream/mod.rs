@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use config::{Config, Proxies};
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -19,11 +20,7 @@ use hyper_util::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::{
-    call::body::Outgoing,
-    config::{Config, Proxies},
-    step::Step,
-};
+use crate::{call::body::Outgoing, step::Step};
 
 /// How long an unused connection is kept. Shorter than servers and load balancers keep
 /// theirs, so that a request rarely meets a closing one.

@@ -7,7 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
+use config::Proxies;
+use http::{Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::Empty;
 use hyper::{
     client::conn::http1,
@@ -19,7 +20,7 @@ use hyper_util::client::{
 };
 use tower::Service;
 
-use crate::{config::Proxies, stack::BoxError};
+use crate::stack::BoxError;
 
 /// Connects to a URL's host, or to the proxy through which it is reached.
 #[derive(Clone, Debug)]
@@ -166,19 +167,6 @@ where
         return Err(broken("it said more than it was asked".into()));
     }
     Ok(parts.io)
-}
-
-// === impl Proxies ===
-
-impl Proxies {
-    /// What a request for this URL has to tell the proxy on its way, if there is one. A tunnel
-    /// was told when it was made.
-    pub(super) fn credentials(&self, url: &Uri) -> Option<HeaderValue> {
-        if url.scheme() != Some(&Scheme::HTTP) {
-            return None;
-        }
-        self.of(url)?.basic_auth().cloned()
-    }
 }
 
 // === impl Hop ===

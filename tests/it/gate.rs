@@ -9,7 +9,6 @@ use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore, pki_types::PrivateKeyDer, pki_types::pem::PemObject as _,
 };
-use slackwater::config;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 

@@ -2,26 +2,33 @@
 //!
 //! Nothing in here knows a socket, a clock or a task.
 
+pub mod buckets;
 mod catalogue;
 mod draft;
 mod endpoint;
+pub mod identity;
 mod kind;
 mod mode;
 mod own;
 pub mod read;
+mod refused_as;
 mod tier;
 mod token;
+mod token_hash;
 
 pub use catalogue::{Catalogue, Client, Method, OTHER};
 pub use draft::{Draft, Flaw, Rules};
 pub mod reply;
 
 pub use endpoint::{Action, Endpoint, Resource};
+pub use identity::{Facts, Identity, Told};
 pub use kind::Kind;
 pub use mode::Mode;
 pub use own::{OPEN, PAUSED, POSTS_IN_ORDER};
+pub use refused_as::RefusedAs;
 pub use tier::{AppKind, Tier};
 pub use token::{TOKEN_LIKE, holds_token, instead_of_token};
+pub use token_hash::{TokenHash, push_hex, shown};
 
 #[cfg(test)]
 mod tests;

@@ -3,17 +3,16 @@
 use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
+use config::{Config, KnownToken, environment};
 use http::{HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
-use slack::Kind;
+use slack::{Facts, Kind, Told, identity};
 use tokio::time::{Instant, timeout};
 
 use crate::{
     causes::with_causes,
-    config::{Config, KnownToken, environment},
-    identity::{Facts, Told, facts},
     upstream::connect::{Connector, connector},
 };
 
@@ -108,7 +107,7 @@ impl Live {
             .map_err(|_| "it has a character that no token has; look at the variable".to_owned())?;
         bearer.set_sensitive(true);
         let answer = self.ask(Method::POST, format!("{api}auth.test"), Some(&bearer)).await?;
-        let Some(Told::Caller(told)) = facts::read("auth.test", &answer.body) else {
+        let Some(Told::Caller(told)) = identity::read("auth.test", &answer.body) else {
             let said = json(&answer.body).and_then(|body| Some(body["error"].as_str()?.to_owned()));
             return Err(match said {
                 Some(error) => format!(
@@ -124,7 +123,7 @@ impl Live {
             Some(bot) => {
                 let url = format!("{api}bots.info?bot={bot}");
                 let answer = self.ask(Method::GET, url, Some(&bearer)).await;
-                answer.ok().and_then(|answer| facts::read("bots.info", &answer.body))
+                answer.ok().and_then(|answer| identity::read("bots.info", &answer.body))
             }
             None => None,
         };

@@ -9,9 +9,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use console::{Ask, NO, Place, Screen, status};
 use http::StatusCode;
-use serde::de::DeserializeOwned;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -20,7 +19,6 @@ use tokio::{
 use yaml::units;
 
 use self::page::Page;
-use super::{NO, ask::Ask, place::Place, screen::Screen};
 
 /// Show who waits and why, as the running proxy says
 ///
@@ -72,12 +70,12 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         if args.watch {
             return watch(&ask, &admin, args.interval, out).await;
         }
-        let text = fetch(&ask, &admin).await?;
+        let text = status::fetch(&ask, &admin).await?;
         if args.json {
             out.write_all(&text)?;
             writeln!(out)?;
         } else {
-            let page: Page = read(&text, &admin)?;
+            let page: Page = status::read(&text, &admin)?;
             writeln!(out, "{}", page.lines(&admin).join("\n"))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -92,30 +90,6 @@ fn interval(text: &str) -> Result<Duration, String> {
         Ok(interval) => Ok(interval),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// What `/status` answers, as it came.
-///
-/// # Errors
-/// If there is no answer, or none of a slackwater.
-pub(super) async fn fetch(ask: &Ask, admin: &str) -> anyhow::Result<Vec<u8>> {
-    let (status, body) = ask.get("/status").await.with_context(|| {
-        format!("cannot ask {admin}; is `slackwater run` up, and is this its admin.listen? --admin URL names another")
-    })?;
-    if status != StatusCode::OK {
-        bail!("{admin}/status answers {status}: that is no slackwater; --admin URL names another");
-    }
-    Ok(body.into())
-}
-
-/// What it says, as far as it is wanted.
-///
-/// # Errors
-/// If it cannot be read.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8], admin: &str) -> anyhow::Result<T> {
-    serde_json::from_slice(text).with_context(|| {
-        format!("what {admin}/status answers is not slackwater's, or of another version; --admin URL names another")
-    })
 }
 
 async fn ready(ask: &Ask, out: &mut impl Write) -> anyhow::Result<ExitCode> {
@@ -147,8 +121,8 @@ async fn watch(
     let mut screen = Screen::look();
     let showing = async {
         loop {
-            let answer = fetch(ask, admin).await;
-            let lines = match answer.and_then(|text| read::<Page>(&text, admin)) {
+            let answer = status::fetch(ask, admin).await;
+            let lines = match answer.and_then(|text| status::read::<Page>(&text, admin)) {
                 Ok(page) => page.lines(admin),
                 Err(error) => vec![format!("error: {error:#}")],
             };

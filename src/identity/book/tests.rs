@@ -1,7 +1,8 @@
 //! Who is behind which token, by all the ways in which it can be learnt.
 
+use config::KnownToken;
+
 use super::*;
-use crate::config::KnownToken;
 
 fn book(app: Option<&str>, tokens: &[(&str, &str, &str)]) -> Book {
     let known = tokens.iter().map(|(token, app, workspace)| KnownToken {

@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
+use config::{self, Config, LoadError};
 use hyper_util::client::legacy::connect::Connect;
 use slack::Catalogue;
 use slackwater::{
     admission::Admission,
-    config::{self, Config, LoadError},
     identity::Identities,
     listen::{self, Swap},
     metrics::Metrics,

@@ -1,0 +1,111 @@
+//! Who sends a call, how urgent it is and what its caller may have.
+//!
+//! Whoever has proved who it is, is called so. Else, strongest first: what a `Slackwater-*` header says, the lane in the path, the first rule of the
+//! operator's that matches, the method's default. A rule's ceilings hold over all of them.
+//!
+//! A rule names whoever it finds by User-Agent or token and who gives no name. A name that the
+//! call gives stays, because the bot chose it to tell its own jobs apart, unless the rule matches
+//! by that name: then several names become one.
+
+use std::sync::Arc;
+
+use limits::{Class, Weight};
+use slack::{Method, TokenHash};
+
+use crate::{CallerName, CallerRule, Match, Terms};
+
+/// The operator's rules for callers, and what holds without one.
+#[derive(Debug)]
+pub struct Callers {
+    rules: Box<[CallerRule]>,
+    /// Whether a caller may say that its calls are more urgent than their default.
+    may_raise: bool,
+    /// Who calls that give no name are.
+    default: CallerName,
+}
+
+/// What tells who sends a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Signs<'c> {
+    /// How it is called for sure.
+    pub proved: Option<&'c CallerName>,
+    /// How it calls itself, in a header or in the path.
+    pub caller: Option<&'c CallerName>,
+    /// How urgent it says that it is.
+    pub class: Option<Class>,
+    /// Its User-Agent; empty without one.
+    pub user_agent: &'c str,
+    /// Its token.
+    pub token: Option<&'c TokenHash>,
+    /// The app that it is named after when nothing else names it.
+    pub app: Option<&'c Arc<str>>,
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who sends it.
+    pub caller: CallerName,
+    /// How urgent it is.
+    pub class: Class,
+    /// How large its caller's part is.
+    pub weight: Weight,
+    /// How many calls of its caller are held at most.
+    pub max_depth: Option<usize>,
+    /// Whether the operator has switched it, or the call's method, off.
+    pub disabled: bool,
+}
+
+// === impl Callers ===
+
+impl Callers {
+    /// By these rules; the first that matches counts.
+    pub fn new(rules: &[CallerRule], may_raise: bool) -> Self {
+        Self { rules: rules.into(), may_raise, default: CallerName::default() }
+    }
+
+    /// Whether some rule looks at the token.
+    pub fn by_token(&self) -> bool {
+        self.rules.iter().any(|rule| rule.calls.token.is_some())
+    }
+
+    /// Whose call it is. Allocates nothing.
+    pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
+        let said = signs.proved.or(signs.caller);
+        let app = || CallerName::new(Arc::clone(signs.app?)).ok();
+        let name = said.cloned().or_else(app).unwrap_or_else(|| self.default.clone());
+        let rule = self.rules.iter().find(|rule| fits(&rule.calls, &name, signs));
+        let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
+        let Terms { class, max_class, weight, max_depth, disabled } =
+            rule.map(|rule| rule.terms).unwrap_or_default();
+        let class = self.class(signs.class, class.or_else(|| method?.class));
+        Standing {
+            caller: named.map_or(name, |rule| rule.name.clone()),
+            // The less urgent is the greater.
+            class: max_class.map_or(class, |most| class.max(most)),
+            weight,
+            max_depth,
+            disabled: disabled || method.is_some_and(|method| !method.enabled),
+        }
+    }
+
+    /// What the call says, else the default. Where callers are not trusted they may only say
+    /// that a call is less urgent than it would be.
+    fn class(&self, said: Option<Class>, default: Option<Class>) -> Class {
+        let default = default.unwrap_or_default();
+        match said {
+            Some(said) if self.may_raise => said,
+            Some(said) => said.max(default),
+            None => default,
+        }
+    }
+}
+
+fn fits(calls: &Match, name: &str, signs: Signs<'_>) -> bool {
+    calls.lane.as_ref().is_none_or(|lane| lane.matches(name))
+        && calls.user_agent.as_ref().is_none_or(|agent| agent.matches(signs.user_agent))
+        && calls
+            .token
+            .as_ref()
+            .is_none_or(|prefix| signs.token.is_some_and(|token| prefix.matches(token.as_bytes())))
+}
