@@ -9,7 +9,7 @@ use super::{
     Block, BucketState, Outcome, Why,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
-    frost::Frost,
+    half_open::HalfOpen,
     lineup::{Ahead, Lineup},
     room::Room,
     standing::Left,
@@ -47,8 +47,8 @@ pub(super) struct Bucket {
     in_flight: u32,
     /// When a call took a slot last.
     used_at: Instant,
-    /// Boxed, because it is rare.
-    frost: Option<Box<Frost>>,
+    /// Its freeze, and the probes after it. Boxed, because it is rare.
+    half_open: Option<Box<HalfOpen>>,
 }
 
 /// How long an open bucket outlives its last call.
@@ -96,7 +96,7 @@ impl Bucket {
             room,
             in_flight: 0,
             used_at: Instant::ZERO,
-            frost: None,
+            half_open: None,
         }
     }
 
@@ -123,7 +123,7 @@ impl Bucket {
         if self.is_gate() {
             return Some(Block { why: Why::Paused, until: None });
         }
-        if self.is_open() && self.frost.is_none() {
+        if self.is_open() && self.half_open.is_none() {
             return None;
         }
         self.expire(now);
@@ -167,7 +167,8 @@ impl Bucket {
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_room());
         let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
-        let probing = self.frost.as_ref().filter(|frost| frost.is_probed_enough(self.in_flight));
+        let probing =
+            self.half_open.as_ref().filter(|half_open| half_open.has_enough_probes(self.in_flight));
         let probing = probing.map(|_| Block { why: Why::Probing, until: None });
         let frozen = self.frozen_until(now);
         let frozen = frozen.map(|until| Block { why: Why::Frozen, until: Some(until) });
@@ -175,7 +176,10 @@ impl Bucket {
     }
 
     fn frozen_until(&self, now: Instant) -> Option<Instant> {
-        self.frost.as_ref().filter(|frost| frost.is_hard(now)).map(|frost| frost.until)
+        self.half_open
+            .as_ref()
+            .filter(|half_open| half_open.is_frozen(now))
+            .map(|half_open| half_open.until)
     }
 
     /// Whether there is another slot by then if one is taken now.
@@ -222,23 +226,23 @@ impl Bucket {
         self.windows_mut().for_each(change);
         self.room.settle(class, change);
         if outcome == Outcome::Answered
-            && let Some(frost) = &mut self.frost
-            && frost.melts(taken, self.window.quota())
+            && let Some(half_open) = &mut self.half_open
+            && half_open.passed(taken, self.window.quota())
         {
-            self.frost = None;
+            self.half_open = None;
         }
     }
 
     /// Closes the bucket until `until`; then one call probes.
     pub(super) fn freeze(&mut self, until: Instant) {
-        let until = self.frost.as_ref().map_or(until, |before| before.until.max(until));
-        self.frost = Some(Box::new(Frost::new(until)));
+        let until = self.half_open.as_ref().map_or(until, |before| before.until.max(until));
+        self.half_open = Some(Box::new(HalfOpen::new(until)));
     }
 
     /// Whether a refusal of a call that took its slot at `taken` says something new: the
     /// bucket was open then, and is.
     pub(super) fn is_surprised(&self, taken: Instant) -> bool {
-        self.frost.as_ref().is_none_or(|frost| taken >= frost.until)
+        self.half_open.as_ref().is_none_or(|half_open| taken >= half_open.until)
     }
 
     /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
@@ -309,8 +313,8 @@ impl Bucket {
         }
         self.in_flight += other.in_flight;
         self.used_at = self.used_at.max(other.used_at);
-        let frosts = [self.frost.take(), other.frost].into_iter().flatten();
-        self.frost = frosts.reduce(|one, two| Box::new(one.and(*two)));
+        let both = [self.half_open.take(), other.half_open].into_iter().flatten();
+        self.half_open = both.reduce(|one, two| Box::new(one.and(*two)));
         let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
         self.evidence = evidence.max_by_key(|evidence| evidence.since);
         self.room.absorb(other.room);
@@ -363,7 +367,9 @@ impl Bucket {
             self.windows().filter_map(Window::last_end).max(),
             Some(self.room.people_until()),
             self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
-            self.frost.as_ref().map(|frost| frost.until + self.window.period().max(EVIDENCE)),
+            self.half_open
+                .as_ref()
+                .map(|half_open| half_open.until + self.window.period().max(EVIDENCE)),
             // A whole app or workspace is seldom used once.
             self.is_open().then(|| self.used_at + OPEN_FOR),
         ];
@@ -399,7 +405,7 @@ impl Bucket {
             used: self.window.used(),
             quota: self.window.quota(),
             frozen_until: self.frozen_until(now),
-            probing: self.frost.as_ref().is_some_and(|frost| !frost.is_hard(now)),
+            probing: self.half_open.as_ref().is_some_and(|half_open| !half_open.is_frozen(now)),
             waiting: u64::from(self.waiting - self.places),
             places: self.places.into(),
         }

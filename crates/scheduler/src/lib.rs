@@ -40,7 +40,8 @@
 //! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
 //! perhaps a wider one with it; see [`evidence`]. The call can be
 //! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
-//! freeze one call probes; each that passes admits one more; see [`frost`].
+//! freeze the bucket is half-open: one call probes, and each that passes admits one more; see
+//! [`half_open`].
 //!
 //! # When it turns out whose calls they are
 //!
@@ -96,7 +97,7 @@ mod evidence;
 mod few;
 mod force;
 mod forecast;
-mod frost;
+mod half_open;
 mod hold;
 mod lineup;
 mod notes;
