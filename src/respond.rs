@@ -4,7 +4,7 @@
 //! errors have, so that every SDK shows it. Every answer tells how long the call waited and
 //! how often it was sent.
 
-mod standing;
+mod headroom;
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use crate::{
         classify::NoMethod,
         gate::NotAllowed,
         ids::Ids,
-        record::{Record, Standing},
+        record::{Headroom, Record},
         route::{Arriving, RouteError},
     },
     causes::with_causes,
@@ -164,7 +164,7 @@ fn shed_response(shed: &Shed, refused_as: RefusedAs) -> Response<Answer> {
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
     if let Some(bucket) = &shed.bucket {
-        standing::tell(headers, bucket, 0, seconds);
+        headroom::tell(headers, bucket, 0, seconds);
     }
     response
 }
@@ -243,7 +243,7 @@ where
                 inner.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
-            let standing = record.standing().filter(|_| counted);
+            let headroom = record.take_headroom().filter(|_| counted);
             let mut reason = None;
             let mut response = answered.unwrap_or_else(|failure| {
                 reason = failure.shed_reason().map(ShedReason::as_str);
@@ -262,8 +262,8 @@ where
                 }
                 failure.into_response(record.refused_as())
             });
-            if let Some(Standing { bucket, left, more_in }) = standing {
-                standing::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
+            if let Some(Headroom { bucket, left, more_in }) = headroom {
+                headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
             }
             tell(response.headers_mut(), &record);
             metrics.answered(&record, response.status());

@@ -6,7 +6,7 @@ use limits::BucketKey;
 use scheduler::{Instant, Outcome};
 
 use super::{Shared, State, ghosts::GhostId};
-use crate::call::record::Standing;
+use crate::call::record::Headroom;
 
 /// The right to send one call now.
 ///
@@ -37,8 +37,8 @@ pub struct Refused {
     pub closed: Vec<Closed>,
     /// Whether it was unforeseen: no pause was on, and the window had room.
     pub surprise: bool,
-    /// How the call's tightest bucket stands.
-    pub standing: Option<Standing>,
+    /// What the call's tightest bucket has left.
+    pub headroom: Option<Headroom>,
 }
 
 /// A bucket that is closed.
@@ -100,15 +100,16 @@ impl Permit {
         }
     }
 
-    /// Its answer is here, or as much of it as says what it is. Tells how the call's tightest bucket stands.
-    pub fn answered(mut self) -> Option<Standing> {
+    /// Its answer is here, or as much of it as says what it is. Tells what the call's
+    /// tightest bucket has left.
+    pub fn answered(mut self) -> Option<Headroom> {
         let inner = self.inner.take()?;
         let mut state = self.shared.lock();
         let now = self.shared.now();
-        let standing = state.scheduler.standing(now, &inner);
+        let headroom = state.scheduler.headroom(now, &inner);
         settle(&mut state, now, inner, Outcome::Answered, self.watched);
         state.pump(&self.shared, now);
-        standing.map(|standing| stands(standing, now))
+        headroom.map(|headroom| shown(headroom, now))
     }
 
     /// Slack refused the call and asks for a pause: the bucket that most likely caused it is
@@ -116,13 +117,13 @@ impl Permit {
     pub fn refused(&mut self, retry_after: Duration) -> Refused {
         self.fate = Outcome::Refused;
         let Some(inner) = &self.inner else { return Refused::default() };
-        let (now, refused, standing) = {
+        let (now, refused, headroom) = {
             let mut state = self.shared.lock();
             let now = self.shared.now();
             let refused = state.scheduler.refused(now, inner, retry_after);
-            let standing = state.scheduler.standing(now, inner);
+            let headroom = state.scheduler.headroom(now, inner);
             state.pump(&self.shared, now);
-            (now, refused, standing)
+            (now, refused, headroom)
         };
         let closed = refused.freezes.into_iter().map(|freeze| {
             self.shared.metrics.froze(freeze.bucket.limit.scope);
@@ -131,7 +132,7 @@ impl Permit {
         Refused {
             closed: closed.collect(),
             surprise: refused.surprise,
-            standing: standing.map(|standing| stands(standing, now)),
+            headroom: headroom.map(|headroom| shown(headroom, now)),
         }
     }
 
@@ -166,7 +167,8 @@ fn settle(
     }
 }
 
-fn stands(standing: scheduler::Standing, now: Instant) -> Standing {
-    let scheduler::Standing { bucket, left, more_at } = standing;
-    Standing { bucket, left, more_in: more_at.since(now) }
+/// Headroom as callers are shown it: with a time to wait.
+fn shown(headroom: scheduler::Headroom, now: Instant) -> Headroom {
+    let scheduler::Headroom { bucket, left, more_at } = headroom;
+    Headroom { bucket, left, more_in: more_at.since(now) }
 }

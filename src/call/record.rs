@@ -22,12 +22,12 @@ pub struct Record {
     waited: AtomicU64,
     attempts: AtomicU32,
     /// Of its last answer.
-    standing: Mutex<Option<Standing>>,
+    headroom: Mutex<Option<Headroom>>,
 }
 
-/// How the tightest bucket of a call stands, the call itself counted.
+/// What the tightest bucket of a call has left, the call itself counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Headroom {
     /// Which.
     pub bucket: BucketKey,
     /// Calls that it has room for.
@@ -76,14 +76,14 @@ impl Record {
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// An attempt was answered, and its limits stand like this; nothing if it is under none.
-    pub fn stands(&self, standing: Option<Standing>) {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    /// An attempt was answered, and its limits have this headroom; nothing if it is under none.
+    pub fn keep_headroom(&self, headroom: Option<Headroom>) {
+        *self.headroom.lock().unwrap_or_else(PoisonError::into_inner) = headroom;
     }
 
-    /// How its limits stand, for those who ask first.
-    pub fn standing(&self) -> Option<Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The headroom of its limits, for the first who asks.
+    pub fn take_headroom(&self) -> Option<Headroom> {
+        self.headroom.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long it has waited in all.

@@ -166,7 +166,7 @@ where
         let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
         let (pause, is_limit, again) = match verdict {
             Verdict::Passed => {
-                call.record.stands(permit.answered());
+                call.record.keep_headroom(permit.answered());
                 if let Some(text) = text {
                     self.learner.hear(&call, &text);
                 }
@@ -181,7 +181,7 @@ where
         if is_limit {
             self.metrics.refused(call.record.method(), refused.surprise);
         }
-        call.record.stands(refused.standing);
+        call.record.keep_headroom(refused.headroom);
         if permit.is_watched() || !again {
             return Ok(answered(parts, body));
         }

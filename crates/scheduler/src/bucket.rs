@@ -10,9 +10,9 @@ use super::{
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     half_open::HalfOpen,
+    headroom::Left,
     lineup::{Ahead, Lineup},
     room::Room,
-    standing::Left,
     time::Instant,
     window::{Forecast, Window},
 };

@@ -98,6 +98,7 @@ mod few;
 mod force;
 mod forecast;
 mod half_open;
+mod headroom;
 mod hold;
 mod lineup;
 mod notes;
@@ -109,7 +110,6 @@ mod relimit;
 mod rename;
 mod room;
 mod serve;
-mod standing;
 mod table;
 mod time;
 mod window;
@@ -143,9 +143,9 @@ use self::{
 pub use self::{
     call::{Call, Caller, CallerId, Outcome, Permit, Ticket},
     events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    headroom::Headroom,
     notes::{Memory, Note},
     places::PlaceId,
-    standing::Standing,
     time::Instant,
 };
 

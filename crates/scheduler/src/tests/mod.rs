@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod evidence;
 mod forecast;
+mod headroom;
 mod order;
 mod places;
 mod rebucket;
@@ -12,7 +13,6 @@ mod relimit;
 mod rename;
 mod room;
 mod slots;
-mod standing;
 
 use std::time::Duration;
 

@@ -118,6 +118,6 @@ fn a_call_without_any_limit_left_goes_at_once() {
     judge.rebucket(vec![(calls[2], Vec::new())]);
     assert_eq!(sent(&judge, 1), [calls[2]]);
     let (gone, _) = &judge.in_flight[&calls[0]];
-    assert_eq!(judge.scheduler.standing(judge.now, gone).unwrap().left, 0);
+    assert_eq!(judge.scheduler.headroom(judge.now, gone).unwrap().left, 0);
     judge.wind_up();
 }

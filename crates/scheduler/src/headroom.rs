@@ -1,12 +1,12 @@
-//! How a call leaves its limits: the tightest of its buckets.
+//! Headroom: how many calls the tightest limit of a call still admits, and when it admits one more.
 
 use limits::BucketKey;
 
 use super::{Instant, Permit, Scheduler, cell::BucketId};
 
-/// How the tightest bucket of a call stands, the call itself counted.
+/// What the tightest bucket of a call has left, the call itself counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Headroom {
     /// Which.
     pub bucket: BucketKey,
     /// Slots that are free; none while it is closed.
@@ -39,10 +39,10 @@ impl Left {
 // === impl Scheduler ===
 
 impl Scheduler {
-    /// How the tightest bucket of a granted call stands. Limits on calls in flight and open
-    /// ones have no quota to tell of; nothing where a call has no others.
-    pub fn standing(&mut self, now: Instant, permit: &Permit) -> Option<Standing> {
-        // Whose time has come goes first, or their slots would be told as free.
+    /// The headroom of a granted call: what the tightest of its buckets has left. Limits on calls
+    /// in flight and open ones have no quota to report; `None` where a call has no others.
+    pub fn headroom(&mut self, now: Instant, permit: &Permit) -> Option<Headroom> {
+        // Calls whose time has come go first, or their slots would be reported as free.
         self.advance(now);
         let granted = self.granted.get(permit.index)?;
         let mut tightest: Option<(BucketId, Left)> = None;
@@ -54,6 +54,6 @@ impl Scheduler {
             }
         }
         let (id, Left { slots, more_at, .. }) = tightest?;
-        Some(Standing { bucket: self.buckets[id].key.clone(), left: slots, more_at })
+        Some(Headroom { bucket: self.buckets[id].key.clone(), left: slots, more_at })
     }
 }

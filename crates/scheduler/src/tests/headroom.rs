@@ -17,9 +17,9 @@ fn a_call_is_told_of_its_tightest_bucket() {
     for pause in [0, 2, 0] {
         judge.pass(seconds(pause));
         let number = judge.arrive(&keys, Class::Normal, 1, PATIENT);
-        let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
-        let more_in = standing.more_at.since(judge.now).as_millis();
-        seen.push((standing.bucket.to_string(), standing.left, more_in));
+        let headroom = judge.scheduler.headroom(judge.now, &judge.in_flight[&number].0).unwrap();
+        let more_in = headroom.more_at.since(judge.now).as_millis();
+        seen.push((headroom.bucket.to_string(), headroom.left, more_in));
         judge.settle(number, Outcome::Answered);
     }
     let told = |bucket: &str, left, more_in| (bucket.to_owned(), left, more_in);
@@ -28,7 +28,7 @@ fn a_call_is_told_of_its_tightest_bucket() {
         [told("second:a", 1, 1_020), told("minute:w", 1, 58_020), told("minute:w", 0, 58_020)]
     );
     let alone = judge.arrive(&[bucket(&order, "2")], Class::Normal, 1, PATIENT);
-    assert_eq!(judge.scheduler.standing(judge.now, &judge.in_flight[&alone].0), None);
+    assert_eq!(judge.scheduler.headroom(judge.now, &judge.in_flight[&alone].0), None);
 }
 
 /// Red when calls are compared, and not parts of a limit.
@@ -39,8 +39,8 @@ fn the_tightest_bucket_is_the_one_with_the_least_part_left() {
     let mut judge = Judge::new();
     flood(&mut judge, slice::from_ref(&wide), 1, 3);
     let number = judge.arrive(&[narrow, wide], Class::Normal, 1, PATIENT);
-    let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
-    assert_eq!((standing.bucket.to_string(), standing.left), ("wide:w".to_owned(), 8));
+    let headroom = judge.scheduler.headroom(judge.now, &judge.in_flight[&number].0).unwrap();
+    assert_eq!((headroom.bucket.to_string(), headroom.left), ("wide:w".to_owned(), 8));
 }
 
 #[test]
@@ -49,6 +49,6 @@ fn a_frozen_bucket_has_nothing_left_until_it_opens() {
     let mut judge = Judge::new();
     let number = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
     judge.refuse(number, seconds(7));
-    let standing = judge.scheduler.standing(judge.now, &judge.in_flight[&number].0).unwrap();
-    assert_eq!((standing.left, standing.more_at), (0, judge.now + seconds(7)));
+    let headroom = judge.scheduler.headroom(judge.now, &judge.in_flight[&number].0).unwrap();
+    assert_eq!((headroom.left, headroom.more_at), (0, judge.now + seconds(7)));
 }

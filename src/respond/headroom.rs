@@ -1,4 +1,4 @@
-//! The headers that tell how a call's limits stand: ours, and those of
+//! The headers that report a call's headroom in its limits: ours, and those of
 //! draft-ietf-httpapi-ratelimit-headers-11.
 //!
 //! Every call pays for them, so they are written by hand, into one piece of memory.
