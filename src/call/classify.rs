@@ -8,7 +8,7 @@ use std::{
 
 use config::{
     Config, TrustCallers,
-    callers::{Callers, Signs, Standing},
+    callers::{CallerTerms, Callers, Signs},
 };
 use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
@@ -201,7 +201,7 @@ where
             token: token.as_ref(),
             app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
         };
-        let Standing { caller, class, weight, max_depth, disabled } =
+        let CallerTerms { caller, class, weight, max_depth, disabled } =
             knowledge.callers.of(signs, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),

@@ -8,7 +8,7 @@ use yaml::{Cursor, Form, Report};
 
 mod apply;
 
-pub use self::apply::{Callers, Signs, Standing};
+pub use self::apply::{CallerTerms, Callers, Signs};
 use super::{Glob, glob::GlobError};
 use crate::CallerName;
 

@@ -18,7 +18,7 @@ fn callers(rules: &str, may_raise: bool) -> Callers {
 fn of(callers: &Callers, lane: &str, user_agent: &str) -> (String, Class) {
     let path = format!("{lane}/api/x");
     let (lane, _) = Lane::split(&path).unwrap();
-    let standing = callers.of(
+    let terms = callers.of(
         Signs {
             proved: None,
             caller: lane.caller.as_ref(),
@@ -29,7 +29,7 @@ fn of(callers: &Callers, lane: &str, user_agent: &str) -> (String, Class) {
         },
         None,
     );
-    (standing.caller.to_string(), standing.class)
+    (terms.caller.to_string(), terms.class)
 }
 
 /// Turned red by: the ceiling before the default; the method's default over the rule's.
@@ -43,14 +43,14 @@ fn the_stronger_says_whose_call_it_is_and_how_urgent() {
     let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
     let mut method = Method::clone(catalogue.method("chat.update"));
     method.class = Some(Class::Interactive);
-    let standing = |lane: &str, header: Option<(&'static str, &str)>, user_agent| {
+    let terms = |lane: &str, header: Option<(&'static str, &str)>, user_agent| {
         let mut headers = HeaderMap::new();
         if let Some((name, value)) = header {
             headers.insert(name, value.parse().unwrap());
         }
         let path = format!("{lane}/api/x");
         let lane = Lane::split(&path).unwrap().0.with_headers(&headers).unwrap();
-        let standing = callers.of(
+        let terms = callers.of(
             Signs {
                 proved: None,
                 caller: lane.caller.as_ref(),
@@ -61,23 +61,23 @@ fn the_stronger_says_whose_call_it_is_and_how_urgent() {
             },
             Some(&method),
         );
-        (standing.caller.to_string(), standing.class)
+        (terms.caller.to_string(), terms.class)
     };
     let (class, caller) = ("slackwater-class", "slackwater-caller");
     let is = |name: &str, class| (name.to_owned(), class);
     // The method's default, where nothing else is.
-    assert_eq!(standing("", None, ""), is("rest", Class::Interactive));
+    assert_eq!(terms("", None, ""), is("rest", Class::Interactive));
     // The rule over the method.
-    assert_eq!(standing("", None, "job/1"), is("job", Class::Background));
+    assert_eq!(terms("", None, "job/1"), is("job", Class::Background));
     // The lane over the rule.
-    assert_eq!(standing("/@me;class=normal", None, "job/1"), is("me", Class::Normal));
+    assert_eq!(terms("/@me;class=normal", None, "job/1"), is("me", Class::Normal));
     // A header over the lane.
     let header = Some((class, "background"));
-    assert_eq!(standing("/@me;class=normal", header, "job/1"), is("me", Class::Background));
-    assert_eq!(standing("/@me", Some((caller, "you")), ""), is("you", Class::Interactive));
+    assert_eq!(terms("/@me;class=normal", header, "job/1"), is("me", Class::Background));
+    assert_eq!(terms("/@me", Some((caller, "you")), ""), is("you", Class::Interactive));
     // The ceiling over all.
-    assert_eq!(standing("/@me;class=interactive", None, "job/1"), is("me", Class::Normal));
-    assert_eq!(standing("", Some((class, "interactive")), "job/1"), is("job", Class::Normal));
+    assert_eq!(terms("/@me;class=interactive", None, "job/1"), is("me", Class::Normal));
+    assert_eq!(terms("", Some((class, "interactive")), "job/1"), is("job", Class::Normal));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn who_is_not_trusted_may_only_be_less_urgent_than_the_rule_says() {
 fn a_rule_without_match_is_for_the_lane_of_its_name() {
     let callers =
         callers("[{ name: job, weight: 3, max_depth: 7 }, { name: default, weight: 2 }]", true);
-    let standing = |path: &str| {
+    let terms = |path: &str| {
         let (lane, _) = Lane::split(path).unwrap();
         callers.of(
             Signs {
@@ -122,12 +122,12 @@ fn a_rule_without_match_is_for_the_lane_of_its_name() {
             None,
         )
     };
-    let job = standing("/@job/");
+    let job = terms("/@job/");
     assert_eq!((job.weight.get(), job.max_depth), (3, Some(7)));
-    let jobs = standing("/@jobs/");
+    let jobs = terms("/@jobs/");
     assert_eq!((jobs.weight.get(), jobs.max_depth), (1, None));
     // Who gives no name is called so.
-    assert_eq!(standing("/").weight.get(), 2);
+    assert_eq!(terms("/").weight.get(), 2);
 }
 
 /// Turned red by: a rule that matches by User-Agent and renames whoever gives a name.

@@ -41,9 +41,9 @@ pub struct Signs<'c> {
     pub app: Option<&'c Arc<str>>,
 }
 
-/// What comes of it.
+/// The terms that apply to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct CallerTerms {
     /// Who sends it.
     pub caller: CallerName,
     /// How urgent it is.
@@ -70,7 +70,7 @@ impl Callers {
     }
 
     /// Whose call it is. Allocates nothing.
-    pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> Standing {
+    pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> CallerTerms {
         let said = signs.proved.or(signs.caller);
         let app = || CallerName::new(Arc::clone(signs.app?)).ok();
         let name = said.cloned().or_else(app).unwrap_or_else(|| self.default.clone());
@@ -79,7 +79,7 @@ impl Callers {
         let Terms { class, max_class, weight, max_depth, disabled } =
             rule.map(|rule| rule.terms).unwrap_or_default();
         let class = self.class(signs.class, class.or_else(|| method?.class));
-        Standing {
+        CallerTerms {
             caller: named.map_or(name, |rule| rule.name.clone()),
             // The less urgent is the greater.
             class: max_class.map_or(class, |most| class.max(most)),

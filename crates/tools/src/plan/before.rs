@@ -158,7 +158,7 @@ impl Live {
         let shares = entry.limits.iter().any(|limit| limits.contains_key(&*limit.name));
         let Ok(class) = queue.class.parse() else { return Vec::new() };
         let Some(first) = job.identities.first().filter(|_| shares) else { return Vec::new() };
-        let is_own = job.methods.iter().any(|it| *it.standing.caller == *queue.caller);
+        let is_own = job.methods.iter().any(|it| *it.terms.caller == *queue.caller);
         let id = if is_own {
             OWN
         } else {
@@ -227,7 +227,7 @@ impl Live {
             for planned in &mut job.methods {
                 let (kind, name) = match (&pause.method, &pause.caller) {
                     (Some(name), _) if **name == *planned.entry.name => ("method", name),
-                    (_, Some(name)) if **name == *planned.standing.caller => ("caller", name),
+                    (_, Some(name)) if **name == *planned.terms.caller => ("caller", name),
                     _ => continue,
                 };
                 planned.stuck.get_or_insert_with(|| {

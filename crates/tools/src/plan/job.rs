@@ -9,7 +9,7 @@ use std::{
 
 use config::{
     CallerName, Config, TrustCallers,
-    callers::{Callers, Signs, Standing},
+    callers::{CallerTerms, Callers, Signs},
 };
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Share};
 use slack::{
@@ -50,7 +50,7 @@ pub(crate) struct Planned {
     /// How many of the calls are of it.
     pub(crate) calls: u64,
     /// Who calls, and how urgent it is.
-    pub(crate) standing: Standing,
+    pub(crate) terms: CallerTerms,
     /// Why no call of it would ever go.
     pub(crate) stuck: Option<String>,
 }
@@ -131,7 +131,7 @@ impl Job {
                 channel: channel.as_deref(),
                 user: user.as_deref(),
                 url: url.as_deref(),
-                caller: caller.unwrap_or(&planned.standing.caller),
+                caller: caller.unwrap_or(&planned.terms.caller),
             },
         )
     }
@@ -187,7 +187,7 @@ impl Job {
         let callers: BTreeMap<_, _> = self
             .methods
             .iter()
-            .filter_map(|planned| Some((&planned.standing.caller, planned.standing.max_depth?)))
+            .filter_map(|planned| Some((&planned.terms.caller, planned.terms.max_depth?)))
             .filter(|(_, most)| *most < self.at_once)
             .collect();
         let line = |(caller, most)| {
@@ -235,15 +235,15 @@ impl Planned {
             token: None,
             app: None,
         };
-        let standing = Callers::new(&config.callers, may_raise).of(signs, Some(&entry));
+        let terms = Callers::new(&config.callers, may_raise).of(signs, Some(&entry));
         let what =
-            if entry.enabled { format!("the caller {}", standing.caller) } else { name.to_owned() };
-        let stuck = standing.disabled.then(|| {
+            if entry.enabled { format!("the caller {}", terms.caller) } else { name.to_owned() };
+        let stuck = terms.disabled.then(|| {
             format!(
                 "{name} never goes: {what} is switched off in the configuration (enabled: false)"
             )
         });
-        Self { name: name.into(), entry, calls, standing, stuck }
+        Self { name: name.into(), entry, calls, terms, stuck }
     }
 
     /// The channel, the user and the URL that a call names, where the method has such.

@@ -22,8 +22,8 @@ impl Outlook {
                 json!({
                     "method": &*planned.name,
                     "calls": planned.calls,
-                    "class": planned.standing.class.as_str(),
-                    "caller": &*planned.standing.caller,
+                    "class": planned.terms.class.as_str(),
+                    "caller": &*planned.terms.caller,
                 })
             })
             .collect();

@@ -35,7 +35,7 @@ impl Outlook {
     /// What is planned.
     pub(super) fn title(&self) -> String {
         let Some(planned) = self.job.methods.first() else { return String::new() };
-        let (caller, class) = (&planned.standing.caller, planned.standing.class);
+        let (caller, class) = (&planned.terms.caller, planned.terms.class);
         let (count, name) = (planned.calls, &planned.name);
         format!("{} of {name}, class {class}, caller {caller}", calls(count))
     }

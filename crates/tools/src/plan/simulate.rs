@@ -203,8 +203,8 @@ impl World<'_> {
         self.begun += 1;
         self.under_way += 1;
         self.channels.extend(channel);
-        let caller = Caller { id: OWN, weight: planned.standing.weight };
-        self.enqueue(buckets, planned.standing.class, caller, Whose::Own(channel));
+        let caller = Caller { id: OWN, weight: planned.terms.weight };
+        self.enqueue(buckets, planned.terms.class, caller, Whose::Own(channel));
     }
 
     /// A call of others to the bucket that the job's first call is in.
