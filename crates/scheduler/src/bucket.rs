@@ -12,7 +12,7 @@ use super::{
     half_open::HalfOpen,
     headroom::Left,
     lineup::{Ahead, Lineup},
-    room::Room,
+    reserve::Reserve,
     time::Instant,
     window::{Forecast, Window},
 };
@@ -42,8 +42,8 @@ pub(super) struct Bucket {
     window: Window,
     /// The shorter window of a limit that refuses bursts.
     burst: Option<Box<Window>>,
-    /// Who may take what is free.
-    room: Room,
+    /// When each class may take what is free.
+    reserve: Reserve,
     in_flight: u32,
     /// When a call took a slot last.
     used_at: Instant,
@@ -63,9 +63,9 @@ const _: () = assert!(size_of::<Bucket>() <= 256);
 
 impl Bucket {
     pub(super) fn new(key: BucketKey, share: Share) -> Self {
-        let (window, burst, room) = match key.limit.rule {
-            Rule::Open | Rule::Gate => (Window::open(), None, Room::new(0, share)),
-            Rule::Concurrency(quota) => (Window::at_once(quota), None, Room::new(0, share)),
+        let (window, burst, reserve) = match key.limit.rule {
+            Rule::Open | Rule::Gate => (Window::open(), None, Reserve::new(0, share)),
+            Rule::Concurrency(quota) => (Window::at_once(quota), None, Reserve::new(0, share)),
             Rule::Rate(rate) => (
                 Window::sliding(rate.limit, rate.per),
                 rate.burst.map(|burst| {
@@ -75,9 +75,9 @@ impl Bucket {
                 }),
                 // Nobody else's call finds a slot in what a caller has for itself.
                 if key.limit.scope.contains(Dimension::Caller) {
-                    Room::new(0, share)
+                    Reserve::new(0, share)
                 } else {
-                    Room::new(rate.limit.get(), share)
+                    Reserve::new(rate.limit.get(), share)
                 },
             ),
         };
@@ -93,7 +93,7 @@ impl Bucket {
             evidence: None,
             window,
             burst,
-            room,
+            reserve,
             in_flight: 0,
             used_at: Instant::ZERO,
             half_open: None,
@@ -104,7 +104,7 @@ impl Bucket {
     pub(super) fn prefetch(&self) {
         self.lineup.prefetch();
         self.window.prefetch();
-        self.room.prefetch();
+        self.reserve.prefetch();
     }
 
     /// What keeps a call of that class from going now. With `leave`, a slot is to be left
@@ -138,18 +138,19 @@ impl Bucket {
         None
     }
 
-    /// What keeps a call of that class from going now where others might: room for people.
+    /// What keeps a call of that class from going now where others might: the slots that
+    /// are reserved for people.
     pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
         if self.is_open() {
             return None;
         }
         let opens = self.opens_at(now, class);
         let waits = opens.is_none_or(|at| at > now);
-        waits.then_some(Block { why: Why::Room, until: opens })
+        waits.then_some(Block { why: Why::Reserved, until: opens })
     }
 
     /// Whether a call of that class may take a slot if one is free.
-    pub(super) fn has_room_for(&mut self, now: Instant, class: Class) -> bool {
+    pub(super) fn admits(&mut self, now: Instant, class: Class) -> bool {
         self.expire(now);
         self.opens_at(now, class).is_some_and(|at| at <= now)
     }
@@ -157,16 +158,16 @@ impl Bucket {
     /// When a call of that class may take a free slot; none if that takes an answer.
     fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
         if self.lineup.is_due(class) {
-            self.room.opens_for_due_at(now, class)
+            self.reserve.opens_for_due_at(now, class)
         } else {
-            self.room.opens_at(now, class, &self.window)
+            self.reserve.opens_at(now, class, &self.window)
         }
     }
 
     /// What keeps every call from going now.
     fn full(&self, now: Instant) -> Option<Block> {
-        let full = self.windows().filter(|window| !window.has_room());
-        let full = full.map(|window| Block { why: Why::Full, until: window.room_at(now) });
+        let full = self.windows().filter(|window| !window.has_free_slot());
+        let full = full.map(|window| Block { why: Why::Full, until: window.next_free_at(now) });
         let probing =
             self.half_open.as_ref().filter(|half_open| half_open.has_enough_probes(self.in_flight));
         let probing = probing.map(|_| Block { why: Why::Probing, until: None });
@@ -193,7 +194,7 @@ impl Bucket {
     /// An interactive call came.
     pub(super) fn expect_people(&mut self, now: Instant) {
         if let Rule::Rate(rate) = self.key.limit.rule {
-            self.room.expect_people(now, rate.per);
+            self.reserve.expect_people(now, rate.per);
         }
     }
 
@@ -205,7 +206,7 @@ impl Bucket {
             return;
         }
         let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
-        self.room.take(now, class, &self.window, ages);
+        self.reserve.take(now, class, &self.window, ages);
         for window in self.windows_mut() {
             if ages { window.take_ageing(now) } else { window.take() }
         }
@@ -224,7 +225,7 @@ impl Bucket {
             _ => window.answered(now),
         };
         self.windows_mut().for_each(change);
-        self.room.settle(class, change);
+        self.reserve.settle(class, change);
         if outcome == Outcome::Answered
             && let Some(half_open) = &mut self.half_open
             && half_open.passed(taken, self.window.quota())
@@ -276,7 +277,7 @@ impl Bucket {
         let window = by(&self.window, start, ahead.all).max(burst);
         match class {
             Class::Background => {
-                self.room.forecast(by, start, ahead.class, self.window.period()).max(window)
+                self.reserve.forecast(by, start, ahead.class, self.window.period()).max(window)
             }
             Class::Interactive | Class::Normal => window,
         }
@@ -317,7 +318,7 @@ impl Bucket {
         self.half_open = both.reduce(|one, two| Box::new(one.and(*two)));
         let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
         self.evidence = evidence.max_by_key(|evidence| evidence.since);
-        self.room.absorb(other.room);
+        self.reserve.absorb(other.reserve);
     }
 
     /// A slot that was taken before there was this bucket ages from that instant.
@@ -347,14 +348,14 @@ impl Bucket {
         } else {
             self.in_flight
         };
-        let Self { key, mut window, mut burst, mut room, .. } = new;
+        let Self { key, mut window, mut burst, mut reserve, .. } = new;
         for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
             if matches!(key.limit.rule, Rule::Rate(_) | Rule::Concurrency(_)) {
                 window.take_over(now, flying, since.iter().copied());
             }
         }
-        room.take_over(now, &self.room, &window);
-        (self.key, self.window, self.burst, self.room) = (key, window, burst, room);
+        reserve.take_over(now, &self.reserve, &window);
+        (self.key, self.window, self.burst, self.reserve) = (key, window, burst, reserve);
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
@@ -365,7 +366,7 @@ impl Bucket {
         }
         let ends = [
             self.windows().filter_map(Window::last_end).max(),
-            Some(self.room.people_until()),
+            Some(self.reserve.people_until()),
             self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
             self.half_open
                 .as_ref()

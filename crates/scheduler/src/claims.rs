@@ -56,8 +56,8 @@ impl Scheduler {
     ) -> Option<Instant> {
         let bucket = &mut self.buckets[id];
         let Claim { class, by, .. } = bucket.claim.filter(|claim| Some(claim.call) != call)?;
-        // A slot that room for people keeps from the claimer is not kept for it.
-        bucket.has_room_for(now, class).then_some(by)
+        // While the reserve for people does not admit the claimer, no slot is kept for it.
+        bucket.admits(now, class).then_some(by)
     }
 
     /// Keeps the next slot of each of its buckets for a call, unless one of them is kept for

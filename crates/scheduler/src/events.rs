@@ -76,8 +76,8 @@ pub enum Why {
     Frozen,
     /// After a pause, other calls try whether it is over.
     Probing,
-    /// Its free slots are kept for more urgent calls.
-    Room,
+    /// Its free slots are reserved for more urgent calls.
+    Reserved,
     /// Its free slot is kept for a call that also needs another bucket.
     Claimed,
     /// Others are before it.
@@ -145,7 +145,7 @@ impl Why {
             Self::Full => "full",
             Self::Frozen => "frozen",
             Self::Probing => "probing",
-            Self::Room => "room_for_people",
+            Self::Reserved => "room_for_people",
             Self::Claimed => "claimed",
             Self::Turn => "turn",
             Self::Paused => "paused",

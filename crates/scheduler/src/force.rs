@@ -44,7 +44,7 @@ impl Scheduler {
         bucket.blocked(now, class, None).is_some_and(|block| match block.why {
             Why::Frozen | Why::Probing => true,
             Why::Full => is_rate,
-            Why::Room | Why::Claimed | Why::Turn | Why::Paused => false,
+            Why::Reserved | Why::Claimed | Why::Turn | Why::Paused => false,
         })
     }
 }

@@ -26,7 +26,7 @@
 //! # In what order
 //!
 //! - By class, with floors, then by callers in turns, then by age; see [`lineup`].
-//! - Some slots are kept free so that a person's click finds one; see [`room`].
+//! - Some slots are reserved for people, so that a click finds one free; see [`reserve`].
 //! - A call that is blocked elsewhere whenever it is its turn claims the next slot of each of
 //!   its buckets; see [`claims`].
 //! - Whatever would wait longer than its client does is sent away at once, with the time when
@@ -108,7 +108,7 @@ mod prefetch;
 mod rebucket;
 mod relimit;
 mod rename;
-mod room;
+mod reserve;
 mod serve;
 mod table;
 mod time;

@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// Whether a slot is free, after [`Self::expire`].
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_free_slot(&self) -> bool {
         self.used() < self.quota
     }
 
@@ -162,7 +162,7 @@ impl Window {
     }
 
     /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
-    pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_free_at(&self, now: Instant) -> Option<Instant> {
         self.falls_to(now, self.quota.saturating_sub(1))
     }
 
@@ -298,14 +298,14 @@ mod tests {
         let mut window = window(1);
         window.take();
         window.expire(at(600));
-        assert!(!window.has_room(), "still in flight");
-        assert_eq!(window.room_at(at(600)), None);
+        assert!(!window.has_free_slot(), "still in flight");
+        assert_eq!(window.next_free_at(at(600)), None);
         window.answered(at(600));
-        assert_eq!(window.room_at(at(600)), Some(at(660) + GRAIN));
+        assert_eq!(window.next_free_at(at(600)), Some(at(660) + GRAIN));
         window.expire(at(660));
-        assert!(!window.has_room(), "the grain is part of the period");
+        assert!(!window.has_free_slot(), "the grain is part of the period");
         window.expire(at(660) + GRAIN);
-        assert!(window.has_room());
+        assert!(window.has_free_slot());
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         window.take();
         window.answered(at(70)); // lost at 10, presumed answered at 70
         window.answered(at(20));
-        assert_eq!(window.room_at(at(20)), Some(at(80) + GRAIN));
+        assert_eq!(window.next_free_at(at(20)), Some(at(80) + GRAIN));
     }
 
     #[test]

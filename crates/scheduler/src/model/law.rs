@@ -67,13 +67,14 @@ impl Judge {
         assert!(met || older.is_none(), "{granted:?} overtook {older:?}");
     }
 
-    /// No call waits while all of its buckets have room, except where room is kept.
+    /// No call waits while all of its buckets have a free slot, except where free slots are kept for
+    /// others.
     pub(super) fn conserves_work(&mut self) {
         let idle = self.held.values().find(|(_, call)| {
             !call
                 .buckets
                 .iter()
-                .any(|bucket| self.is_shut(bucket, call.number) || self.keeps_room(bucket, call))
+                .any(|bucket| self.is_shut(bucket, call.number) || self.keeps_slots(bucket, call))
         });
         if let Some((ticket, call)) = idle {
             let because = self.scheduler.waits_for(self.now, *ticket);
@@ -115,7 +116,7 @@ impl Judge {
 
     /// Whether a bucket keeps its free slots for others: for people, or for a call that also
     /// needs another bucket, which is shut.
-    fn keeps_room(&self, bucket: &BucketKey, call: &Arriving) -> bool {
+    fn keeps_slots(&self, bucket: &BucketKey, call: &Arriving) -> bool {
         let Rule::Rate(rate) = bucket.limit.rule else {
             return self.is_claimed(bucket, call.number);
         };
@@ -207,7 +208,7 @@ fn several_at_once(call: &Arriving) -> bool {
     call.buckets.iter().any(|bucket| several(&bucket.limit.rule))
 }
 
-/// Whether room for people may keep that call out of a bucket.
+/// Whether slots that are reserved for people may keep that call out of a bucket.
 fn keeps_people_out(bucket: &BucketKey, call: &Arriving) -> bool {
     call.class > Class::Interactive && matches!(bucket.limit.rule, Rule::Rate(_))
 }

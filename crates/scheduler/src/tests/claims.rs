@@ -157,7 +157,7 @@ fn a_claim_ends_with_its_call() {
 
 /// Red when a slot is also kept for a claimer that may not take it.
 #[test]
-fn a_claim_takes_no_room_from_people() {
+fn a_claim_takes_no_slot_that_is_reserved_for_people() {
     let shared = bucket(&rate("shared", 2, 59_980, AgeFrom::Answer), "w");
     let keys = [shared, one_in("other", 5000)];
     let mut judge = Judge::new();

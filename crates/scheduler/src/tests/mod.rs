@@ -11,7 +11,7 @@ mod rebucket;
 mod refusals;
 mod relimit;
 mod rename;
-mod room;
+mod reserve;
 mod slots;
 
 use std::time::Duration;

@@ -149,7 +149,7 @@ fn posts_stay_in_order() {
 
 /// Red when only one of the two knows that people are about, and how far ahead of the pace it is.
 #[test]
-fn room_is_kept_for_people_who_were_seen_in_either() {
+fn slots_are_reserved_for_people_who_were_seen_in_either() {
     for seen in 0..2 {
         let mut all = two(20);
         let mut judge = Judge::new();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_bucket_with_room_sends_at_once_and_then_at_the_pace_of_its_window() {
+fn a_bucket_with_free_slots_sends_at_once_and_then_at_the_pace_of_its_window() {
     let tier = rate("tier", 20, 60_000, AgeFrom::Answer);
     let mut judge = Judge::new();
     for _ in 0..45 {

@@ -307,7 +307,7 @@ impl World<'_> {
             }
             (None, None) => (Wait::Answers, None),
         };
-        if why == Some(Why::Room) {
+        if why == Some(Why::Reserved) {
             *self.record.for_people.entry(wait.clone()).or_default() += time;
         }
         *self.record.waits.entry(wait).or_default() += time;

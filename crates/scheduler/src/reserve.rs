@@ -1,7 +1,8 @@
-//! Room for people: which of a window's free slots go to calls that no person waits for.
+//! The reserve: slots of a window that are kept free for people.
 //!
-//! A class before another is no help to a click that finds the window full: it waits for the
-//! next slot to age, up to a period. So some slots are kept free for it.
+//! A higher class is no help to a click that finds the window full: it waits for the next slot to
+//! age, up to a period. So some slots are reserved for interactive calls. The reserve decides when
+//! calls of the other classes may take a free slot.
 //!
 //! **Background** calls hold at most their share of a window and always leave one slot, and
 //! they are evenly spaced: a drain takes what it may have at a steady pace and not at once.
@@ -29,9 +30,9 @@ use super::{
     window::{Forecast, Window},
 };
 
-/// Who may take a bucket's free slots.
+/// When each class may take a bucket's free slots.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Reserve {
     /// How many slots background calls may hold.
     background: u32,
     /// Those that they hold, since the first one came.
@@ -52,9 +53,9 @@ struct Held {
 /// For so many periods after an interactive call, others are expected.
 const EXPECTED: u64 = 10;
 
-// === impl Room ===
+// === impl Reserve ===
 
-impl Room {
+impl Reserve {
     /// For a window of `quota` slots.
     pub(super) fn new(quota: u32, share: Share) -> Self {
         let background = share.of(quota).min(quota.saturating_sub(1));
@@ -88,7 +89,7 @@ impl Room {
                 let Some(held) = self.held.as_ref().filter(|_| self.background > 0) else {
                     return Some(spread);
                 };
-                Some(held.slots.room_at(now)?.max(held.due).max(spread))
+                Some(held.slots.next_free_at(now)?.max(held.due).max(spread))
             }
         }
     }
@@ -97,7 +98,7 @@ impl Room {
     pub(super) fn opens_for_due_at(&self, now: Instant, class: Class) -> Option<Instant> {
         match &self.held {
             Some(held) if class == Class::Background && self.background > 0 => {
-                held.slots.room_at(now)
+                held.slots.next_free_at(now)
             }
             _ => Some(now),
         }
@@ -144,7 +145,7 @@ impl Room {
         }
     }
 
-    /// Becomes the room of `window`, which has taken over what that of `before` knew.
+    /// Becomes the reserve of `window`, which has taken over what the window of `before` knew.
     pub(super) fn take_over(&mut self, now: Instant, before: &Self, window: &Window) {
         self.people_until = before.people_until;
         self.due = before.due.min(now + window.period());
@@ -155,7 +156,7 @@ impl Room {
         });
     }
 
-    /// Becomes the room of two windows that become one.
+    /// Becomes the reserve of two windows that become one.
     pub(super) fn absorb(&mut self, other: Self) {
         self.background = self.background.min(other.background);
         self.people_until = self.people_until.max(other.people_until);

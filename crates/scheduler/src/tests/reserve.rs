@@ -1,4 +1,4 @@
-//! Room for people, and for everybody when none are about.
+//! Slots are reserved for people, and for nobody when no people are about.
 
 use super::*;
 
