@@ -90,7 +90,7 @@ impl Scheduler {
     /// Charges a caller's turn in every bucket that its call takes a slot of.
     pub(super) fn charge(&mut self, buckets: &[BucketId], class: Class, caller: Caller) {
         for &id in buckets {
-            self.buckets[id].lineup.charge(class, caller);
+            self.buckets[id].queue.charge(class, caller);
         }
     }
 

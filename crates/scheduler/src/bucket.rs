@@ -9,9 +9,9 @@ use super::{
     Block, BucketState, Outcome, Why,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
+    fair_queue::{Ahead, FairQueue},
     half_open::HalfOpen,
     headroom::Left,
-    lineup::{Ahead, Lineup},
     reserve::Reserve,
     time::Instant,
     window::{Forecast, Window},
@@ -26,7 +26,7 @@ pub(super) struct Bucket {
     #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
     pub(super) former: Option<Box<Vec<BucketKey>>>,
     /// Who waits for it.
-    pub(super) lineup: Lineup,
+    pub(super) queue: FairQueue,
     /// How many calls are held for it, here or elsewhere, places included.
     pub(super) waiting: u32,
     /// How many of them are places of calls that were sent away.
@@ -84,7 +84,7 @@ impl Bucket {
         Self {
             key,
             former: None,
-            lineup: Lineup::default(),
+            queue: FairQueue::default(),
             waiting: 0,
             places: 0,
             alarm: None,
@@ -102,7 +102,7 @@ impl Bucket {
 
     /// What it knows elsewhere is looked at soon.
     pub(super) fn prefetch(&self) {
-        self.lineup.prefetch();
+        self.queue.prefetch();
         self.window.prefetch();
         self.reserve.prefetch();
     }
@@ -157,7 +157,7 @@ impl Bucket {
 
     /// When a call of that class may take a free slot; none if that takes an answer.
     fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
-        if self.lineup.is_due(class) {
+        if self.queue.is_due(class) {
             self.reserve.opens_for_due_at(now, class)
         } else {
             self.reserve.opens_at(now, class, &self.window)
@@ -248,7 +248,7 @@ impl Bucket {
 
     /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
     pub(super) fn is_wanted(&self) -> bool {
-        self.claim.is_some() || self.lineup.has_parked()
+        self.claim.is_some() || self.queue.has_parked()
     }
 
     /// Whether it counts nothing: any number of calls goes through it, but for a freeze, or none.
@@ -268,7 +268,7 @@ impl Bucket {
 
     /// No forecast for a call of that class is later, whoever sends it.
     pub(super) fn latest(&self, now: Instant, class: Class) -> Instant {
-        self.forecast_by(Window::latest, now, class, self.lineup.most_ahead_of(class))
+        self.forecast_by(Window::latest, now, class, self.queue.most_ahead_of(class))
     }
 
     fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {

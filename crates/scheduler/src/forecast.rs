@@ -7,8 +7,8 @@
 use limits::Class;
 
 use super::{
-    Bounds, Caller, Instant, Reason, Refusal, Scheduler, call::Held, cell::BucketId, lineup::Ahead,
-    places::Line,
+    Bounds, Caller, Instant, Reason, Refusal, Scheduler, call::Held, cell::BucketId,
+    fair_queue::Ahead, places::Line,
 };
 
 /// Who comes to its buckets, and how.
@@ -119,14 +119,14 @@ impl Scheduler {
         let ahead = if bucket.is_open() || comer.arrival == Arrival::Replayed {
             Ahead::default()
         } else {
-            bucket.lineup.ahead_of(comer.class, comer.caller, self.own_before(id, comer))
+            bucket.queue.ahead_of(comer.class, comer.caller, self.own_before(id, comer))
         };
         bucket.forecast(now, comer.class, ahead)
     }
 
     /// How many of its caller's own are before a call in a bucket.
     fn own_before(&self, id: BucketId, Comer { class, caller, arrival }: Comer) -> u64 {
-        let all = || self.buckets[id].lineup.waiting_of(class, caller.id);
+        let all = || self.buckets[id].queue.waiting_of(class, caller.id);
         match arrival {
             Arrival::New => all(),
             Arrival::Returned { own } => own.min(all()),
@@ -153,12 +153,12 @@ impl Scheduler {
         let count = |calls: u64| usize::try_from(calls).unwrap_or(usize::MAX);
         let is_full = |id: &&BucketId| {
             let bucket = &self.buckets[**id];
-            let lineup = &bucket.lineup;
-            let own = || count(lineup.waiting_of(held.class, held.caller));
+            let queue = &bucket.queue;
+            let own = || count(queue.waiting_of(held.class, held.caller));
             // What everything goes through has no queue of its own, only the one of all calls.
             !bucket.is_open()
                 && !has_space(per_bucket, count(bucket.waiting.into()), || {
-                    (own(), count(lineup.callers()))
+                    (own(), count(queue.callers()))
                 })
         };
         buckets.iter().find(is_full).copied()

@@ -54,7 +54,7 @@ impl Bucket {
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
         self.waiting += 1;
         if !self.is_open() {
-            self.lineup.join(class, caller);
+            self.queue.join(class, caller);
         }
     }
 
@@ -62,7 +62,7 @@ impl Bucket {
     pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
         self.waiting -= 1;
         if !self.is_open() {
-            self.lineup.leave(class, caller);
+            self.queue.leave(class, caller);
         }
     }
 
@@ -73,11 +73,11 @@ impl Bucket {
         }
         let is_open = self.is_open();
         if is_open && heads.before.is_none() {
-            self.lineup.join(class, caller);
+            self.queue.join(class, caller);
         }
-        self.lineup.change_head(class, caller.id, heads, cell);
+        self.queue.change_head(class, caller.id, heads, cell);
         if is_open && heads.after.is_none() {
-            self.lineup.leave(class, caller.id);
+            self.queue.leave(class, caller.id);
         }
     }
 }
@@ -116,7 +116,7 @@ impl Scheduler {
         let parked = cell.parked;
         let bucket = &mut self.buckets[parked];
         // Where others of its class stand it is blocked as they are, and the alarm is theirs.
-        let is_first = !bucket.lineup.stands(class);
+        let is_first = !bucket.queue.has_parked_of(class);
         bucket.change_head(class, caller, heads, cell_id);
         if is_first {
             self.touch(parked);

@@ -16,16 +16,16 @@
 //! # Where it waits
 //!
 //! Calls of one class that need the same buckets form a [cell](cell). A cell that cannot go is
-//! parked in the [line-up](lineup) of exactly one bucket that blocks it. When that bucket has a
-//! slot, the cell next in its order is looked at: it goes, or, if another of its buckets
-//! blocks it, it moves to that one's line-up. Two things follow. A bucket that is open to a
-//! class has nobody of that class parked in it, so a new call to whom all of its buckets are
-//! open may go at once: nobody is before it. And a call to a busy channel never holds up one to
-//! another channel: it stands in the channel's line-up, not in the one they share.
+//! parked in the [fair queue](fair_queue) of exactly one bucket that blocks it. When that bucket
+//! has a slot, it looks at the cell that is next in its order: the cell goes, or, if another of its
+//! buckets blocks it, it moves to that one's queue. Two things follow. A bucket that is open to a
+//! class has no cell of that class parked in it, so a new call to which all of its buckets are
+//! open may go at once: no call is before it. And a call to a busy channel never holds up one to
+//! another channel: it is parked in the channel's queue, not in the one that they share.
 //!
 //! # In what order
 //!
-//! - By class, with floors, then by callers in turns, then by age; see [`lineup`].
+//! - By class, with floors, then by callers in turns, then by age; see [`fair_queue`].
 //! - Some slots are reserved for people, so that a click finds one free; see [`reserve`].
 //! - A call that is blocked elsewhere whenever it is its turn claims the next slot of each of
 //!   its buckets; see [`claims`].
@@ -94,13 +94,13 @@ mod cells;
 mod claims;
 mod events;
 mod evidence;
+mod fair_queue;
 mod few;
 mod force;
 mod forecast;
 mod half_open;
 mod headroom;
 mod hold;
-mod lineup;
 mod notes;
 mod owners;
 mod places;

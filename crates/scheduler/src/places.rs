@@ -180,7 +180,7 @@ impl Scheduler {
 
     /// How many turns a caller has had in a bucket since it waits there.
     fn served(&self, id: BucketId, class: Class, caller: Caller) -> u64 {
-        self.buckets[id].lineup.served(class, caller.id)
+        self.buckets[id].queue.served(class, caller.id)
     }
 
     /// Drops the places for which nobody came.

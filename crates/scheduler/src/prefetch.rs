@@ -49,7 +49,7 @@ impl Scheduler {
             self.buckets[id].prefetch();
         }
         for &id in buckets {
-            self.buckets[id].lineup.prefetch_turns();
+            self.buckets[id].queue.prefetch_turns();
         }
         if let Some(cell) = cell {
             self.cells[cell].prefetch();

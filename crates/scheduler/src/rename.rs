@@ -25,7 +25,7 @@ use super::{
     Instant, Scheduler,
     cell::{BucketId, CallId},
     claims::Claim,
-    lineup::Lead,
+    fair_queue::Lead,
 };
 
 /// Which buckets become which others.
@@ -81,7 +81,7 @@ impl Scheduler {
 
     /// Makes one bucket of each two.
     fn join(&mut self, now: Instant, joins: &Joins) {
-        let leads: Vec<_> = joins.0.keys().map(|id| self.buckets[*id].lineup.leads()).collect();
+        let leads: Vec<_> = joins.0.keys().map(|id| self.buckets[*id].queue.leads()).collect();
         self.move_places(joins);
         let calls = self.call_away(joins);
         for slot in self.granted.iter_mut().flat_map(|(_, granted)| &mut granted.slots) {
@@ -90,7 +90,7 @@ impl Scheduler {
         for ((&from, &to), leads) in joins.0.iter().zip(leads) {
             self.absorb(from, to);
             for Lead { class, caller, by } in leads {
-                self.buckets[to].lineup.lead(class, caller, by);
+                self.buckets[to].queue.lead(class, caller, by);
             }
         }
         for (call, buckets) in calls {

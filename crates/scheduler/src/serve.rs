@@ -9,9 +9,9 @@ use super::{
     call::Held,
     cell::{BucketId, CallId},
     claims::Claim,
+    fair_queue::Head,
     forecast::{Arrival, Comer},
     hold::is_held,
-    lineup::Head,
     places::Line,
 };
 
@@ -139,23 +139,23 @@ impl Scheduler {
             if self.serve_claim(now, id) {
                 continue;
             }
-            self.buckets[id].lineup.prefetch_turns();
+            self.buckets[id].queue.prefetch_turns();
             let leave = self.leaves_one_by(now, id, None);
             let bucket = &mut self.buckets[id];
-            if !bucket.lineup.has_parked() {
+            if !bucket.queue.has_parked() {
                 return None;
             }
             if let Some(block) = bucket.shut(now, leave) {
                 return block.until;
             }
             let (mut open, mut opens) = ([false; 3], None);
-            for class in Class::ALL.into_iter().filter(|class| bucket.lineup.stands(*class)) {
+            for class in Class::ALL.into_iter().filter(|class| bucket.queue.has_parked_of(*class)) {
                 match bucket.withheld(now, class) {
                     Some(block) => opens = [opens, block.until].into_iter().flatten().min(),
                     None => open[class.index()] = true,
                 }
             }
-            let Some((class, Head { call, cell, .. })) = bucket.lineup.next(open) else {
+            let Some((class, Head { call, cell, .. })) = bucket.queue.next(open) else {
                 return opens;
             };
             let buckets = self.prefetch_going(call, cell);

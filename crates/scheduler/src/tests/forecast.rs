@@ -153,7 +153,7 @@ proptest! {
             let comer = Caller { weight: weight(1 + u8::try_from(caller).unwrap()), ..of(caller) };
             match step {
                 0 | 1 => bucket.join(class, comer),
-                2 => bucket.lineup.charge(class, comer),
+                2 => bucket.queue.charge(class, comer),
                 3 => {
                     bucket.take(now, class);
                     taken.push((now, class));
@@ -170,8 +170,8 @@ proptest! {
             for class in Class::ALL {
                 let latest = bucket.latest(now, class);
                 for caller in (0..4).map(of) {
-                    for own in 0..=bucket.lineup.waiting_of(class, caller.id) {
-                        let ahead = bucket.lineup.ahead_of(class, caller, own);
+                    for own in 0..=bucket.queue.waiting_of(class, caller.id) {
+                        let ahead = bucket.queue.ahead_of(class, caller, own);
                         let forecast = bucket.forecast(now, class, ahead);
                         prop_assert!(forecast <= latest, "{forecast:?} of {latest:?}");
                     }

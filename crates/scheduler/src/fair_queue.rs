@@ -1,4 +1,4 @@
-//! In what order a bucket serves those who wait for it.
+//! A fair queue: in what order a bucket serves the calls that wait for it.
 //!
 //! Classes come first: interactive before normal before background, with floors, so that
 //! a flood of urgent calls slows the others down but never stops them. Within a class
@@ -9,13 +9,13 @@
 //! of a step and so has three turns where one of weight one has one. Within a caller the
 //! oldest call goes first, whatever cells its calls are in.
 //!
-//! A turn is charged in every bucket that the call takes a slot of, also where the call did
-//! not stand in the line: otherwise a caller spread over thirty channels would get thirty
-//! turns in the bucket that the channels share. Tags matter only while somebody waits, so a
-//! class in which nobody does forgets them all, but for who had the last turn: a caller whose
-//! burst has just taken the last slot does not start the line as if it had had none.
+//! A turn is charged in every bucket that the call takes a slot of, also where the call was
+//! not parked: otherwise a caller spread over thirty channels would get thirty
+//! turns in the bucket that the channels share. Tags matter only while calls wait, so a class
+//! in which none does forgets them all, but for who had the last turn: a caller whose burst has
+//! just taken the last slot does not start in the queue as if it had had none.
 //!
-//! A caller that waits keeps its tag while its calls stand elsewhere, but comes back at most
+//! A caller that waits keeps its tag while its calls are parked elsewhere, but comes back at most
 //! one turn behind the others: what it could not use here is not saved up.
 
 use alloc::{boxed::Box, vec::Vec};
@@ -30,17 +30,17 @@ use super::{
     prefetch::prefetch,
 };
 
-/// Who waits for a bucket. What is asked of every class at every look is here, and not in its
-/// line: that is memory which is seldom in the cache.
+/// The calls that wait for a bucket. What is read of every class at every look is here, and not in
+/// the class's own queue: that is memory which is seldom in the cache.
 #[derive(Debug, Default)]
-pub(super) struct Lineup {
+pub(super) struct FairQueue {
     /// Absent where nobody of the class waits, which is most of a bucket's life.
-    lines: [Option<Box<ClassLine>>; 3],
+    classes: [Option<Box<ClassQueue>>; 3],
     /// Calls of the class that wait for this bucket, here or elsewhere, and places.
     waiting: [u32; 3],
-    /// Whether somebody of the class stands here.
-    standing: [bool; 3],
-    /// Grants to other classes since the last one of the class, while it stood here.
+    /// Whether a cell of the class is parked here.
+    parked: [bool; 3],
+    /// Grants to other classes since the last one of the class, while a cell of it was parked here.
     passed_over: [u8; 3],
     /// Who had the last turn, and of which class, if anybody had one.
     last: CallerId,
@@ -65,7 +65,7 @@ pub(super) struct Ahead {
 }
 
 #[derive(Debug, Default)]
-struct ClassLine {
+struct ClassQueue {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
     turns: FewBy<CallerId, Turn>,
@@ -112,25 +112,25 @@ const NEVER: u8 = u8::MAX;
 /// Of so many callers a forecast looks at each; of the others it counts the last round only.
 const LOOKED_AT: usize = 64;
 
-// === impl Lineup ===
+// === impl FairQueue ===
 
-impl Lineup {
-    /// The classes' lines are looked at soon.
+impl FairQueue {
+    /// The classes' queues are looked at soon.
     pub(super) fn prefetch(&self) {
-        self.lines.iter().flatten().for_each(|line| prefetch(&**line));
+        self.classes.iter().flatten().for_each(|queue| prefetch(&**queue));
     }
 
     /// And so is who waits in them.
     pub(super) fn prefetch_turns(&self) {
-        for line in self.lines.iter().flatten() {
-            line.ready.prefetch();
-            line.turns.prefetch();
+        for queue in self.classes.iter().flatten() {
+            queue.ready.prefetch();
+            queue.turns.prefetch();
         }
     }
 
     /// How many callers wait, here or elsewhere; one of two classes counts twice.
     pub(super) fn callers(&self) -> u64 {
-        self.lines.iter().flatten().map(|line| u64::from(line.callers)).sum()
+        self.classes.iter().flatten().map(|queue| u64::from(queue.callers)).sum()
     }
 
     /// How many calls of that caller and class wait, here or elsewhere, places included.
@@ -143,49 +143,50 @@ impl Lineup {
         self.turn(class, caller).map_or(0, |turn| turn.served)
     }
 
-    /// Whether somebody stands here.
+    /// Whether a cell is parked here.
     pub(super) fn has_parked(&self) -> bool {
-        self.standing.contains(&true)
+        self.parked.contains(&true)
     }
 
-    /// Whether somebody of that class stands here.
-    pub(super) fn stands(&self, class: Class) -> bool {
-        self.standing[class.index()]
+    /// Whether a cell of that class is parked here.
+    pub(super) fn has_parked_of(&self, class: Class) -> bool {
+        self.parked[class.index()]
     }
 
     /// Whether the class has been passed over so often that it is next. Does not depend on
-    /// whether it stands here now, or a call that is looked at would change what it sees.
+    /// whether a cell of it is parked here now, or a call that is looked at would change what it
+    /// sees.
     pub(super) fn is_due(&self, class: Class) -> bool {
         self.passed_over[class.index()] >= FLOORS[class.index()]
     }
 
     /// Counts a call that is held, or a place that is kept.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
-        let line = self.lines[class.index()].get_or_insert_default();
+        let queue = self.classes[class.index()].get_or_insert_default();
         let waiting = &mut self.waiting[class.index()];
         if *waiting == 0 && (self.last_class, self.last) == (Some(class), caller.id) {
             let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
-            line.turns.get_or_insert_with(caller.id, turn);
+            queue.turns.get_or_insert_with(caller.id, turn);
         }
         *waiting += 1;
-        line.join(caller);
+        queue.join(caller);
     }
 
     /// Uncounts a held call that goes: granted, cancelled or expired.
     pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
-        let Some(line) = &mut self.lines[class.index()] else { return };
+        let Some(queue) = &mut self.classes[class.index()] else { return };
         let waiting = &mut self.waiting[class.index()];
         *waiting -= 1;
         if *waiting == 0 {
-            self.lines[class.index()] = None;
-            self.standing[class.index()] = false;
+            self.classes[class.index()] = None;
+            self.parked[class.index()] = false;
             self.passed_over[class.index()] = 0;
         } else {
-            line.leave(caller);
+            queue.leave(caller);
         }
     }
 
-    /// The caller's calls in a cell that stands here have another one in front, come, or leave.
+    /// The caller's calls in a cell that is parked here have another one in front, come, or leave.
     pub(super) fn change_head(
         &mut self,
         class: Class,
@@ -193,8 +194,8 @@ impl Lineup {
         heads: HeadChange,
         cell: CellId,
     ) {
-        let Some(line) = &mut self.lines[class.index()] else { return };
-        line.restand(caller, |turn| {
+        let Some(queue) = &mut self.classes[class.index()] else { return };
+        queue.reposition(caller, |turn| {
             let head = |(age, call): Aged| Head { age, call, cell };
             if let Some(before) = heads.before {
                 turn.cells.remove(head(before));
@@ -203,18 +204,18 @@ impl Lineup {
                 turn.cells.insert(head(after));
             }
         });
-        self.standing[class.index()] = !line.ready.is_empty();
+        self.parked[class.index()] = !queue.ready.is_empty();
     }
 
     /// Which call is next, of the classes for which the bucket is `open`.
     pub(super) fn next(&self, open: [bool; 3]) -> Option<(Class, Head)> {
-        let stands = |class: &Class| open[class.index()] && self.stands(*class);
+        let may_go = |class: &Class| open[class.index()] && self.has_parked_of(*class);
         let class = Class::ALL
             .into_iter()
             .rev()
-            .find(|class| stands(class) && self.is_due(*class))
-            .or_else(|| Class::ALL.into_iter().find(stands))?;
-        let (_, head) = self.line(class)?.ready.first()?;
+            .find(|class| may_go(class) && self.is_due(*class))
+            .or_else(|| Class::ALL.into_iter().find(may_go))?;
+        let (_, head) = self.class_queue(class)?.ready.first()?;
         Some((class, head))
     }
 
@@ -222,12 +223,12 @@ impl Lineup {
     pub(super) fn charge(&mut self, class: Class, caller: Caller) {
         (self.last_class, self.last) = (Some(class), caller.id);
         for other in Class::ALL {
-            let waits = other != class && self.stands(other);
+            let waits = other != class && self.has_parked_of(other);
             let passed_over = &mut self.passed_over[other.index()];
             *passed_over = if waits { passed_over.saturating_add(1).min(NEVER - 1) } else { 0 };
         }
-        if let Some(line) = &mut self.lines[class.index()] {
-            line.charge(caller);
+        if let Some(queue) = &mut self.classes[class.index()] {
+            queue.charge(caller);
         }
     }
 
@@ -236,9 +237,9 @@ impl Lineup {
     /// as it has turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
         let urgent: u64 = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
-        let class_ahead = self.line(class).map_or(0, |line| line.ahead_of(caller, own));
+        let class_ahead = self.class_queue(class).map_or(0, |queue| queue.ahead_of(caller, own));
         // The floors give a lower class its part of the grants, so the urgent hold it up
-        // by a multiple of its own line at most.
+        // by a multiple of its own queue at most.
         let floor = match class {
             Class::Interactive | Class::Normal => u64::from(FLOORS[Class::Normal.index()]),
             Class::Background => u64::from(FLOORS[Class::Background.index()]),
@@ -254,10 +255,11 @@ impl Lineup {
 
     /// Who had more turns than others, and by how much.
     pub(super) fn leads(&self) -> Vec<Lead> {
-        let lines = Class::ALL.into_iter().filter_map(|class| Some((class, self.line(class)?)));
-        let leads = lines.flat_map(|(class, line)| {
-            line.turns.iter().map(move |(caller, turn)| {
-                let by = turn.start.saturating_sub(line.virtual_time);
+        let queues =
+            Class::ALL.into_iter().filter_map(|class| Some((class, self.class_queue(class)?)));
+        let leads = queues.flat_map(|(class, queue)| {
+            queue.turns.iter().map(move |(caller, turn)| {
+                let by = turn.start.saturating_sub(queue.virtual_time);
                 Lead { class, caller: *caller, by }
             })
         });
@@ -266,25 +268,25 @@ impl Lineup {
 
     /// A caller that waits here had more turns elsewhere, which count here now.
     pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
-        let Some(line) = &mut self.lines[class.index()] else { return };
-        if let Some(turn) = line.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
-            let start = turn.start.max(line.virtual_time + by);
-            line.restand(caller, |turn| turn.start = start);
+        let Some(queue) = &mut self.classes[class.index()] else { return };
+        if let Some(turn) = queue.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
+            let start = turn.start.max(queue.virtual_time + by);
+            queue.reposition(caller, |turn| turn.start = start);
         }
     }
 
-    fn line(&self, class: Class) -> Option<&ClassLine> {
-        self.lines[class.index()].as_deref()
+    fn class_queue(&self, class: Class) -> Option<&ClassQueue> {
+        self.classes[class.index()].as_deref()
     }
 
     fn turn(&self, class: Class, caller: CallerId) -> Option<&Turn> {
-        self.line(class)?.turns.get(&caller)
+        self.class_queue(class)?.turns.get(&caller)
     }
 }
 
-// === impl ClassLine ===
+// === impl ClassQueue ===
 
-impl ClassLine {
+impl ClassQueue {
     fn join(&mut self, Caller { id, weight }: Caller) {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
         if turn.waiting == 0 {
@@ -322,7 +324,7 @@ impl ClassLine {
             self.resting.insert((end, id));
         }
         turn.served += 1;
-        // The virtual time never passes somebody who stands here.
+        // The virtual time never passes the tag of a caller with cells parked here.
         let first = self.ready.first().map_or(start, |(tag, _)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
         while let Some((end, rested)) = self.resting.first()
@@ -331,16 +333,17 @@ impl ClassLine {
             self.resting.remove((end, rested));
             self.turns.remove(&rested);
         }
-        self.restand(id, |turn| turn.start = end);
+        self.reposition(id, |turn| turn.start = end);
     }
 
-    /// Changes a caller's tag, or its cells that are parked here, and puts it where they belong.
-    fn restand(&mut self, caller: CallerId, change: impl FnOnce(&mut Turn)) {
+    /// Changes a caller's tag, or its cells that are parked here, and moves it to where it belongs.
+    fn reposition(&mut self, caller: CallerId, change: impl FnOnce(&mut Turn)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
         let (start, before) = (turn.start, turn.cells.first());
         change(turn);
         let after = turn.cells.first();
-        // Who stands here already keeps its tag: the virtual time moves on, its turn does not.
+        // A caller that already has cells parked here keeps its tag: the virtual time moves on, its
+        // turn does not.
         if before.is_none() && after.is_some() {
             turn.start = turn.tag(self.virtual_time);
         }
@@ -381,7 +384,7 @@ impl Turn {
         Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None }
     }
 
-    /// The tag of a caller that comes to stand here.
+    /// The tag of a caller whose first cell is parked here.
     fn tag(&self, virtual_time: Tag) -> Tag {
         self.start.max(virtual_time.saturating_sub(step(self.weight)))
     }
