@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{
     Block, Caller, Enqueued, Instant, Outcome, Permit, Scheduler,
     call::{Granted, Held, Slot},
-    cell::{BucketId, BucketIds, CallId},
+    call_group::{BucketId, BucketIds, CallId},
     forecast::Arrival,
 };
 

@@ -15,7 +15,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use limits::{BucketKey, Scope};
 
-use super::{bucket::Bucket, cell::BucketId, owners::Owners, table::Table};
+use super::{bucket::Bucket, call_group::BucketId, owners::Owners, table::Table};
 
 /// The buckets, each until it has nothing left to remember.
 #[derive(Debug, Default)]

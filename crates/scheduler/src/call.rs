@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     Instant, PlaceId,
-    cell::{BucketId, CallId, CellId, Neighbours},
+    call_group::{BucketId, CallId, GroupId, Neighbours},
     table::Id,
 };
 
@@ -83,7 +83,7 @@ pub(super) struct Held {
     pub(super) weight: Weight,
     pub(super) deadline: Instant,
     pub(super) place: Option<PlaceId>,
-    pub(super) cell: CellId,
+    pub(super) group: GroupId,
     pub(super) beside: Neighbours,
     /// Slots it kept from the attempt before: those of limits on calls in flight.
     #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
@@ -142,7 +142,7 @@ impl Held {
             weight: caller.weight,
             deadline,
             place: None,
-            cell: Id::default(),
+            group: Id::default(),
             beside: Neighbours::default(),
             kept: None,
             claims: false,

@@ -21,7 +21,7 @@ use limits::Class;
 use super::{
     Block, Instant, Scheduler, Why,
     call::Held,
-    cell::{BucketId, CallId},
+    call_group::{BucketId, CallId},
 };
 
 /// A bucket's next slot is kept for a call.
@@ -64,7 +64,7 @@ impl Scheduler {
     /// another that goes before it.
     pub(super) fn claim(&mut self, now: Instant, call: CallId) {
         let rank = |held: &Held| (held.class, held.sequence);
-        let buckets = self.cells[self.held[call].cell].needs();
+        let buckets = self.groups[self.held[call].group].needs();
         let others: Vec<_> = buckets
             .iter()
             .filter_map(|id| Some(self.buckets[*id].claim?.call))
@@ -116,7 +116,7 @@ impl Scheduler {
         if !core::mem::take(&mut self.held[call].claims) {
             return;
         }
-        let buckets = self.cells[self.held[call].cell].needs();
+        let buckets = self.groups[self.held[call].group].needs();
         for &id in &buckets {
             if self.buckets[id].claim.take().is_some() {
                 self.touch(id);
@@ -129,9 +129,9 @@ impl Scheduler {
     pub(super) fn serve_claim(&mut self, now: Instant, id: BucketId) -> bool {
         let Some(Claim { call, class, .. }) = self.buckets[id].claim else { return false };
         let held = &self.held[call];
-        let alike = &self.cells[held.cell];
-        let is_head = alike.head(held.caller) == Some(call);
-        let buckets = alike.needs();
+        let group = &self.groups[held.group];
+        let is_head = group.head(held.caller) == Some(call);
+        let buckets = group.needs();
         if !is_head {
             // A replayed call came before it.
             self.give_up_claims(call);

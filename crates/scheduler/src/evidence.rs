@@ -18,7 +18,7 @@ use core::{cmp::Ordering, time::Duration};
 use limits::{BucketKey, Dimension, Rule};
 
 use super::{
-    Freeze, Instant, Permit, Refused, Scheduler, call::Slot, cell::BucketId, claims::Claim,
+    Freeze, Instant, Permit, Refused, Scheduler, call::Slot, call_group::BucketId, claims::Claim,
 };
 
 /// So close in time two refusals have one cause.

@@ -7,7 +7,7 @@
 //! caller's end one step on. A caller with ten thousand calls and one with a single call
 //! thus alternate until the single call is done. A caller of weight three moves on by a third
 //! of a step and so has three turns where one of weight one has one. Within a caller the
-//! oldest call goes first, whatever cells its calls are in.
+//! oldest call goes first, whatever groups its calls are in.
 //!
 //! A turn is charged in every bucket that the call takes a slot of, also where the call was
 //! not parked: otherwise a caller spread over thirty channels would get thirty
@@ -25,7 +25,7 @@ use limits::{Class, Weight};
 use super::{
     Caller, CallerId,
     call::Sequence,
-    cell::{Aged, CallId, CellId, HeadChange},
+    call_group::{Aged, CallId, GroupId, HeadChange},
     few::{Few, FewBy},
     prefetch::prefetch,
 };
@@ -38,9 +38,10 @@ pub(super) struct FairQueue {
     classes: [Option<Box<ClassQueue>>; 3],
     /// Calls of the class that wait for this bucket, here or elsewhere, and places.
     waiting: [u32; 3],
-    /// Whether a cell of the class is parked here.
+    /// Whether a group of the class is parked here.
     parked: [bool; 3],
-    /// Grants to other classes since the last one of the class, while a cell of it was parked here.
+    /// Grants to other classes since the last one of the class, while a group of it was parked
+    /// here.
     passed_over: [u8; 3],
     /// Who had the last turn, and of which class, if anybody had one.
     last: CallerId,
@@ -69,7 +70,7 @@ struct ClassQueue {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
     turns: FewBy<CallerId, Turn>,
-    /// The callers with cells parked here, each by its tag and its oldest call, the next one first.
+    /// The callers with groups parked here, each by its tag and its oldest call, the next one first.
     ready: Few<(Tag, Head)>,
     /// The callers who don't wait, by the end of their last turn.
     resting: Few<(Tag, CallerId)>,
@@ -86,16 +87,16 @@ struct Turn {
     waiting: u32,
     /// How many turns it had since it waits.
     served: u64,
-    /// Its cells that are parked here, each by its oldest call of this caller.
-    cells: Few<Head>,
+    /// Its groups that are parked here, each by its oldest call of this caller.
+    groups: Few<Head>,
 }
 
-/// A cell that is parked here, by its oldest call of a caller.
+/// A group that is parked here, by its oldest call of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
     age: Sequence,
     pub(super) call: CallId,
-    pub(super) cell: CellId,
+    pub(super) group: GroupId,
 }
 
 /// Virtual time: [`STEP`] is one grant to a caller of weight one.
@@ -143,18 +144,18 @@ impl FairQueue {
         self.turn(class, caller).map_or(0, |turn| turn.served)
     }
 
-    /// Whether a cell is parked here.
+    /// Whether a group is parked here.
     pub(super) fn has_parked(&self) -> bool {
         self.parked.contains(&true)
     }
 
-    /// Whether a cell of that class is parked here.
+    /// Whether a group of that class is parked here.
     pub(super) fn has_parked_of(&self, class: Class) -> bool {
         self.parked[class.index()]
     }
 
     /// Whether the class has been passed over so often that it is next. Does not depend on
-    /// whether a cell of it is parked here now, or a call that is looked at would change what it
+    /// whether a group of it is parked here now, or a call that is looked at would change what it
     /// sees.
     pub(super) fn is_due(&self, class: Class) -> bool {
         self.passed_over[class.index()] >= FLOORS[class.index()]
@@ -186,22 +187,22 @@ impl FairQueue {
         }
     }
 
-    /// The caller's calls in a cell that is parked here have another one in front, come, or leave.
+    /// The caller's calls in a group that is parked here have another one in front, come, or leave.
     pub(super) fn change_head(
         &mut self,
         class: Class,
         caller: CallerId,
         heads: HeadChange,
-        cell: CellId,
+        group: GroupId,
     ) {
         let Some(queue) = &mut self.classes[class.index()] else { return };
         queue.reposition(caller, |turn| {
-            let head = |(age, call): Aged| Head { age, call, cell };
+            let head = |(age, call): Aged| Head { age, call, group };
             if let Some(before) = heads.before {
-                turn.cells.remove(head(before));
+                turn.groups.remove(head(before));
             }
             if let Some(after) = heads.after {
-                turn.cells.insert(head(after));
+                turn.groups.insert(head(after));
             }
         });
         self.parked[class.index()] = !queue.ready.is_empty();
@@ -315,7 +316,7 @@ impl ClassQueue {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
         let start = match turn.waiting {
             0 => turn.start.max(self.virtual_time),
-            _ if turn.cells.is_empty() => turn.tag(self.virtual_time),
+            _ if turn.groups.is_empty() => turn.tag(self.virtual_time),
             _ => turn.start,
         };
         let end = start + step(weight);
@@ -324,7 +325,7 @@ impl ClassQueue {
             self.resting.insert((end, id));
         }
         turn.served += 1;
-        // The virtual time never passes the tag of a caller with cells parked here.
+        // The virtual time never passes the tag of a caller with groups parked here.
         let first = self.ready.first().map_or(start, |(tag, _)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));
         while let Some((end, rested)) = self.resting.first()
@@ -336,13 +337,14 @@ impl ClassQueue {
         self.reposition(id, |turn| turn.start = end);
     }
 
-    /// Changes a caller's tag, or its cells that are parked here, and moves it to where it belongs.
+    /// Changes a caller's tag, or its groups that are parked here, and moves it to where it
+    /// belongs.
     fn reposition(&mut self, caller: CallerId, change: impl FnOnce(&mut Turn)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
-        let (start, before) = (turn.start, turn.cells.first());
+        let (start, before) = (turn.start, turn.groups.first());
         change(turn);
-        let after = turn.cells.first();
-        // A caller that already has cells parked here keeps its tag: the virtual time moves on, its
+        let after = turn.groups.first();
+        // A caller that already has groups parked here keeps its tag: the virtual time moves on, its
         // turn does not.
         if before.is_none() && after.is_some() {
             turn.start = turn.tag(self.virtual_time);
@@ -381,10 +383,10 @@ impl ClassQueue {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, cells: Few::None }
+        Self { start: 0, weight, waiting: 0, served: 0, groups: Few::None }
     }
 
-    /// The tag of a caller whose first cell is parked here.
+    /// The tag of a caller whose first group is parked here.
     fn tag(&self, virtual_time: Tag) -> Tag {
         self.start.max(virtual_time.saturating_sub(step(self.weight)))
     }

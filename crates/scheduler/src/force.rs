@@ -6,7 +6,7 @@
 use limits::{Class, Rule};
 
 use super::{
-    Call, Instant, Permit, Scheduler, Ticket, Why, call::Held, cell::BucketId, hold::is_held,
+    Call, Instant, Permit, Scheduler, Ticket, Why, call::Held, call_group::BucketId, hold::is_held,
 };
 
 impl Scheduler {

@@ -7,7 +7,7 @@
 use limits::Class;
 
 use super::{
-    Bounds, Caller, Instant, Reason, Refusal, Scheduler, call::Held, cell::BucketId,
+    Bounds, Caller, Instant, Reason, Refusal, Scheduler, call::Held, call_group::BucketId,
     fair_queue::Ahead, places::Line,
 };
 

@@ -2,7 +2,7 @@
 
 use limits::BucketKey;
 
-use super::{Instant, Permit, Scheduler, cell::BucketId};
+use super::{Instant, Permit, Scheduler, call_group::BucketId};
 
 /// What the tightest bucket of a call has left, the call itself counted.
 #[derive(Clone, Debug, PartialEq, Eq)]

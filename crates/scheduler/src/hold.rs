@@ -9,7 +9,7 @@ use super::{
     Caller, CallerId, Scheduler, Ticket,
     bucket::Bucket,
     call::Held,
-    cell::{BucketId, BucketIds, CallId, CellId, HeadChange},
+    call_group::{BucketId, BucketIds, CallId, GroupId, HeadChange},
     table::Table,
 };
 
@@ -66,8 +66,8 @@ impl Bucket {
         }
     }
 
-    /// A caller's calls in a cell that is parked here have another one in front, come, or leave.
-    fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, cell: CellId) {
+    /// A caller's calls in a group that is parked here have another one in front, come, or leave.
+    fn change_head(&mut self, class: Class, caller: Caller, heads: HeadChange, group: GroupId) {
         if heads.before == heads.after {
             return;
         }
@@ -75,7 +75,7 @@ impl Bucket {
         if is_open && heads.before.is_none() {
             self.queue.join(class, caller);
         }
-        self.queue.change_head(class, caller.id, heads, cell);
+        self.queue.change_head(class, caller.id, heads, group);
         if is_open && heads.after.is_none() {
             self.queue.leave(class, caller.id);
         }
@@ -109,15 +109,15 @@ impl Scheduler {
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
         let (class, caller) = (held.class, held.caller());
-        let cell_id = self.cells.of(class, buckets, blocking);
-        held.cell = cell_id;
-        let cell = &mut self.cells[cell_id];
-        let heads = cell.add(&mut self.held, index);
-        let parked = cell.parked;
+        let group_id = self.groups.of(class, buckets, blocking);
+        held.group = group_id;
+        let group = &mut self.groups[group_id];
+        let heads = group.add(&mut self.held, index);
+        let parked = group.parked;
         let bucket = &mut self.buckets[parked];
         // Where others of its class stand it is blocked as they are, and the alarm is theirs.
         let is_first = !bucket.queue.has_parked_of(class);
-        bucket.change_head(class, caller, heads, cell_id);
+        bucket.change_head(class, caller, heads, group_id);
         if is_first {
             self.touch(parked);
         }
@@ -147,22 +147,22 @@ impl Scheduler {
     pub(super) fn step_out(&mut self, index: CallId) -> BucketIds {
         self.give_up_claims(index);
         let held = &self.held[index];
-        let (class, caller, id) = (held.class, held.caller(), held.cell);
-        let cell = &mut self.cells[id];
-        let (parked, buckets) = (cell.parked, cell.needs());
-        let heads = cell.remove(&mut self.held, index);
-        if cell.is_empty() {
-            self.cells.remove(class, id);
+        let (class, caller, id) = (held.class, held.caller(), held.group);
+        let group = &mut self.groups[id];
+        let (parked, buckets) = (group.parked, group.needs());
+        let heads = group.remove(&mut self.held, index);
+        if group.is_empty() {
+            self.groups.remove(class, id);
         }
         self.buckets[parked].change_head(class, caller, heads, id);
         buckets
     }
 
-    /// Moves a cell to the line of another bucket.
-    pub(super) fn park(&mut self, id: CellId, at: BucketId) {
-        let cell = &mut self.cells[id];
-        let from = core::mem::replace(&mut cell.parked, at);
-        for head in cell.heads() {
+    /// Moves a group to the queue of another bucket.
+    pub(super) fn park(&mut self, id: GroupId, at: BucketId) {
+        let group = &mut self.groups[id];
+        let from = core::mem::replace(&mut group.parked, at);
+        for head in group.heads() {
             let (_, oldest) = head;
             let held = &self.held[oldest];
             let (class, caller) = (held.class, held.caller());

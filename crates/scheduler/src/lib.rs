@@ -15,13 +15,14 @@
 //!
 //! # Where it waits
 //!
-//! Calls of one class that need the same buckets form a [cell](cell). A cell that cannot go is
-//! parked in the [fair queue](fair_queue) of exactly one bucket that blocks it. When that bucket
-//! has a slot, it looks at the cell that is next in its order: the cell goes, or, if another of its
-//! buckets blocks it, it moves to that one's queue. Two things follow. A bucket that is open to a
-//! class has no cell of that class parked in it, so a new call to which all of its buckets are
-//! open may go at once: no call is before it. And a call to a busy channel never holds up one to
-//! another channel: it is parked in the channel's queue, not in the one that they share.
+//! Calls of one class that need the same buckets form a [call group](call_group). A group that
+//! cannot go is parked in the [fair queue](fair_queue) of exactly one bucket that blocks it. When
+//! that bucket has a slot, the group that is next in its order is looked at: its next call goes,
+//! or, if another of its buckets blocks it, the group moves to that one's queue. Two things follow.
+//! A bucket that is open to a class has no group of that class parked in it, so a new call to which
+//! all of its buckets are open may go at once: no call is before it. And a call to a busy channel
+//! never holds up one to another channel: it is parked in the channel's queue, not in the one that
+//! they share.
 //!
 //! # In what order
 //!
@@ -70,9 +71,9 @@
 //! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
 //! touched buckets until none is left. At one instant, what blocks a call depends only on the
 //! state of its buckets, which only grants change, and on claims, of which the more urgent and
-//! older one always wins. So between two grants a cell moves at most once, to a bucket that does
+//! older one always wins. So between two grants a group moves at most once, to a bucket that does
 //! not let it go, and there are no more grants than calls. A look costs the logarithm of what
-//! is held; a move that of each caller in the cell.
+//! is held; a move that of each caller in the group.
 //!
 //! A granted call holds a permit until it is [settled](Scheduler::settle): an unsettled permit
 //! occupies its slots, so whoever drives the scheduler settles every permit, however its call
@@ -89,8 +90,8 @@ mod agenda;
 mod bucket;
 mod buckets;
 mod call;
-mod cell;
-mod cells;
+mod call_group;
+mod call_groups;
 mod claims;
 mod events;
 mod evidence;
@@ -133,8 +134,8 @@ use self::{
     bucket::Bucket,
     buckets::Buckets,
     call::{Granted, Held, Sequence},
-    cell::BucketId,
-    cells::Cells,
+    call_group::BucketId,
+    call_groups::CallGroups,
     forecast::Arrival,
     hold::{Callers, is_held},
     places::{Places, Returned},
@@ -154,7 +155,7 @@ pub use self::{
 pub struct Scheduler {
     policy: Policy,
     buckets: Buckets,
-    cells: Cells,
+    groups: CallGroups,
     held: Table<Held>,
     granted: Table<Granted>,
     places: Places,
@@ -200,7 +201,7 @@ impl Scheduler {
         Self {
             policy,
             buckets: Buckets::default(),
-            cells: Cells::default(),
+            groups: CallGroups::default(),
             held: Table::default(),
             granted: Table::default(),
             places: Places::default(),
@@ -319,7 +320,7 @@ impl Scheduler {
     /// For which bucket a held call stands in line, and why it does not go.
     pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
         let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
-        let (class, parked) = (held.class, self.cells[held.cell].parked);
+        let (class, parked) = (held.class, self.groups[held.group].parked);
         let turn = Block { why: Why::Turn, until: None };
         let block = self.blocked(now, parked, class, Some(ticket.index)).unwrap_or(turn);
         Some((self.buckets[parked].key.clone(), block))

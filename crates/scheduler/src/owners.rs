@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use foldhash::quality::RandomState;
 use limits::{BucketKey, Scope};
 
-use super::cell::BucketId;
+use super::call_group::BucketId;
 
 /// The buckets of each identity.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use foldhash::quality::RandomState;
 use limits::Class;
 
 use super::{
-    Caller, Instant, Scheduler, agenda::Agenda, call::Sequence, cell::BucketId, rename::Joins,
+    Caller, Instant, Scheduler, agenda::Agenda, call::Sequence, call_group::BucketId, rename::Joins,
 };
 
 /// What a call is known by when it returns: a hash of its caller, token, method and arguments.

@@ -1,7 +1,7 @@
 //! What is looked at soon is fetched into the cache, all at once.
 //!
 //! Among a million held calls nothing that a step needs was touched lately, and one thing leads to
-//! the next: a bucket to who waits there, that to their turns and the next call, that to its cell.
+//! the next: a bucket to who waits there, that to their turns and the next call, that to its group.
 //! Waiting for the memory of each in turn takes longer than all the rest. So whoever learns where
 //! something lies that will be needed has all of it fetched before it looks at the first of it. That
 //! is a hint: it changes nothing that anybody sees but the time.
@@ -11,7 +11,7 @@ use limits::Class;
 
 use super::{
     Scheduler,
-    cell::{BucketId, BucketIds, CallId, CellId},
+    call_group::{BucketId, BucketIds, CallId, GroupId},
 };
 
 /// A line of the cache.
@@ -44,27 +44,27 @@ fn lines(start: *const u8, length: usize) {
 impl Scheduler {
     /// A call has arrived that needs these buckets.
     pub(super) fn prefetch_arrival(&self, class: Class, buckets: &[BucketId]) {
-        let cell = self.cells.prefetch_of(class, buckets);
+        let group = self.groups.prefetch_of(class, buckets);
         for &id in buckets {
             self.buckets[id].prefetch();
         }
         for &id in buckets {
             self.buckets[id].queue.prefetch_turns();
         }
-        if let Some(cell) = cell {
-            self.cells[cell].prefetch();
+        if let Some(group) = group {
+            self.groups[group].prefetch();
         }
     }
 
     /// A held call may go. Tells which buckets it needs.
-    pub(super) fn prefetch_going(&self, index: CallId, cell: CellId) -> BucketIds {
+    pub(super) fn prefetch_going(&self, index: CallId, group: GroupId) -> BucketIds {
         self.held.prefetch(index);
-        self.cells.prefetch(cell);
-        let buckets = self.cells[cell].needs();
+        self.groups.prefetch(group);
+        let buckets = self.groups[group].needs();
         for &id in &buckets {
             self.buckets.prefetch(id);
         }
-        self.cells[cell].prefetch();
+        self.groups[group].prefetch();
         for &id in &buckets {
             self.buckets[id].prefetch();
         }

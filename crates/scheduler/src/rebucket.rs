@@ -15,7 +15,7 @@ use limits::BucketKey;
 use super::{
     Instant, Outcome, Scheduler, Ticket,
     call::Slot,
-    cell::{BucketIds, CallId},
+    call_group::{BucketIds, CallId},
     hold::is_held,
 };
 
@@ -54,7 +54,7 @@ impl Scheduler {
             return Vec::new();
         }
         let held = &self.held[ticket.index];
-        let all = held.all_buckets(&self.cells[held.cell].buckets);
+        let all = held.all_buckets(&self.groups[held.group].buckets);
         all.into_iter().map(|id| self.buckets[id].key.clone()).collect()
     }
 

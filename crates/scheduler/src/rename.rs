@@ -23,7 +23,7 @@ use limits::Scope;
 
 use super::{
     Instant, Scheduler,
-    cell::{BucketId, CallId},
+    call_group::{BucketId, CallId},
     claims::Claim,
     fair_queue::Lead,
 };
@@ -109,7 +109,7 @@ impl Scheduler {
             for slot in held.kept.iter_mut().flat_map(|kept| kept.iter_mut()) {
                 slot.bucket = joins.of(slot.bucket);
             }
-            if let Some(buckets) = joins.of_all(&self.cells[held.cell].buckets) {
+            if let Some(buckets) = joins.of_all(&self.groups[held.group].buckets) {
                 calls.push((call, buckets));
             }
         }

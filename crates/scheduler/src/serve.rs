@@ -7,7 +7,7 @@ use super::{
     bucket::Bucket,
     buckets::Buckets,
     call::Held,
-    cell::{BucketId, CallId},
+    call_group::{BucketId, CallId},
     claims::Claim,
     fair_queue::Head,
     forecast::{Arrival, Comer},
@@ -83,9 +83,9 @@ impl Scheduler {
     fn expire(&mut self, now: Instant) {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
-        let cell = self.held[index].cell;
-        let buckets = self.prefetch_going(index, cell);
-        let parked = self.cells[cell].parked;
+        let group = self.held[index].group;
+        let buckets = self.prefetch_going(index, group);
+        let parked = self.groups[group].parked;
         let held = self.take_out(index);
         let (class, caller) = (held.class, held.caller());
         // Its caller's calls expire in their order as a rule, so none of them is before it.
@@ -155,15 +155,15 @@ impl Scheduler {
                     None => open[class.index()] = true,
                 }
             }
-            let Some((class, Head { call, cell, .. })) = bucket.queue.next(open) else {
+            let Some((class, Head { call, group, .. })) = bucket.queue.next(open) else {
                 return opens;
             };
-            let buckets = self.prefetch_going(call, cell);
+            let buckets = self.prefetch_going(call, group);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),
                 Some((other, _)) => {
                     self.claim(now, call);
-                    self.park(cell, other);
+                    self.park(group, other);
                 }
             }
         }
@@ -173,7 +173,7 @@ impl Scheduler {
     pub(super) fn let_go(&mut self, now: Instant, index: CallId) {
         let held = &self.held[index];
         let (class, caller) = (held.class, held.caller());
-        let buckets = self.cells[held.cell].needs();
+        let buckets = self.groups[held.group].needs();
         // The turn is charged while the call still counts as waiting, so that a caller's tag
         // outlives its last call.
         self.charge(&buckets, class, caller);

@@ -63,7 +63,7 @@ proptest! {
     /// no queue grows beyond its bound, and nothing is left behind.
     ///
     /// Red with each of: slots that age from the send, or from the end of a long answer; slots refunded
-    /// when the client hangs up after the send; a cell that is not moved on when another bucket blocks
+    /// when the client hangs up after the send; a call group that is not moved on when another bucket blocks
     /// it; a replay that queues at the end; no grain; no share for background; a second window that is
     /// not looked at; places that never expire; buckets that are never dropped; of two buckets that
     /// become one, slots of the fuller one alone; permits that are not told; calls that change their

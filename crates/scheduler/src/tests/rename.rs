@@ -44,7 +44,7 @@ fn of_two_buckets_that_become_one_all_slots_count() {
     judge.wind_up();
 }
 
-/// Red when cells are not joined, and when those who come over stand behind.
+/// Red when call groups are not joined, and when those who come over stand behind.
 #[test]
 fn who_waits_for_either_stands_in_one_line_by_age() {
     let mut all = two(1);

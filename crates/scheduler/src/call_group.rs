@@ -1,7 +1,7 @@
-//! A cell: all held calls of one class that need the same buckets.
+//! A call group: all held calls of one class that need the same buckets.
 //!
-//! They are blocked and freed together, so they stand together, in the line of one bucket
-//! that blocks them. Inside, each caller has a queue of its calls, the oldest first.
+//! They are blocked and freed together, so they are parked together, in the queue of one bucket
+//! that blocks them. Inside the group, each caller has a queue of its calls, the oldest first.
 
 use alloc::boxed::Box;
 
@@ -16,8 +16,8 @@ use super::{
 
 /// Index of a bucket in the scheduler.
 pub(super) type BucketId = Id;
-/// Index of a cell in the scheduler.
-pub(super) type CellId = Id;
+/// Index of a call group in the scheduler.
+pub(super) type GroupId = Id;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = Id;
 
@@ -28,9 +28,9 @@ pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
 /// The held calls of one class that need the same buckets.
 #[derive(Debug)]
 #[repr(align(32))]
-pub(super) struct Cell {
+pub(super) struct CallGroup {
     pub(super) buckets: BucketIds,
-    /// In whose line it stands.
+    /// The bucket in whose queue it is parked.
     pub(super) parked: BucketId,
     /// Each caller's calls.
     queues: FewBy<CallerId, Queue>,
@@ -43,12 +43,12 @@ pub(super) struct HeadChange {
     pub(super) after: Option<Aged>,
 }
 
-/// One caller's calls in a cell. Most come in the order of their age, and each of these knows who
+/// One caller's calls in a group. Most come in the order of their age, and each of these knows who
 /// is before and behind it, so that none is ever searched for.
 #[derive(Debug, Default)]
 struct Queue {
     row: Option<Row>,
-    /// Those that came back from an attempt, a place or another cell, when younger ones stood
+    /// Those that came back from an attempt, a place or another group, when younger ones stood
     /// here.
     late: Option<Box<Few<Aged>>>,
 }
@@ -76,9 +76,9 @@ pub(super) struct Neighbours {
     age_behind: Sequence,
 }
 
-// === impl Cell ===
+// === impl CallGroup ===
 
-impl Cell {
+impl CallGroup {
     pub(super) fn new(buckets: BucketIds, parked: BucketId) -> Self {
         Self { buckets, parked, queues: FewBy::default() }
     }
@@ -92,7 +92,7 @@ impl Cell {
         self.queues.is_empty()
     }
 
-    /// What its calls need, for whoever changes the cells meanwhile.
+    /// The buckets that its calls need, as a copy, so that the groups may change meanwhile.
     pub(super) fn needs(&self) -> BucketIds {
         BucketIds::from_slice(&self.buckets)
     }
@@ -218,7 +218,7 @@ mod tests {
         fn each_caller_has_its_calls_by_age(
             steps in prop::collection::vec((any::<u8>(), 0..3_u64, 0..4_u8), 0..300),
         ) {
-            let mut cell = Cell::new(BucketIds::new(), Id::default());
+            let mut group = CallGroup::new(BucketIds::new(), Id::default());
             let mut held = Table::default();
             // The calls of each caller, and of each its caller.
             let mut queues = BTreeMap::<_, BTreeSet<_>>::new();
@@ -230,7 +230,7 @@ mod tests {
                         let (_, call) = gone;
                         let caller: CallerId = calls.remove(&gone).unwrap();
                         let before = queues[&caller].first().copied();
-                        let change = cell.remove(&mut held, call);
+                        let change = group.remove(&mut held, call);
                         held.remove(call);
                         queues.get_mut(&caller).unwrap().remove(&gone);
                         (caller, before, change)
@@ -246,16 +246,16 @@ mod tests {
                         let before = queue.first().copied();
                         queue.insert((age, call));
                         calls.insert((age, call), caller);
-                        (caller, before, cell.add(&mut held, call))
+                        (caller, before, group.add(&mut held, call))
                     }
                 };
                 let (caller, before, HeadChange { before: told, after }) = change;
                 let head = queues[&caller].first().copied();
                 assert_eq!((told, after), (before, head));
-                assert_eq!(cell.head(caller), head.map(|(_, call)| call));
+                assert_eq!(group.head(caller), head.map(|(_, call)| call));
                 let heads = queues.values().filter_map(|queue| queue.first().copied());
-                assert!(cell.heads().eq(heads));
-                assert_eq!(cell.is_empty(), calls.is_empty());
+                assert!(group.heads().eq(heads));
+                assert_eq!(group.is_empty(), calls.is_empty());
             }
         }
     }
