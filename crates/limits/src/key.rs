@@ -24,12 +24,12 @@ pub struct BucketKey {
 impl BucketKey {
     /// The same limit and the same values, of another identity.
     #[must_use]
-    pub fn of_owner(&self, owner: &str) -> Self {
+    pub fn of_identity(&self, identity: &str) -> Self {
         let (.., rest) = self.split();
-        Self { limit: Arc::clone(&self.limit), values: format!("{owner}{rest}").into() }
+        Self { limit: Arc::clone(&self.limit), values: format!("{identity}{rest}").into() }
     }
 
-    /// The dimensions of its identity, their values, and the others.
+    /// The dimensions of its identity, their values, and the values of the other dimensions.
     pub fn split(&self) -> (Scope, &str, &str) {
         let scope = self.limit.scope.identity();
         let mut ends = self.values.match_indices('/').map(|(at, _)| at);
@@ -37,8 +37,8 @@ impl BucketKey {
             0 => 0,
             parts => ends.nth(parts - 1).unwrap_or(self.values.len()),
         };
-        let (owner, rest) = self.values.split_at(end);
-        (scope, owner, rest)
+        let (identity, rest) = self.values.split_at(end);
+        (scope, identity, rest)
     }
 }
 

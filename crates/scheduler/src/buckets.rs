@@ -15,7 +15,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use limits::{BucketKey, Scope};
 
-use super::{bucket::Bucket, call_group::BucketId, owners::Owners, table::Table};
+use super::{bucket::Bucket, call_group::BucketId, identity_index::IdentityIndex, table::Table};
 
 /// The buckets, each until it has nothing left to remember.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Buckets {
     hasher: RandomState,
     /// By names that they had.
     former: HashMap<BucketKey, BucketId, RandomState>,
-    owners: Owners,
+    identities: IdentityIndex,
 }
 
 /// So many names a bucket has had and still answers to.
@@ -44,8 +44,8 @@ impl Buckets {
     }
 
     /// The buckets that count for that identity.
-    pub(super) fn of_owner(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
-        self.owners.of(scope, owner)
+    pub(super) fn of_identity(&self, scope: Scope, identity: &str) -> Vec<BucketId> {
+        self.identities.of(scope, identity)
     }
 
     /// Adds a bucket whose name no other has.
@@ -106,15 +106,15 @@ impl Buckets {
     /// Whether no name is kept.
     #[cfg(any(test, feature = "model"))]
     pub(super) fn knows_nobody(&self) -> bool {
-        self.by_key.is_empty() && self.former.is_empty() && self.owners.is_empty()
+        self.by_key.is_empty() && self.former.is_empty() && self.identities.is_empty()
     }
 
     /// A bucket is found by its key.
     fn put_up(&mut self, id: BucketId) {
-        let Self { all, by_key, hasher, owners, .. } = self;
+        let Self { all, by_key, hasher, identities, .. } = self;
         let hash = |id: &BucketId| hasher.hash_one(&all[*id].key);
         by_key.insert_unique(hash(&id), id, hash);
-        owners.insert(&all[id].key, id);
+        identities.insert(&all[id].key, id);
     }
 
     /// It is not, any more.
@@ -124,7 +124,7 @@ impl Buckets {
         if let Ok(entry) = self.by_key.find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        self.owners.remove(key, id);
+        self.identities.remove(key, id);
     }
 }
 

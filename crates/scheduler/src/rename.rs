@@ -64,8 +64,8 @@ impl Scheduler {
         }
         self.note_rename(of, from, to);
         let mut joins = Joins::default();
-        for id in self.buckets.of_owner(of, from) {
-            let key = self.buckets[id].key.of_owner(to);
+        for id in self.buckets.of_identity(of, from) {
+            let key = self.buckets[id].key.of_identity(to);
             match self.buckets.find(&key) {
                 Some(other) if other != id => {
                     joins.0.insert(id, other);

@@ -74,8 +74,8 @@ impl InMemory {
 
     fn rename(&mut self, of: Scope, from: &str, to: &str) {
         let renamed = |key: &BucketKey| {
-            let (scope, owner, _) = key.split();
-            if scope == of && owner == from { key.of_owner(to) } else { key.clone() }
+            let (scope, identity, _) = key.split();
+            if scope == of && identity == from { key.of_identity(to) } else { key.clone() }
         };
         for (key, memory) in std::mem::take(&mut self.buckets).into_values() {
             let into = self.memory(&renamed(&key));

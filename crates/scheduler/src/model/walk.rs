@@ -100,8 +100,8 @@ fn step() -> impl Strategy<Value = Happening> {
         .prop_map(|(which, to)| (which, to.into_iter().collect()));
     let place = prop::option::of(0..4_u64);
     let depth = prop::option::of(0..6_usize);
-    let identity = prop::sample::select(vec![Dimension::App, Dimension::Workspace]);
-    let owner = prop::sample::select(vec!["a", "b", "w", "1", "2"]);
+    let dimension = prop::sample::select(vec![Dimension::App, Dimension::Workspace]);
+    let identity = prop::sample::select(vec!["a", "b", "w", "1", "2"]);
     let outcome = prop_oneof![
         6 => Just(Outcome::Answered),
         1 => Just(Outcome::Unsent),
@@ -127,7 +127,7 @@ fn step() -> impl Strategy<Value = Happening> {
         6 => (0..500_u64).prop_map(|ms| Happening::Pass { ms }),
         1 => any::<bool>().prop_map(|shorter| Happening::Restart { shorter }),
         1 => prop::collection::vec(change, 1..6).prop_map(|changes| Happening::Rebucket { changes }),
-        1 => (identity, owner.clone(), owner).prop_map(|(of, from, to)| {
+        1 => (dimension, identity.clone(), identity).prop_map(|(of, from, to)| {
             Happening::Rename { of, from, to }
         }),
     ]

@@ -1,4 +1,4 @@
-//! Whose buckets there are: an index by the identity that they count for.
+//! The identity index: buckets by the identity that they count for.
 
 use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
@@ -11,31 +11,31 @@ use super::call_group::BucketId;
 
 /// The buckets of each identity.
 #[derive(Debug, Default)]
-pub(super) struct Owners {
+pub(super) struct IdentityIndex {
     buckets: HashMap<(Scope, Arc<str>), BTreeSet<BucketId>, RandomState>,
 }
 
-// === impl Owners ===
+// === impl IdentityIndex ===
 
-impl Owners {
+impl IdentityIndex {
     /// The buckets that count for that identity.
-    pub(super) fn of(&self, scope: Scope, owner: &str) -> Vec<BucketId> {
-        let of = self.buckets.get(&(scope, Arc::from(owner)));
+    pub(super) fn of(&self, scope: Scope, identity: &str) -> Vec<BucketId> {
+        let of = self.buckets.get(&(scope, Arc::from(identity)));
         of.into_iter().flatten().copied().collect()
     }
 
     pub(super) fn insert(&mut self, key: &BucketKey, id: BucketId) {
-        let (scope, owner, _) = key.split();
-        self.buckets.entry((scope, owner.into())).or_default().insert(id);
+        let (scope, identity, _) = key.split();
+        self.buckets.entry((scope, identity.into())).or_default().insert(id);
     }
 
     pub(super) fn remove(&mut self, key: &BucketKey, id: BucketId) {
-        let (scope, owner, _) = key.split();
-        let owner = (scope, Arc::from(owner));
-        if let Some(buckets) = self.buckets.get_mut(&owner) {
+        let (scope, identity, _) = key.split();
+        let of = (scope, Arc::from(identity));
+        if let Some(buckets) = self.buckets.get_mut(&of) {
             buckets.remove(&id);
             if buckets.is_empty() {
-                self.buckets.remove(&owner);
+                self.buckets.remove(&of);
             }
         }
     }
