@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{
     CallerId,
     call::{Held, Sequence},
-    few::{Few, FewBy},
+    small::{SmallMap, SmallSet},
     table::{Id, Table},
 };
 
@@ -33,7 +33,7 @@ pub(super) struct CallGroup {
     /// The bucket in whose queue it is parked.
     pub(super) parked: BucketId,
     /// Each caller's calls.
-    queues: FewBy<CallerId, Queue>,
+    queues: SmallMap<CallerId, Queue>,
 }
 
 /// The oldest call of a queue, before and after a change.
@@ -50,7 +50,7 @@ struct Queue {
     row: Option<Row>,
     /// Those that came back from an attempt, a place or another group, when younger ones stood
     /// here.
-    late: Option<Box<Few<Aged>>>,
+    late: Option<Box<SmallSet<Aged>>>,
 }
 
 /// Both ends of those that came in their order.
@@ -80,7 +80,7 @@ pub(super) struct Neighbours {
 
 impl CallGroup {
     pub(super) fn new(buckets: BucketIds, parked: BucketId) -> Self {
-        Self { buckets, parked, queues: FewBy::default() }
+        Self { buckets, parked, queues: SmallMap::default() }
     }
 
     /// Its calls are looked at soon.

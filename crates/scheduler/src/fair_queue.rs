@@ -26,8 +26,8 @@ use super::{
     Caller, CallerId,
     call::Sequence,
     call_group::{Aged, CallId, GroupId, HeadChange},
-    few::{Few, FewBy},
     prefetch::prefetch,
+    small::{SmallMap, SmallSet},
 };
 
 /// The calls that wait for a bucket. What is read of every class at every look is here, and not in
@@ -69,11 +69,11 @@ pub(super) struct Ahead {
 struct ClassQueue {
     virtual_time: Tag,
     /// Those who wait, and those whose last turn ends after the virtual time.
-    turns: FewBy<CallerId, Turn>,
+    turns: SmallMap<CallerId, Turn>,
     /// The callers with groups parked here, each by its tag and its oldest call, the next one first.
-    ready: Few<(Tag, Head)>,
+    ready: SmallSet<(Tag, Head)>,
     /// The callers who don't wait, by the end of their last turn.
-    resting: Few<(Tag, CallerId)>,
+    resting: SmallSet<(Tag, CallerId)>,
     /// Callers that have calls or places that wait for this bucket, here or elsewhere.
     callers: u32,
 }
@@ -88,7 +88,7 @@ struct Turn {
     /// How many turns it had since it waits.
     served: u64,
     /// Its groups that are parked here, each by its oldest call of this caller.
-    groups: Few<Head>,
+    groups: SmallSet<Head>,
 }
 
 /// A group that is parked here, by its oldest call of a caller.
@@ -383,7 +383,7 @@ impl ClassQueue {
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, groups: Few::None }
+        Self { start: 0, weight, waiting: 0, served: 0, groups: SmallSet::Empty }
     }
 
     /// The tag of a caller whose first group is parked here.
