@@ -52,7 +52,7 @@ impl State {
         let go = self.waiting.in_queues(|queue| watched(&self.modes, queue.method.as_deref()));
         let go: Vec<_> = go.map(|(_, ticket)| ticket).collect();
         for ticket in go {
-            self.scheduler.force_held(now, ticket);
+            self.scheduler.bypass_held(now, ticket);
         }
     }
 
@@ -82,8 +82,8 @@ impl State {
             let ghosts = self.ghosts.get_or_insert_with(|| Box::new(Ghosts::new(policy)));
             ghosts.enter(now, &asks, &call.record, metrics)
         };
-        let (permit, had_no_room) = self.scheduler.force(now, &asks);
-        if had_no_room {
+        let (permit, would_be_refused) = self.scheduler.bypass(now, &asks);
+        if would_be_refused {
             metrics.would_be_refused(&call.record);
         }
         Permit::watched(permit, ghost, shared)

@@ -1,7 +1,7 @@
-//! Calls that go whether or not there is room: their limits are watched, and not kept.
+//! Calls that bypass their limits: they go at once, and their limits are watched but not kept.
 //!
-//! They take their slots as all others do, even where there are none, so a window holds what was
-//! really sent. Whoever keeps to it waits until there are fewer than its quota.
+//! They take their slots as all others do, even where none is free, so a window holds what was
+//! really sent. Calls that keep to the limit wait until fewer slots are taken than its quota.
 
 use limits::{Class, Rule};
 
@@ -10,8 +10,9 @@ use super::{
 };
 
 impl Scheduler {
-    /// A call arrives and goes. Tells whether one of its limits had no room for it, or was closed.
-    pub fn force(&mut self, now: Instant, call: &Call) -> (Permit, bool) {
+    /// A call arrives and goes at once. Tells whether one of its limits had no slot free for it, or
+    /// was closed.
+    pub fn bypass(&mut self, now: Instant, call: &Call) -> (Permit, bool) {
         self.advance(now);
         let buckets = self.resolve(now, &call.buckets);
         if call.class == Class::Interactive {
@@ -19,17 +20,17 @@ impl Scheduler {
                 self.buckets[id].expect_people(now);
             }
         }
-        let had_no_room = buckets.iter().any(|&id| self.has_no_room(now, id, call.class));
+        let would_be_refused = buckets.iter().any(|&id| self.would_refuse(now, id, call.class));
         let sequence = self.next_sequence();
         let held = Held::new(sequence, call.class, call.caller, call.deadline);
         self.charge(&buckets, call.class, call.caller);
         let permit = self.grant(now, &buckets, held);
         self.run(now);
-        (permit, had_no_room)
+        (permit, would_be_refused)
     }
 
-    /// A held call goes now. A ticket whose call is no longer held is ignored.
-    pub fn force_held(&mut self, now: Instant, ticket: Ticket) {
+    /// A held call goes now, whatever its limits. A ticket whose call is no longer held is ignored.
+    pub fn bypass_held(&mut self, now: Instant, ticket: Ticket) {
         self.advance(now);
         if is_held(&self.held, ticket) {
             self.let_go(now, ticket.index);
@@ -38,7 +39,7 @@ impl Scheduler {
     }
 
     /// Whether Slack would refuse one call more, as far as is known.
-    fn has_no_room(&mut self, now: Instant, id: BucketId, class: Class) -> bool {
+    fn would_refuse(&mut self, now: Instant, id: BucketId, class: Class) -> bool {
         let bucket = &mut self.buckets[id];
         let is_rate = matches!(bucket.key.limit.rule, Rule::Rate(_));
         bucket.blocked(now, class, None).is_some_and(|block| match block.why {
