@@ -117,7 +117,7 @@ mod window;
 
 #[cfg(any(test, feature = "model"))]
 #[cfg_attr(not(test), expect(dead_code, reason = "the tests beside it drive it in more ways"))]
-#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it judges in tests")]
+#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it checks in tests")]
 pub mod model;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
-//! What the judge writes down: who took which slot and when it was answered, and who left a place.
+//! What the model remembers: who took which slot and when it was answered, and who left a place.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use limits::{BucketKey, Class, Rule};
 
-use super::{Arriving, End, Judge};
+use super::{Arriving, End, Model};
 use crate::{Call, Instant, Outcome, Permit, PlaceId};
 
 /// A place that a call left when it was sent away.
@@ -28,9 +28,9 @@ pub(super) struct Grant {
     pub(super) answered: Option<Instant>,
 }
 
-// === impl Judge ===
+// === impl Model ===
 
-impl Judge {
+impl Model {
     pub(super) fn granted(&mut self, mut call: Arriving, permit: Permit) {
         call.granted_at = Some(self.now);
         self.sent.push((self.now, call.number));

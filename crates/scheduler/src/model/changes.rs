@@ -1,4 +1,4 @@
-//! What the judge knows changes: names, limits, what calls count against, the process.
+//! Changes to what the model remembers: other names, other limits, other buckets, another process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,11 +8,11 @@ use std::{
 
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Scope};
 
-use super::{End, Judge, books::Grant, bucket, policy, scheduler};
+use super::{End, Model, books::Grant, bucket, policy, scheduler};
 
-// === impl Judge ===
+// === impl Model ===
 
-impl Judge {
+impl Model {
     /// What counted for one identity counts for another: each call of the past, too. `all` are
     /// the buckets that there are.
     pub(crate) fn rename(&mut self, all: &mut [BucketKey], of: &[Dimension], from: &str, to: &str) {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use limits::{AgeFrom, BucketKey, Class, Rate, Rule};
 
-use super::{Arriving, Judge, books::Grant};
+use super::{Arriving, Model, books::Grant};
 use crate::Call;
 
 /// The clock's grain that the scheduler adds to every period.
 const GRAIN: Duration = Duration::from_millis(20);
 
-// === impl Judge ===
+// === impl Model ===
 
-impl Judge {
+impl Model {
     /// No window has more calls than it may have, and no bucket is closed, where this one has just gone.
     pub(super) fn within_its_limits(&self, call: &Arriving) {
         for bucket in &call.buckets {

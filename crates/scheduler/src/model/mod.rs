@@ -1,5 +1,5 @@
-//! A brute-force model that judges the scheduler: it keeps every grant that ever was and
-//! counts anew at each step. Slow, simple, and sharing no line with what it judges.
+//! A brute-force model that checks the scheduler: it keeps every grant that ever was and
+//! counts anew at each step. It is slow and simple, and shares no line with what it checks.
 
 mod books;
 mod changes;
@@ -28,8 +28,8 @@ use super::{
     Policy, Reason, Refusal, Scheduler, Ticket,
 };
 
-/// The scheduler under judgement, and all that the judge remembers.
-pub(super) struct Judge {
+/// The scheduler under test, and all that the model remembers of it.
+pub(super) struct Model {
     pub(super) scheduler: Scheduler,
     pub(super) now: Instant,
     /// Calls held, by their number.
@@ -45,7 +45,7 @@ pub(super) struct Judge {
     /// When the last background call went through a bucket, even if it never left.
     drained: BTreeMap<String, Instant>,
     frozen: BTreeMap<String, Instant>,
-    /// Buckets that may still be probing, which no model of ours predicts.
+    /// Buckets that may still be probing, which the model does not predict.
     probed: BTreeSet<String>,
     pub(super) ended: Vec<(u64, End)>,
     /// Which call went when, in order.
@@ -67,7 +67,7 @@ pub(super) struct Judge {
     keeper: Box<dyn Keeper>,
 }
 
-/// A call, as the judge sees it.
+/// A call, as the model sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Arriving {
     pub(super) number: u64,
@@ -94,9 +94,9 @@ pub(super) enum End {
 /// How long a call may be held that says nothing else.
 pub(super) const PATIENT: Duration = Duration::from_secs(3600);
 
-// === impl Judge ===
+// === impl Model ===
 
-impl Judge {
+impl Model {
     pub(super) fn new() -> Self {
         Self::with_bounds(Bounds { per_bucket: 1_000_000, total: 1_000_000 })
     }

@@ -1,11 +1,11 @@
-//! A random walk: what can happen to a scheduler, in any order, each step judged by the model.
+//! A random walk: what can happen to a scheduler, in any order, each step checked by the model.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use limits::{AgeFrom, BucketKey, Class, Dimension, Weight};
 use proptest::prelude::*;
 
-use super::{Judge, Keeper, at_once, bucket, gate, in_bursts, of, open, rate};
+use super::{Keeper, Model, at_once, bucket, gate, in_bursts, of, open, rate};
 use crate::{Bounds, Call, Caller, Outcome, PlaceId};
 
 /// One thing that can happen to a scheduler.
@@ -133,13 +133,13 @@ fn step() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn take(judge: &mut Judge, all: &mut [BucketKey], step: Happening) {
+fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
     let pick = |count: usize, which: usize| (count > 0).then(|| which % count.max(1));
     match step {
         Happening::Arrive { buckets, class, caller, wait_ms, place, max_depth } => {
             let buckets: Vec<_> = buckets.into_iter().map(|i| all[i].clone()).collect();
-            let deadline = judge.now + Duration::from_millis(wait_ms);
-            judge.offer(&buckets, |call| {
+            let deadline = model.now + Duration::from_millis(wait_ms);
+            model.offer(&buckets, |call| {
                 call.class = class;
                 call.caller = Caller {
                     weight: Weight::new(
@@ -153,57 +153,57 @@ fn take(judge: &mut Judge, all: &mut [BucketKey], step: Happening) {
             });
         }
         Happening::Return { which, wait_ms } => {
-            if let Some(nth) = pick(judge.away.len(), which) {
-                let call = judge.away.swap_remove(nth);
-                let deadline = judge.now + Duration::from_millis(wait_ms);
-                judge.offer(&call.buckets.clone(), |new| *new = Call { deadline, ..call });
+            if let Some(nth) = pick(model.away.len(), which) {
+                let call = model.away.swap_remove(nth);
+                let deadline = model.now + Duration::from_millis(wait_ms);
+                model.offer(&call.buckets.clone(), |new| *new = Call { deadline, ..call });
             }
         }
         Happening::Begin { which } => {
-            if let Some(nth) = pick(judge.in_flight.len(), which) {
-                let number = *judge.in_flight.keys().nth(nth).unwrap();
-                judge.begins(number);
+            if let Some(nth) = pick(model.in_flight.len(), which) {
+                let number = *model.in_flight.keys().nth(nth).unwrap();
+                model.begins(number);
             }
         }
         Happening::Settle { which, outcome } => {
-            if let Some(nth) = pick(judge.in_flight.len(), which) {
-                let number = *judge.in_flight.keys().nth(nth).unwrap();
+            if let Some(nth) = pick(model.in_flight.len(), which) {
+                let number = *model.in_flight.keys().nth(nth).unwrap();
                 if outcome == Outcome::Refused {
-                    judge.refuse(number, Duration::from_millis(700));
+                    model.refuse(number, Duration::from_millis(700));
                 }
-                judge.settle(number, outcome);
+                model.settle(number, outcome);
             }
         }
         Happening::Replay { which, retry_after } => {
-            if let Some(nth) = pick(judge.in_flight.len(), which) {
-                let number = *judge.in_flight.keys().nth(nth).unwrap();
-                judge.replay(number, retry_after);
+            if let Some(nth) = pick(model.in_flight.len(), which) {
+                let number = *model.in_flight.keys().nth(nth).unwrap();
+                model.replay(number, retry_after);
             }
         }
         Happening::Cancel { which } => {
-            if let Some(nth) = pick(judge.held.len(), which) {
-                let number = *judge.held.keys().nth(nth).unwrap();
-                judge.cancel(number);
+            if let Some(nth) = pick(model.held.len(), which) {
+                let number = *model.held.keys().nth(nth).unwrap();
+                model.cancel(number);
             }
         }
         Happening::Freeze { bucket, ms } => {
-            judge.freeze(&all[bucket], judge.now + Duration::from_millis(ms));
+            model.freeze(&all[bucket], model.now + Duration::from_millis(ms));
         }
-        Happening::Pass { ms } => judge.pass(Duration::from_millis(ms)),
-        Happening::Restart { shorter } => judge.restart(all, shorter),
+        Happening::Pass { ms } => model.pass(Duration::from_millis(ms)),
+        Happening::Restart { shorter } => model.restart(all, shorter),
         Happening::Rebucket { changes } => {
-            let held: Vec<_> = judge.held.keys().copied().collect();
+            let held: Vec<_> = model.held.keys().copied().collect();
             let mut by_call = BTreeMap::new();
             for (which, to) in changes {
                 if let Some(nth) = pick(held.len(), which) {
                     by_call.insert(held[nth], to.into_iter().map(|i| all[i].clone()).collect());
                 }
             }
-            judge.rebucket(by_call.into_iter().collect());
+            model.rebucket(by_call.into_iter().collect());
         }
         Happening::Rename { of, from, to } => {
-            if from != to && !judge.is_former(&[of], to) {
-                judge.rename(all, &[of], from, to);
+            if from != to && !model.is_former(&[of], to) {
+                model.rename(all, &[of], from, to);
             }
         }
     }
@@ -222,16 +222,16 @@ pub fn bounds() -> impl Strategy<Value = Bounds> {
     ]
 }
 
-/// Lets all of it happen to a scheduler, and judges each step. What it notes goes to `keeper`, which
-/// its successors ask after a restart.
+/// Lets all of it happen to a scheduler, and checks each step by the model. What the scheduler
+/// notes goes to `keeper`, which its successors ask after a restart.
 ///
 /// # Panics
 /// If the scheduler does what it must not.
 pub fn walk(bounds: Bounds, steps: Vec<Step>, keeper: Box<dyn Keeper>) {
     let mut all = buckets();
-    let mut judge = Judge { keeper, ..Judge::with_bounds(bounds) };
+    let mut model = Model { keeper, ..Model::with_bounds(bounds) };
     for Step(step) in steps {
-        take(&mut judge, &mut all, step);
+        take(&mut model, &mut all, step);
     }
-    judge.wind_up();
+    model.wind_up();
 }

@@ -18,19 +18,19 @@ fn call(workspace: &str, method: &str, channel: Option<&str>) -> Vec<BucketKey> 
 }
 
 /// Two calls go, and the second is refused: its narrowest limit is the one most used.
-fn refused(judge: &mut Judge, buckets: &[BucketKey], retry_after: u64) -> Vec<String> {
-    let calls = flood(judge, buckets, 1, 2);
-    let freezes = judge.refuse(calls[1], seconds(retry_after));
+fn refused(model: &mut Model, buckets: &[BucketKey], retry_after: u64) -> Vec<String> {
+    let calls = flood(model, buckets, 1, 2);
+    let freezes = model.refuse(calls[1], seconds(retry_after));
     for number in calls {
-        judge.settle(number, Outcome::Refused);
+        model.settle(number, Outcome::Refused);
     }
-    told(freezes, judge)
+    told(freezes, model)
 }
 
 /// What is closed, and for how many seconds.
-fn told(freezes: Vec<Freeze>, judge: &Judge) -> Vec<String> {
+fn told(freezes: Vec<Freeze>, model: &Model) -> Vec<String> {
     let told = |freeze: Freeze| {
-        format!("{} for {}", freeze.bucket, freeze.until.since(judge.now).as_secs())
+        format!("{} for {}", freeze.bucket, freeze.until.since(model.now).as_secs())
     };
     freezes.into_iter().map(told).collect()
 }
@@ -38,79 +38,79 @@ fn told(freezes: Vec<Freeze>, judge: &Judge) -> Vec<String> {
 /// Red without evidence, and when the later pause counts.
 #[test]
 fn two_channels_close_their_method_until_the_earlier_pause_is_over() {
-    let mut judge = Judge::new();
-    let first = refused(&mut judge, &call("T", "m", Some("C1")), 30);
+    let mut model = Model::new();
+    let first = refused(&mut model, &call("T", "m", Some("C1")), 30);
     assert_eq!(first, ["slow:T/m/C1 for 30"]);
-    judge.pass(seconds(9));
-    let second = refused(&mut judge, &call("T", "m", Some("C2")), 60);
+    model.pass(seconds(9));
+    let second = refused(&mut model, &call("T", "m", Some("C2")), 60);
     assert_eq!(second, ["slow:T/m/C2 for 60", "tier:T/m for 21"]);
 }
 
 /// Red when evidence is kept for ever.
 #[test]
 fn refusals_eleven_seconds_apart_have_nothing_in_common() {
-    let mut judge = Judge::new();
-    refused(&mut judge, &call("T", "m", Some("C1")), 30);
-    judge.pass(seconds(11));
-    let second = refused(&mut judge, &call("T", "m", Some("C2")), 60);
+    let mut model = Model::new();
+    refused(&mut model, &call("T", "m", Some("C1")), 30);
+    model.pass(seconds(11));
+    let second = refused(&mut model, &call("T", "m", Some("C2")), 60);
     assert_eq!(second, ["slow:T/m/C2 for 60"]);
 }
 
 /// Red when open buckets are not looked at.
 #[test]
 fn two_methods_close_their_workspace() {
-    let mut judge = Judge::new();
-    assert_eq!(refused(&mut judge, &call("T", "m", None), 60), ["tier:T/m for 60"]);
-    judge.pass(seconds(5));
-    let second = refused(&mut judge, &call("T", "n", None), 30);
+    let mut model = Model::new();
+    assert_eq!(refused(&mut model, &call("T", "m", None), 60), ["tier:T/m for 60"]);
+    model.pass(seconds(5));
+    let second = refused(&mut model, &call("T", "n", None), 30);
     assert_eq!(second, ["tier:T/n for 30", "workspace:T for 30"]);
 }
 
 /// Red when a level above has no evidence of its own.
 #[test]
 fn two_workspaces_close_the_app() {
-    let mut judge = Judge::new();
-    refused(&mut judge, &call("T", "m", None), 30);
-    let second = refused(&mut judge, &call("U", "m", None), 30);
+    let mut model = Model::new();
+    refused(&mut model, &call("T", "m", None), 30);
+    let second = refused(&mut model, &call("U", "m", None), 30);
     assert_eq!(second, ["tier:U/m for 30", "app:A for 30"]);
 }
 
 /// Red when each refusal is evidence.
 #[test]
 fn a_refusal_of_a_call_that_was_on_its_way_is_no_evidence() {
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     let first = call("T", "m", Some("C1"));
-    let calls = flood(&mut judge, &first, 1, 2);
-    judge.refuse(calls[0], seconds(60));
-    judge.pass(seconds(8));
-    let again = judge.refuse(calls[1], seconds(60));
-    assert_eq!(told(again, &judge), ["slow:T/m/C1 for 60"]);
-    judge.pass(seconds(7));
-    let other = refused(&mut judge, &call("T", "m", Some("C2")), 60);
+    let calls = flood(&mut model, &first, 1, 2);
+    model.refuse(calls[0], seconds(60));
+    model.pass(seconds(8));
+    let again = model.refuse(calls[1], seconds(60));
+    assert_eq!(told(again, &model), ["slow:T/m/C1 for 60"]);
+    model.pass(seconds(7));
+    let other = refused(&mut model, &call("T", "m", Some("C2")), 60);
     assert_eq!(other, ["slow:T/m/C2 for 60"], "the first surprise was fifteen seconds ago");
 }
 
 /// Red when a freeze ends without a probe.
 #[test]
 fn one_call_probes_a_workspace_that_was_shut() {
-    let mut judge = Judge::new();
-    refused(&mut judge, &call("T", "m", None), 30);
-    refused(&mut judge, &call("T", "n", None), 30);
-    flood(&mut judge, &call("T", "o", None), 1, 10);
-    judge.pass(millis(29_999));
-    assert_eq!(judge.in_flight.len(), 0, "all of the workspace is shut");
-    judge.pass(millis(1));
-    assert_eq!(judge.in_flight.len(), 1, "one call probes");
-    let probe = *judge.in_flight.keys().next().unwrap();
-    judge.settle(probe, Outcome::Answered);
-    assert_eq!(judge.in_flight.len(), 2);
+    let mut model = Model::new();
+    refused(&mut model, &call("T", "m", None), 30);
+    refused(&mut model, &call("T", "n", None), 30);
+    flood(&mut model, &call("T", "o", None), 1, 10);
+    model.pass(millis(29_999));
+    assert_eq!(model.in_flight.len(), 0, "all of the workspace is shut");
+    model.pass(millis(1));
+    assert_eq!(model.in_flight.len(), 1, "one call probes");
+    let probe = *model.in_flight.keys().next().unwrap();
+    model.settle(probe, Outcome::Answered);
+    assert_eq!(model.in_flight.len(), 2);
 }
 
 /// Red when what is open has a window.
 #[test]
 fn any_number_of_calls_goes_through_what_is_open() {
     let whole = [bucket(&open("workspace", &[Dimension::Workspace]), "T")];
-    let mut judge = Judge::new();
-    flood(&mut judge, &whole, 1, 300);
-    assert_eq!(judge.in_flight.len(), 300);
+    let mut model = Model::new();
+    flood(&mut model, &whole, 1, 300);
+    assert_eq!(model.in_flight.len(), 300);
 }

@@ -8,58 +8,58 @@ use super::{
 #[test]
 fn who_would_wait_too_long_is_told_at_once_when_to_come_back() {
     let tier = rate("tier", 2, 60_000, AgeFrom::Answer);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..2 {
-        let number = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(8));
-        judge.settle(number, Outcome::Answered);
+        let number = model.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(8));
+        model.settle(number, Outcome::Answered);
     }
-    judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(8));
-    assert_eq!(judge.ended.last(), Some(&(3, End::Refused)));
-    let held = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(61));
-    assert!(judge.held.contains_key(&held));
-    judge.freeze(&bucket(&tier, "w"), Instant::ZERO + seconds(300));
-    judge.pass(seconds(61));
-    assert_eq!(judge.ended.last(), Some(&(held, End::Expired)));
+    model.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(8));
+    assert_eq!(model.ended.last(), Some(&(3, End::Refused)));
+    let held = model.arrive(&[bucket(&tier, "w")], Class::Normal, 1, seconds(61));
+    assert!(model.held.contains_key(&held));
+    model.freeze(&bucket(&tier, "w"), Instant::ZERO + seconds(300));
+    model.pass(seconds(61));
+    assert_eq!(model.ended.last(), Some(&(held, End::Expired)));
 }
 
 /// Red when whoever would be late behind everybody is sent away.
 #[test]
 fn who_is_in_time_by_its_turn_is_held() {
     let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
-    flood(&mut judge, &tier, 2, 20);
-    let held = judge.arrive(&tier, Class::Normal, 1, seconds(30));
-    assert!(judge.held.contains_key(&held), "{:?}", judge.refusals);
+    let mut model = Model::new();
+    flood(&mut model, &tier, 2, 20);
+    let held = model.arrive(&tier, Class::Normal, 1, seconds(30));
+    assert!(model.held.contains_key(&held), "{:?}", model.refusals);
 }
 
 /// After how long a call that cannot wait is told to come back, where one goes in ten seconds
 /// and so many of each class and caller wait: callers 2 and above.
 fn told(waiting: &[(Class, u64, u8, u32)], class: Class) -> Duration {
-    let (mut judge, tier) = busy();
+    let (mut model, tier) = busy();
     for &(class, caller, times, calls) in waiting {
         for _ in 0..calls {
-            judge.offer(&tier, |call| {
+            model.offer(&tier, |call| {
                 call.class = class;
                 call.caller = Caller { weight: weight(times), ..of(caller) };
             });
         }
     }
-    sent_away(&mut judge, &tier, class)
+    sent_away(&mut model, &tier, class)
 }
 
 /// One call in ten seconds, and one of a caller that does not come again has just been answered.
-fn busy() -> (Judge, [BucketKey; 1]) {
+fn busy() -> (Model, [BucketKey; 1]) {
     let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
-    let number = flood(&mut judge, &tier, 7, 1)[0];
-    judge.settle(number, Outcome::Answered);
-    (judge, tier)
+    let mut model = Model::new();
+    let number = flood(&mut model, &tier, 7, 1)[0];
+    model.settle(number, Outcome::Answered);
+    (model, tier)
 }
 
 /// After how long a call of caller 1 that cannot wait is told to come back.
-fn sent_away(judge: &mut Judge, tier: &[BucketKey], class: Class) -> Duration {
-    let number = judge.arrive(tier, class, 1, Duration::ZERO);
-    judge.refusals[&number].retry_at.since(judge.now)
+fn sent_away(model: &mut Model, tier: &[BucketKey], class: Class) -> Duration {
+    let number = model.arrive(tier, class, 1, Duration::ZERO);
+    model.refusals[&number].retry_at.since(model.now)
 }
 
 /// Red when a caller's own calls do not count.
@@ -83,17 +83,17 @@ fn a_forecast_counts_the_turns_that_others_have_until_then() {
 #[test]
 fn a_forecast_counts_the_others_for_a_caller_that_comes_again() {
     let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
-    flood(&mut judge, &tier, 1, 1);
-    flood(&mut judge, &tier, 2, 3);
-    let again = flood(&mut judge, &tier, 1, 1)[0];
+    let mut model = Model::new();
+    flood(&mut model, &tier, 1, 1);
+    flood(&mut model, &tier, 2, 3);
+    let again = flood(&mut model, &tier, 1, 1)[0];
     for _ in 0..2 {
-        judge.settle(*judge.in_flight.keys().next().unwrap(), Outcome::Answered);
-        judge.pass(seconds(10));
+        model.settle(*model.in_flight.keys().next().unwrap(), Outcome::Answered);
+        model.pass(seconds(10));
     }
-    assert!(sent(&judge, 0).contains(&again), "it has had its turn");
-    judge.settle(again, Outcome::Answered);
-    assert_eq!(sent_away(&mut judge, &tier, Class::Normal), seconds(20), "behind one");
+    assert!(sent(&model, 0).contains(&again), "it has had its turn");
+    model.settle(again, Outcome::Answered);
+    assert_eq!(sent_away(&mut model, &tier, Class::Normal), seconds(20), "behind one");
 }
 
 /// Red when classes do not count, and when a flood of urgent calls counts without its floors.
@@ -116,20 +116,20 @@ fn a_forecast_knows_that_classes_go_first_and_how_far() {
 #[test]
 fn a_forecast_for_a_background_call_knows_its_pace() {
     let tier = [bucket(&rate("tier", 20, 59_980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..6 {
-        judge.arrive(&tier, Class::Background, 1, PATIENT);
+        model.arrive(&tier, Class::Background, 1, PATIENT);
     }
-    assert_eq!(sent_away(&mut judge, &tier, Class::Background), seconds(24), "15 a minute");
+    assert_eq!(sent_away(&mut model, &tier, Class::Background), seconds(24), "15 a minute");
 }
 
 /// Red when calls that have left still count for those of a lower class.
 #[test]
 fn a_forecast_does_not_count_who_is_gone() {
-    let (mut judge, tier) = busy();
-    let urgent = [(); 3].map(|()| judge.arrive(&tier, Class::Interactive, 2, PATIENT));
-    urgent[..2].iter().for_each(|number| judge.cancel(*number));
-    assert_eq!(sent_away(&mut judge, &tier, Class::Normal), seconds(20), "behind one");
+    let (mut model, tier) = busy();
+    let urgent = [(); 3].map(|()| model.arrive(&tier, Class::Interactive, 2, PATIENT));
+    urgent[..2].iter().for_each(|number| model.cancel(*number));
+    assert_eq!(sent_away(&mut model, &tier, Class::Normal), seconds(20), "behind one");
 }
 
 proptest! {

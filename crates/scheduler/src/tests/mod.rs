@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use super::{
     Bounds, Call, Caller, Instant, Outcome, PlaceId,
     model::{
-        self, InMemory, Judge, PATIENT, at_once, bucket, gate, in_bursts, of, open, per, rate,
+        self, InMemory, Model, PATIENT, at_once, bucket, gate, in_bursts, of, open, per, rate,
     },
 };
 
@@ -39,13 +39,13 @@ fn weight(weight: u8) -> Weight {
 }
 
 /// So many normal calls of one caller arrive.
-fn flood(judge: &mut Judge, buckets: &[BucketKey], caller: u64, calls: u32) -> Vec<u64> {
-    (0..calls).map(|_| judge.arrive(buckets, Class::Normal, caller, PATIENT)).collect()
+fn flood(model: &mut Model, buckets: &[BucketKey], caller: u64, calls: u32) -> Vec<u64> {
+    (0..calls).map(|_| model.arrive(buckets, Class::Normal, caller, PATIENT)).collect()
 }
 
 /// The calls that went after the first `skip`, in order.
-fn sent(judge: &Judge, skip: usize) -> Vec<u64> {
-    judge.sent.iter().skip(skip).map(|(_, number)| *number).collect()
+fn sent(model: &Model, skip: usize) -> Vec<u64> {
+    model.sent.iter().skip(skip).map(|(_, number)| *number).collect()
 }
 
 /// Two million steps, unless proptest's environment variable asks for another number of cases.

@@ -6,17 +6,17 @@ use super::*;
 #[test]
 fn one_call_does_not_wait_behind_ten_thousand_of_another_caller() {
     let tier = rate("tier", 1, 1000, AgeFrom::Answer);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..1000 {
-        judge.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
+        model.arrive(&[bucket(&tier, "w")], Class::Normal, 1, PATIENT);
     }
-    let one = judge.arrive(&[bucket(&tier, "w")], Class::Normal, 2, PATIENT);
+    let one = model.arrive(&[bucket(&tier, "w")], Class::Normal, 2, PATIENT);
     let mut order = Vec::new();
     while order.len() < 3 {
-        let number = *judge.in_flight.keys().next().unwrap();
+        let number = *model.in_flight.keys().next().unwrap();
         order.push(number);
-        judge.settle(number, Outcome::Answered);
-        judge.pass(millis(1020));
+        model.settle(number, Outcome::Answered);
+        model.pass(millis(1020));
     }
     assert_eq!(order, [1, one, 2]);
 }
@@ -27,20 +27,20 @@ fn a_turn_taken_from_one_line_counts_in_the_others() {
     let workspace = rate("workspace", 1, 1000, AgeFrom::Answer);
     let channel = rate("channel", 1, 10_000, AgeFrom::Answer);
     let (both, one) = ([bucket(&workspace, "w"), bucket(&channel, "c")], [bucket(&workspace, "w")]);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for (keys, caller) in [(&both[..], 1), (&one[..], 2)] {
-        let number = judge.arrive(keys, Class::Normal, caller, PATIENT);
-        judge.settle(number, Outcome::Answered);
-        judge.pass(seconds(2));
+        let number = model.arrive(keys, Class::Normal, caller, PATIENT);
+        model.settle(number, Outcome::Answered);
+        model.pass(seconds(2));
     }
-    let from_channel = judge.arrive(&both, Class::Normal, 1, PATIENT);
-    judge.pass(seconds(7));
-    assert!(judge.in_flight.contains_key(&from_channel));
-    judge.arrive(&one, Class::Normal, 1, PATIENT);
-    let next = judge.arrive(&one, Class::Normal, 2, PATIENT);
-    judge.settle(from_channel, Outcome::Answered);
-    judge.pass(seconds(2));
-    assert_eq!(judge.in_flight.keys().copied().collect::<Vec<_>>(), [next]);
+    let from_channel = model.arrive(&both, Class::Normal, 1, PATIENT);
+    model.pass(seconds(7));
+    assert!(model.in_flight.contains_key(&from_channel));
+    model.arrive(&one, Class::Normal, 1, PATIENT);
+    let next = model.arrive(&one, Class::Normal, 2, PATIENT);
+    model.settle(from_channel, Outcome::Answered);
+    model.pass(seconds(2));
+    assert_eq!(model.in_flight.keys().copied().collect::<Vec<_>>(), [next]);
 }
 
 /// Red with: first in, first out.
@@ -48,23 +48,23 @@ fn a_turn_taken_from_one_line_counts_in_the_others() {
 fn thirty_channels_do_not_buy_thirty_turns() {
     let shared = rate("workspace", 2, 1000, AgeFrom::Answer);
     let channel = rate("channel", 1, 1, AgeFrom::Send);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     let mut sent = [0_u32; 3];
     for round in 0..60 {
         for name in 0..30 {
             let keys = [bucket(&shared, "w"), bucket(&channel, &format!("c{name}"))];
             if round % 5 == 0 {
-                judge.arrive(&keys, Class::Normal, 1, PATIENT);
+                model.arrive(&keys, Class::Normal, 1, PATIENT);
             }
         }
         let keys = [bucket(&shared, "w"), bucket(&channel, "one")];
-        judge.arrive(&keys, Class::Normal, 2, PATIENT);
-        judge.arrive(&keys, Class::Normal, 2, PATIENT);
-        for number in judge.in_flight.keys().copied().collect::<Vec<_>>() {
-            sent[usize::try_from(judge.in_flight[&number].1.caller).unwrap()] += 1;
-            judge.settle(number, Outcome::Answered);
+        model.arrive(&keys, Class::Normal, 2, PATIENT);
+        model.arrive(&keys, Class::Normal, 2, PATIENT);
+        for number in model.in_flight.keys().copied().collect::<Vec<_>>() {
+            sent[usize::try_from(model.in_flight[&number].1.caller).unwrap()] += 1;
+            model.settle(number, Outcome::Answered);
         }
-        judge.pass(millis(1020));
+        model.pass(millis(1020));
     }
     assert!(sent[1].abs_diff(sent[2]) <= 4, "{sent:?}");
 }
@@ -74,20 +74,20 @@ fn thirty_channels_do_not_buy_thirty_turns() {
 fn who_was_held_up_elsewhere_comes_back_one_turn_behind_at_most() {
     let tier = bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w");
     let other = bucket(&at_once("other", 1, AgeFrom::Answer), "w");
-    let mut judge = Judge::new();
-    let holds_up = judge.arrive(std::slice::from_ref(&other), Class::Normal, 3, PATIENT);
-    let held_up = flood(&mut judge, &[tier.clone(), other], 1, 20);
-    flood(&mut judge, &[tier], 2, 60);
+    let mut model = Model::new();
+    let holds_up = model.arrive(std::slice::from_ref(&other), Class::Normal, 3, PATIENT);
+    let held_up = flood(&mut model, &[tier.clone(), other], 1, 20);
+    flood(&mut model, &[tier], 2, 60);
     for second in 0..60 {
-        for number in judge.in_flight.keys().copied().collect::<Vec<_>>() {
+        for number in model.in_flight.keys().copied().collect::<Vec<_>>() {
             if number != holds_up || second == 30 {
-                judge.settle(number, Outcome::Answered);
+                model.settle(number, Outcome::Answered);
             }
         }
-        judge.pass(seconds(1));
+        model.pass(seconds(1));
     }
     let is_held_up = |number: &u64| held_up.contains(number);
-    let turns: Vec<_> = sent(&judge, 1).iter().map(is_held_up).collect();
+    let turns: Vec<_> = sent(&model, 1).iter().map(is_held_up).collect();
     assert!(!turns[..30].contains(&true));
     for four in turns[33..50].windows(4) {
         assert_eq!(four.iter().filter(|own| **own).count(), 2, "{turns:?}");
@@ -100,44 +100,44 @@ fn the_oldest_of_a_caller_s_calls_goes_first_whatever_channel_it_is_for() {
     let tier = rate("tier", 1, 980, AgeFrom::Answer);
     let channel = rate("channel", 100, 1000, AgeFrom::Answer);
     let to = |name: &str| [bucket(&tier, "w"), bucket(&channel, name)];
-    let mut judge = Judge::new();
-    let first = ["1", "2", "3"].map(|name| flood(&mut judge, &to(name), 1, 1)[0]);
-    judge.pass_answering(seconds(1));
-    let second = ["4", "5"].map(|name| flood(&mut judge, &to(name), 1, 1)[0]);
-    judge.pass_answering(seconds(5));
-    assert_eq!(sent(&judge, 0), [&first[..], &second[..]].concat());
+    let mut model = Model::new();
+    let first = ["1", "2", "3"].map(|name| flood(&mut model, &to(name), 1, 1)[0]);
+    model.pass_answering(seconds(1));
+    let second = ["4", "5"].map(|name| flood(&mut model, &to(name), 1, 1)[0]);
+    model.pass_answering(seconds(5));
+    assert_eq!(sent(&model, 0), [&first[..], &second[..]].concat());
 }
 
 #[test]
 fn a_busy_channel_holds_up_no_other() {
     let workspace = rate("workspace", 100, 60_000, AgeFrom::Answer);
     let channel = rate("channel", 1, 1000, AgeFrom::Answer);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..50 {
         let keys = [bucket(&workspace, "w"), bucket(&channel, "busy")];
-        judge.arrive(&keys, Class::Interactive, 1, PATIENT);
+        model.arrive(&keys, Class::Interactive, 1, PATIENT);
     }
     let keys = [bucket(&workspace, "w"), bucket(&channel, "quiet")];
-    let quiet = judge.arrive(&keys, Class::Background, 1, PATIENT);
-    assert!(judge.in_flight.contains_key(&quiet));
+    let quiet = model.arrive(&keys, Class::Background, 1, PATIENT);
+    assert!(model.in_flight.contains_key(&quiet));
 }
 
 /// Of ten grants one is background's and two are normal's. Red without floors.
 #[test]
 fn a_flood_of_urgent_calls_starves_nobody() {
     let tier = rate("tier", 1, 1000, AgeFrom::Answer);
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for class in Class::ALL {
         for _ in 0..200 {
-            judge.arrive(&[bucket(&tier, "w")], class, 1, PATIENT);
+            model.arrive(&[bucket(&tier, "w")], class, 1, PATIENT);
         }
     }
     let mut classes = Vec::new();
     for _ in 0..200 {
-        let number = *judge.in_flight.keys().next().unwrap();
-        classes.push(judge.in_flight[&number].1.class);
-        judge.settle(number, Outcome::Answered);
-        judge.pass(millis(1020));
+        let number = *model.in_flight.keys().next().unwrap();
+        classes.push(model.in_flight[&number].1.class);
+        model.settle(number, Outcome::Answered);
+        model.pass(millis(1020));
     }
     for ten in classes[1..].windows(10) {
         let count = |class| ten.iter().filter(|other| **other == class).count();
@@ -151,13 +151,13 @@ fn a_flood_of_urgent_calls_starves_nobody() {
 #[test]
 fn a_caller_of_weight_three_has_three_turns_where_one_of_weight_one_has_one() {
     let tier = [bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w")];
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..40 {
-        judge.offer(&tier, |call| call.caller = Caller { weight: weight(3), ..of(1) });
+        model.offer(&tier, |call| call.caller = Caller { weight: weight(3), ..of(1) });
     }
-    let light = flood(&mut judge, &tier, 2, 40);
-    judge.pass_answering(seconds(40));
-    for eight in sent(&judge, 1)[..32].chunks(8) {
+    let light = flood(&mut model, &tier, 2, 40);
+    model.pass_answering(seconds(40));
+    for eight in sent(&model, 1)[..32].chunks(8) {
         let turns = eight.iter().filter(|number| light.contains(number)).count();
         assert_eq!(turns, 2, "of {eight:?}");
     }

@@ -17,16 +17,16 @@ fn policy() -> Policy {
 /// Sixty calls at once under `before`, each answered as soon as it goes; from `at` on `after` holds.
 /// When each went, and how many of them before the change: what is due at that instant goes first.
 fn changed(before: &Arc<Limit>, after: &Arc<Limit>, at: Duration) -> (Vec<Instant>, usize) {
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..60 {
-        judge.offer(&[bucket(before, "w")], |call| call.deadline = Instant::FAR);
+        model.offer(&[bucket(before, "w")], |call| call.deadline = Instant::FAR);
     }
-    judge.pass_answering(at);
-    let gone = judge.sent.len();
-    judge.relimit(after);
-    judge.pass_answering(PATIENT * 2);
-    assert_eq!(judge.sent.len(), 60, "each went");
-    (judge.sent.into_iter().map(|(at, _)| at).collect(), gone)
+    model.pass_answering(at);
+    let gone = model.sent.len();
+    model.relimit(after);
+    model.pass_answering(PATIENT * 2);
+    assert_eq!(model.sent.len(), 60, "each went");
+    (model.sent.into_iter().map(|(at, _)| at).collect(), gone)
 }
 
 fn after(went: &[Instant], at: u64) -> Vec<u64> {
@@ -65,26 +65,26 @@ fn a_shorter_period_counts_from_when_each_slot_began() {
 fn people_are_expected_under_the_new_limit_too() {
     let (twenty, ten) =
         (rate("x", 20, 59_980, AgeFrom::Answer), rate("x", 10, 59_980, AgeFrom::Answer));
-    let mut judge = Judge::new();
-    judge.arrive(&[bucket(&twenty, "w")], Class::Interactive, 9, PATIENT);
-    judge.relimit(&ten);
-    flood(&mut judge, &[bucket(&ten, "w")], 1, 30);
-    assert_eq!(judge.in_flight.len(), 5, "half of the window, the click one of them");
+    let mut model = Model::new();
+    model.arrive(&[bucket(&twenty, "w")], Class::Interactive, 9, PATIENT);
+    model.relimit(&ten);
+    flood(&mut model, &[bucket(&ten, "w")], 1, 30);
+    assert_eq!(model.in_flight.len(), 5, "half of the window, the click one of them");
 }
 
 /// Red when a bucket forgets what background calls have of it.
 #[test]
 fn background_has_no_more_than_its_share_of_the_new_limit() {
     let (eight, six) = (rate("x", 8, 980, AgeFrom::Answer), rate("x", 6, 980, AgeFrom::Answer));
-    let mut judge = Judge::new();
+    let mut model = Model::new();
     for _ in 0..10 {
-        judge.arrive(&[bucket(&eight, "w")], Class::Background, 1, PATIENT);
+        model.arrive(&[bucket(&eight, "w")], Class::Background, 1, PATIENT);
     }
-    judge.pass(millis(400));
-    assert_eq!(judge.in_flight.len(), 3, "one in a sixth of a second");
-    judge.relimit(&six);
-    judge.pass(seconds(5));
-    assert_eq!(judge.in_flight.len(), 4, "four and a half");
+    model.pass(millis(400));
+    assert_eq!(model.in_flight.len(), 3, "one in a sixth of a second");
+    model.relimit(&six);
+    model.pass(seconds(5));
+    assert_eq!(model.in_flight.len(), 4, "four and a half");
 }
 
 /// Red when calls that are on their way lose their slots with the change, or a period after it.
@@ -92,16 +92,16 @@ fn background_has_no_more_than_its_share_of_the_new_limit() {
 fn calls_on_their_way_have_their_slots_of_the_new_limit() {
     let second = rate("x", 2, 1_000, AgeFrom::Answer);
     let two_seconds = rate("x", 2, 2_000, AgeFrom::Answer);
-    let mut judge = Judge::new();
-    let calls = flood(&mut judge, &[bucket(&second, "w")], 1, 3);
-    judge.relimit(&two_seconds);
-    judge.pass(seconds(60));
-    assert_eq!(judge.held.len(), 1, "none is answered");
-    judge.settle(calls[0], Outcome::Answered);
-    judge.pass(seconds(2));
-    assert_eq!(judge.held.len(), 1);
-    judge.pass(millis(20));
-    assert_eq!(sent(&judge, 2), calls[2..], "two seconds after the answer");
+    let mut model = Model::new();
+    let calls = flood(&mut model, &[bucket(&second, "w")], 1, 3);
+    model.relimit(&two_seconds);
+    model.pass(seconds(60));
+    assert_eq!(model.held.len(), 1, "none is answered");
+    model.settle(calls[0], Outcome::Answered);
+    model.pass(seconds(2));
+    assert_eq!(model.held.len(), 1);
+    model.pass(millis(20));
+    assert_eq!(sent(&model, 2), calls[2..], "two seconds after the answer");
 }
 
 /// Red when their slots are free at once.
@@ -109,13 +109,13 @@ fn calls_on_their_way_have_their_slots_of_the_new_limit() {
 fn calls_on_their_way_have_a_period_where_slots_age_from_the_send_now() {
     let from_answer = rate("x", 2, 1_000, AgeFrom::Answer);
     let from_send = rate("x", 2, 2_000, AgeFrom::Send);
-    let mut judge = Judge::new();
-    let calls = flood(&mut judge, &[bucket(&from_answer, "w")], 1, 3);
-    judge.relimit(&from_send);
-    judge.pass(seconds(2));
-    assert_eq!(judge.held.len(), 1);
-    judge.pass(millis(20));
-    assert_eq!(sent(&judge, 2), calls[2..]);
+    let mut model = Model::new();
+    let calls = flood(&mut model, &[bucket(&from_answer, "w")], 1, 3);
+    model.relimit(&from_send);
+    model.pass(seconds(2));
+    assert_eq!(model.held.len(), 1);
+    model.pass(millis(20));
+    assert_eq!(sent(&model, 2), calls[2..]);
 }
 
 /// A call that was on its way to the queue still names the old limit, after all its buckets are
