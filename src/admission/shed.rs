@@ -43,13 +43,13 @@ const COME_BACK: Duration = Duration::from_secs(30);
 impl Shed {
     /// The scheduler does not hold it, or no longer.
     pub(super) fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
-        let paused = refusal.reason == scheduler::Reason::Paused;
+        let paused = refusal.reason == scheduler::RefusalReason::Paused;
         let at_least = if paused { COME_BACK } else { Duration::ZERO };
         Self {
             reason: match refusal.reason {
-                scheduler::Reason::Deadline => ShedReason::Deadline,
-                scheduler::Reason::QueueFull => ShedReason::QueueFull,
-                scheduler::Reason::Paused => ShedReason::Paused,
+                scheduler::RefusalReason::Deadline => ShedReason::Deadline,
+                scheduler::RefusalReason::QueueFull => ShedReason::QueueFull,
+                scheduler::RefusalReason::Paused => ShedReason::Paused,
             },
             bucket: Some(refusal.bucket.clone()),
             retry_after: refusal.retry_at.since(now).max(at_least),
@@ -100,10 +100,10 @@ impl ShedReason {
     /// The name in headers and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Deadline => scheduler::Reason::Deadline.as_str(),
-            Self::QueueFull => scheduler::Reason::QueueFull.as_str(),
+            Self::Deadline => scheduler::RefusalReason::Deadline.as_str(),
+            Self::QueueFull => scheduler::RefusalReason::QueueFull.as_str(),
             Self::Memory => "memory",
-            Self::Paused => scheduler::Reason::Paused.as_str(),
+            Self::Paused => scheduler::RefusalReason::Paused.as_str(),
             Self::Disabled => "disabled",
             Self::Draining => "draining",
             Self::Upstream => "upstream",

@@ -169,7 +169,7 @@ impl Admission {
                 oldest_wait_ms: millis(clock.saturating_duration_since(oldest.since)),
                 hold_ms: millis(oldest.until.saturating_duration_since(oldest.since)),
                 waits_for: None,
-                why: block.map(|block| block.why.as_str()),
+                why: block.map(|block| block.reason.as_str()),
                 until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),
             };
             queues.push((queue.key.clone(), status, bucket));

@@ -6,7 +6,7 @@ use core::time::Duration;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Share};
 
 use super::{
-    Block, BucketState, Outcome, Why,
+    Block, BlockReason, BucketState, Outcome,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     fair_queue::{Ahead, FairQueue},
@@ -121,7 +121,7 @@ impl Bucket {
     /// What keeps calls of every class from going now.
     pub(super) fn shut(&mut self, now: Instant, leave: Option<Instant>) -> Option<Block> {
         if self.is_gate() {
-            return Some(Block { why: Why::Paused, until: None });
+            return Some(Block { reason: BlockReason::Paused, until: None });
         }
         if self.is_open() && self.half_open.is_none() {
             return None;
@@ -133,7 +133,7 @@ impl Bucket {
         }
         if leave.is_some_and(|by| !self.can_leave_one(now, by)) {
             let until = self.windows().filter_map(Window::first_end).min();
-            return Some(Block { why: Why::Claimed, until });
+            return Some(Block { reason: BlockReason::Claimed, until });
         }
         None
     }
@@ -146,7 +146,7 @@ impl Bucket {
         }
         let opens = self.opens_at(now, class);
         let waits = opens.is_none_or(|at| at > now);
-        waits.then_some(Block { why: Why::Reserved, until: opens })
+        waits.then_some(Block { reason: BlockReason::Reserved, until: opens })
     }
 
     /// Whether a call of that class may take a slot if one is free.
@@ -167,12 +167,13 @@ impl Bucket {
     /// What keeps every call from going now.
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_free_slot());
-        let full = full.map(|window| Block { why: Why::Full, until: window.next_free_at(now) });
+        let full =
+            full.map(|window| Block { reason: BlockReason::Full, until: window.next_free_at(now) });
         let probing =
             self.half_open.as_ref().filter(|half_open| half_open.has_enough_probes(self.in_flight));
-        let probing = probing.map(|_| Block { why: Why::Probing, until: None });
+        let probing = probing.map(|_| Block { reason: BlockReason::Probing, until: None });
         let frozen = self.frozen_until(now);
-        let frozen = frozen.map(|until| Block { why: Why::Frozen, until: Some(until) });
+        let frozen = frozen.map(|until| Block { reason: BlockReason::Frozen, until: Some(until) });
         full.chain(probing).chain(frozen).reduce(Block::longer)
     }
 

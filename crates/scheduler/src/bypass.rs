@@ -6,7 +6,8 @@
 use limits::{Class, Rule};
 
 use super::{
-    Call, Instant, Permit, Scheduler, Ticket, Why, call::Held, call_group::BucketId, hold::is_held,
+    BlockReason, Call, Instant, Permit, Scheduler, Ticket, call::Held, call_group::BucketId,
+    hold::is_held,
 };
 
 impl Scheduler {
@@ -42,10 +43,13 @@ impl Scheduler {
     fn would_refuse(&mut self, now: Instant, id: BucketId, class: Class) -> bool {
         let bucket = &mut self.buckets[id];
         let is_rate = matches!(bucket.key.limit.rule, Rule::Rate(_));
-        bucket.blocked(now, class, None).is_some_and(|block| match block.why {
-            Why::Frozen | Why::Probing => true,
-            Why::Full => is_rate,
-            Why::Reserved | Why::Claimed | Why::Turn | Why::Paused => false,
+        bucket.blocked(now, class, None).is_some_and(|block| match block.reason {
+            BlockReason::Frozen | BlockReason::Probing => true,
+            BlockReason::Full => is_rate,
+            BlockReason::Reserved
+            | BlockReason::Claimed
+            | BlockReason::Turn
+            | BlockReason::Paused => false,
         })
     }
 }

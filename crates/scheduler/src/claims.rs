@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use limits::Class;
 
 use super::{
-    Block, Instant, Scheduler, Why,
+    Block, BlockReason, Instant, Scheduler,
     call::Held,
     call_group::{BucketId, CallId},
 };
@@ -102,7 +102,10 @@ impl Scheduler {
         for &id in buckets {
             let bucket = &mut self.buckets[id];
             let Some(block) = bucket.blocked(now, class, None) else { continue };
-            if matches!(block.why, Why::Frozen | Why::Probing | Why::Paused) {
+            if matches!(
+                block.reason,
+                BlockReason::Frozen | BlockReason::Probing | BlockReason::Paused
+            ) {
                 return None;
             }
             // An answer may come at any time, and its slot ages from then.

@@ -40,16 +40,16 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// Which bucket stands in its way.
     pub bucket: BucketKey,
     /// When a call like it could go at the earliest.
     pub retry_at: Instant,
 }
 
-/// Why a call is not held.
+/// Why a call is refused: not held, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum RefusalReason {
     /// It would wait, or has waited, past its deadline.
     Deadline,
     /// As many calls are held as may be.
@@ -58,18 +58,18 @@ pub enum Reason {
     Paused,
 }
 
-/// Why a call that stands in a bucket's line does not go, and until when.
+/// Why a call that waits for a bucket does not go, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Why.
-    pub why: Why,
-    /// Until when, if nothing else happens; absent if that takes an answer.
+    pub reason: BlockReason,
+    /// Until when, if nothing else happens; absent if it is unknown until a response arrives.
     pub until: Option<Instant>,
 }
 
-/// Why a bucket lets a call wait.
+/// Why a bucket blocks a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum BlockReason {
     /// All of its slots are taken.
     Full,
     /// Slack asked for a pause.
@@ -123,9 +123,9 @@ pub struct BucketState {
     pub places: u64,
 }
 
-// === impl Reason ===
+// === impl RefusalReason ===
 
-impl Reason {
+impl RefusalReason {
     /// The name in headers and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -136,9 +136,9 @@ impl Reason {
     }
 }
 
-// === impl Why ===
+// === impl BlockReason ===
 
-impl Why {
+impl BlockReason {
     /// The name in status.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -164,7 +164,7 @@ impl Block {
     /// Whether it lasts longer than the other. One that takes an answer is shorter than one that
     /// takes time; one that takes the operator is the longest.
     pub(super) fn outlasts(self, other: Self) -> bool {
-        let length = |block: Self| (block.why == Why::Paused, block.until);
+        let length = |block: Self| (block.reason == BlockReason::Paused, block.until);
         length(self) > length(other)
     }
 }

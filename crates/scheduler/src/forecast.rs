@@ -7,7 +7,7 @@
 use limits::Class;
 
 use super::{
-    Bounds, Caller, Instant, Reason, Refusal, Scheduler, call::Held, call_group::BucketId,
+    Bounds, Caller, Instant, Refusal, RefusalReason, Scheduler, call::Held, call_group::BucketId,
     fair_queue::Ahead, places::Line,
 };
 
@@ -50,7 +50,7 @@ impl Scheduler {
             }
             let full = self.full(buckets, held, max_depth)?;
             let retry_at = self.forecast(now, buckets, comer).map_or(now, |(at, _)| at);
-            return Some(self.refusal(Reason::QueueFull, full, retry_at));
+            return Some(self.refusal(RefusalReason::QueueFull, full, retry_at));
         };
         if let Some(place) = held.place.filter(|_| self.full(buckets, held, max_depth).is_none()) {
             let turn = self.limiting(now, buckets, comer);
@@ -59,10 +59,15 @@ impl Scheduler {
             let line = Line { buckets: &held.all_buckets(buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
         }
-        Some(self.refusal(Reason::Deadline, binding, retry_at))
+        Some(self.refusal(RefusalReason::Deadline, binding, retry_at))
     }
 
-    pub(super) fn refusal(&self, reason: Reason, id: BucketId, retry_at: Instant) -> Refusal {
+    pub(super) fn refusal(
+        &self,
+        reason: RefusalReason,
+        id: BucketId,
+        retry_at: Instant,
+    ) -> Refusal {
         Refusal { reason, bucket: self.buckets[id].key.clone(), retry_at }
     }
 

@@ -143,7 +143,9 @@ use self::{
 };
 pub use self::{
     call::{Call, Caller, CallerId, Outcome, Permit, Ticket},
-    events::{Block, BucketState, Enqueued, Event, Freeze, Reason, Refusal, Refused, Why},
+    events::{
+        Block, BlockReason, BucketState, Enqueued, Event, Freeze, Refusal, RefusalReason, Refused,
+    },
     headroom::Headroom,
     notes::{Memory, Note},
     places::PlaceId,
@@ -321,7 +323,7 @@ impl Scheduler {
     pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
         let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
         let (class, parked) = (held.class, self.groups[held.group].parked);
-        let turn = Block { why: Why::Turn, until: None };
+        let turn = Block { reason: BlockReason::Turn, until: None };
         let block = self.blocked(now, parked, class, Some(ticket.index)).unwrap_or(turn);
         Some((self.buckets[parked].key.clone(), block))
     }

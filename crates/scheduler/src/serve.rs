@@ -3,7 +3,7 @@
 use limits::Class;
 
 use super::{
-    Event, Instant, Outcome, Reason, Scheduler, Ticket,
+    Event, Instant, Outcome, RefusalReason, Scheduler, Ticket,
     bucket::Bucket,
     buckets::Buckets,
     call::Held,
@@ -103,9 +103,9 @@ impl Scheduler {
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
             refusal: if paused {
-                self.refusal(Reason::Paused, parked, retry_at)
+                self.refusal(RefusalReason::Paused, parked, retry_at)
             } else {
-                self.refusal(Reason::Deadline, binding, retry_at)
+                self.refusal(RefusalReason::Deadline, binding, retry_at)
             },
         });
         self.run(now);

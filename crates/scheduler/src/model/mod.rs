@@ -25,7 +25,7 @@ pub use self::{
 };
 use super::{
     Bounds, Call, Caller, CallerId, Enqueued, Event, Freeze, Instant, Outcome, Permit, PlaceId,
-    Policy, Reason, Refusal, Scheduler, Ticket,
+    Policy, Refusal, RefusalReason, Scheduler, Ticket,
 };
 
 /// The scheduler under test, and all that the model remembers of it.
@@ -291,7 +291,11 @@ impl Model {
                     let (_, call) = self.held.remove(&number).unwrap();
                     assert!(call.deadline <= self.now, "nobody is sent away before time");
                     let paused = call.buckets.iter().any(|key| key.limit.rule == Rule::Gate);
-                    assert_eq!(refusal.reason == Reason::Paused, paused, "{call:?}: {refusal:?}");
+                    assert_eq!(
+                        refusal.reason == RefusalReason::Paused,
+                        paused,
+                        "{call:?}: {refusal:?}"
+                    );
                     self.keep_place(&call, refusal.retry_at);
                     self.refusals.insert(number, refusal);
                     self.leave(number, End::Expired);

@@ -1,7 +1,7 @@
 //! How many calls are held.
 
 use super::{
-    super::{Reason, model::End},
+    super::{RefusalReason, model::End},
     *,
 };
 
@@ -28,7 +28,7 @@ fn a_caller_has_no_more_calls_in_the_queue_than_it_may() {
         model.offer(&tier, |call| call.max_depth = Some(2));
     }
     assert_eq!(model.ended, [(4, End::Refused), (5, End::Refused)]);
-    assert_eq!(model.refusals[&4].reason, Reason::QueueFull);
+    assert_eq!(model.refusals[&4].reason, RefusalReason::QueueFull);
     flood(&mut model, &tier, 2, 1);
     assert_eq!(model.held.len(), 3, "another caller is none of it");
     model.cancel(2);

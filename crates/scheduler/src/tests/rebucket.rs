@@ -1,6 +1,6 @@
 //! Held calls count against other buckets: a pause, its end, other limits.
 
-use super::{super::Reason, *};
+use super::{super::RefusalReason, *};
 
 /// Three callers' calls wait in one bucket, are paused, and the pause ends.
 fn paused_and_resumed(model: &mut Model, key: &BucketKey) -> Vec<u64> {
@@ -65,7 +65,7 @@ fn a_paused_call_waits_till_its_deadline_and_is_told_why() {
     model.pass(millis(4_999));
     assert_eq!(model.held.len(), 1);
     model.pass(millis(1));
-    assert_eq!(model.refusals[&call].reason, Reason::Paused);
+    assert_eq!(model.refusals[&call].reason, RefusalReason::Paused);
     assert_eq!(model.refusals[&call].bucket, keys[1]);
     assert_eq!(model.scheduler.places(), 0, "nobody knows when to come back");
     model.wind_up();

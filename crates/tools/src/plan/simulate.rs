@@ -13,8 +13,8 @@ use std::{
 
 use limits::{BucketKey, Class, Limit, Rule, Weight};
 use scheduler::{
-    Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Memory, Outcome, Permit, Policy,
-    Scheduler, Ticket, Why,
+    BlockReason, Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Memory, Outcome, Permit,
+    Policy, Scheduler, Ticket,
 };
 
 use super::{
@@ -303,11 +303,11 @@ impl World<'_> {
         let (wait, why) = match (self.turn, blocked) {
             (Some(_), _) => (Wait::Cap, None),
             (None, Some((bucket, block))) => {
-                (Wait::Limit(Arc::clone(&bucket.limit.name)), Some(block.why))
+                (Wait::Limit(Arc::clone(&bucket.limit.name)), Some(block.reason))
             }
             (None, None) => (Wait::Answers, None),
         };
-        if why == Some(Why::Reserved) {
+        if why == Some(BlockReason::Reserved) {
             *self.record.for_people.entry(wait.clone()).or_default() += time;
         }
         *self.record.waits.entry(wait).or_default() += time;
