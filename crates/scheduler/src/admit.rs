@@ -1,4 +1,4 @@
-//! A call meets its buckets: it is granted, held or refused.
+//! Admission: a call is granted, held or refused, as its buckets allow.
 
 use alloc::vec::Vec;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl Scheduler {
-    /// Buckets by index, made where they don't exist; each once, in order.
+    /// The indices of these buckets, each once, in order. Buckets that do not exist are made.
     pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
         let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
@@ -48,8 +48,8 @@ impl Scheduler {
         Enqueued::Held(self.hold(buckets, blocking, held))
     }
 
-    /// The bucket, if any, that keeps a call of these buckets from going, be it held already
-    /// or not: the one that blocks longest.
+    /// The bucket, if any, that blocks a call that needs these buckets: of several, the one that
+    /// blocks longest. `call` is the call itself if it is held already.
     pub(super) fn blocking(
         &mut self,
         now: Instant,
@@ -75,7 +75,7 @@ impl Scheduler {
         let mut slots = SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
         for &id in buckets {
             self.touch(id);
-            // Whoever is let go before the end of a pause takes nothing of it.
+            // A gate has no slots: a call that goes before the end of a pause takes none of it.
             if self.buckets[id].is_gate() {
                 continue;
             }

@@ -1,15 +1,16 @@
-//! What is due when.
+//! An agenda: a queue of timers that cancels lazily.
 //!
-//! Most of what is planned never happens: a call goes before its deadline, somebody comes for a
-//! place. To take out what no longer holds is a search for it, in memory that nothing else has
-//! touched for long. So it stays where it is, and is passed over when its time comes. When there is
-//! more of it than of the rest, all of it goes at once: that is a walk over what is left, at most as
-//! long as what was taken back since, so for each one it is a few steps, and an agenda is never
-//! longer than twice what holds.
+//! Most timers never fire: a call goes before its deadline, or returns for its place. To remove a
+//! cancelled timer is a search for it, in memory that nothing else has touched for long. So it
+//! stays in the agenda, stale, and is skipped when its time comes. When there are more stale timers
+//! than others, all stale ones are removed at once. That is a walk over what is left, which is at
+//! most as much as was cancelled since the last walk. So it costs a few steps for each cancelled
+//! timer, and an agenda is never longer than about twice what still holds.
 //!
-//! Nor does what is due in an hour need an order yet. Time is divided into spans, and what is due
-//! in each lies there as it came, until it is next: then what still holds of it goes into a heap,
-//! which is as short as what is due in one span, or till then where nothing was due before.
+//! Timers that are due in an hour need no order yet. Time is divided into spans. The timers of a
+//! later span lie in a list, unsorted. When a span is next, those of its timers that still hold go
+//! into a heap, which has the timers of one span only, or, where earlier spans were empty, of all
+//! spans up to it.
 
 use alloc::{
     collections::{BTreeMap, BinaryHeap},
@@ -19,7 +20,7 @@ use core::cmp::Reverse;
 
 use super::time::Instant;
 
-/// Things and when each is due.
+/// Timers: things, and when each is due.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
     /// What is due in the spans before `opened`, in order.
@@ -28,16 +29,16 @@ pub(super) struct Agenda<T> {
     far: BTreeMap<u64, Vec<Entry<T>>>,
     opened: u64,
     len: usize,
-    /// How many of them no longer hold.
+    /// How many of them no longer hold: they were cancelled.
     stale: usize,
     /// Whether the first one is known to hold.
     holds: bool,
 }
 
-/// When, and what. The first is the greatest, as a heap wants it.
+/// When, and what. Reversed, because a heap has its greatest entry in front.
 type Entry<T> = Reverse<(Instant, T)>;
 
-/// So many may be stale whatever the length.
+/// So many stale timers are kept whatever the length.
 const SPARE: usize = 64;
 
 /// A span is two to the power of this, in nanoseconds: 17 seconds.
@@ -46,7 +47,7 @@ const SPAN: u32 = 34;
 // === impl Agenda ===
 
 impl<T: Copy + Ord> Agenda<T> {
-    /// Plans something.
+    /// Adds a timer.
     pub(super) fn add(&mut self, at: Instant, what: T) {
         self.len += 1;
         let span = at.as_nanos() >> SPAN;
@@ -59,7 +60,8 @@ impl<T: Copy + Ord> Agenda<T> {
         }
     }
 
-    /// Something that was planned for then and not yet taken no longer holds.
+    /// Cancels a timer that was added for `at` and not taken yet. `holds` says of a timer whether
+    /// it is not cancelled.
     pub(super) fn took_back(&mut self, at: Instant, what: T, holds: impl Fn(Instant, T) -> bool) {
         self.stale += 1;
         self.holds &= self.near.peek() != Some(&Reverse((at, what)));
@@ -68,13 +70,13 @@ impl<T: Copy + Ord> Agenda<T> {
         }
     }
 
-    /// Nothing is due before that.
+    /// A lower bound, which costs no walk: nothing is due before that.
     pub(super) fn planned(&self) -> Option<Instant> {
         let near = self.near.peek().map(|Reverse((at, _))| *at);
         near.or_else(|| self.far.keys().next().map(|span| Instant::from_nanos(span << SPAN)))
     }
 
-    /// What is due first of what still holds, and when.
+    /// The first timer that still holds, and when it is due.
     pub(super) fn first(&mut self, holds: impl Fn(Instant, T) -> bool) -> Option<(Instant, T)> {
         loop {
             while let Some(&Reverse((at, what))) = self.near.peek() {
@@ -94,19 +96,19 @@ impl<T: Copy + Ord> Agenda<T> {
         }
     }
 
-    /// Takes what stands first.
+    /// Removes the first timer.
     pub(super) fn take(&mut self) {
         self.len -= usize::from(self.near.pop().is_some());
         self.holds = false;
     }
 
-    /// So many that no longer hold are gone.
+    /// So many stale timers were removed.
     fn forget(&mut self, stale: usize) {
         self.len -= stale;
         self.stale = self.stale.saturating_sub(stale);
     }
 
-    /// Keeps nothing but what holds.
+    /// Removes every stale timer.
     fn clear(&mut self, holds: impl Fn(Instant, T) -> bool) {
         let holding = self.len.saturating_sub(self.stale);
         let mut near = core::mem::take(&mut self.near).into_vec();
@@ -115,7 +117,7 @@ impl<T: Copy + Ord> Agenda<T> {
             entries.retain(|Reverse((at, what))| holds(*at, *what));
             self.len += entries.len();
         }
-        // What was taken back and planned anew for the same time stands here twice.
+        // A timer that was cancelled and added again for the same time is here twice.
         if self.len > holding {
             self.len = 0;
             for entries in self.far.values_mut().chain([&mut near]) {
@@ -145,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// What a set in order would tell, and never more than twice as long.
+    /// What a sorted set would return, and never more than twice as long.
     fn behaves(steps: &[(u8, u8)]) {
         let mut agenda = Agenda::default();
         // When each of a few things is due, if it is.
@@ -177,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Red where nobody counts what no longer holds.
+    /// Red where stale timers are not counted.
     #[test]
     fn what_is_taken_back_at_once_does_not_pile_up() {
         let mut agenda = Agenda::default();
@@ -190,8 +192,9 @@ mod tests {
     }
 
     proptest! {
-        /// Red where what no longer holds is not passed over, is kept until its time, or stays twice,
-        /// and where what is due in a later span is forgotten or comes before an earlier one.
+        /// Red where what no longer holds is not passed over, is kept until its time, or stays
+        /// twice, and where what is due in a later span is forgotten or comes before an earlier
+        /// one.
         #[test]
         fn what_holds_is_told_in_order(steps in prop::collection::vec(any::<(u8, u8)>(), 0..2_000)) {
             behaves(&steps);

@@ -17,7 +17,7 @@ use super::{
     window::{Forecast, Window},
 };
 
-/// Every look at it touches most of it, so it begins where a line of the cache does.
+/// A bucket. Each look at it touches most of it, so it begins at a cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Bucket {
@@ -25,7 +25,7 @@ pub(super) struct Bucket {
     /// The last names that it had, the oldest first.
     #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
     pub(super) former: Option<Box<Vec<BucketKey>>>,
-    /// Who waits for it.
+    /// The calls that wait for it.
     pub(super) queue: FairQueue,
     /// How many calls are held for it, here or elsewhere, places included.
     pub(super) waiting: u32,
@@ -35,9 +35,9 @@ pub(super) struct Bucket {
     pub(super) alarm: Option<Instant>,
     /// Whether something changed since it was last looked at.
     pub(super) touched: bool,
-    /// For whom its next slot is kept.
+    /// The call that its next slot is kept for.
     pub(super) claim: Option<Claim>,
-    /// What was refused below it, and when.
+    /// The last refusal below it.
     pub(super) evidence: Option<Box<Evidence>>,
     window: Window,
     /// The shorter window of a limit that refuses bursts.
@@ -73,7 +73,7 @@ impl Bucket {
                         rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
                     Box::new(Window::sliding(burst, per))
                 }),
-                // Nobody else's call finds a slot in what a caller has for itself.
+                // A caller's own limit has no slots that calls of others could find free.
                 if key.limit.scope.contains(Dimension::Caller) {
                     Reserve::new(0, share)
                 } else {
@@ -100,15 +100,15 @@ impl Bucket {
         }
     }
 
-    /// What it knows elsewhere is looked at soon.
+    /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         self.queue.prefetch();
         self.window.prefetch();
         self.reserve.prefetch();
     }
 
-    /// What keeps a call of that class from going now. With `leave`, a slot is to be left
-    /// for another call that needs one by then.
+    /// What blocks a call of that class now. With `leave`, a slot has to be left for another call,
+    /// which needs one by then.
     pub(super) fn blocked(
         &mut self,
         now: Instant,
@@ -118,7 +118,7 @@ impl Bucket {
         self.shut(now, leave).or_else(|| self.withheld(now, class))
     }
 
-    /// What keeps calls of every class from going now.
+    /// What blocks calls of every class now.
     pub(super) fn shut(&mut self, now: Instant, leave: Option<Instant>) -> Option<Block> {
         if self.is_gate() {
             return Some(Block { reason: BlockReason::Paused, until: None });
@@ -138,8 +138,8 @@ impl Bucket {
         None
     }
 
-    /// What keeps a call of that class from going now where others might: the slots that
-    /// are reserved for people.
+    /// What blocks a call of that class now where more urgent ones might go: free slots are
+    /// reserved for people.
     pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
         if self.is_open() {
             return None;
@@ -155,7 +155,8 @@ impl Bucket {
         self.opens_at(now, class).is_some_and(|at| at <= now)
     }
 
-    /// When a call of that class may take a free slot; none if that takes an answer.
+    /// When a call of that class may take a free slot; `None` if that is unknown until a response
+    /// arrives.
     fn opens_at(&self, now: Instant, class: Class) -> Option<Instant> {
         if self.queue.is_due(class) {
             self.reserve.opens_for_due_at(now, class)
@@ -164,7 +165,7 @@ impl Bucket {
         }
     }
 
-    /// What keeps every call from going now.
+    /// What blocks every call now: full windows, enough probes, or a freeze.
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_free_slot());
         let full =
@@ -184,7 +185,7 @@ impl Bucket {
             .map(|half_open| half_open.until)
     }
 
-    /// Whether there is another slot by then if one is taken now.
+    /// Whether, if a slot is taken now, another one is free at `by`.
     fn can_leave_one(&self, now: Instant, by: Instant) -> bool {
         self.windows().all(|window| {
             let back = !window.period().is_zero() && now + window.period() <= by;
@@ -241,23 +242,25 @@ impl Bucket {
         self.half_open = Some(Box::new(HalfOpen::new(until)));
     }
 
-    /// Whether a refusal of a call that took its slot at `taken` says something new: the
-    /// bucket was open then, and is.
+    /// Whether a refusal of a call that took its slot at `taken` says something new: the call went
+    /// when no freeze was on, and none has begun since.
     pub(super) fn is_surprised(&self, taken: Instant) -> bool {
         self.half_open.as_ref().is_none_or(|half_open| taken >= half_open.until)
     }
 
-    /// Whether its next slot is wanted: somebody stands in its line, or it is kept for a call.
+    /// Whether its next slot is wanted: a call group is parked in its queue, or a call has claimed
+    /// it.
     pub(super) fn is_wanted(&self) -> bool {
         self.claim.is_some() || self.queue.has_parked()
     }
 
-    /// Whether it counts nothing: any number of calls goes through it, but for a freeze, or none.
+    /// Whether it counts no slots: any number of calls passes except during a freeze, or, if it is
+    /// a gate, no call at all.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.key.limit.rule, Rule::Open | Rule::Gate)
     }
 
-    /// Whether no call goes through it, as long as it is there.
+    /// Whether it is a gate: no call passes as long as it is there.
     pub(super) fn is_gate(&self) -> bool {
         self.key.limit.rule == Rule::Gate
     }
@@ -267,7 +270,7 @@ impl Bucket {
         self.forecast_by(Window::forecast, now, class, ahead)
     }
 
-    /// No forecast for a call of that class is later, whoever sends it.
+    /// An upper bound: no forecast for a call of that class, of any caller, is later.
     pub(super) fn latest(&self, now: Instant, class: Class) -> Instant {
         self.forecast_by(Window::latest, now, class, self.queue.most_ahead_of(class))
     }
@@ -298,17 +301,18 @@ impl Bucket {
         }
     }
 
-    /// Whether it limits calls at once, and not over a time.
+    /// Whether it limits how many calls are in flight, and not how many go in a period.
     pub(super) fn counts_in_flight(&self) -> bool {
         matches!(self.key.limit.rule, Rule::Concurrency(_))
     }
 
-    /// How long a slot ages; nothing where it ends with the answer.
+    /// How long a slot ages; zero where it ends with the answer.
     pub(super) fn period(&self) -> Duration {
         self.window.period()
     }
 
-    /// Takes over all that another bucket of the same limit remembers, but for who waits for it.
+    /// Takes over all that another bucket of the same limit remembers, except the calls that wait
+    /// for it.
     pub(super) fn absorb(&mut self, other: Self) {
         for (window, other) in self.windows_mut().zip(other.windows()) {
             window.absorb(other);
@@ -327,7 +331,7 @@ impl Bucket {
         self.windows_mut().for_each(|window| window.remember(now, ages_from));
     }
 
-    /// As many slots as there are were taken that age from that instant.
+    /// Counts all of its slots as taken, each ageing from that instant.
     pub(super) fn fill(&mut self, now: Instant, ages_from: Instant) {
         for window in self.windows_mut() {
             for _ in 0..window.quota() {
@@ -336,7 +340,7 @@ impl Bucket {
         }
     }
 
-    /// Its limit is another one of that name from now on. It remembers what it did.
+    /// Replaces its limit by another one of the same name. The slots that are taken stay taken.
     pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
         let key = BucketKey { limit, values: Arc::clone(&self.key.values) };
         let new = Self::new(key, share);
@@ -378,8 +382,8 @@ impl Bucket {
         ends.into_iter().flatten().max().map(|last| last.max(now))
     }
 
-    /// How many slots its rate has left, and when there is one more; nothing for a limit
-    /// without a rate.
+    /// How many slots its rate has left, and when there is one more; `None` for a limit without a
+    /// rate.
     pub(super) fn left(&mut self, now: Instant) -> Option<Left> {
         let Rule::Rate(_) = self.key.limit.rule else { return None };
         self.expire(now);
@@ -399,7 +403,7 @@ impl Bucket {
         })
     }
 
-    /// How it stands.
+    /// Its state, for operators.
     pub(super) fn state(&mut self, now: Instant) -> BucketState {
         self.expire(now);
         BucketState {

@@ -1,7 +1,8 @@
 //! All buckets, found by their names, and by the identity that they count for.
 //!
-//! A bucket goes by its key. It answers to the last few that it had, too, as long as it lives: a
-//! call may still arrive under one of these, looked at just before its bucket was renamed.
+//! A bucket is found by its key and, as long as it lives, by the last few keys that it had before.
+//! A call that was classified just before its bucket was renamed may still arrive under one of
+//! these.
 
 use alloc::vec::Vec;
 use core::{
@@ -23,18 +24,18 @@ pub(super) struct Buckets {
     all: Table<Bucket>,
     by_key: HashTable<BucketId>,
     hasher: RandomState,
-    /// By names that they had.
+    /// By the names that they had before.
     former: HashMap<BucketKey, BucketId, RandomState>,
     identities: IdentityIndex,
 }
 
-/// So many names a bucket has had and still answers to.
+/// How many former names a bucket is still found by.
 const FORMER: usize = 4;
 
 // === impl Buckets ===
 
 impl Buckets {
-    /// The bucket of that name.
+    /// The bucket that has that name, or had it.
     pub(super) fn find(&self, name: &BucketKey) -> Option<BucketId> {
         let of = self.by_key.find(self.hasher.hash_one(name), |id| {
             self.all.prefetch(*id);
@@ -65,7 +66,7 @@ impl Buckets {
         bucket
     }
 
-    /// A bucket goes by that name, and still answers to the one that it had.
+    /// Gives a bucket that name. It is still found by the one that it had.
     pub(super) fn rename(&mut self, id: BucketId, key: BucketKey) {
         self.take_down(id);
         if self.former.remove(&key).is_some() {
@@ -76,7 +77,7 @@ impl Buckets {
         self.answer_to(id, before);
     }
 
-    /// A bucket answers to a name that it, or another one, had.
+    /// Lets a bucket be found by a name that it, or another one, had.
     pub(super) fn answer_to(&mut self, id: BucketId, name: BucketKey) {
         self.former.insert(name.clone(), id);
         let former = self.all[id].former.get_or_insert_default();
@@ -86,7 +87,7 @@ impl Buckets {
         }
     }
 
-    /// It is looked at soon.
+    /// Fetches it into the cache: it is needed soon.
     pub(super) fn prefetch(&self, id: BucketId) {
         self.all.prefetch(id);
     }
@@ -109,7 +110,7 @@ impl Buckets {
         self.by_key.is_empty() && self.former.is_empty() && self.identities.is_empty()
     }
 
-    /// A bucket is found by its key.
+    /// Lets a bucket be found by its key.
     fn put_up(&mut self, id: BucketId) {
         let Self { all, by_key, hasher, identities, .. } = self;
         let hash = |id: &BucketId| hasher.hash_one(&all[*id].key);
@@ -117,7 +118,7 @@ impl Buckets {
         identities.insert(&all[id].key, id);
     }
 
-    /// It is not, any more.
+    /// Undoes [`Self::put_up`].
     fn take_down(&mut self, id: BucketId) {
         let key = &self.all[id].key;
         let hash = self.hasher.hash_one(key);

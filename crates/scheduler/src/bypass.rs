@@ -11,8 +11,8 @@ use super::{
 };
 
 impl Scheduler {
-    /// A call arrives and goes at once. Tells whether one of its limits had no slot free for it, or
-    /// was closed.
+    /// A call arrives and goes at once. Returns whether one of its limits had no slot free for it,
+    /// or was closed.
     pub fn bypass(&mut self, now: Instant, call: &Call) -> (Permit, bool) {
         self.advance(now);
         let buckets = self.resolve(now, &call.buckets);

@@ -24,16 +24,16 @@ pub struct Call {
     pub deadline: Instant,
     /// How many calls its caller may have in the queue, where the operator says so.
     pub max_depth: Option<usize>,
-    /// By what it is known when it is sent away and returns.
+    /// What it is recognized by when it is refused and returns.
     pub place: Option<PlaceId>,
 }
 
-/// Who sent a call, and how large its part is.
+/// Who sent a call, and how large its share is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Who.
     pub id: CallerId,
-    /// Its part, next to those of the other callers of the class.
+    /// Its share, relative to those of the other callers of the class.
     pub weight: Weight,
 }
 
@@ -73,7 +73,7 @@ pub enum Outcome {
 /// The order of arrival.
 pub(super) type Sequence = u64;
 
-/// A call that waits. Nothing has touched most of them for long, so one is a line of the cache.
+/// A call that waits. Most of them have not been touched for long, so each takes one cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Held {
@@ -88,7 +88,7 @@ pub(super) struct Held {
     /// Slots it kept from the attempt before: those of limits on calls in flight.
     #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
     pub(super) kept: Option<Box<Vec<Slot>>>,
-    /// Whether the next slots of its buckets are kept for it.
+    /// Whether it has claimed the next slots of its buckets.
     pub(super) claims: bool,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Granted {
     pub(super) deadline: Instant,
     pub(super) place: Option<PlaceId>,
     pub(super) slots: SmallVec<[Slot; 6]>,
-    /// When its answer began, if that was before it was known what it says.
+    /// When its answer began, if that is known before what the answer says.
     pub(super) answered: Option<Instant>,
 }
 
@@ -158,7 +158,7 @@ impl Held {
         self.kept.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// It has these from the attempt before, and no others.
+    /// Replaces the slots that it kept from the attempt before.
     pub(super) fn keep(&mut self, slots: Vec<Slot>) {
         self.kept = (!slots.is_empty()).then(|| Box::new(slots));
     }

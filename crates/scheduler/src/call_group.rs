@@ -21,8 +21,8 @@ pub(super) type GroupId = Id;
 /// Index of a held call in the scheduler.
 pub(super) type CallId = Id;
 
-/// Buckets, each once, in the order of their indices. Few calls have more than six, and so many lie
-/// where they are asked for.
+/// Buckets, each once, in the order of their indices. Few calls need more than six, and up to six
+/// take no memory of their own.
 pub(super) type BucketIds = SmallVec<[BucketId; 6]>;
 
 /// The held calls of one class that need the same buckets.
@@ -43,17 +43,17 @@ pub(super) struct HeadChange {
     pub(super) after: Option<Aged>,
 }
 
-/// One caller's calls in a group. Most come in the order of their age, and each of these knows who
-/// is before and behind it, so that none is ever searched for.
+/// One caller's calls in a group. Most come in the order of their age. These form a linked row:
+/// each call knows its neighbours, so none is ever searched for.
 #[derive(Debug, Default)]
 struct Queue {
     row: Option<Row>,
-    /// Those that came back from an attempt, a place or another group, when younger ones stood
-    /// here.
+    /// Calls that came out of order, when younger ones were here: from an attempt before, a place
+    /// or another group.
     late: Option<Box<SmallSet<Aged>>>,
 }
 
-/// Both ends of those that came in their order.
+/// Both ends of the row of calls that came in order.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     oldest: CallId,
@@ -65,11 +65,11 @@ struct Row {
 /// A call and its age.
 pub(super) type Aged = (Sequence, CallId);
 
-/// Who stands beside a held call in the row of its queue.
+/// The neighbours of a held call in the row of its queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Neighbours {
-    /// Where it is the oldest, that is nobody who is still there: a call that goes from the front
-    /// does not tell the one behind it, whose memory nothing else has touched for long.
+    /// Stale where the call is the oldest: a call that goes from the front does not update the one
+    /// behind it, whose memory nothing else has touched for long.
     before: Option<CallId>,
     behind: Option<CallId>,
     /// The age of the one behind it.
@@ -83,7 +83,7 @@ impl CallGroup {
         Self { buckets, parked, queues: SmallMap::default() }
     }
 
-    /// Its calls are looked at soon.
+    /// Fetches its calls into the cache: they are needed soon.
     pub(super) fn prefetch(&self) {
         self.queues.prefetch();
     }
@@ -97,7 +97,7 @@ impl CallGroup {
         BucketIds::from_slice(&self.buckets)
     }
 
-    /// Adds a call and tells the oldest of its caller's before and after.
+    /// Adds a call. Returns its caller's oldest call before and after.
     pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
         let queue = self.queues.get_or_insert_with(caller, Queue::default);
@@ -106,7 +106,7 @@ impl CallGroup {
         HeadChange { before, after: Some(before.map_or(new, |head| head.min(new))) }
     }
 
-    /// Removes a call and tells the oldest of its caller's before and after.
+    /// Removes a call. Returns its caller's oldest call before and after.
     pub(super) fn remove(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
         let Some(queue) = self.queues.get_mut(&caller) else { return HeadChange::default() };
@@ -190,12 +190,12 @@ impl Queue {
 // === impl HeadChange ===
 
 impl HeadChange {
-    /// The line comes, with that call in front.
+    /// A caller's calls come, with that one in front.
     pub(super) fn comes(head: Aged) -> Self {
         Self { before: None, after: Some(head) }
     }
 
-    /// The line with that call in front leaves.
+    /// A caller's calls leave, with that one in front.
     pub(super) fn leaves(head: Aged) -> Self {
         Self { before: Some(head), after: None }
     }
@@ -212,8 +212,8 @@ mod tests {
     use crate::{Caller, Instant};
 
     proptest! {
-        /// Red where a call that came late is not before younger ones, or the one behind a call that
-        /// leaves is lost.
+        /// Red where a call that came late is not before younger ones, or the one behind a call
+        /// that leaves is lost.
         #[test]
         fn each_caller_has_its_calls_by_age(
             steps in prop::collection::vec((any::<u8>(), 0..3_u64, 0..4_u8), 0..300),

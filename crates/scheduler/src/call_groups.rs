@@ -39,13 +39,13 @@ impl CallGroups {
         id
     }
 
-    /// It is looked at soon.
+    /// Fetches it into the cache: it is needed soon.
     pub(super) fn prefetch(&self, id: GroupId) {
         self.all.prefetch(id);
     }
 
-    /// So is the group of that class whose calls need just these buckets. Tells which it is, by its
-    /// hash.
+    /// Fetches the group of that class and these buckets into the cache. Returns which it is, by
+    /// its hash alone.
     pub(super) fn prefetch_of(&self, class: Class, buckets: &[BucketId]) -> Option<GroupId> {
         let hash = self.hasher.hash_one(buckets);
         let id = self.by_buckets[class.index()].find(hash, |_| true).copied();

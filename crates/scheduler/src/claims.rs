@@ -1,7 +1,7 @@
 //! Claims: a call that needs two busy buckets is served, too.
 //!
 //! All or nothing can starve: whenever one of the two has a free slot the other has none, and
-//! calls that need only one of them take every slot. So a call that is next in its line but
+//! calls that need only one of them take every slot. So a call that is next in its queue but
 //! blocked elsewhere **claims** its buckets: the next slot of each is kept for it.
 //!
 //! Keeping a slot free costs throughput, so it is kept as late as possible: others may go as
@@ -10,9 +10,9 @@
 //! leave slowly.
 //!
 //! A call claims all of its buckets or none, and a bucket is claimed by one call. Of two that
-//! want the same bucket the more urgent and older one has it, so nobody waits in a circle. A
-//! frozen bucket is claimed by nobody: it would keep slots of others for nothing. Nor is an open
-//! one: it has a slot for everybody, and calls of all workspaces would want the same.
+//! want the same bucket the more urgent and older one has it, so calls never wait in a circle. A
+//! frozen bucket is not claimed: that would keep slots of other buckets for nothing. Nor is an open
+//! one: it has a slot for every call, and calls of all workspaces would want the same one.
 
 use alloc::vec::Vec;
 
@@ -34,7 +34,7 @@ pub(super) struct Claim {
 }
 
 impl Scheduler {
-    /// What keeps a call of that class, held as `call`, from taking a slot of a bucket.
+    /// What blocks a call of that class, held as `call` if it is held, in a bucket.
     pub(super) fn blocked(
         &mut self,
         now: Instant,
@@ -94,8 +94,8 @@ impl Scheduler {
         }
     }
 
-    /// When the last of a call's buckets has a slot for it, as far as is known. None while
-    /// one of them is frozen or paused.
+    /// When the last of a call's buckets has a slot for it, as far as is known. `None`
+    /// while one of them is frozen, probing or paused.
     fn slots_by(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) -> Option<Instant> {
         let class = self.held[call].class;
         let mut by = now;
@@ -114,7 +114,7 @@ impl Scheduler {
         Some(by)
     }
 
-    /// Gives the claimed slots free.
+    /// Gives up the claims of a call.
     pub(super) fn give_up_claims(&mut self, call: CallId) {
         if !core::mem::take(&mut self.held[call].claims) {
             return;
@@ -127,8 +127,8 @@ impl Scheduler {
         }
     }
 
-    /// Lets the call for which a bucket's slot is kept go, if it can. Tells whether to look
-    /// at the bucket again.
+    /// Grants the call that has claimed a bucket, if it can go. Returns whether to look at the
+    /// bucket again.
     pub(super) fn serve_claim(&mut self, now: Instant, id: BucketId) -> bool {
         let Some(Claim { call, class, .. }) = self.buckets[id].claim else { return false };
         let held = &self.held[call];
@@ -145,7 +145,7 @@ impl Scheduler {
             return true;
         };
         self.claim(now, call);
-        // Who blocks it may have been open when it was looked at last.
+        // The bucket that blocks it may have been open when it was looked at last.
         if other != id {
             self.touch(other);
         }

@@ -1,4 +1,4 @@
-//! What the scheduler answers.
+//! What the scheduler reports: what became of a call, why it waits, and the state of buckets.
 
 use alloc::vec::Vec;
 
@@ -11,9 +11,9 @@ use super::{Instant, Permit, Ticket};
 pub enum Enqueued {
     /// It goes now.
     Granted(Permit),
-    /// It waits; an [`Event`] will tell.
+    /// It waits; an [`Event`] says later what becomes of it.
     Held(Ticket),
-    /// It is not taken.
+    /// It is not held.
     Refused(Refusal),
 }
 
@@ -41,7 +41,7 @@ pub enum Event {
 pub struct Refusal {
     /// Why.
     pub reason: RefusalReason,
-    /// Which bucket stands in its way.
+    /// Which bucket blocks it.
     pub bucket: BucketKey,
     /// When a call like it could go at the earliest.
     pub retry_at: Instant,
@@ -52,9 +52,9 @@ pub struct Refusal {
 pub enum RefusalReason {
     /// It would wait, or has waited, past its deadline.
     Deadline,
-    /// As many calls are held as may be.
+    /// A queue that it would join is full: its caller's, a bucket's, or that of all calls.
     QueueFull,
-    /// It has waited past its deadline for the end of a pause of the operator's.
+    /// It has waited past its deadline for the operator to end a pause.
     Paused,
 }
 
@@ -74,13 +74,13 @@ pub enum BlockReason {
     Full,
     /// Slack asked for a pause.
     Frozen,
-    /// After a pause, other calls try whether it is over.
+    /// After a pause, other calls probe whether it is over.
     Probing,
     /// Its free slots are reserved for more urgent calls.
     Reserved,
     /// Its free slot is kept for a call that also needs another bucket.
     Claimed,
-    /// Others are before it.
+    /// Other calls are before it.
     Turn,
     /// The operator has paused what it is part of.
     Paused,
@@ -91,7 +91,7 @@ pub enum BlockReason {
 pub struct Refused {
     /// What was closed, the most likely cause first; nothing if no bucket can be the cause.
     pub freezes: Vec<Freeze>,
-    /// Whether it was unforeseen: no pause was on, and the window had room.
+    /// Whether it was unforeseen: no pause was on, and the window had a free slot.
     pub surprise: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct Freeze {
     pub until: Instant,
 }
 
-/// How a bucket stands.
+/// The state of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketState {
     /// Which.
@@ -119,7 +119,7 @@ pub struct BucketState {
     pub probing: bool,
     /// Calls that are held for it, perhaps for other buckets too.
     pub waiting: u64,
-    /// Places that are kept in its line for calls that were sent away.
+    /// Places that are kept in its queue for calls that were sent away.
     pub places: u64,
 }
 
@@ -161,8 +161,8 @@ impl Block {
         if other.outlasts(self) { other } else { self }
     }
 
-    /// Whether it lasts longer than the other. One that takes an answer is shorter than one that
-    /// takes time; one that takes the operator is the longest.
+    /// Whether it lasts longer than the other. One that ends when a response arrives counts as
+    /// shorter than one that ends at a known time; one that only the operator ends is the longest.
     pub(super) fn outlasts(self, other: Self) -> bool {
         let length = |block: Self| (block.reason == BlockReason::Paused, block.until);
         length(self) > length(other)

@@ -21,7 +21,7 @@ use super::{
     Freeze, Instant, Permit, Refused, Scheduler, call::Slot, call_group::BucketId, claims::Claim,
 };
 
-/// So close in time two refusals have one cause.
+/// Two refusals at most this far apart have one cause.
 pub(super) const EVIDENCE: Duration = Duration::from_secs(10);
 
 /// The last refusal under a bucket.
@@ -70,8 +70,8 @@ impl PartialOrd for Suspicion {
 
 impl Scheduler {
     /// Slack refused the call of `permit` for a limit and asks for a pause of `retry_after`:
-    /// freezes what most likely refused it and tells what that is. The permit is still to be
-    /// settled or replayed.
+    /// freezes the bucket that most likely refused it, and wider ones if there is evidence against
+    /// them. Returns what it froze. The permit has still to be settled or replayed.
     pub fn refused(&mut self, now: Instant, permit: &Permit, retry_after: Duration) -> Refused {
         self.advance(now);
         let slots = self.granted.get(permit.index).map_or(&[][..], |granted| &granted.slots);

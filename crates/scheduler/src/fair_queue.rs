@@ -34,7 +34,7 @@ use super::{
 /// the class's own queue: that is memory which is seldom in the cache.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    /// Absent where nobody of the class waits, which is most of a bucket's life.
+    /// Absent while no call of the class waits, which is most of a bucket's life.
     classes: [Option<Box<ClassQueue>>; 3],
     /// Calls of the class that wait for this bucket, here or elsewhere, and places.
     waiting: [u32; 3],
@@ -43,7 +43,7 @@ pub(super) struct FairQueue {
     /// Grants to other classes since the last one of the class, while a group of it was parked
     /// here.
     passed_over: [u8; 3],
-    /// Who had the last turn, and of which class, if anybody had one.
+    /// The caller that had the last turn, and its class, if there was one.
     last: CallerId,
     last_class: Option<Class>,
 }
@@ -68,11 +68,12 @@ pub(super) struct Ahead {
 #[derive(Debug, Default)]
 struct ClassQueue {
     virtual_time: Tag,
-    /// Those who wait, and those whose last turn ends after the virtual time.
+    /// The callers that wait, and those whose last turn ends after the virtual time.
     turns: SmallMap<CallerId, Turn>,
-    /// The callers with groups parked here, each by its tag and its oldest call, the next one first.
+    /// The callers with groups parked here, each by its tag and its oldest call, the next one
+    /// first.
     ready: SmallSet<(Tag, Head)>,
-    /// The callers who don't wait, by the end of their last turn.
+    /// The callers that do not wait, by the end of their last turn.
     resting: SmallSet<(Tag, CallerId)>,
     /// Callers that have calls or places that wait for this bucket, here or elsewhere.
     callers: u32,
@@ -85,7 +86,7 @@ struct Turn {
     start: Tag,
     weight: Weight,
     waiting: u32,
-    /// How many turns it had since it waits.
+    /// How many turns it has had since this entry was made.
     served: u64,
     /// Its groups that are parked here, each by its oldest call of this caller.
     groups: SmallSet<Head>,
@@ -110,18 +111,18 @@ const STEP: Tag = 1 << 24;
 const FLOORS: [u8; 3] = [NEVER, 3, 9];
 const NEVER: u8 = u8::MAX;
 
-/// Of so many callers a forecast looks at each; of the others it counts the last round only.
+/// A forecast looks at so many callers one by one; of the others it counts the last round only.
 const LOOKED_AT: usize = 64;
 
 // === impl FairQueue ===
 
 impl FairQueue {
-    /// The classes' queues are looked at soon.
+    /// Fetches the classes' queues into the cache: they are needed soon.
     pub(super) fn prefetch(&self) {
         self.classes.iter().flatten().for_each(|queue| prefetch(&**queue));
     }
 
-    /// And so is who waits in them.
+    /// Fetches the callers in them, too.
     pub(super) fn prefetch_turns(&self) {
         for queue in self.classes.iter().flatten() {
             queue.ready.prefetch();
@@ -139,7 +140,7 @@ impl FairQueue {
         self.turn(class, caller).map_or(0, |turn| u64::from(turn.waiting))
     }
 
-    /// How many turns that caller has had since it waits.
+    /// How many turns that caller has had since its entry was made; zero if it has none.
     pub(super) fn served(&self, class: Class, caller: CallerId) -> u64 {
         self.turn(class, caller).map_or(0, |turn| turn.served)
     }
@@ -233,9 +234,9 @@ impl FairQueue {
         }
     }
 
-    /// How many calls at least go before one of that class and caller, which has so many of
-    /// the caller's `own` before it, if nobody else comes: those, of each other caller as many
-    /// as it has turns until then, and the more urgent ones.
+    /// How many calls at least go before one of that class and caller, which has `own` calls of its
+    /// caller before it, if no other call comes: these, of each other caller as many as it has
+    /// turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
         let urgent: u64 = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
         let class_ahead = self.class_queue(class).map_or(0, |queue| queue.ahead_of(caller, own));
@@ -254,7 +255,7 @@ impl FairQueue {
         Ahead { all, class: self.waiting[class.index()].into() }
     }
 
-    /// Who had more turns than others, and by how much.
+    /// The callers that had more turns than others, and by how much.
     pub(super) fn leads(&self) -> Vec<Lead> {
         let queues =
             Class::ALL.into_iter().filter_map(|class| Some((class, self.class_queue(class)?)));
@@ -344,8 +345,8 @@ impl ClassQueue {
         let (start, before) = (turn.start, turn.groups.first());
         change(turn);
         let after = turn.groups.first();
-        // A caller that already has groups parked here keeps its tag: the virtual time moves on, its
-        // turn does not.
+        // A caller that already has groups parked here keeps its tag: the virtual time moves on,
+        // its turn does not.
         if before.is_none() && after.is_some() {
             turn.start = turn.tag(self.virtual_time);
         }

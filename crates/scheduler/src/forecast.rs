@@ -1,7 +1,7 @@
-//! When a call could go at the earliest, and whether it is worth to hold it.
+//! When a call could go at the earliest, and whether to hold it.
 //!
-//! The forecast is optimistic: it counts those who are before the call now, as if every answer
-//! came at once, every slot were taken as soon as it is free, and nobody else came. A call that
+//! The forecast is optimistic: it counts the calls that are before it now, as if every answer came
+//! at once, every slot were taken as soon as it is free, and no other call came. A call that
 //! would wait too long even so is refused at once, with the time when to come back.
 
 use limits::Class;
@@ -11,7 +11,7 @@ use super::{
     fair_queue::Ahead, places::Line,
 };
 
-/// Who comes to its buckets, and how.
+/// A call that comes to its buckets: its class, its caller, and how it comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comer {
     pub(super) class: Class,
@@ -24,13 +24,14 @@ pub(super) struct Comer {
 pub(super) enum Arrival {
     /// For the first time.
     New,
-    /// It was sent away, and takes its place, with so many of its caller's own before it.
+    /// It was refused before and takes the place that it left, with `own` calls of its caller
+    /// before it.
     Returned { own: u64 },
     /// It was sent, and refused.
     Replayed,
 }
 
-/// A queue's last part of so many is for those who hold less than their share of it.
+/// The last of so many equal parts of a queue is for callers that hold less than their share of it.
 const LAST: usize = 10;
 
 impl Scheduler {
@@ -72,8 +73,8 @@ impl Scheduler {
     }
 
     /// When a call could go at the earliest, and which bucket says so, if it may not wait so long.
-    /// A forecast looks at everybody who waits. Most calls would be in time behind all of them, so
-    /// that is asked first.
+    /// A forecast looks at every caller that waits. Most calls would be in time behind all of them,
+    /// so this cheaper question comes first.
     fn too_late(
         &self,
         now: Instant,
@@ -90,8 +91,8 @@ impl Scheduler {
         forecast.filter(|(at, _)| *at > deadline || deadline <= now)
     }
 
-    /// When a call could go at the earliest, and which bucket says so. When a pause ends, nobody
-    /// knows: a call is held for that as long as it may be.
+    /// When a call could go at the earliest, and which bucket says so. When a pause ends
+    /// is unknown: a call is held for that as long as it may be.
     pub(super) fn forecast(
         &self,
         now: Instant,
@@ -112,7 +113,7 @@ impl Scheduler {
         limits.max_by_key(|&id| (self.forecast_in(now, id, comer), id))
     }
 
-    /// Those of the buckets that are no pause.
+    /// Those of the buckets that are not gates.
     fn limits(&self, buckets: &[BucketId]) -> impl Iterator<Item = BucketId> {
         buckets.iter().copied().filter(|&id| !self.buckets[id].is_gate())
     }
@@ -120,7 +121,7 @@ impl Scheduler {
     /// When a call could go at the earliest, if it needed only that bucket.
     fn forecast_in(&self, now: Instant, id: BucketId, comer: Comer) -> Instant {
         let bucket = &self.buckets[id];
-        // Whoever is before it in an open bucket takes no time.
+        // Calls before it in an open bucket take no time.
         let ahead = if bucket.is_open() || comer.arrival == Arrival::Replayed {
             Ahead::default()
         } else {
@@ -129,7 +130,7 @@ impl Scheduler {
         bucket.forecast(now, comer.class, ahead)
     }
 
-    /// How many of its caller's own are before a call in a bucket.
+    /// How many calls of its own caller are before a call in a bucket.
     fn own_before(&self, id: BucketId, Comer { class, caller, arrival }: Comer) -> u64 {
         let all = || self.buckets[id].queue.waiting_of(class, caller.id);
         match arrival {

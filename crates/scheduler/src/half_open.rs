@@ -33,7 +33,7 @@ impl HalfOpen {
         in_flight >= self.allowed
     }
 
-    /// A call passed that took its slot at `taken`, of a limit of `quota` slots. Tells whether
+    /// A call passed that took its slot at `taken`, of a limit of `quota` slots. Returns whether
     /// probing is over.
     pub(super) fn passed(&mut self, taken: Instant, quota: u32) -> bool {
         if taken < self.until {

@@ -1,4 +1,4 @@
-//! A call joins the lines of its buckets, and leaves them.
+//! A call joins the queues of its buckets, and leaves them.
 
 use hashbrown::HashMap;
 
@@ -49,8 +49,8 @@ impl Callers {
 // === impl Bucket ===
 
 impl Bucket {
-    /// Counts a call that is held, or a place that is kept. Where everything goes through,
-    /// callers have no turns until somebody has to stand in line.
+    /// Counts a call that is held, or a place that is kept. In an open bucket
+    /// callers have no turns until a group is parked there.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
         self.waiting += 1;
         if !self.is_open() {
@@ -82,7 +82,7 @@ impl Bucket {
     }
 }
 
-/// Whether that call still waits: another one may have its index.
+/// Whether that call still waits: another one may have its index by now.
 pub(super) fn is_held(held: &Table<Held>, Ticket { index, sequence }: Ticket) -> bool {
     held.get(index).is_some_and(|held| held.sequence == sequence)
 }
@@ -90,8 +90,8 @@ pub(super) fn is_held(held: &Table<Held>, Ticket { index, sequence }: Ticket) ->
 // === impl Scheduler ===
 
 impl Scheduler {
-    /// Lets a call wait. It stands in the line of the bucket in which its like stand, else of
-    /// the one that is `blocking` it.
+    /// Holds a call. Its group is parked where it was already, or, if it is new, in the queue of
+    /// the bucket that is `blocking` the call.
     pub(super) fn hold(&mut self, buckets: &[BucketId], blocking: BucketId, held: Held) -> Ticket {
         let (sequence, deadline) = (held.sequence, held.deadline);
         for &id in buckets {
@@ -104,8 +104,8 @@ impl Scheduler {
         Ticket { index, sequence }
     }
 
-    /// Lets a held call stand in the line of the bucket in which its like stand, else of the
-    /// one that is `blocking` it.
+    /// Adds a held call to its group. A new group is parked in the queue of the bucket that is
+    /// `blocking` the call.
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
         let (class, caller) = (held.class, held.caller());
@@ -115,7 +115,8 @@ impl Scheduler {
         let heads = group.add(&mut self.held, index);
         let parked = group.parked;
         let bucket = &mut self.buckets[parked];
-        // Where others of its class stand it is blocked as they are, and the alarm is theirs.
+        // Where other groups of its class are parked, it is blocked as they are, and the alarm is
+        // set for them.
         let is_first = !bucket.queue.has_parked_of(class);
         bucket.change_head(class, caller, heads, group_id);
         if is_first {
@@ -123,7 +124,7 @@ impl Scheduler {
         }
     }
 
-    /// Removes a held call from every line.
+    /// Removes a held call from every queue.
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
         let buckets = self.step_out(index);
         let held = self.let_out(index);
@@ -134,7 +135,7 @@ impl Scheduler {
         held
     }
 
-    /// A call is not held any more, and stands nowhere.
+    /// Removes a held call that has left its group and its queues.
     pub(super) fn let_out(&mut self, index: CallId) -> Held {
         let held = self.held.remove(index);
         let ticket = Ticket { index, sequence: held.sequence };
@@ -143,7 +144,7 @@ impl Scheduler {
         held
     }
 
-    /// Takes back [`Self::stand`], and tells for which buckets the call stood there.
+    /// Undoes [`Self::stand`]. Returns the buckets that the call waited for.
     pub(super) fn step_out(&mut self, index: CallId) -> BucketIds {
         self.give_up_claims(index);
         let held = &self.held[index];

@@ -1,8 +1,8 @@
 //! Which call goes when: a state machine that is told the time.
 //!
-//! The scheduler owns no clock, no task, no socket and no lock. Whoever drives it tells it
-//! what happened and when, and asks it when it wants to be asked again. A day of traffic
-//! thus runs in a test in seconds, the same way every time.
+//! The scheduler owns no clock, no task, no socket and no lock. Its driver tells it what happened
+//! and when, and asks it at what time to poll it again. A day of traffic thus runs in a test in
+//! seconds, the same way every time.
 //!
 //! # What a call needs
 //!
@@ -30,17 +30,17 @@
 //! - Some slots are reserved for people, so that a click finds one free; see [`reserve`].
 //! - A call that is blocked elsewhere whenever it is its turn claims the next slot of each of
 //!   its buckets; see [`claims`].
-//! - Whatever would wait longer than its client does is sent away at once, with the time when
-//!   to come back, and keeps its place in line till then; see [`forecast`] and [`places`].
+//! - A call that would wait longer than its client does is refused at once, with the time when to
+//!   come back, and keeps its place in the queue until then; see [`forecast`] and [`places`].
 //! - Posts of one caller to one channel go one at a time: a limit on calls in flight, with a
-//!   quota of one. A replayed call keeps its slots of such limits while it waits, so nobody
-//!   overtakes it.
+//!   quota of one. A replayed call keeps its slots of such limits while it waits, so no other
+//!   post overtakes it.
 //!
 //! # When Slack refuses
 //!
 //! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
 //! perhaps a wider one with it; see [`evidence`]. The call can be
-//! [replayed](Scheduler::replay): it keeps its age, so it is first in its line. After the
+//! [replayed](Scheduler::replay): it keeps its age, so it is first in its queue. After the
 //! freeze the bucket is half-open: one call probes, and each that passes admits one more; see
 //! [`half_open`].
 //!
@@ -52,31 +52,31 @@
 //!
 //! # When the operator changes the limits
 //!
-//! Buckets of a limit that keeps its name keep their slots, and calls that wait are told of their
-//! new buckets; see [`relimit`] and [`rebucket`].
+//! Buckets of a limit that keeps its name keep their slots, and calls that wait are given their new
+//! buckets; see [`relimit`] and [`rebucket`].
 //!
 //! # What outlives it
 //!
-//! It can tell what another scheduler has to know that takes over from it, and be told it; see
+//! It notes what a successor has to know to take over from it, and takes over from such notes; see
 //! [`notes`].
 //!
 //! # When what it counts against changes
 //!
-//! The operator pauses a method, a caller or a workspace: calls of it then also need a bucket
-//! that is a gate, which lets nobody through. Or the limits are replaced. Either way calls that are
-//! held change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket).
+//! The operator pauses a method, a caller or a workspace: calls of it then also need a gate, which
+//! is a bucket that no call passes. Or the limits are replaced. Either way calls that are held
+//! change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket).
 //!
 //! # Why it ends
 //!
-//! Whatever happens in a bucket marks it as touched, if anybody waits there, and [`Scheduler::run`](serve) looks at
-//! touched buckets until none is left. At one instant, what blocks a call depends only on the
-//! state of its buckets, which only grants change, and on claims, of which the more urgent and
+//! A change in a bucket marks it as touched, if a call waits for it, and [`Scheduler::run`](serve)
+//! looks at touched buckets until none is left. At one instant, what blocks a call depends only on
+//! the state of its buckets, which only grants change, and on claims, of which the more urgent and
 //! older one always wins. So between two grants a group moves at most once, to a bucket that does
-//! not let it go, and there are no more grants than calls. A look costs the logarithm of what
-//! is held; a move that of each caller in the group.
+//! not let it go, and there are no more grants than calls. A look costs the logarithm of the number
+//! of held calls; a move costs it once for each caller in the group.
 //!
 //! A granted call holds a permit until it is [settled](Scheduler::settle): an unsettled permit
-//! occupies its slots, so whoever drives the scheduler settles every permit, however its call
+//! occupies its slots, so the driver settles every permit, however its call
 //! ended. Nothing is forgotten too early and everything is forgotten in the end: a bucket
 //! without waiting calls, calls in flight, freeze, evidence, people or ageing slots is dropped,
 //! so memory follows live traffic and not history.
@@ -162,18 +162,18 @@ pub struct Scheduler {
     granted: Table<Granted>,
     places: Places,
     callers: Callers,
-    /// When which bucket is looked at next.
+    /// When each bucket is looked at next.
     alarms: Agenda<BucketId>,
     deadlines: Agenda<Ticket>,
     /// The buckets in which something changed since they were looked at.
     touched: Vec<BucketId>,
     sequence: Sequence,
     events: Vec<Event>,
-    /// What is to outlive the process, if somebody keeps it.
+    /// The notes for a successor, if notes are taken.
     notes: Option<Vec<Note>>,
     /// The limits, if they have changed since calls came that may still name the old ones.
     limits: HashMap<Arc<str>, Arc<Limit>, RandomState>,
-    /// Since when buckets that are new are as full as can be.
+    /// If set, the slots of new buckets count as taken, ageing from then.
     cautious_since: Option<Instant>,
 }
 
@@ -242,7 +242,7 @@ impl Scheduler {
         enqueued
     }
 
-    /// Lets a refused call wait again, before all of its line that came after it.
+    /// Lets a call that Slack refused wait again, before all calls of its queue that came after it.
     pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
         self.advance(now);
         let Granted { sequence, class, caller, deadline, place, slots, answered } =
@@ -301,8 +301,8 @@ impl Scheduler {
         self.run(now);
     }
 
-    /// Lets time pass. Moves what has happened since the last time into `events` and tells
-    /// when to be asked again, if nothing happens before.
+    /// Lets time pass. Moves what has happened since the last poll into `events`. Returns when to
+    /// poll next, if nothing happens before.
     pub fn poll(&mut self, now: Instant, events: &mut Vec<Event>) -> Option<Instant> {
         self.advance(now);
         events.append(&mut self.events);
@@ -319,7 +319,7 @@ impl Scheduler {
         self.places.len()
     }
 
-    /// For which bucket a held call stands in line, and why it does not go.
+    /// The bucket in whose queue a held call is parked, and why the call does not go.
     pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
         let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
         let (class, parked) = (held.class, self.groups[held.group].parked);
@@ -328,7 +328,7 @@ impl Scheduler {
         Some((self.buckets[parked].key.clone(), block))
     }
 
-    /// Every bucket that is alive, and how it stands.
+    /// The state of every bucket that is alive.
     pub fn buckets(&mut self, now: Instant) -> impl Iterator<Item = BucketState> {
         self.buckets.iter_mut().map(move |(_, bucket)| bucket.state(now))
     }

@@ -3,12 +3,12 @@
 //! Windows have to outlive the process: Slack's go on when the proxy is started again. So a
 //! scheduler that is [asked to](Scheduler::take_notes) notes every grant, the end of every call,
 //! every freeze and every rename, in their order. From these its successor can be told what each
-//! bucket [remembers](Scheduler::restore). Calls that wait are not noted: their clients' connections
-//! end with the process. Neither is in what order callers were served, and who is expected: that
-//! costs fairness for a moment, and no limit.
+//! bucket [remembers](Scheduler::restore). Calls that wait are not noted: their clients'
+//! connections end with the process. Neither is in what order callers were served, and who is
+//! expected: that costs fairness for a moment, and breaks no limit.
 //!
-//! Where the notes have a gap nobody knows what was taken. Then the successor is
-//! [cautious](Scheduler::be_cautious): it takes every limit as just used up.
+//! Where the notes have a gap, it is unknown which slots were taken. Then the successor is
+//! [cautious](Scheduler::be_cautious): it counts every limit as just used up.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
@@ -66,7 +66,7 @@ pub struct Memory {
 // === impl Scheduler ===
 
 impl Scheduler {
-    /// Takes notes from now on. Whoever asks for it fetches them.
+    /// Takes notes from now on. The driver has to fetch them with [`Self::notes`].
     pub fn take_notes(&mut self) {
         self.notes.get_or_insert_default();
     }
@@ -78,7 +78,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells what a bucket remembers from before the process.
+    /// Gives a bucket what it remembers from before the process.
     pub fn restore(&mut self, now: Instant, bucket: BucketKey, memory: &Memory) {
         for id in self.resolve(now, &[bucket]) {
             for ages_from in &memory.ages_from {
@@ -92,8 +92,8 @@ impl Scheduler {
         self.run(now);
     }
 
-    /// Nobody knows what was taken before that instant: till the end of its period from then
-    /// each limit counts as used up.
+    /// Which slots were taken before that instant is unknown: for one period from then, each limit
+    /// counts as used up.
     pub fn be_cautious(&mut self, since: Instant) {
         self.cautious_since = Some(since);
     }
@@ -104,7 +104,7 @@ impl Scheduler {
         if let Some(since) = self.cautious_since
             && bucket.key.limit.is_remembered()
         {
-            // A call may still be on the way of which nothing is known.
+            // A call that is not known may still be on its way.
             let grace = if bucket.counts_in_flight() { LOST_GRACE } else { Duration::ZERO };
             bucket.fill(now, since + grace);
         }

@@ -1,10 +1,10 @@
-//! Places: what a call leaves in the line when it is sent away.
+//! Places: what a call leaves in its queues when it is sent away with a time to come back.
 //!
-//! Otherwise all that were sent away would come back together, find the same line as before
-//! them, and be sent away again. So a call that would wait too long keeps its place: it counts
-//! in its caller's line and in every forecast, which tells those after it to come later. When
-//! the time has come that it was told, the call that returns takes its place, and its age with
-//! it. No slot is kept for it, and a place that nobody claims is gone a little later.
+//! Otherwise all calls that were sent away would come back together, find the same calls before
+//! them, and be sent away again. So a call that would wait too long keeps its place: the place
+//! counts in its caller's queue and in every forecast, so later calls are told to come back later.
+//! When the time that it was told has come, the call that returns takes its place, and its age with
+//! it. No slot is kept for it, and a place whose call does not return expires a little later.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::{num::NonZeroU64, time::Duration};
@@ -25,7 +25,7 @@ pub struct PlaceId(NonZeroU64);
 /// The places that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Two calls may ask for the same: the oldest first.
+    /// Two calls may have the same id: the oldest first.
     kept: HashMap<PlaceId, Vec<Place>, RandomState>,
     expiries: Agenda<(PlaceId, Sequence)>,
     len: usize,
@@ -40,13 +40,13 @@ pub(super) struct Returned {
     pub(super) own: u64,
 }
 
-/// Where a call stands that is sent away.
+/// What a call waits for that is sent away.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line<'b> {
     pub(super) buckets: &'b [BucketId],
     pub(super) class: Class,
     pub(super) caller: Caller,
-    /// The limit that it waits for longest, and how many of its caller's are before it there.
+    /// The limit that it waits for longest, and how many calls of its caller are before it there.
     pub(super) turn: Option<(BucketId, u64)>,
 }
 
@@ -56,7 +56,7 @@ struct Place {
     buckets: Arc<[BucketId]>,
     class: Class,
     caller: Caller,
-    /// Which turn of its caller is its own, in the bucket that it waited for.
+    /// Which of its caller's turns is its own, in the limit that it waits for longest.
     turn: Option<(BucketId, u64)>,
     /// When it was told to come back.
     due: Instant,
@@ -69,7 +69,7 @@ const LATE: (Duration, u32) = (Duration::from_secs(2), 10);
 // === impl PlaceId ===
 
 impl PlaceId {
-    /// By that hash. Of all there are, the last two are not told apart.
+    /// By that hash. The two largest hashes have the same id.
     pub const fn of(hash: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(hash))
     }
@@ -82,7 +82,7 @@ impl Places {
         self.len
     }
 
-    /// No place expires before that.
+    /// A lower bound: no place expires before that.
     pub(super) fn planned_expiry(&self) -> Option<Instant> {
         self.expiries.planned()
     }
@@ -91,7 +91,7 @@ impl Places {
         self.first().map(|(at, _)| at)
     }
 
-    /// Which expires first, and when.
+    /// The place that expires first, and when.
     fn first(&mut self) -> Option<(Instant, (PlaceId, Sequence))> {
         self.expiries.first(|at, place| is_kept(&self.kept, at, place))
     }
@@ -178,19 +178,19 @@ impl Scheduler {
         buckets.iter().copied().filter(|id| !self.buckets[*id].is_gate())
     }
 
-    /// How many turns a caller has had in a bucket since it waits there.
+    /// How many turns a caller has had in a bucket since it came to wait there.
     fn served(&self, id: BucketId, class: Class, caller: Caller) -> u64 {
         self.buckets[id].queue.served(class, caller.id)
     }
 
-    /// Drops the places for which nobody came.
+    /// Drops the place that expires first.
     pub(super) fn expire_place(&mut self) {
         if let Some((_, (id, sequence))) = self.places.first() {
             self.drop_place(id, sequence);
         }
     }
 
-    /// Lets places count in the lines of what their buckets become.
+    /// Lets places count in the queues of what their buckets become.
     pub(super) fn move_places(&mut self, joins: &Joins) {
         let mut places = core::mem::take(&mut self.places);
         // In an order that does not depend on how they are hashed.

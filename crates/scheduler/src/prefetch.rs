@@ -1,10 +1,10 @@
-//! What is looked at soon is fetched into the cache, all at once.
+//! Prefetching: what is needed soon is fetched into the cache, all at once.
 //!
 //! Among a million held calls nothing that a step needs was touched lately, and one thing leads to
-//! the next: a bucket to who waits there, that to their turns and the next call, that to its group.
-//! Waiting for the memory of each in turn takes longer than all the rest. So whoever learns where
-//! something lies that will be needed has all of it fetched before it looks at the first of it. That
-//! is a hint: it changes nothing that anybody sees but the time.
+//! the next: a bucket to its callers, these to their turns and the next call, that to its group.
+//! To wait for the memory of each in turn takes longer than all the rest. So as soon as it is known
+//! where the memory lies that a step needs, all of it is fetched, before the first of it is read.
+//! Prefetching is a hint: it changes nothing but the time that a step takes.
 
 use branches::prefetch_read_data;
 use limits::Class;
@@ -16,8 +16,8 @@ use super::{
 
 /// A line of the cache.
 const LINE: usize = 64;
-/// Of a list no more than so many: whoever needs more of a long one goes through it in order, which
-/// is foreseen.
+/// Of a list no more than so many cache lines: code that needs more of a long one reads it in
+/// order, which the processor foresees.
 const LINES: usize = 4;
 
 /// Fetches a thing.
@@ -42,7 +42,7 @@ fn lines(start: *const u8, length: usize) {
 // === impl Scheduler ===
 
 impl Scheduler {
-    /// A call has arrived that needs these buckets.
+    /// Fetches what is needed for a call that has arrived and needs these buckets.
     pub(super) fn prefetch_arrival(&self, class: Class, buckets: &[BucketId]) {
         let group = self.groups.prefetch_of(class, buckets);
         for &id in buckets {
@@ -56,7 +56,7 @@ impl Scheduler {
         }
     }
 
-    /// A held call may go. Tells which buckets it needs.
+    /// Fetches what is needed for a held call that may go. Returns the buckets that it needs.
     pub(super) fn prefetch_going(&self, index: CallId, group: GroupId) -> BucketIds {
         self.held.prefetch(index);
         self.groups.prefetch(group);

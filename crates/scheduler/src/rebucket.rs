@@ -1,11 +1,11 @@
 //! What a held call counts against changes while it waits.
 //!
 //! The operator pauses what it is part of, or ends the pause, or replaces its limits. The call
-//! stays who it is: its age, class, caller, deadline and ticket. It leaves the lines that it stands
-//! in and stands in those of its new buckets, as old as it is. Of the slots that it kept from an
+//! keeps its age, class, caller, deadline and ticket. It leaves the queues of its old buckets and
+//! joins those of its new ones, as old as it is. Of the slots that it kept from an
 //! attempt before, it keeps those of limits that it still has.
 //!
-//! Calls change together: nobody goes until all of them stand where they belong, so none of them
+//! Calls change together: none goes until all of them are in their new queues, so none of them
 //! overtakes another that was before it.
 
 use alloc::vec::Vec;
@@ -58,8 +58,8 @@ impl Scheduler {
         all.into_iter().map(|id| self.buckets[id].key.clone()).collect()
     }
 
-    /// Lets a call wait for these buckets, but not stand anywhere. What is left of them are those
-    /// of which it has no slot yet.
+    /// Lets a call wait for these buckets, outside of any group. Of `buckets`, those are left of
+    /// which it has no slot yet.
     fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut BucketIds) {
         let held = &mut self.held[call];
         let (class, caller) = (held.class, held.caller());
@@ -81,7 +81,7 @@ impl Scheduler {
         self.release(now, &spent, class, Outcome::Unsent);
     }
 
-    /// Grants a call that has left every line and needs no slot any more.
+    /// Grants a call that has left every queue and needs no slot any more.
     fn go_free(&mut self, now: Instant, call: CallId) {
         let held = self.let_out(call);
         self.go(now, call, &[], held);

@@ -2,12 +2,12 @@
 //!
 //! A limit of another name is another limit. Of one that keeps its name and what it is counted by,
 //! the buckets stay: **their slots are those that are taken, whatever the quota is now**. There may
-//! be more of them than the quota; nobody goes until there are fewer. Each ages for the new period
+//! be more of them than the quota; no call goes until there are fewer. Each ages for the new period
 //! from when it began. What had aged already by the old period is not known any more, so a period
 //! that is made longer counts from the change on.
 //!
-//! Who waits is told of its new buckets by whoever knows its method; see
-//! [`Scheduler::rebucket`](super::rebucket).
+//! The scheduler does not know the methods of the calls that wait, so the driver gives them their
+//! new buckets; see [`Scheduler::rebucket`](super::rebucket).
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -16,8 +16,8 @@ use limits::Limit;
 use super::{Instant, Policy, Scheduler, bucket::Bucket, serve::rings};
 
 impl Scheduler {
-    /// The operator decides otherwise: these limits hold from now on, and that policy. A limit that
-    /// is not named is kept by the calls that are under it.
+    /// Replaces the policy, and each limit by the one of the same name. A limit that is not named
+    /// is kept by the calls that are under it.
     pub fn relimit<'l>(
         &mut self,
         now: Instant,

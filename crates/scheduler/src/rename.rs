@@ -4,15 +4,15 @@
 //! an app and a workspace that are known. Its buckets are then renamed. Where the new name is
 //! free, a bucket only changes its key. Where it is not, two buckets become one, in the way that
 //! cannot be wrong: **a slot taken in either is taken in both**, because Slack has counted both
-//! against one limit all along. There may be more of them than the quota; nobody goes until there
-//! are fewer. The later freeze holds, the slower probe, and the longer memory of people.
+//! against one limit all along. There may be more of them than the quota; no call goes until there
+//! are fewer. The later freeze holds, the slower probing, and the longer memory of people.
 //!
-//! Those who wait for either stand in one line, as old as they are, and each caller as far ahead
-//! of the others as it was; claims are made anew. Permits and places are told of the one bucket,
-//! so whatever is settled or returns later meets it.
+//! The calls that wait for either are in one queue, as old as they are, and each caller is as far
+//! ahead of the others as it was; claims are made anew. Permits and places refer to the one bucket
+//! from then on, so a call that is settled or returns later finds it.
 //!
-//! A call may still arrive under the old name: one that was looked at just before. So a bucket
-//! answers to its last few names as long as it lives.
+//! A call that was classified just before may still arrive under the old name. So a bucket is found
+//! by its last few names as long as it lives.
 //!
 //! A rename looks at the buckets of that identity. Only where two buckets in use become one, it
 //! looks at what is held and in flight, too, once.
@@ -101,8 +101,8 @@ impl Scheduler {
         }
     }
 
-    /// Lets the calls that need these buckets wait for what they become, but not stand anywhere.
-    /// Tells for what each waits, the oldest first.
+    /// Lets the calls that need these buckets wait for what the buckets become, outside of any
+    /// group. Returns what each call waits for, the oldest call first.
     fn call_away(&mut self, joins: &Joins) -> Vec<(CallId, Vec<BucketId>)> {
         let mut calls = Vec::new();
         for (call, held) in self.held.iter_mut() {

@@ -10,8 +10,8 @@
 //! there the order alone decides. Nor has a limit that counts by caller: a job may take all of a
 //! budget of its own.
 //!
-//! **Normal** calls may take a whole window at once where nobody interactive is seen. Where
-//! somebody was in the last ten periods, they burst to half of the window at most. Beyond that
+//! **Normal** calls may take a whole window at once where no interactive call is seen. Where
+//! one came in the last ten periods, they burst to half of the window at most. Beyond that
 //! they keep the pace of the limit: every call, of whatever class, moves the time when the next
 //! normal one is due by a period's part for one slot. So slots become free again one by one and
 //! not in a bunch with a period of nothing between, whatever bunch there was before, and a
@@ -35,7 +35,7 @@ use super::{
 pub(super) struct Reserve {
     /// How many slots background calls may hold.
     background: u32,
-    /// Those that they hold, since the first one came.
+    /// The slots that they hold, once the first one has come.
     held: Option<Box<Held>>,
     /// Until when interactive calls are expected.
     people_until: Instant,
@@ -62,7 +62,7 @@ impl Reserve {
         Self { background, held: None, people_until: Instant::ZERO, due: Instant::ZERO }
     }
 
-    /// It is looked at soon.
+    /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         self.held.iter().for_each(|held| prefetch(&**held));
     }
@@ -77,9 +77,9 @@ impl Reserve {
         self.people_until
     }
 
-    /// When a call of that class may take one of the free slots of `window`; `None` if that
-    /// takes an answer. Slots of background calls whose time has come need not be freed first: they
-    /// open in the past then, and no forecast is earlier than their pace.
+    /// When a call of that class may take one of the free slots of `window`; `None` if that is
+    /// unknown until a response arrives. Slots of background calls whose time has come need not be
+    /// freed first: they open in the past then, and no forecast is earlier than their pace.
     pub(super) fn opens_at(&self, now: Instant, class: Class, window: &Window) -> Option<Instant> {
         match class {
             Class::Interactive => Some(now),

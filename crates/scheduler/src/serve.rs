@@ -1,4 +1,4 @@
-//! Time passes: slots become free, and those who wait for them are served or sent away.
+//! Time passes: slots become free, and the calls that wait for them are granted or sent away.
 
 use limits::Class;
 
@@ -22,7 +22,7 @@ pub(super) enum Due {
     Alarm,
     /// A held call has waited as long as it may.
     Deadline,
-    /// Nobody came for a place.
+    /// A place expires: its call has not returned.
     Place,
 }
 
@@ -92,7 +92,7 @@ impl Scheduler {
         let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
         let forecast = self.forecast(now, &buckets, comer);
         let (retry_at, binding) = forecast.unwrap_or((now, parked));
-        // When a pause ends, nobody knows: who is told to come back then has no place to take.
+        // When a pause ends is unknown, so a call that is sent away during one keeps no place.
         let paused = self.buckets[parked].is_gate();
         if let Some(place) = held.place.filter(|_| !paused) {
             let turn = self.limiting(now, &buckets, comer).map(|id| (id, 0));
@@ -111,7 +111,8 @@ impl Scheduler {
         self.run(now);
     }
 
-    /// Something changed in a bucket: it is to be looked at, if anybody cares.
+    /// Marks a bucket in which something changed, so that it is looked at, unless no call wants its
+    /// slots and its alarm is set.
     pub(super) fn touch(&mut self, id: BucketId) {
         let bucket = &mut self.buckets[id];
         // An early alarm is only early: it is set anew when it rings.
@@ -132,8 +133,9 @@ impl Scheduler {
         }
     }
 
-    /// Grants the slots that a bucket has free to those who stand in its line. Tells when the
-    /// next one of them may take a slot; none if that takes an answer, or another call that goes.
+    /// Grants a bucket's free slots to the calls that are parked in its queue. Returns when the
+    /// next of them may take a slot; `None` if that is unknown until a response arrives or another
+    /// call goes.
     fn serve(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
         loop {
             if self.serve_claim(now, id) {
@@ -181,15 +183,15 @@ impl Scheduler {
         self.go(now, index, &buckets, held);
     }
 
-    /// Grants a call that is no longer held, and tells who drives.
+    /// Grants a call that is no longer held, and reports it to the driver.
     pub(super) fn go(&mut self, now: Instant, index: CallId, buckets: &[BucketId], held: Held) {
         let ticket = Ticket { index, sequence: held.sequence };
         let permit = self.grant(now, buckets, held);
         self.events.push(Event::Granted { ticket, permit });
     }
 
-    /// Sets a bucket's alarm: for the next slot that somebody in its line may take, or the call
-    /// for which it is kept, else for the end of its memory. One that has nothing left to
+    /// Sets a bucket's alarm: for the next slot that a call in its queue, or the call that has
+    /// claimed it, may take, else for the end of its memory. A bucket that has nothing left to
     /// remember is dropped.
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
@@ -217,8 +219,8 @@ impl Scheduler {
         }
     }
 
-    /// When the call for which a bucket's slot is kept may take it, if it is this bucket that
-    /// blocks it.
+    /// When the call that has claimed a bucket may take its slot, if it is this bucket that blocks
+    /// it.
     fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
         let Claim { call, class, .. } = self.buckets[id].claim?;
         self.blocked(now, id, class, Some(call))?.until

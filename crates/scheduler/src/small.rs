@@ -29,8 +29,8 @@ pub(super) enum SmallSet<T> {
 #[derive(Debug)]
 pub(super) enum SmallMap<K, V> {
     One(K, V),
-    /// Empty, or from the second element on until the last has gone, in order. The keys lie apart, so
-    /// that a search among them looks at no value but the one that it finds.
+    /// Empty, or from the second element on until the last has gone, in order. The keys lie apart,
+    /// so that a search among them looks at no value but the one that it finds.
     Sorted(Vec<K>, Vec<V>),
     /// From the first element that a list is too short for until the last has gone. The values are
     /// boxed, because a node of the tree has space for eleven.
@@ -43,7 +43,7 @@ const SORTED: usize = 16;
 // === impl SmallSet ===
 
 impl<T: Copy + Ord> SmallSet<T> {
-    /// It is looked at soon.
+    /// Fetches it into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         if let Self::Sorted(list) = self {
             prefetch_list(list);
@@ -83,7 +83,7 @@ impl<T: Copy + Ord> SmallSet<T> {
         }
     }
 
-    /// Tells whether it was there.
+    /// Returns whether it was there.
     pub(super) fn remove(&mut self, gone: T) -> bool {
         let (was_there, is_empty) = match self {
             Self::Empty => (false, true),
@@ -107,7 +107,7 @@ impl<T: Copy + Ord> SmallSet<T> {
 // === impl SmallMap ===
 
 impl<K: Copy + Ord, V> SmallMap<K, V> {
-    /// It is looked at soon.
+    /// Fetches it into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         if let Self::Sorted(keys, values) = self {
             prefetch_list(keys);
@@ -135,7 +135,7 @@ impl<K: Copy + Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// What is there for that key, or else comes there.
+    /// The value of that key, which is inserted if there is none.
     pub(super) fn get_or_insert_with(&mut self, key: K, new: impl Fn() -> V) -> &mut V {
         self.grow_for(&key, &new);
         match self {

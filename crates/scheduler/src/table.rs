@@ -1,4 +1,4 @@
-//! Things that are told apart by a number, which another one may have once they are gone.
+//! A slab: entries by number. The number of an entry that is removed is used again.
 
 use alloc::vec::Vec;
 use core::{
@@ -9,24 +9,23 @@ use core::{
 
 use super::prefetch::prefetch;
 
-/// Things by their number. They lie in one list, so it is known where each does without a look at
-/// it.
+/// Entries by their number, in one list, so the address of an entry follows from its number.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     entries: Vec<Entry<T>>,
-    /// Whose place is taken next.
+    /// The free entry that is used next.
     free: Option<Id>,
     len: usize,
 }
 
-/// A thing's number, or none, in four bytes: what is held is full of them.
+/// The number of an entry. An `Option` of it takes four bytes, too: held calls have many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Id(NonZeroU32);
 
 #[derive(Debug)]
 enum Entry<T> {
     There(T),
-    /// The one before it is taken next.
+    /// A free entry, and the free one that is used after it.
     Gone(Option<Id>),
 }
 
@@ -63,7 +62,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// It is looked at soon.
+    /// Fetches it into the cache: it is needed soon.
     pub(super) fn prefetch(&self, id: Id) {
         self.entries.get(id.index()).into_iter().for_each(prefetch);
     }
@@ -125,7 +124,7 @@ fn gone(id: Id) -> ! {
 // === impl Id ===
 
 impl Id {
-    /// Four thousand million things are more than any memory holds.
+    /// Four thousand million entries are more than any memory holds.
     fn of(index: usize) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         Self(NonZeroU32::MIN.saturating_add(index))
@@ -136,7 +135,7 @@ impl Id {
     }
 }
 
-/// The first one's, until it is known which.
+/// A placeholder until the number is known.
 impl Default for Id {
     fn default() -> Self {
         Self(NonZeroU32::MIN)

@@ -1,9 +1,9 @@
-//! The core's own time: nanoseconds since an arbitrary start, told by whoever drives it.
+//! The scheduler's own time: nanoseconds since an arbitrary start, told by its driver.
 
 use core::{fmt, num::NonZeroU64, ops::Add, time::Duration};
 
-/// A point in time, in nanoseconds since the start of whoever tells it. Counted from one, so that
-/// none takes no more memory than some.
+/// A point in time, in nanoseconds since the driver's start. Counted from one, so that an `Option`
+/// of it takes no more memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 

@@ -23,12 +23,12 @@ const GRAIN: Duration = Duration::from_millis(20);
 pub(super) struct Window {
     quota: u32,
     in_flight: u32,
-    /// How long a slot ages, in nanoseconds; nothing where it ends with the answer.
+    /// How long a slot ages, in nanoseconds; zero where it ends with the answer.
     period: u64,
     /// When each ageing slot becomes free, earliest first.
     ends: VecDeque<Instant>,
-    /// The first of them; far where there is none. Most looks at a window need no more than this one
-    /// and the last, and they lie elsewhere.
+    /// The first of them; [`Instant::FAR`] where there is none. Most looks at a window need only
+    /// this one and the last, and the list lies elsewhere in memory.
     first: Instant,
     /// The last of them, while there is one.
     last: Instant,
@@ -65,7 +65,7 @@ impl Window {
         Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
     }
 
-    /// It is looked at soon.
+    /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         self.ends.front().into_iter().for_each(prefetch);
     }
@@ -131,7 +131,7 @@ impl Window {
         self.age(self.end(answered));
     }
 
-    /// A slot of before ages from that instant, if it still does.
+    /// Counts a slot that was taken before and ages from that instant, if it is not free yet.
     pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
         let end = self.end(ages_from);
         if end > now {
@@ -149,8 +149,8 @@ impl Window {
         self.in_flight
     }
 
-    /// Takes over what another window knew: so many slots without an end, and since when the others
-    /// age.
+    /// Takes over the slots of another window: so many without an end, and the instants from which
+    /// the others age.
     pub(super) fn take_over(
         &mut self,
         now: Instant,
@@ -161,13 +161,14 @@ impl Window {
         ages_from.for_each(|since| self.remember(now, since));
     }
 
-    /// When a slot becomes free if nothing else happens; `None` if that takes an answer.
+    /// When a slot becomes free if nothing else happens; `None` if that is unknown until a response
+    /// arrives.
     pub(super) fn next_free_at(&self, now: Instant) -> Option<Instant> {
         self.falls_to(now, self.quota.saturating_sub(1))
     }
 
-    /// When at most so many slots are taken if nothing else happens; `None` if that takes an
-    /// answer.
+    /// When at most so many slots are taken if nothing else happens; `None` if that is unknown
+    /// until a response arrives.
     pub(super) fn falls_to(&self, now: Instant, used: u32) -> Option<Instant> {
         match self.used().checked_sub(used + 1) {
             None => Some(now),
@@ -176,8 +177,8 @@ impl Window {
         }
     }
 
-    /// The earliest that the call behind `ahead` others can have a slot: every answer
-    /// comes at once and every slot is taken again as soon as it is free.
+    /// The earliest that the call behind `ahead` others can have a slot, as if every answer came at
+    /// once and every slot were taken again as soon as it is free.
     pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
         let quota = u64::from(self.quota);
         let used = u64::from(self.used());
@@ -188,7 +189,7 @@ impl Window {
             return now;
         }
         // The ends in order: those known, then one a period from now for each slot that is
-        // in flight, or free and taken at once by somebody ahead.
+        // in flight, or free and taken at once by a call ahead.
         let end = |i: u64| {
             let known = usize::try_from(i).ok().and_then(|i| self.ends.get(i));
             known.copied().unwrap_or(self.end(now))
@@ -204,7 +205,7 @@ impl Window {
         }
     }
 
-    /// No forecast for a call behind that many others, or fewer, is later.
+    /// An upper bound: no forecast for a call behind that many others, or fewer, is later.
     pub(super) fn latest(&self, now: Instant, ahead: u64) -> Instant {
         let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
         match over {

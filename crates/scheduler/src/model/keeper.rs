@@ -11,8 +11,8 @@ pub trait Keeper {
     /// Fetches what the scheduler has noted since the last time.
     fn keep(&mut self, scheduler: &mut Scheduler);
 
-    /// What the next process reads of these buckets. `shorter` asks for the shortest form of what is
-    /// kept, where there are several.
+    /// What the next process reads of these buckets. `shorter` asks for the shortest form of what
+    /// is kept, where there are several.
     fn restart(
         &mut self,
         now: Instant,

@@ -13,7 +13,8 @@ const GRAIN: Duration = Duration::from_millis(20);
 // === impl Model ===
 
 impl Model {
-    /// No window has more calls than it may have, and no bucket is closed, where this one has just gone.
+    /// No window has more calls than it may have, and no bucket is closed, where this one has just
+    /// gone.
     pub(super) fn within_its_limits(&self, call: &Arriving) {
         for bucket in &call.buckets {
             for (taken, quota) in self.windows(bucket) {
@@ -46,7 +47,7 @@ impl Model {
         assert!(!grows || may, "{call:?} is one too many of its caller");
     }
 
-    /// Nobody of the same class, caller and buckets has waited longer.
+    /// No call of the same class, caller and buckets has waited longer.
     pub(super) fn overtakes_nobody(&self, granted: &Arriving) {
         let older = self.held.values().find(|(_, other)| {
             other.age < granted.age
@@ -54,7 +55,7 @@ impl Model {
                 && other.caller == granted.caller
                 && other.buckets == granted.buckets
                 // One that is replayed keeps its slots of limits on calls in flight, and so
-                // stands with others than its like; where these are several at once, one of
+                // is in another group than its like; where these are several at once, one of
                 // them may go in the same instant.
                 && (other.granted_at.is_none() || !several_at_once(other))
         });
@@ -67,8 +68,8 @@ impl Model {
         assert!(met || older.is_none(), "{granted:?} overtook {older:?}");
     }
 
-    /// No call waits while all of its buckets have a free slot, except where free slots are kept for
-    /// others.
+    /// No call waits while all of its buckets have a free slot, except where free slots are kept
+    /// for others.
     pub(super) fn conserves_work(&mut self) {
         let idle = self.held.values().find(|(_, call)| {
             !call
@@ -87,7 +88,7 @@ impl Model {
         self.scheduler.held() + self.scheduler.places()
     }
 
-    /// How many are in the line of each of a call's buckets, as calls or as places.
+    /// How many are in the queue of each of a call's buckets, as calls or as places.
     pub(super) fn waiting(&mut self, call: &Call) -> Vec<u64> {
         let states: Vec<_> = self.scheduler.buckets(self.now).collect();
         let waiting = |key: &BucketKey| {

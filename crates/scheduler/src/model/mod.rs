@@ -211,7 +211,7 @@ impl Model {
         self.poll();
     }
 
-    /// Slack refuses a call in flight. Tells what is closed for it.
+    /// Slack refuses a call in flight. Returns what is closed for it.
     pub(super) fn refuse(&mut self, number: u64, retry_after: Duration) -> Vec<Freeze> {
         let (permit, _) = &self.in_flight[&number];
         let freezes = self.scheduler.refused(self.now, permit, retry_after).freezes;

@@ -62,14 +62,14 @@ proptest! {
     /// overtaken in its own line, each call ends exactly once, a place is kept for its time,
     /// no queue grows beyond its bound, and nothing is left behind.
     ///
-    /// Red with each of: slots that age from the send, or from the end of a long answer; slots refunded
-    /// when the client hangs up after the send; a call group that is not moved on when another bucket blocks
-    /// it; a replay that queues at the end; no grain; no share for background; a second window that is
-    /// not looked at; places that never expire; buckets that are never dropped; of two buckets that
-    /// become one, slots of the fuller one alone; permits that are not told; calls that change their
-    /// buckets and keep a slot of one that they have no more, take a second one of one of which they
-    /// kept it, or stand behind those that came later; over a restart, no slot for what has no answer,
-    /// renames or freezes that are not kept.
+    /// Red with each of: slots that age from the send, or from the end of a long answer; slots
+    /// refunded when the client hangs up after the send; a call group that is not moved on when
+    /// another bucket blocks it; a replay that queues at the end; no grain; no share for
+    /// background; a second window that is not looked at; places that never expire; buckets that
+    /// are never dropped; of two buckets that become one, slots of the fuller one alone; permits
+    /// that are not told; calls that change their buckets and keep a slot of one that they have no
+    /// more, take a second one of one of which they kept it, or wait behind those that came later;
+    /// over a restart, no slot for what has no answer, renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(bounds in model::bounds(), steps in model::steps()) {
         model::walk(bounds, steps, Box::new(InMemory::default()));
