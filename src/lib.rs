@@ -19,22 +19,21 @@ pub mod app;
 pub mod cli;
 pub mod reload;
 pub mod stack;
-pub mod step;
 
-pub mod listen;
+pub mod inbound;
+
+pub mod queue;
+
+pub mod outbound;
+
+pub mod respond;
+pub mod shared;
 
 pub mod call;
 pub mod identity;
-
-pub mod admission;
+pub mod pauses;
 pub mod state;
-
-pub mod outcome;
-pub mod retry;
-pub mod upstream;
-
-pub mod request_id;
-pub mod respond;
+pub mod step;
 
 pub mod admin;
 pub mod metrics;

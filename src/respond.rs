@@ -20,19 +20,22 @@ use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
 use crate::{
-    admission::{Shed, ShedReason, whole_seconds},
     call::{
+        answer::{Answer, SlackRefused},
         body::BodyError,
-        classify::NoMethod,
-        gate::NotAllowed,
         ids::Ids,
         record::{Headroom, Record},
-        route::{Arriving, RouteError},
     },
     causes::with_causes,
+    inbound::{
+        access::NotAllowed,
+        classify::NoMethod,
+        route::{Arriving, RouteError},
+    },
     metrics::Metrics,
+    outbound::upstream::UpstreamError,
+    queue::{Shed, ShedReason, whole_seconds},
     step::Step,
-    upstream::{UpstreamError, body::Answer},
 };
 
 /// Why a call has no answer of the upstream's.
@@ -54,11 +57,11 @@ pub enum Failure {
     #[error("shed: {}", .0.reason.as_str())]
     Shed(Shed),
     /// Slack refused it, and it is not sent again.
-    #[error("refused by Slack")]
-    Refused(Box<Response<Answer>>),
+    #[error(transparent)]
+    Refused(#[from] SlackRefused),
     /// The upstream gave no answer.
     #[error(transparent)]
-    Upstream(UpstreamError),
+    Upstream(#[from] UpstreamError),
 }
 
 /// Answers every call.
@@ -72,11 +75,11 @@ pub struct RespondLayer {
 /// Clones share all steps below. Each call is one future, for all of them.
 #[derive(Debug)]
 pub struct Respond<S> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<Inner<S>>,
 }
 
 #[derive(Debug)]
-struct Shared<S> {
+struct Inner<S> {
     inner: S,
     metrics: Metrics,
 }
@@ -137,7 +140,7 @@ impl Failure {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
             Self::Shed(shed) => shed_response(&shed, refused_as),
-            Self::Refused(answer) => refused_response(*answer, refused_as),
+            Self::Refused(SlackRefused(answer)) => refused_response(*answer, refused_as),
             Self::Upstream(UpstreamError::Timeout(_)) => {
                 error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
             }
@@ -209,7 +212,7 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { shared: Arc::new(Shared { inner, metrics: self.metrics.clone() }) }
+        Respond { shared: Arc::new(Inner { inner, metrics: self.metrics.clone() }) }
     }
 }
 
@@ -237,7 +240,7 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Shared { inner, metrics } = &*shared;
+            let Inner { inner, metrics } = &*shared;
             let record = Arc::new(Record::of(Ids::of(request.headers())));
             let answered =
                 inner.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;

@@ -20,3 +20,6 @@ pub trait Step<Request>: Send + Sync {
         request: Request,
     ) -> impl Future<Output = Result<Self::Response, Self::Error>> + Send;
 }
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{Shown, answer::Wrong, picture::most_pressing_first};
-use crate::admission::BucketStatus;
+use crate::queue::BucketStatus;
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]

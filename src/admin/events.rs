@@ -29,7 +29,7 @@ use super::{
     history::{self, History},
     picture::Picture,
 };
-use crate::admission::unix_millis;
+use crate::state::unix_millis;
 
 /// Tells all who watch. Clones tell the same.
 #[derive(Clone, Debug)]

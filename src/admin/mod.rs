@@ -36,8 +36,8 @@ use tokio::net::TcpListener;
 pub use self::guard::{Guard, is_local};
 use self::{events::Events, mode::ModePage};
 use crate::{
-    admission::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
     metrics::{CONTENT_TYPE, Metrics, Sums, Top},
+    queue::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
     reload::{Live, Reload},
 };
 

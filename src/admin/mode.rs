@@ -17,7 +17,7 @@ use super::{
     answer::{self, Wrong},
     pausing::method,
 };
-use crate::admission::{Modes, Target};
+use crate::{pauses::Target, queue::Modes};
 
 /// The modes that are on.
 #[derive(Debug, Serialize)]

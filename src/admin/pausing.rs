@@ -15,7 +15,10 @@ use super::{
     Shown,
     answer::{self, Wrong},
 };
-use crate::admission::{Began, Target, unix_millis};
+use crate::{
+    pauses::{Began, Target},
+    state::unix_millis,
+};
 
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;

@@ -14,9 +14,10 @@ use slack::{Catalogue, OTHER};
 
 use super::{Shown, Totals, history::Sample, mode::ModePage};
 use crate::{
-    admission::{BucketStatus, Held, PauseStatus, QueueStatus, Status, unix_millis},
     metrics::Busy,
+    queue::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
     reload::Reload,
+    state::unix_millis,
 };
 
 /// How things stand.

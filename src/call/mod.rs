@@ -1,20 +1,10 @@
-//! What is asked: everything about a call that decides where it goes and when.
-//!
-//! A request comes in, is [let in](gate) or not, is [routed](route) by its path, and its [lane](lane) is read. Then it
-//! is [classified](classify): its method, [whose](crate::identity) token it carries, which channel
-//! its [arguments](arguments) name, whose call it [is](callers), which [buckets](buckets) it
-//! counts against, and how long its client [waits](patience).
+//! A call: what was asked, what is sent of it, its answer, and what is recorded of it.
 
-pub mod arguments;
-pub mod ask;
+pub mod answer;
 pub mod body;
-pub mod classify;
-pub mod gate;
+pub mod headers;
 pub mod ids;
-pub mod lane;
-pub mod patience;
 pub mod record;
-pub mod route;
 pub mod token;
 
 use std::{fmt, sync::Arc};

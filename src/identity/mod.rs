@@ -6,7 +6,7 @@
 //! - from the configuration;
 //! - from [answers](slack::identity::read) that pass through: an installation, `auth.test`, `bots.info`;
 //! - from an `auth.test` of the proxy's own, for which a token's first call waits a moment
-//!   ([`ask`](crate::call::ask)).
+//!   ([`ask`](crate::inbound::resolve)).
 //!
 //! Until then the token's hash stands for all of it. `auth.test` names no app, but a bot's token
 //! has a `bot_id`, and an app has one bot in each workspace: the bot stands for the app until

@@ -6,7 +6,10 @@ use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
 use slack::{Catalogue, OTHER};
 
 use super::{Metrics, busiest::LABELS, registry::Registry, sums::by_label};
-use crate::admission::{ShedReason, Status, Target};
+use crate::{
+    pauses::Target,
+    queue::{ShedReason, Status},
+};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -5,7 +5,7 @@ use prometheus::{IntGauge, IntGaugeVec};
 use slack::{Catalogue, Mode};
 
 use super::{Metrics, registry::Registry};
-use crate::admission::{Modes, unix_millis};
+use crate::{queue::Modes, state::unix_millis};
 
 #[derive(Debug)]
 pub(super) struct Health {

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 pub use self::watch::Source;
-use crate::{causes::with_causes, stack::Shared};
+use crate::{causes::with_causes, shared::Shared};
 
 /// The configuration of now, and what became of the last reload. Clones share it.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use limits::{BucketKey, Rule};
 
-use crate::admission::whole_seconds;
+use crate::queue::whole_seconds;
 
 const BUCKET: HeaderName = HeaderName::from_static("slackwater-bucket");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -38,6 +38,11 @@ impl Moment {
     }
 }
 
+/// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.
+pub fn unix_millis() -> u64 {
+    u64::try_from(micros(ClockId::Realtime) / 1000).unwrap_or(0)
+}
+
 fn micros(clock: ClockId) -> i64 {
     let now = clock_gettime(clock);
     now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)

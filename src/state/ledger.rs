@@ -16,7 +16,7 @@ use super::{
     clock::{Clock, Micros, Moment},
     record::{Ages, Record},
 };
-use crate::{admission::Paused, identity::Learnt};
+use crate::{identity::Learnt, pauses::Paused};
 
 /// What the lines of the file come to.
 #[derive(Debug)]

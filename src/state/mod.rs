@@ -37,16 +37,14 @@ mod clock;
 mod file;
 mod ledger;
 mod record;
-mod restore;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    clock::Moment,
+    clock::{Moment, unix_millis},
     file::OpenError,
     ledger::{Doubt, Ledger},
-    restore::restore,
-    writer::{Opened, Store, open},
+    writer::{Kept, Opened, Store, open},
 };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use slack::{Facts, TokenHash};
 
 use super::clock::{Micros, Moment};
-use crate::{admission::Paused, identity::Learnt};
+use crate::{identity::Learnt, pauses::Paused};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

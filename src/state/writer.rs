@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use scheduler::{Instant, Note};
+use limits::Scope;
+use scheduler::{Instant, Memory, Note};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -17,27 +18,39 @@ use super::{
     file::{StateFile, read, whole},
     record::Record,
 };
-use crate::{admission::Paused, identity::Learnt, metrics::Metrics};
+use crate::{identity::Learnt, metrics::Metrics, pauses::Paused};
 
 /// Where what happens is given to be written. Clones give to the same.
 #[derive(Clone, Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<Mailbox>,
 }
 
 /// A state file that has been read and not been written yet.
 #[derive(Debug)]
 pub struct Opened {
-    /// What it knows.
-    pub ledger: Ledger,
+    ledger: Ledger,
     /// Why it is not to be believed, if so.
     pub doubt: Option<Doubt>,
     clock: Clock,
     file: StateFile,
 }
 
+/// What a bucket remembers.
 #[derive(Debug)]
-struct Shared {
+pub struct Kept {
+    /// The name of its limit.
+    pub limit: Arc<str>,
+    /// What that was counted by.
+    pub scope: Scope,
+    /// The values.
+    pub values: Arc<str>,
+    /// Its slots, and its freeze.
+    pub memory: Memory,
+}
+
+#[derive(Debug)]
+struct Mailbox {
     pending: Mutex<Pending>,
     /// There is something to write.
     filled: Condvar,
@@ -60,7 +73,7 @@ struct Pending {
 
 /// What the thread has.
 struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<Mailbox>,
     file: StateFile,
     ledger: Ledger,
     clock: Clock,
@@ -102,9 +115,32 @@ pub fn open(path: &Path, at: Instant, now: &Moment) -> Result<Opened, OpenError>
 // === impl Opened ===
 
 impl Opened {
-    /// How the scheduler's time and that of the file belong together.
-    pub(super) fn clock(&self) -> Clock {
-        self.clock
+    /// What was learnt of tokens.
+    pub fn learnt(&self) -> impl Iterator<Item = Learnt> {
+        self.ledger.learnt()
+    }
+
+    /// What the operator had paused.
+    pub fn paused(&self) -> &[Paused] {
+        &self.ledger.paused
+    }
+
+    /// What each bucket remembers.
+    pub fn buckets(&self) -> impl Iterator<Item = Kept> {
+        self.ledger.buckets.values().map(|entry| Kept {
+            limit: Arc::clone(&entry.limit),
+            scope: entry.by,
+            values: Arc::clone(&entry.values),
+            memory: Memory {
+                ages_from: entry.slots.iter().map(|at| self.clock.instant(*at)).collect(),
+                frozen_until: entry.frozen_until.map(|at| self.clock.instant(at)),
+            },
+        })
+    }
+
+    /// Before when nobody knows what was taken, if so.
+    pub fn cautious_since(&self) -> Option<Instant> {
+        self.ledger.doubt.map(|since| self.clock.instant(since))
     }
 
     /// Starts the thread. It ends when the store is [closed](Store::close).
@@ -113,7 +149,7 @@ impl Opened {
     /// If there can be no thread.
     pub fn start(self, metrics: Metrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
         let pending = Mutex::new(Pending::default());
-        let shared = Arc::new(Shared { pending, filled: Condvar::new(), metrics });
+        let shared = Arc::new(Mailbox { pending, filled: Condvar::new(), metrics });
         let Self { ledger, clock, file, .. } = self;
         let store = Store { shared: Arc::clone(&shared) };
         let writer = Writer { shared, file, ledger, clock, failed: None, text: Vec::new() };
@@ -182,9 +218,9 @@ impl Store {
     }
 }
 
-// === impl Shared ===
+// === impl Mailbox ===
 
-impl Shared {
+impl Mailbox {
     /// Guards a few lines at a time.
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)

@@ -110,7 +110,7 @@ async fn a_caller_of_weight_three_has_three_turns() {
     };
     let (mut web, mut job) = (flood("web/2.1"), flood("job/7"));
     settled().await;
-    let callers = |status: &slackwater::admission::Status| {
+    let callers = |status: &slackwater::queue::Status| {
         status.queues.iter().map(|queue| queue.caller.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(callers(&proxy.admission.status()), ["job", "web"]);

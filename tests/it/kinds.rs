@@ -3,7 +3,7 @@
 use fake_slack::{FakeSlack, Latency, Reply, Shape};
 use http::Method;
 use slack::{AppKind, Catalogue};
-use slackwater::admission::Status;
+use slackwater::queue::Status;
 
 use crate::harness::{
     Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, secs, slack, text,

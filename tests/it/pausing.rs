@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use slackwater::admission::{Began, Target};
+use slackwater::pauses::{Began, Target};
+
 use tokio::task::JoinSet;
 
 use crate::harness::{

@@ -134,7 +134,7 @@ async fn in_shadow_nothing_is_refused() {
     let file = "mode: shadow\nmethods: { users.list: { enabled: false } }";
     let proxy = Proxy::configured(file, &fake);
     let bot = proxy.bot();
-    let job = slackwater::admission::Target::of("caller", "job").unwrap();
+    let job = slackwater::pauses::Target::of("caller", "job").unwrap();
     proxy.admission.pause(&job, 0, true).unwrap();
     assert!(bot.call("conversations.list").lane("job").send().await.is_ok());
     assert!(bot.call("users.list").send().await.is_ok());

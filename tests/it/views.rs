@@ -1,7 +1,7 @@
 //! What callers and operators see of the limits: who waits, why, and until when.
 
 use slack::AppKind;
-use slackwater::admission::Status;
+use slackwater::queue::Status;
 
 use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled};
 

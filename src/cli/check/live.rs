@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     causes::with_causes,
-    upstream::connect::{Connector, connector},
+    outbound::upstream::connect::{Connector, connector},
 };
 
 /// Asks the upstreams.

@@ -6,7 +6,6 @@ mod upstream;
 mod wire;
 
 use std::{
-    hash::RandomState,
     io,
     net::SocketAddr,
     sync::{Arc, LazyLock, Mutex},
@@ -17,19 +16,15 @@ use config::{self, Config, LoadError};
 use hyper_util::client::legacy::connect::Connect;
 use slack::Catalogue;
 use slackwater::{
-    admission::Admission,
-    identity::Identities,
-    listen::{self, Swap},
+    app::wire::{Rebuild, wire},
+    inbound::listen,
     metrics::Metrics,
+    outbound::upstream::connect::{self, Over},
+    queue::Admission,
     reload::{self, Live},
-    stack::{Shared, stack},
-    upstream::connect::{self, Over},
+    shared::Shared,
 };
-use tokio::{
-    io::DuplexStream,
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
@@ -55,9 +50,6 @@ pub(crate) struct Proxy {
     connections: TaskTracker,
     tasks: TaskTracker,
 }
-
-/// Makes a stack anew for what is shared.
-type Rebuild = Box<dyn Fn(&Shared) -> Result<(), rustls::Error> + Send>;
 
 /// A listener without a socket.
 struct Listener(mpsc::Receiver<DuplexStream>);
@@ -151,41 +143,22 @@ impl Proxy {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let metrics = Metrics::new().unwrap();
-        let shared = Shared {
-            admission: Admission::new(&config.queue, config.background_share, metrics.clone()),
-            identities: Identities::new(&config.identity),
-            exchanges: TaskTracker::new(),
-            metrics,
-            config,
-            hasher: RandomState::new(),
-        };
-        shared.admission.configure_mode(shared.config.mode);
+        let shared = Shared::new(config, metrics);
         let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
-        let service = Swap::new(stack(&shared, listen, upstream.clone()));
-        let live = Live::new(Arc::clone(&shared.config));
-        let swap = service.clone();
-        let (secure, secured) = watch::channel(shared.config.listen_tls.clone());
-        let rebuild = move |shared: &Shared| {
-            swap.replace(stack(shared, listen, upstream.clone()));
-            secure.send_replace(shared.config.listen_tls.clone());
-            Ok(())
-        };
-        let reloading = Mutex::new((shared.clone(), Box::new(rebuild) as Rebuild));
+        let wired = wire(&shared, listen, move |_| Ok(upstream.clone())).unwrap();
         let (pipes, accept) = mpsc::channel(BACKLOG);
         let (end, connections, tasks) =
             (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        let Shared { admission, exchanges, metrics, .. } = shared;
-        let (timer, end_timer) = (admission.clone(), end.clone());
-        tasks.spawn(async move { timer.keep_time(end_timer).await });
-        let serving = listen::serve(
+        let (live, rebuild) = wired.serve(
             Listener(accept),
-            service,
-            secured,
             places,
             end.clone(),
+            end.clone(),
             connections.clone(),
+            &tasks,
         );
-        tasks.spawn(serving);
+        let reloading = Mutex::new((shared.clone(), rebuild));
+        let Shared { admission, exchanges, metrics, .. } = shared;
         Self {
             admission,
             metrics,

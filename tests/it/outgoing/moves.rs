@@ -10,7 +10,7 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::dns::Name;
-use slackwater::upstream::connect;
+use slackwater::outbound::upstream::connect;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::*;

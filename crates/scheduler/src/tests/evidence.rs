@@ -1,7 +1,6 @@
 //! Refusals close together shut what they have in common.
 
-use super::super::Freeze;
-use super::*;
+use super::{super::Freeze, *};
 
 /// The buckets of a call to a method of a workspace, and to a channel.
 fn call(workspace: &str, method: &str, channel: Option<&str>) -> Vec<BucketKey> {

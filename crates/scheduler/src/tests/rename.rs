@@ -4,8 +4,10 @@ use std::slice;
 
 use limits::Scope;
 
-use super::super::{Enqueued, Scheduler};
-use super::*;
+use super::{
+    super::{Enqueued, Scheduler},
+    *,
+};
 
 const TEAM: [Dimension; 2] = [Dimension::App, Dimension::Workspace];
 

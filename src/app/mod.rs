@@ -1,0 +1,288 @@
+//! The program: builds everything once from the checked configuration, starts it, and lets it
+//! drain.
+//!
+//! Calls are served by one thread with a runtime of its own; the admin listener has another,
+//! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
+
+mod restore;
+pub mod wire;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::{self, Guard, Shown},
+    inbound::listen,
+    metrics::Metrics,
+    outbound::upstream::connect,
+    reload::{self, Source},
+    shared::Shared,
+    state::{self, Moment, Store},
+};
+
+/// The program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("cannot listen on {address} (the key `{key}` or the variable {variable} sets another)")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// The configuration's name of it.
+        key: &'static str,
+        /// The variable that overrides it.
+        variable: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime, a thread, or a signal handler.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] state::OpenError),
+    /// TLS.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// Metrics.
+    #[error("cannot set up metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Where it listens, once it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For bots.
+    pub bots: SocketAddr,
+    /// For operators.
+    pub operators: SocketAddr,
+}
+
+/// What ends it.
+enum Stop {
+    /// SIGTERM and SIGINT.
+    Signals { terminate: Signal, interrupt: Signal },
+    /// Who started it within the program.
+    Token(CancellationToken),
+}
+
+/// Connections beyond those of held calls.
+const SPARE: usize = 1024;
+/// How often the drain looks whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long after the last answer its bytes may take to leave.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run(config: Config, source: Source) -> Result<(), StartError> {
+    let serving = async { serve(Arc::new(config), Some(source), Stop::signals()?, |_| ()).await };
+    block_on(serving)
+}
+
+/// Runs until the token is cancelled, which ends it as two signals do: at once. Tells where it
+/// listens as soon as it does. Its configuration stays.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run_until(
+    config: Config,
+    end: CancellationToken,
+    listening: impl FnOnce(Addresses),
+) -> Result<(), StartError> {
+    block_on(serve(Arc::new(config), None, Stop::Token(end), listening))
+}
+
+fn block_on(serving: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serving);
+    // Whatever is left at the end is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(
+    config: Arc<Config>,
+    source: Option<Source>,
+    mut stop: Stop,
+    listening: impl FnOnce(Addresses),
+) -> Result<(), StartError> {
+    let files = listen::files::open_as_many_as_allowed();
+    let listener = bind(config.listen, "listen", LISTEN_ENV).await?;
+    let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
+    let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let metrics = Metrics::new()?;
+    let shared = Shared::new(Arc::clone(&config), metrics.clone());
+    let store = keep_state(&config, &shared)?;
+    let wired = wire::wire(&shared, listen, connect::connector)?;
+    let ready = Arc::new(AtomicBool::new(true));
+    let shown = Shown {
+        admission: shared.admission.clone(),
+        metrics,
+        listen,
+        live: wired.live.clone(),
+        ready: Arc::clone(&ready),
+        guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
+    };
+    let end = CancellationToken::new();
+    let admin = admin_thread(admin_listener, shown, end.clone())?;
+
+    let tasks = TaskTracker::new();
+    let connections = TaskTracker::new();
+    let end_timer = CancellationToken::new();
+    // One for each call that may be held, and some for those that go at once.
+    // A quarter of the files is kept for the upstream and for operators.
+    let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
+    let (live, rebuild) =
+        wired.serve(listener, most, end.clone(), end_timer.clone(), connections.clone(), &tasks);
+    let following = reload::follow(source, shared.clone(), live.clone(), rebuild)?;
+    tasks.spawn({
+        let end = end.clone();
+        async move {
+            end.run_until_cancelled(following).await;
+        }
+    });
+    if !listen.ip().is_loopback() && config.listen_tls.is_none() {
+        tracing::warn!("tokens come over the network in the clear: see listen_tls");
+    }
+    tracing::info!(%listen, admin = %admin_listen, "listening");
+    listening(Addresses { bots: listen, operators: admin_listen });
+
+    stop.next().await;
+    ready.store(false, Ordering::Relaxed);
+    let (held, config) = (shared.admission.held(), live.config());
+    tracing::info!(held, "draining; a second signal stops at once");
+    let goodbye = async {
+        drain(&shared, config.drain_timeout).await;
+        end.cancel();
+        connections.close();
+        shared.exchanges.close();
+        let answers = async {
+            connections.wait().await;
+            shared.exchanges.wait().await;
+        };
+        tokio::time::timeout(config.timeouts.headers + GOODBYE, answers).await.is_ok()
+    };
+    let in_time = tokio::select! {
+        in_time = goodbye => in_time,
+        () = stop.next() => false,
+    };
+    end.cancel();
+    end_timer.cancel();
+    tasks.close();
+    tasks.wait().await;
+    if let Some((store, thread)) = store {
+        store.close();
+        // It has little left to do, and a panic in it is in the log.
+        let _ = thread.join();
+    }
+    // The admin thread ends with the token; its last answer is nobody's loss.
+    let _ = admin.join();
+    tracing::info!(in_time, "stopped");
+    Ok(())
+}
+
+/// Goes on where the process before ended, and keeps what happens, if the operator says so.
+fn keep_state(
+    config: &Config,
+    shared: &Shared,
+) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
+    let Some(path) = &config.state_file else { return Ok(None) };
+    let Shared { admission, identities, metrics, .. } = shared;
+    let opened = state::open(path, admission.now(), &Moment::now())?;
+    if let Some(doubt) = opened.doubt {
+        tracing::warn!(
+            file = %path.display(),
+            %doubt,
+            "the state file is not to be believed: every limit counts as used up at first"
+        );
+    }
+    restore::restore(&opened, &config.catalogue, admission, identities);
+    let (store, thread) = opened.start(metrics.clone())?;
+    admission.keep(store.clone());
+    Ok(Some((store, thread)))
+}
+
+/// Held calls go on, and calls in flight, until there are none; what is still held after
+/// `limit` is shed.
+async fn drain(shared: &Shared, limit: Duration) {
+    let end = Instant::now() + limit;
+    while Instant::now() < end && shared.admission.held() > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+    shared.admission.close();
+}
+
+async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+    variable: &'static str,
+) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| StartError::Bind { address, key, variable, source })
+}
+
+fn admin_thread(
+    listener: TcpListener,
+    shown: Shown,
+    end: CancellationToken,
+) -> Result<thread::JoinHandle<()>, StartError> {
+    // The socket moves to the thread's own runtime.
+    let listener = listener.into_std()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = thread::Builder::new().name("admin".into()).spawn(move || {
+        let served = runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::select! {
+                served = admin::serve(listener, shown) => served,
+                () = end.cancelled() => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin listener failed");
+        }
+        runtime.shutdown_background();
+    })?;
+    Ok(thread)
+}
+
+// === impl Stop ===
+
+impl Stop {
+    fn signals() -> io::Result<Self> {
+        Ok(Self::Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        match self {
+            Self::Signals { terminate, interrupt } => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            },
+            Self::Token(end) => end.cancelled().await,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Wires a proxy: the stack on what its reloads share, the listener before it, and the timer of its
+//! queue. The program and the tests, which have pipes instead of sockets, wire theirs here.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use config::{Config, ListenTls};
+use hyper_util::client::legacy::connect::Connect;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    inbound::listen::{self, Accept, Answer, Swap},
+    reload::Live,
+    shared::Shared,
+    stack::stack,
+};
+
+/// A proxy that is wired and does not serve yet.
+pub struct Wired<S> {
+    /// The configuration in use.
+    pub live: Live,
+    /// Makes the stack anew for what is shared.
+    pub rebuild: Rebuild,
+    shared: Shared,
+    service: Swap<S>,
+    secured: watch::Receiver<Option<ListenTls>>,
+}
+
+/// Makes a stack anew for what is shared: its configuration may be another one.
+pub type Rebuild = Box<dyn FnMut(&Shared) -> Result<(), rustls::Error> + Send>;
+
+/// Wires a proxy that listens at that address and connects to its upstreams by what `connector` makes
+/// of a configuration.
+///
+/// # Errors
+/// If no TLS connector can be made.
+pub fn wire<C, F>(
+    shared: &Shared,
+    listen: SocketAddr,
+    connector: F,
+) -> Result<Wired<impl Answer + use<C, F>>, rustls::Error>
+where
+    F: Fn(&Config) -> Result<C, rustls::Error> + Send + 'static,
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let service = Swap::new(stack(shared, listen, connector(&shared.config)?));
+    let (secure, secured) = watch::channel(shared.config.listen_tls.clone());
+    let swap = service.clone();
+    let rebuild = move |shared: &Shared| {
+        swap.replace(stack(shared, listen, connector(&shared.config)?));
+        secure.send_replace(shared.config.listen_tls.clone());
+        Ok(())
+    };
+    let live = Live::new(Arc::clone(&shared.config));
+    Ok(Wired { live, rebuild: Box::new(rebuild), shared: shared.clone(), service, secured })
+}
+
+// === impl Wired ===
+
+impl<S: Answer> Wired<S> {
+    /// Serves the connections that `accept` brings, so many at once, until `end`. The queue's timer
+    /// goes on until `end_timer`: calls are held while a drain waits for them. Tells what a reload
+    /// needs.
+    pub fn serve(
+        self,
+        accept: impl Accept + Send + 'static,
+        most: usize,
+        end: CancellationToken,
+        end_timer: CancellationToken,
+        connections: TaskTracker,
+        tasks: &TaskTracker,
+    ) -> (Live, Rebuild) {
+        let Self { live, rebuild, shared, service, secured } = self;
+        tasks.spawn(async move { shared.admission.keep_time(end_timer).await });
+        tasks.spawn(listen::serve(accept, service, secured, most, end, connections));
+        (live, rebuild)
+    }
+}

@@ -1,0 +1,191 @@
+//! An answer's body on its way to the caller.
+
+use std::{
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+pin_project! {
+    /// The body of an answer: the upstream's, passed through as it comes, or our own.
+    pub struct Answer {
+        #[pin]
+        from: From,
+    }
+}
+
+pin_project! {
+    #[project = FromProjected]
+    enum From {
+        Upstream {
+            first: Option<Bytes>,
+            then: Option<Next>,
+            #[pin]
+            body: Incoming,
+            #[pin]
+            idle: Option<Sleep>,
+            limit: Duration,
+        },
+        Ours { bytes: Option<Bytes> },
+    }
+}
+
+/// The beginning of an upstream's body that was read before its end.
+#[derive(Debug, Default)]
+pub struct Begun {
+    first: Bytes,
+    /// All of it, where it came in more than one piece.
+    more: BytesMut,
+    /// What followed it, where that was no data.
+    pub then: Option<Next>,
+    /// Since when its reader has waited for more.
+    pub idle_since: Option<Instant>,
+}
+
+/// What comes next of a body.
+type Next = Result<Frame<Bytes>, hyper::Error>;
+
+/// Slack refused the call for a limit, and it is not sent again: its caller gets Slack's own answer.
+#[derive(Debug, thiserror::Error)]
+#[error("refused by Slack")]
+pub struct SlackRefused(pub Box<Response<Answer>>);
+
+/// An answer's body that ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The upstream's connection broke.
+    #[error("the upstream's answer broke off")]
+    Broken(#[from] hyper::Error),
+    /// Nothing came for too long.
+    #[error("no byte of the upstream's answer came for {0:?}")]
+    Idle(Duration),
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The upstream's body. It is given up when nothing comes for `limit`.
+    pub fn upstream(body: Incoming, limit: Duration) -> Self {
+        Self { from: From::Upstream { first: None, then: None, body, idle: None, limit } }
+    }
+
+    /// The upstream's body of which the beginning has been read. It goes on as if it had not.
+    pub fn begun(mut begun: Begun, body: Incoming, limit: Duration) -> Self {
+        let first = Some(begun.data()).filter(|first| !first.is_empty());
+        let idle = begun.idle_since.map(|since| tokio::time::sleep_until(since + limit));
+        Self { from: From::Upstream { first, then: begun.then, body, idle, limit } }
+    }
+
+    /// A body of ours.
+    pub fn ours(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { from: From::Ours { bytes: (!bytes.is_empty()).then_some(bytes) } }
+    }
+}
+
+// === impl Begun ===
+
+impl Begun {
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next bytes.
+    pub fn push(&mut self, data: Bytes) {
+        // Most small bodies come in one piece, which needs no copy.
+        if self.is_empty() {
+            self.first = data;
+        } else {
+            self.more.extend_from_slice(&std::mem::take(&mut self.first));
+            self.more.extend_from_slice(&data);
+        }
+    }
+
+    /// All bytes so far. More may follow.
+    pub fn data(&mut self) -> Bytes {
+        if self.first.is_empty() {
+            self.first = self.more.split().freeze();
+        }
+        self.first.clone()
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self.project().from.project() {
+            FromProjected::Ours { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            FromProjected::Upstream { first, then, body, mut idle, limit } => {
+                let read = first.take().map(|first| Ok(Frame::data(first))).or_else(|| then.take());
+                if let Some(read) = read {
+                    return Poll::Ready(Some(read.map_err(AnswerError::Broken)));
+                }
+                if let Poll::Ready(frame) = body.poll_frame(cx) {
+                    idle.set(None);
+                    return Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)));
+                }
+                // The timer exists only while the upstream keeps us waiting.
+                if idle.is_none() {
+                    idle.set(Some(tokio::time::sleep_until(Instant::now() + *limit)));
+                }
+                match idle.as_pin_mut().map(|idle| idle.poll(cx)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Some(Err(AnswerError::Idle(*limit)))),
+                    _ => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.from {
+            From::Upstream { first, then, body, .. } => {
+                first.is_none() && then.is_none() && body.is_end_stream()
+            }
+            From::Ours { bytes } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.from {
+            From::Upstream { first, body, .. } => {
+                // Also where all is here: a length that was not told is not told now.
+                let (first, rest) = (first.as_ref().map_or(0, Bytes::len) as u64, body.size_hint());
+                let mut hint = SizeHint::new();
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(first + upper);
+                }
+                hint.set_lower(first + rest.lower());
+                hint
+            }
+            From::Ours { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! Makes a call of a request: reads its body and everything that decides when it goes.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use config::{
+    Config, TrustCallers,
+    callers::{CallerTerms, Callers, Signs},
+};
+use http::{HeaderMap, Response, header};
+use hyper::body::Incoming;
+use limits::Dimension;
+use scheduler::{CallerId, PlaceId};
+use slack::{
+    Endpoint, Identity, Kind, Method, TokenHash,
+    buckets::{self, Dimensions},
+    holds_token,
+    identity::is_id,
+};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+
+use crate::{
+    call::{
+        Call, Head,
+        answer::Answer,
+        body::{Body, BodyError, Memory},
+        headers,
+        record::Labels,
+        token::bearer,
+    },
+    identity::Identities,
+    inbound::{
+        arguments::{self, Values},
+        patience::patience,
+        resolve::{self, Asker},
+        route::{Routed, rest},
+    },
+    queue::{Asking, Attempt},
+    shared::Shared,
+    step::Step,
+};
+
+/// Makes a [`Call`] of a routed request.
+#[derive(Clone, Debug)]
+pub struct ClassifyLayer {
+    knowledge: Arc<Knowledge>,
+    exchanges: TaskTracker,
+}
+
+/// Makes a [`Call`] of a routed request.
+#[derive(Debug)]
+pub struct Classify<S> {
+    inner: Arc<S>,
+    asker: Asker<S>,
+    knowledge: Arc<Knowledge>,
+}
+
+/// What a call is judged by.
+#[derive(Debug)]
+struct Knowledge {
+    config: Arc<Config>,
+    identities: Identities,
+    callers: Callers,
+    /// Bots of several apps may share the listener.
+    gateway: bool,
+    memory: Memory,
+    /// Keyed, so that nobody can choose a name whose hash is another's.
+    hasher: RandomState,
+}
+
+/// A method's name is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("{name:?} is no method name; a call goes to /api/METHOD, as in /api/chat.postMessage")]
+pub struct NoMethod {
+    name: String,
+}
+
+/// So much of a body tells one call from another.
+const TELLING: usize = 4096;
+
+// === impl ClassifyLayer ===
+
+impl ClassifyLayer {
+    /// Classifies for a listener bound to `listen`.
+    pub fn new(shared: &Shared, listen: SocketAddr) -> Self {
+        let Shared { config, identities, exchanges, .. } = shared;
+        let may_raise = match config.trust_callers {
+            TrustCallers::Auto => listen.ip().is_loopback(),
+            TrustCallers::Always => true,
+            TrustCallers::Never => false,
+        };
+        Self {
+            knowledge: Arc::new(Knowledge {
+                identities: identities.clone(),
+                gateway: !listen.ip().is_loopback(),
+                callers: Callers::new(&config.callers, may_raise),
+                memory: Memory::new(config.queue.max_bytes),
+                config: Arc::clone(config),
+                hasher: shared.hasher.clone(),
+            }),
+            exchanges: exchanges.clone(),
+        }
+    }
+}
+
+impl<S> Layer<S> for ClassifyLayer
+where
+    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S::Error: From<NoMethod> + From<BodyError>,
+{
+    type Service = Classify<S>;
+
+    fn layer(&self, inner: S) -> Classify<S> {
+        let Self { knowledge, exchanges } = self;
+        let Knowledge { config, identities, memory, .. } = &**knowledge;
+        let inner = Arc::new(inner);
+        let asker = Asker::new(&inner, config, identities, memory, exchanges);
+        Classify { inner, asker, knowledge: Arc::clone(knowledge) }
+    }
+}
+
+// === impl Classify ===
+
+impl<S> Step<Routed<Incoming>> for Classify<S>
+where
+    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S::Error: From<NoMethod> + From<BodyError>,
+{
+    type Response = Response<Answer>;
+    type Error = S::Error;
+
+    async fn call(&self, routed: Routed<Incoming>) -> Result<Response<Answer>, S::Error> {
+        let asking = self.classify(routed).await?;
+        self.inner.call(asking).await
+    }
+}
+
+impl<S> Classify<S>
+where
+    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S::Error: From<NoMethod> + From<BodyError>,
+{
+    async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, S::Error> {
+        let Routed { request, upstream, url, lane, proved, record } = routed;
+        let knowledge = &*self.knowledge;
+        let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
+        let (mut parts, incoming) = request.into_parts();
+        let name = rest(&url, &upstream);
+        let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
+        let method = match endpoint {
+            Some(endpoint) => Some(catalogue.endpoint(endpoint)),
+            None if upstream.kind == Kind::WebApi => Some(knowledge.method(name)?),
+            None => None,
+        };
+        let idle = knowledge.config.timeouts.body_idle;
+        let body = Body::read(incoming, &knowledge.memory, idle).await;
+        // The client's patience began before its body was read, but only the exchange with us
+        // took time till here.
+        let arrived = Instant::now();
+        // Also a call whose body cannot be read is somebody's.
+        let known = body.as_ref().map_or(&[] as &[u8], Body::known);
+        let [text, channel, user] = match method {
+            Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
+            _ => Values::default(),
+        };
+        let text = bearer(&parts.headers).or(text.as_deref());
+        // Whoever knows the URL may call it; no token decides anything.
+        let text = text.filter(|_| !upstream.kind.has_secret_url());
+        // Hashing is a good part of what a call costs.
+        let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
+        let token = text.map(TokenHash::of);
+        let agent = user_agent(&parts.headers);
+        let client = agent.and_then(|agent| catalogue.client(agent));
+        let wait = patience(lane.max_wait, client, method.map(|method| &**method), queue);
+        let deadline = arrived + wait;
+        let identity = match (text, &token, method) {
+            (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
+                let mut whose = knowledge.identities.whose(arrived, token);
+                if whose.ask {
+                    // Boxed, because hardly any call asks, and each would carry it about.
+                    let asking = self.asker.ask(whose.clone(), text, token, &upstream, deadline);
+                    whose.identity = Box::pin(asking).await;
+                    record.waited(Instant::now().duration_since(arrived));
+                }
+                // Beside the Web API no argument is read.
+                match whose.identity {
+                    identity if identity.org_wide && endpoint.is_none() => {
+                        within(&identity, &parts, known).await
+                    }
+                    identity => identity,
+                }
+            }
+            (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
+            _ => knowledge.identities.nobody(),
+        };
+        let signs = Signs {
+            proved: proved.as_ref(),
+            caller: lane.caller.as_ref(),
+            class: lane.class,
+            user_agent: agent.unwrap_or_default(),
+            token: token.as_ref(),
+            app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
+        };
+        let CallerTerms { caller, class, weight, max_depth, disabled } =
+            knowledge.callers.of(signs, method.map(|method| &**method));
+        record.classified(Labels {
+            method: method.map(Arc::clone),
+            class,
+            caller: caller.clone(),
+            workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
+            refused_as: shed_as.to(upstream.kind, client),
+        });
+        let body = body?;
+        let buckets = method.map_or_else(Vec::new, |method| {
+            let by_url = buckets::counts_by(method, Dimension::Url);
+            let url = by_url.then(|| buckets::url_key(url.path()));
+            let dimensions = Dimensions {
+                identity: &identity,
+                // The rest of a webhook's path is its secret.
+                method: if endpoint.is_some() { &method.name } else { name },
+                channel: channel.as_deref(),
+                user: user.as_deref(),
+                url: url.as_deref(),
+                caller: &caller,
+            };
+            buckets::of(method, dimensions)
+        });
+        let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
+        let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
+        let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
+        headers::forward_request(&mut parts.headers);
+        let call = Call {
+            head: Head { verb: parts.method, url, headers: parts.headers },
+            body,
+            upstream,
+            method: method.map(Arc::clone),
+            token,
+            class,
+            place,
+            caller_id,
+            weight,
+            max_depth,
+            disabled,
+            caller,
+            arrived,
+            deadline,
+            record,
+        };
+        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
+    }
+}
+
+// === impl Knowledge ===
+
+impl Knowledge {
+    /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the
+    /// beginning tells.
+    fn place(
+        &self,
+        caller: CallerId,
+        token: Option<&TokenHash>,
+        asks: (&http::Method, &str, &str, Option<&str>),
+        body: &[u8],
+    ) -> PlaceId {
+        let beginning = &body[..body.len().min(TELLING)];
+        PlaceId::of(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
+    }
+
+    fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if holds_token(rest) {
+            return Err(NoMethod { name: "what looks like a token".to_owned() });
+        }
+        if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
+            return Err(NoMethod { name: rest.chars().take(100).collect() });
+        }
+        Ok(self.config.catalogue.method(rest))
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    let agent = headers.get(header::USER_AGENT)?;
+    str::from_utf8(agent.as_bytes()).ok()
+}
+
+/// Whether the call itself asks what would be asked.
+fn is_own_question(method: &str) -> bool {
+    method == resolve::METHOD
+}
+
+/// The identity in the workspace that the call names, of a token that is one for several.
+async fn within(
+    identity: &Arc<Identity>,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Arc<Identity> {
+    let [team] = arguments::find(["team_id"], parts.uri.query(), &parts.headers, body).await;
+    match team.filter(|team| is_id(team)) {
+        Some(team) => Arc::new(identity.within(&team)),
+        None => Arc::clone(identity),
+    }
+}
+
+/// A value that is shown, as it is but for a token that stands there by mistake.
+fn unshown(value: Option<String>) -> Option<String> {
+    value.map(
+        |value| {
+            if holds_token(&value) { TokenHash::of(&value).name().to_string() } else { value }
+        },
+    )
+}
+
+/// The token, the channel and the user that a call names. Nothing is read that nothing depends
+/// on.
+async fn arguments_of(method: &Method, parts: &http::request::Parts, body: &[u8]) -> Values<3> {
+    let argument = |by: Dimension, name: &Option<Arc<str>>| {
+        name.clone().filter(|_| buckets::counts_by(method, by))
+    };
+    let channel_arg = argument(Dimension::Channel, &method.channel_arg);
+    let user_arg = argument(Dimension::User, &method.user_arg);
+    if bearer(&parts.headers).is_some() && channel_arg.is_none() && user_arg.is_none() {
+        return Values::default();
+    }
+    let names = [
+        "token",
+        channel_arg.as_deref().unwrap_or_default(),
+        user_arg.as_deref().unwrap_or_default(),
+    ];
+    let [token, channel, user] =
+        arguments::find(names, parts.uri.query(), &parts.headers, body).await;
+    [token, unshown(channel), unshown(user)]
+}

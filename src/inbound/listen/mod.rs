@@ -1,0 +1,219 @@
+//! A connection arrives: accepts it, [secures](tls) it, serves HTTP/1.1 or HTTP/2 on it, and lets it go when the
+//! program ends.
+
+pub mod files;
+mod patient;
+mod swap;
+mod tls;
+
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use config::ListenTls;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use self::{patient::Patient, tls::Named};
+pub use self::{swap::Swap, tls::Peer};
+use crate::step::BoxError;
+
+/// Where connections come from: a socket, or in tests a pipe.
+pub trait Accept {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+}
+
+/// What answers the requests of connections.
+pub trait Answer:
+    Service<
+        Request<Incoming>,
+        Response = Response<<Self as Answer>::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of an answer.
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+/// How long a client may take to send a request's headers, and how long it may leave a
+/// connection unused. Longer than bots keep theirs, so that they rarely meet a closing one.
+const HEADERS: Duration = Duration::from_secs(120);
+/// How long a client may leave the beginning of a connection, or an answer, where it is.
+const STUCK: Duration = Duration::from_secs(120);
+/// How long an HTTP/2 client may say nothing before it is asked whether it lives, and how long it
+/// has to say so. This also ends headers that never end.
+const SILENCE: Duration = Duration::from_secs(60);
+const PONG: Duration = Duration::from_secs(20);
+/// The most bytes of headers.
+const HEADER_BYTES: usize = 64 << 10;
+/// The most headers.
+const HEADER_COUNT: usize = 100;
+/// The most calls at once on one HTTP/2 connection.
+const STREAMS: u32 = 1000;
+/// How long to wait when no connection can be accepted: out of files, most likely.
+const BREATH: Duration = Duration::from_millis(100);
+/// How often that is told: such errors come in floods.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// Serves at most `most` connections at once, until `end`; then lets them finish the calls
+/// that they are at. Further connections wait in the listener's backlog. Connections are
+/// secured as `tls` says when they arrive, and tracked by `connections`.
+pub async fn serve<A, S>(
+    mut accept: A,
+    service: S,
+    tls: watch::Receiver<Option<ListenTls>>,
+    most: usize,
+    end: CancellationToken,
+    connections: TaskTracker,
+) where
+    A: Accept,
+    S: Answer,
+{
+    let server = server();
+    let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let mut told = None;
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&mut accept, &places) => accepted,
+            () = end.cancelled() => return,
+        };
+        match accepted {
+            Ok((io, place)) => {
+                let tls = tls.borrow().clone();
+                let arrived = arrived(server.clone(), io, tls, service.clone(), end.clone());
+                connections.spawn(async move {
+                    arrived.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                let now = Instant::now();
+                if told.is_none_or(|told| now.duration_since(told) >= TOLD) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                    told = Some(now);
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// The next connection, as soon as there is a place for it.
+async fn next<A: Accept>(
+    accept: &mut A,
+    places: &Arc<Semaphore>,
+) -> io::Result<(A::Io, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    Ok((accept.accept().await?, place))
+}
+
+fn server() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADER_COUNT);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(SILENCE)
+        .keep_alive_timeout(PONG)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX));
+    server
+}
+
+/// Secures a connection, if that is to be, and serves it.
+async fn arrived<I, S>(
+    server: auto::Builder<TokioExecutor>,
+    io: I,
+    tls: Option<ListenTls>,
+    service: S,
+    end: CancellationToken,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answer,
+{
+    let Some(ListenTls { server: who }) = tls else {
+        return connection(server, io, service, end).await;
+    };
+    let secured = tokio::select! {
+        secured = tls::secure(io, who) => secured,
+        () = end.cancelled() => return,
+    };
+    match secured {
+        Ok((io, peer)) => connection(server, io, Named::new(service, peer), end).await,
+        // Whoever knocks at the wrong door sees it at its own end.
+        Err(error) => tracing::debug!(%error, "a connection could not be secured"),
+    }
+}
+
+async fn connection<I, S>(
+    server: auto::Builder<TokioExecutor>,
+    io: I,
+    service: S,
+    end: CancellationToken,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answer,
+{
+    let service = TowerToHyperService::new(service);
+    let io = TokioIo::new(Patient::new(io, STUCK));
+    let serving = server.serve_connection(io, service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = end.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    // A connection that breaks is the client's affair.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+// === impl Answer ===
+
+impl<S, B> Answer for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
+// === impl Accept for TcpListener ===
+
+impl Accept for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}

@@ -1,0 +1,115 @@
+//! A look into a small answer, of which the caller still gets every byte.
+//!
+//! Slack refuses some calls with status 200 and says so in the body only. So a small body is
+//! read before it goes on, unpacked where it is compressed. What is large, or does not come,
+//! is handed on as it comes: nothing waits for it, and nothing of it is kept.
+
+use std::{borrow::Cow, io::Read, time::Duration};
+
+use bytes::Bytes;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::call::answer::{Answer, Begun};
+
+/// An answer's body after the look.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// All of it, as it came.
+    pub(super) body: Answer,
+    /// Its bytes, if they are all here.
+    pub(super) whole: Option<Bytes>,
+}
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Plain,
+    Gzip,
+    Deflate,
+    Other,
+}
+
+/// The largest body that is looked into, packed and unpacked. Slack's refusals have fifty bytes.
+const LARGEST: usize = 4096;
+
+/// How long a body that began may take before it is handed on as it comes.
+const TIME: Duration = Duration::from_secs(1);
+
+/// Reads a body that is small and comes soon. `idle` is how long the rest of another may keep
+/// its reader waiting.
+pub(super) async fn look(mut incoming: Incoming, idle: Duration) -> Looked {
+    let mut begun = Begun::default();
+    let read = tokio::time::timeout(TIME, read(&mut incoming, &mut begun)).await;
+    if read.is_ok() {
+        begun.idle_since = None;
+    }
+    let whole = (read == Ok(true)).then(|| begun.data());
+    Looked { body: Answer::begun(begun, incoming, idle), whole }
+}
+
+/// Whether a body may be small enough to be looked into.
+pub(super) fn may_be_small(incoming: &Incoming) -> bool {
+    !incoming.is_end_stream() && incoming.size_hint().lower() <= LARGEST as u64
+}
+
+/// The unpacked text of a body; none if it is large, or packed in a way that is not known.
+pub(super) fn text<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+    match coding(headers) {
+        Coding::Plain => Some(Cow::Borrowed(body)),
+        Coding::Gzip => unpack(MultiGzDecoder::new(body)).map(Cow::Owned),
+        // By the standard it is in zlib's format; some send it bare (RFC 9110, 8.4.1.2).
+        Coding::Deflate => unpack(ZlibDecoder::new(body))
+            .or_else(|| unpack(DeflateDecoder::new(body)))
+            .map(Cow::Owned),
+        Coding::Other => None,
+    }
+}
+
+/// Reads to the end, or until it is known that the body is not small. What has been read is in
+/// `begun` at every await.
+async fn read(incoming: &mut Incoming, begun: &mut Begun) -> bool {
+    while !incoming.is_end_stream() {
+        begun.idle_since = Some(Instant::now());
+        let Some(frame) = incoming.frame().await else { break };
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => begun.push(data),
+            Ok(Err(trailers)) => {
+                begun.then = Some(Ok(trailers));
+                break;
+            }
+            Err(broken) => {
+                begun.then = Some(Err(broken));
+                return false;
+            }
+        }
+        if begun.len() > LARGEST {
+            return false;
+        }
+    }
+    true
+}
+
+fn coding(headers: &HeaderMap) -> Coding {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Coding::Plain };
+    let is = |name: &str| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+    // What is packed twice is told in a list, too.
+    match codings.next() {
+        None if is("gzip") || is("x-gzip") => Coding::Gzip,
+        None if is("deflate") => Coding::Deflate,
+        None if is("identity") || is("") => Coding::Plain,
+        _ => Coding::Other,
+    }
+}
+
+/// All that comes out, if that is small: a bomb is left alone.
+fn unpack(from: impl Read) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = from.take(LARGEST as u64 + 1).read_to_end(&mut text);
+    (read.is_ok() && text.len() <= LARGEST).then_some(text)
+}

@@ -1,0 +1,268 @@
+//! What came back: settles the permit, and freezes the bucket when Slack refused the call.
+//!
+//! From here on the exchange does not depend on its caller any more: see [`detached`].
+
+mod detached;
+mod learn;
+mod look;
+mod tell;
+
+use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
+
+use config::Config;
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
+use hyper::body::Incoming;
+use slack::{
+    RefusedAs,
+    reply::{self, Verdict},
+};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+
+pub use self::learn::Learner;
+use self::{detached::Detached, look::Looked};
+use crate::{
+    call::{
+        Call,
+        answer::{Answer, SlackRefused},
+        body::Outgoing,
+        headers,
+    },
+    metrics::Metrics,
+    outbound::upstream::UpstreamError,
+    queue::{Admitted, Permit, whole_seconds},
+    step::Step,
+};
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum Outcome {
+    /// An answer for the caller.
+    Answered(Box<Response<Answer>>),
+    /// Slack refused the call for a limit. Its permit may be used to queue again.
+    Refused(Box<Refused>),
+}
+
+/// A call that Slack refused for a limit.
+#[derive(Debug)]
+pub struct Refused {
+    /// The call.
+    pub call: Box<Call>,
+    /// Its permit; the bucket is frozen.
+    pub permit: Permit,
+    /// Slack's answer, for when the call is not sent again.
+    pub answer: Response<Answer>,
+}
+
+/// Judges what comes back.
+#[derive(Clone, Debug)]
+pub struct ExchangeLayer<E> {
+    config: Arc<Config>,
+    learner: Learner,
+    metrics: Metrics,
+    exchanges: TaskTracker,
+    error: PhantomData<fn() -> E>,
+}
+
+/// Judges what comes back.
+///
+/// Once the call is handed over, dropping the future does not end the exchange: it goes on
+/// by itself until the answer's headers are here, so that the permit is settled in time.
+#[derive(Debug)]
+pub struct Exchange<S, E> {
+    /// Shared with the exchanges, which may outlive all else.
+    inner: Arc<Exchanges<S>>,
+    exchanges: TaskTracker,
+    error: PhantomData<fn() -> E>,
+}
+
+/// What an exchange needs.
+#[derive(Debug)]
+struct Exchanges<S> {
+    inner: S,
+    config: Arc<Config>,
+    learner: Learner,
+    metrics: Metrics,
+}
+
+// === impl ExchangeLayer ===
+
+impl<E> ExchangeLayer<E> {
+    /// Exchanges that outlive their callers are tracked by `exchanges`.
+    pub fn new(
+        config: &Arc<Config>,
+        learner: Learner,
+        metrics: &Metrics,
+        exchanges: &TaskTracker,
+    ) -> Self {
+        let (config, metrics) = (Arc::clone(config), metrics.clone());
+        Self { config, learner, metrics, exchanges: exchanges.clone(), error: PhantomData }
+    }
+}
+
+impl<S, E> Layer<S> for ExchangeLayer<E> {
+    type Service = Exchange<S, E>;
+
+    fn layer(&self, inner: S) -> Exchange<S, E> {
+        let Self { config, learner, metrics, exchanges, .. } = self;
+        let (config, learner, metrics) = (Arc::clone(config), learner.clone(), metrics.clone());
+        let inner = Arc::new(Exchanges { inner, config, learner, metrics });
+        Exchange { inner, exchanges: exchanges.clone(), error: PhantomData }
+    }
+}
+
+// === impl Exchange ===
+
+impl<S, E> Step<Admitted> for Exchange<S, E>
+where
+    E: From<UpstreamError> + From<SlackRefused> + Send + 'static,
+    S: Step<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError> + 'static,
+{
+    type Response = Outcome;
+    type Error = E;
+
+    async fn call(&self, admitted: Admitted) -> Result<Outcome, E> {
+        let exchange = Arc::clone(&self.inner).exchange(admitted);
+        Detached::new(Box::pin(exchange), &self.exchanges).await
+    }
+}
+
+// === impl Exchanges ===
+
+impl<S> Exchanges<S>
+where
+    S: Step<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError>,
+{
+    async fn exchange<E>(
+        self: Arc<Self>,
+        Admitted { mut call, mut permit }: Admitted,
+    ) -> Result<Outcome, E>
+    where
+        E: From<UpstreamError> + From<SlackRefused>,
+    {
+        let mut request = Request::new(call.body.send());
+        *request.method_mut() = call.head.verb.clone();
+        *request.uri_mut() = call.head.url.clone();
+        *request.headers_mut() = call.head.headers.clone();
+        call.record.sent();
+        permit.sent();
+        let sent = Instant::now();
+        let in_flight = self.metrics.in_flight(&call.upstream.prefix);
+        let response = self.inner.call(request).await;
+        drop(in_flight);
+        let took = Instant::now().duration_since(sent);
+        let code = response.as_ref().map_or("error", |response| code(response.status()));
+        self.metrics.exchanged(&call.upstream.prefix, code, took);
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                // Unless it certainly never left, the permit's drop counts it as lost.
+                if error.nothing_sent() {
+                    permit.unsent();
+                }
+                return Err(error.into());
+            }
+        };
+        let (mut parts, body) = response.into_parts();
+        headers::forward_response(&mut parts.headers);
+        let Looked { body, whole } = self.look(&call, &permit, parts.status, body).await;
+        // What Slack said to this call is known here and nowhere else, if it is no more than a
+        // look takes in.
+        let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));
+        let default = self.config.on_429.default_retry_after;
+        let method = call.method.as_ref();
+        let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
+        let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
+        let (pause, is_limit, again) = match verdict {
+            Verdict::Passed => {
+                call.record.keep_headroom(permit.answered());
+                if let Some(text) = text {
+                    self.learner.hear(&call, &text);
+                }
+                return Ok(answered(parts, body));
+            }
+            // What may have been done is done again only if that does no harm.
+            Verdict::Unavailable(pause) => (pause, false, reads),
+            Verdict::Refused(pause) => (pause, true, true),
+        };
+        let refused = permit.refused(pause);
+        tell::refused(&call, &refused);
+        if is_limit {
+            self.metrics.refused(call.record.method(), refused.surprise);
+        }
+        call.record.keep_headroom(refused.headroom);
+        if permit.is_watched() || !again {
+            return Ok(answered(parts, body));
+        }
+        let understood = text.is_some_and(|text| reply::is_object(&text));
+        let answer = refusal(parts, body, understood, pause, call.record.refused_as());
+        if refused.closed.is_empty() {
+            // With no bucket closed, nothing would keep the call from going again at once.
+            Err(SlackRefused(Box::new(answer)).into())
+        } else {
+            Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
+        }
+    }
+
+    /// Looks into an answer that may be a refusal, or that is read to its end because the call
+    /// is sent again and the connection with it. Others go on untouched.
+    async fn look(
+        &self,
+        call: &Call,
+        permit: &Permit,
+        status: StatusCode,
+        body: Incoming,
+    ) -> Looked {
+        let idle = self.config.timeouts.body_idle;
+        let may_refuse = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            status => status.is_success() && call.method.is_some(),
+        };
+        if !may_refuse || !look::may_be_small(&body) {
+            return Looked { body: Answer::upstream(body, idle), whole: None };
+        }
+        let mut look = pin!(look::look(body, idle));
+        // As a rule a small body is here with its headers.
+        if let Some(looked) = look.as_mut().now_or_never() {
+            return looked;
+        }
+        permit.answer_begins();
+        look.await
+    }
+}
+
+fn answered(parts: Parts, body: Answer) -> Outcome {
+    Outcome::Answered(Box::new(Response::from_parts(parts, body)))
+}
+
+/// What the caller sees of a refusal: Slack's own words, with what is missing added. A 429
+/// whose body no SDK understands, or which has none, gets one.
+fn refusal(
+    mut parts: Parts,
+    body: Answer,
+    understood: bool,
+    pause: Duration,
+    refused_as: RefusedAs,
+) -> Response<Answer> {
+    let headers = &mut parts.headers;
+    let seconds = whole_seconds(pause).max(1);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if understood || parts.status != StatusCode::TOO_MANY_REQUESTS {
+        return Response::from_parts(parts, body);
+    }
+    reply::reword(headers);
+    Response::from_parts(parts, Answer::ours(refused_as.body(seconds)))
+}
+
+/// A status as metrics have it.
+fn code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        429 => "429",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,8 @@
+//! The way out: a refused call is [sent again](retry), an attempt is an [exchange](exchange) with the
+//! [upstream](upstream).
+
+pub mod retry;
+
+pub mod exchange;
+
+pub mod upstream;

@@ -1,0 +1,112 @@
+//! Lets a call pass when it has its permit.
+
+use http::{HeaderValue, Response, header};
+use limits::BucketKey;
+use slack::reply;
+use tower::Layer;
+
+use super::{Admission, Permit, Shed};
+use crate::{
+    call::{
+        Call,
+        answer::{Answer, SlackRefused},
+    },
+    step::Step,
+};
+
+/// A call that asks to go.
+#[derive(Debug)]
+pub struct Asking {
+    /// The call.
+    pub call: Box<Call>,
+    /// What it asks with.
+    pub attempt: Attempt,
+    /// What Slack said of its last attempt, for the case that it is not sent again.
+    pub refusal: Option<Box<Response<Answer>>>,
+}
+
+/// What a call asks to go with.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It has not been sent yet, and counts against these.
+    First(Vec<BucketKey>),
+    /// Slack refused it; this is the permit of that attempt.
+    Again(Permit),
+}
+
+/// A call and its right to go.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The call.
+    pub call: Box<Call>,
+    /// Its right to go.
+    pub permit: Permit,
+}
+
+/// Holds calls until they may go, or sheds them.
+#[derive(Clone, Debug)]
+pub struct AdmitLayer {
+    admission: Admission,
+}
+
+/// Holds calls until they may go, or sheds them.
+///
+/// Each call waits for buckets of its own. Dropping the future leaves the queue.
+#[derive(Debug)]
+pub struct Admit<S> {
+    inner: S,
+    admission: Admission,
+}
+
+// === impl AdmitLayer ===
+
+impl AdmitLayer {
+    /// Calls wait in this queue.
+    pub fn new(admission: Admission) -> Self {
+        Self { admission }
+    }
+}
+
+impl<S> Layer<S> for AdmitLayer {
+    type Service = Admit<S>;
+
+    fn layer(&self, inner: S) -> Admit<S> {
+        Admit { inner, admission: self.admission.clone() }
+    }
+}
+
+// === impl Admit ===
+
+impl<S> Step<Asking> for Admit<S>
+where
+    S: Step<Admitted>,
+    S::Error: From<Shed> + From<SlackRefused>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+
+    async fn call(&self, asking: Asking) -> Result<S::Response, S::Error> {
+        let Asking { call, attempt, refusal } = asking;
+        let asked = match (self.admission.ask(&call, attempt), refusal) {
+            (Ok(asked), refusal) => {
+                if refusal.is_some() {
+                    self.admission.shared.metrics.replayed(call.record.method());
+                }
+                asked
+            }
+            (Err(shed), Some(refusal)) => return Err(handed_on(*refusal, &shed).into()),
+            (Err(shed), None) => return Err(shed.into()),
+        };
+        let permit = asked.permit(&call).await?;
+        self.inner.call(Admitted { call, permit }).await
+    }
+}
+
+/// A call that Slack refused and that is not held till it could go again: its caller hears
+/// from Slack, and is not told to come back before there is room for the call here.
+fn handed_on(mut refusal: Response<Answer>, shed: &Shed) -> SlackRefused {
+    let said = reply::retry_after(refusal.headers()).unwrap_or_default();
+    let seconds = shed.retry_after_seconds().max(said.as_secs());
+    refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    SlackRefused(Box::new(refusal))
+}

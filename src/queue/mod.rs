@@ -1,0 +1,391 @@
+//! The async shell around the scheduler: the lock, the timer, and those who wait.
+//!
+//! [`Admission::ask`] grants a permit, sheds the call or holds it. Dropping what waits then
+//! leaves the queue and costs no slot. A [`Permit`] that is dropped gives its slots back if its call was not sent; if it
+//! was, its slots age as those of a call whose answer never came.
+
+mod admit;
+mod ghosts;
+mod modes;
+mod pausing;
+mod permit;
+mod shadow;
+mod shed;
+mod status;
+mod waiters;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use config::{Config, Queue};
+use limits::{BucketKey, Share};
+use scheduler::{Bounds, Enqueued, Event, Memory, Note, Policy, Scheduler};
+use slack::{Identity, buckets};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
+    modes::Modes,
+    permit::{Closed, Permit, Refused},
+    shed::{Shed, ShedReason, whole_seconds},
+    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
+    waiting::{Asked, Waiting},
+};
+use self::{ghosts::Ghosts, waiters::Waiters};
+use crate::{call::Call, identity::Learnt, metrics::Metrics, pauses::Pauses, state::Store};
+
+/// Where calls wait for their turn.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    shared: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    /// The timer has to be set anew.
+    earlier: Notify,
+    /// What the scheduler's time [`START`] is.
+    origin: Instant,
+    metrics: Metrics,
+    /// Where grants are written before their calls are sent.
+    store: OnceLock<Store>,
+}
+
+#[derive(Debug)]
+struct State {
+    scheduler: Scheduler,
+    waiting: Waiters,
+    /// What the operator has paused.
+    pauses: Pauses,
+    /// Which calls are only watched.
+    modes: Modes,
+    /// What would have become of those that were; none while none ever was.
+    ghosts: Option<Box<Ghosts>>,
+    policy: Policy,
+    /// When the timer rings.
+    armed: Option<scheduler::Instant>,
+    /// Held calls are no longer kept.
+    closed: bool,
+    /// Kept for its memory.
+    events: Vec<Event>,
+    notes: Vec<Note>,
+}
+
+/// The scheduler's time when the queue is made. What was long before has a time, too.
+const START: scheduler::Instant = scheduler::Instant::from_nanos(1 << 62);
+
+/// What a waiting call is told.
+type Verdict = Result<scheduler::Permit, Shed>;
+
+// === impl Admission ===
+
+impl Admission {
+    /// An empty queue with these bounds; background calls take at most that share of a window.
+    pub fn new(queue: &Queue, background: Share, metrics: Metrics) -> Self {
+        let policy = policy(queue, background);
+        Self {
+            shared: Arc::new(Inner {
+                state: Mutex::new(State {
+                    scheduler: Scheduler::new(policy),
+                    waiting: Waiters::default(),
+                    pauses: Pauses::default(),
+                    modes: Modes::default(),
+                    ghosts: None,
+                    policy,
+                    armed: None,
+                    closed: false,
+                    events: Vec::new(),
+                    notes: Vec::new(),
+                }),
+                earlier: Notify::new(),
+                origin: Instant::now(),
+                metrics,
+                store: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// Asks for the right to send the call. Where Slack refused its last attempt, it waits
+    /// before all calls of its line that came later.
+    ///
+    /// # Errors
+    /// If the call is shed at once.
+    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        let now = shared.now();
+        if state.modes.is_shadow(call.method.as_deref()) {
+            let asked = match attempt {
+                Attempt::First(buckets) => {
+                    Ok(Asked::Granted(state.pass(shared, now, call, buckets)))
+                }
+                // It was sent before, and what Slack said is handed on.
+                Attempt::Again(_) => Err(Shed::upstream()),
+            };
+            state.pump(shared, now);
+            return asked;
+        }
+        if call.disabled {
+            return Err(Shed::disabled());
+        }
+        let mut again = false;
+        let enqueued = match attempt {
+            Attempt::Again(permit) => match permit.into_inner() {
+                Some(permit) => {
+                    again = true;
+                    state.scheduler.replay(now, permit)
+                }
+                // Nobody holds a permit that is spent.
+                None => return Err(Shed::draining()),
+            },
+            Attempt::First(mut buckets) => {
+                state.meet(call, &mut buckets)?;
+                state.scheduler.enqueue(now, &shared.asks(call, buckets))
+            }
+        };
+        let asked = match enqueued {
+            Enqueued::Granted(permit) => Ok(Asked::Granted(Permit::new(permit, shared))),
+            Enqueued::Refused(refusal) => Err(Shed::refused(&refusal, now)),
+            Enqueued::Held(ticket) if state.closed => {
+                state.scheduler.cancel(now, ticket);
+                Err(Shed::draining())
+            }
+            Enqueued::Held(ticket) => {
+                // A pause may have begun while it was on its way.
+                let met = if again { state.meet_again(now, call, ticket) } else { Ok(()) };
+                if met.is_err() {
+                    state.scheduler.cancel(now, ticket);
+                }
+                met.map(|()| {
+                    let (verdict, told) = oneshot::channel();
+                    state.waiting.add(ticket, call, verdict);
+                    Asked::Held(Waiting::new(shared, ticket, told))
+                })
+            }
+        };
+        state.pump(shared, now);
+        asked
+    }
+
+    /// Keeps time for those who wait, until told to end.
+    pub async fn keep_time(&self, end: CancellationToken) {
+        let ring = async {
+            loop {
+                let next = {
+                    let mut state = self.shared.lock();
+                    let now = self.shared.now();
+                    state.armed = state.tell(&self.shared, now);
+                    state.armed
+                };
+                let earlier = self.shared.earlier.notified();
+                match next {
+                    None => earlier.await,
+                    Some(at) => {
+                        let at = self.shared.origin + at.since(START);
+                        tokio::select! {
+                            () = tokio::time::sleep_until(at) => {}
+                            () = earlier => {}
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = ring => {}
+            () = end.cancelled() => {}
+        }
+    }
+
+    /// Sheds all that wait, and from now on whatever would have to wait.
+    pub fn close(&self) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        state.closed = true;
+        for waiter in state.waiting.take() {
+            state.scheduler.cancel(now, waiter.ticket);
+            // Whoever is gone needs no answer.
+            let _ = waiter.verdict.send(Err(Shed::draining()));
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// Lets everything that counted for one identity count for another; see
+    /// [`Scheduler::rename`].
+    pub fn move_identity(&self, from: &Identity, to: &Identity) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        for (of, from, to) in buckets::renamed(from, to) {
+            state.scheduler.rename(now, of, &from, &to);
+            if let Some(ghosts) = &mut state.ghosts {
+                ghosts.rename(now, of, &from, &to);
+            }
+        }
+        if from.workspace != to.workspace && state.pauses.has_workspaces() {
+            // They may be calls of a workspace that is paused, or no longer.
+            state.gate(now, |_| true);
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// The operator decides otherwise: these bounds and limits hold from now on, also for the calls
+    /// that wait. They stay as old as they are.
+    pub fn relimit(&self, before: &Config, config: &Config) {
+        let policy = policy(&config.queue, config.background_share);
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let now = self.shared.now();
+        state.scheduler.relimit(now, policy, config.catalogue.limits());
+        let changes = state.waiting.in_queues(|_| true).filter_map(|(queue, ticket)| {
+            let method = queue.method.as_ref()?;
+            if before.catalogue.entry(&method.name) == config.catalogue.entry(&method.name) {
+                return None;
+            }
+            let held = state.scheduler.buckets_of(ticket);
+            Some((ticket, buckets::again(&config.catalogue, method, &held)))
+        });
+        let changes = changes.collect();
+        state.scheduler.rebucket(now, changes);
+        state.policy = policy;
+        if let Some(ghosts) = &mut state.ghosts {
+            ghosts.relimit(now, policy, &config.catalogue);
+        }
+        state.modes.configure(config.mode);
+        state.let_watched_go(now, |modes, method| {
+            modes.is_shadow(method.map(|method| &**config.catalogue.entry(&method.name)))
+        });
+        state.pump(&self.shared, now);
+    }
+
+    /// Lets buckets remember what was before the process. With `cautious_since` nobody knows what was
+    /// taken before that: every limit counts as just used up then.
+    pub fn restore(
+        &self,
+        buckets: impl Iterator<Item = (BucketKey, Memory)>,
+        cautious_since: Option<scheduler::Instant>,
+    ) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        if let Some(since) = cautious_since {
+            state.scheduler.be_cautious(since);
+        }
+        for (bucket, memory) in buckets {
+            state.scheduler.restore(now, bucket, &memory);
+        }
+        state.pump(&self.shared, now);
+    }
+
+    /// From now on every grant is written there before its call is sent. Nothing may have been
+    /// granted before.
+    pub fn keep(&self, store: Store) {
+        self.shared.lock().scheduler.take_notes();
+        // A queue is kept in one place.
+        let _ = self.shared.store.set(store);
+    }
+
+    /// Keeps what was learnt of tokens, where anything is kept.
+    pub fn keep_learnt(&self, learnt: Vec<Learnt>) {
+        if let Some(store) = self.shared.store.get().filter(|_| !learnt.is_empty()) {
+            store.learnt(learnt);
+        }
+    }
+
+    /// Now, in the scheduler's time.
+    pub fn now(&self) -> scheduler::Instant {
+        self.shared.now()
+    }
+
+    /// How many calls wait.
+    pub fn held(&self) -> usize {
+        self.shared.lock().scheduler.held()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// The lock guards a few lines at a time and never an await. After a panic in there the
+    /// state is still the best there is.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> scheduler::Instant {
+        self.at(Instant::now())
+    }
+
+    /// A call as the scheduler sees it.
+    fn asks(&self, call: &Call, buckets: Vec<BucketKey>) -> scheduler::Call {
+        scheduler::Call {
+            buckets,
+            class: call.class,
+            caller: scheduler::Caller { id: call.caller_id, weight: call.weight },
+            deadline: self.at(call.deadline),
+            max_depth: call.max_depth,
+            place: Some(call.place),
+        }
+    }
+
+    fn at(&self, instant: Instant) -> scheduler::Instant {
+        START + instant.saturating_duration_since(self.origin)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Tells those whose time has come, and sets the timer.
+    fn pump(&mut self, shared: &Inner, now: scheduler::Instant) {
+        let next = self.tell(shared, now);
+        if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+            self.armed = next;
+            shared.earlier.notify_one();
+        }
+    }
+
+    /// Tells those whose time has come, and says when the next one's comes.
+    fn tell(&mut self, shared: &Inner, now: scheduler::Instant) -> Option<scheduler::Instant> {
+        let ghosts = self.ghosts.as_mut().and_then(|ghosts| ghosts.tell(now, &shared.metrics));
+        loop {
+            let mut events = std::mem::take(&mut self.events);
+            let next = self.scheduler.poll(now, &mut events);
+            if let Some(store) = shared.store.get() {
+                self.scheduler.notes(&mut self.notes);
+                store.note(&mut self.notes);
+            }
+            let mut returned = false;
+            for event in events.drain(..) {
+                let (ticket, verdict) = match event {
+                    Event::Granted { ticket, permit } => (ticket, Ok(permit)),
+                    Event::Expired { ticket, refusal } => {
+                        (ticket, Err(Shed::refused(&refusal, now)))
+                    }
+                };
+                let verdict = match self.waiting.remove(ticket) {
+                    Some(waiter) => waiter.verdict.send(verdict),
+                    None => Err(verdict),
+                };
+                // Whoever left in this very moment gives the permit to the next.
+                if let Err(Ok(permit)) = verdict {
+                    self.scheduler.settle(now, permit, scheduler::Outcome::Unsent);
+                    returned = true;
+                }
+            }
+            self.events = events;
+            if !returned {
+                return [next, ghosts].into_iter().flatten().min();
+            }
+        }
+    }
+}
+
+fn policy(queue: &Queue, background: Share) -> Policy {
+    Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
+}

@@ -1,0 +1,250 @@
+//! Waiting, leaving and telling, with a clock that stands still.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use config::{Kind, Queue, Upstream};
+use http::HeaderMap;
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
+use scheduler::{CallerId, PlaceId};
+use slack::Identity;
+use tokio::time::{Instant, advance};
+
+use super::{Admission, Attempt, BucketStatus, Permit, Shed, ShedReason};
+use crate::{
+    call::{
+        Call, Head,
+        body::{Body, Memory},
+        record::Record,
+    },
+    metrics::Metrics,
+    pauses::Target,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn admission() -> Admission {
+    Admission::new(&Queue::default(), Share::default(), Metrics::new().unwrap())
+}
+
+/// A limit of one a minute.
+fn one_a_minute() -> Attempt {
+    let rate = Rate { limit: NonZeroU32::MIN, per: MINUTE, burst: None, tolerates: None };
+    let limit = Limit {
+        name: "tier1".into(),
+        rule: Rule::Rate(rate),
+        scope: Scope::of(&[Dimension::Workspace]),
+        age_from: AgeFrom::Answer,
+    };
+    Attempt::First(vec![BucketKey { limit: Arc::new(limit), values: "T1".into() }])
+}
+
+fn call(patience: Duration) -> Call {
+    Call {
+        head: Head {
+            verb: http::Method::POST,
+            url: "http://slack.test/api/x".parse().unwrap(),
+            headers: HeaderMap::new(),
+        },
+        body: Body::nothing(&Memory::new(0)),
+        upstream: Arc::new(Upstream {
+            prefix: "/api/".into(),
+            url: "http://slack.test/api/".parse().unwrap(),
+            kind: Kind::WebApi,
+        }),
+        method: None,
+        token: None,
+        class: Class::Normal,
+        place: PlaceId::of(1),
+        caller_id: CallerId(1),
+        weight: Weight::ONE,
+        max_depth: None,
+        disabled: false,
+        caller: "test".try_into().unwrap(),
+        arrived: Instant::now(),
+        deadline: Instant::now() + patience,
+        record: Arc::new(Record::default()),
+    }
+}
+
+/// Waits in a task of its own until the call is held.
+fn waits(
+    admission: &Admission,
+    patience: Duration,
+) -> tokio_test::task::Spawn<impl Future<Output = Result<Permit, Shed>> + use<>> {
+    let admission = admission.clone();
+    let mut task = tokio_test::task::spawn(async move { acquire(&admission, patience).await });
+    assert!(task.poll().is_pending(), "it is held");
+    task
+}
+
+/// Waits for as long as the call may.
+async fn acquire(admission: &Admission, patience: Duration) -> Result<Permit, Shed> {
+    let call = call(patience);
+    admission.ask(&call, one_a_minute())?.permit(&call).await
+}
+
+async fn sent(admission: &Admission) -> Permit {
+    let mut permit = acquire(admission, Duration::ZERO).await.unwrap();
+    permit.sent();
+    permit
+}
+
+/// Red when waiters are found by a number that is used again.
+#[tokio::test(start_paused = true)]
+async fn who_comes_as_another_expires_is_not_told_the_others_verdict() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let mut first = waits(&admission, 2 * MINUTE);
+    advance(2 * MINUTE).await;
+    // The first has kept its place, and the second is the same call again.
+    let mut second = waits(&admission, 4 * MINUTE);
+    let verdict = tokio_test::assert_ready!(first.poll());
+    assert_eq!(verdict.unwrap_err().reason, ShedReason::Deadline);
+    drop(permit);
+    assert!(second.poll().is_pending());
+    assert_eq!(admission.held(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_costs_no_slot() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let waiting = waits(&admission, 3 * MINUTE);
+    assert_eq!(admission.held(), 1);
+    drop(waiting);
+    assert_eq!(admission.held(), 0);
+    permit.answered();
+    advance(MINUTE + Duration::from_millis(20)).await;
+    let _permit = sent(&admission).await;
+}
+
+/// Red when the verdict goes down with whoever did not hear it.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_in_the_moment_of_the_grant_hands_it_on() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let first = waits(&admission, 3 * MINUTE);
+    let mut second = waits(&admission, 3 * MINUTE);
+    permit.unsent();
+    drop(first);
+    assert!(tokio_test::assert_ready!(second.poll()).is_ok());
+}
+
+/// Red when a permit that was sent and dropped gives its slot back.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_and_forgotten_still_counts() {
+    let admission = admission();
+    drop(sent(&admission).await);
+    advance(MINUTE + Duration::from_secs(1)).await;
+    let shed = acquire(&admission, Duration::from_secs(8)).await.unwrap_err();
+    assert_eq!(shed.reason, ShedReason::Deadline);
+    // A minute for the answer that may still come, and the period from there.
+    assert_eq!(shed.retry_after_seconds(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_found_under_another_name_too() {
+    let admission = admission();
+    let permit = sent(&admission).await;
+    let mut waiting = waits(&admission, 3 * MINUTE);
+    let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
+    admission.move_identity(&of("T1"), &of("T2"));
+    assert_eq!(&*admission.status().buckets[0].key, "T2");
+    permit.unsent();
+    assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_queue_tells_all_that_wait() {
+    let admission = admission();
+    let _permit = sent(&admission).await;
+    let mut waiting = waits(&admission, 3 * MINUTE);
+    admission.close();
+    let verdict = tokio_test::assert_ready!(waiting.poll());
+    assert_eq!(verdict.unwrap_err().reason, ShedReason::Draining);
+    let late = acquire(&admission, 3 * MINUTE).await;
+    assert_eq!(late.unwrap_err().reason, ShedReason::Draining);
+    assert_eq!(admission.held(), 0);
+}
+
+/// Red when waiters are found by a number that is used again: here for a grant.
+#[tokio::test(start_paused = true)]
+async fn who_comes_as_another_is_granted_does_not_get_the_others_permit() {
+    let admission = admission();
+    sent(&admission).await.answered();
+    let mut first = waits(&admission, 3 * MINUTE);
+    advance(MINUTE + Duration::from_secs(1)).await;
+    // The arrival is what makes the queue look at the clock: there is no timer here.
+    let mut second = waits(&admission, 3 * MINUTE);
+    let permit = tokio_test::assert_ready!(first.poll()).unwrap();
+    assert!(second.poll().is_pending());
+    drop(permit);
+    assert!(tokio_test::assert_ready!(second.poll()).is_ok());
+}
+
+/// Of a caller's calls the one that has waited longest is told of, also when it came last into
+/// the queue; queues in which nobody waits any more are gone.
+#[tokio::test(start_paused = true)]
+async fn a_queue_tells_of_its_oldest_call() {
+    let admission = admission();
+    sent(&admission).await.answered();
+    advance(Duration::from_secs(1)).await;
+    let first = waits(&admission, 3 * MINUTE);
+    advance(Duration::from_secs(2)).await;
+    let second = waits(&admission, 3 * MINUTE);
+    let seen = || {
+        let status = admission.status();
+        let queue = status.queues.first().map(|queue| (queue.depth, queue.oldest_wait_ms));
+        (queue, status.buckets[0].waiting)
+    };
+    assert_eq!(seen(), (Some((2, 2_000)), 2));
+    drop(first);
+    assert_eq!(seen(), (Some((1, 0)), 1));
+    let queue = &admission.status().queues[0];
+    assert_eq!((queue.waits_for.as_deref(), queue.why), (Some("tier1:T1"), Some("full")));
+    assert_eq!(queue.until_ms, Some(57_020));
+    drop(second);
+    assert_eq!(seen(), (None, 0));
+}
+
+/// Red when a pause is among the buckets, and when another bucket's calls are taken for its own.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_alone_is_what_the_whole_tells() {
+    let admission = admission();
+    let target = Target::Caller("test".try_into().unwrap());
+    let _permit = sent(&admission).await;
+    let _before = waits(&admission, 3 * MINUTE);
+    assert_eq!(admission.waiting_for(&target), 0);
+    admission.pause(&target, 0, false).unwrap();
+    let _after = waits(&admission, 3 * MINUTE);
+    let keys = |buckets: &[BucketStatus]| {
+        buckets.iter().map(|one| (Arc::clone(&one.limit.name), one.used)).collect::<Vec<_>>()
+    };
+    let status = admission.status();
+    assert_eq!(keys(&admission.buckets()), [("tier1".into(), 1)]);
+    assert_eq!(keys(&status.buckets), [("tier1".into(), 1)]);
+    assert_eq!((status.paused[0].waiting, admission.waiting_for(&target)), (2, 2));
+    admission.resume(&target);
+    assert_eq!(admission.waiting_for(&target), 0);
+}
+
+/// Every call needs the lock that a look at the queue holds.
+#[tokio::test(start_paused = true)]
+#[ignore = "measures time: run it alone, in release"]
+#[expect(clippy::disallowed_types, reason = "it measures what the machine takes")]
+async fn a_look_at_a_hundred_thousand_calls_is_short() {
+    const CALLS: usize = 100_000;
+    let bounds = Queue { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..Queue::default() };
+    let admission = Admission::new(&bounds, Share::default(), Metrics::new().unwrap());
+    let _permit = sent(&admission).await;
+    let _held: Vec<_> = (0..CALLS).map(|_| waits(&admission, 4 * 100_000 * MINUTE)).collect();
+    let mut times: Vec<_> = (0..20)
+        .map(|_| {
+            let before = std::time::Instant::now();
+            assert_eq!(admission.status().queues[0].depth, CALLS);
+            before.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    assert!(times[10] < Duration::from_millis(5), "{times:?}");
+}

@@ -1,0 +1,94 @@
+//! A call that is not shed: it goes, or it waits, and may leave.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use scheduler::{Outcome, Ticket};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Inner, Permit, Shed, Verdict};
+use crate::call::Call;
+
+/// A call that is not shed, so far.
+#[derive(Debug)]
+#[must_use = "dropped, it leaves the queue"]
+pub enum Asked<'a> {
+    /// It goes now.
+    Granted(Permit),
+    /// It waits.
+    Held(Waiting<'a>),
+}
+
+/// Waits for the verdict. Dropped before, it leaves the queue and costs no slot.
+#[derive(Debug)]
+pub struct Waiting<'s> {
+    shared: &'s Arc<Inner>,
+    ticket: Ticket,
+    told: oneshot::Receiver<Verdict>,
+    heard: bool,
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
+    /// slot.
+    ///
+    /// # Errors
+    /// If the call is shed after all.
+    pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
+        let permit = match self {
+            Self::Granted(permit) => permit,
+            Self::Held(waiting) => {
+                let (shared, from) = (waiting.shared, Instant::now());
+                let verdict = waiting.await;
+                call.record.waited(Instant::now().duration_since(from));
+                Permit::new(verdict?, shared)
+            }
+        };
+        permit.is_kept().await;
+        Ok(permit)
+    }
+}
+
+// === impl Waiting ===
+
+impl<'s> Waiting<'s> {
+    pub(super) fn new(
+        shared: &'s Arc<Inner>,
+        ticket: Ticket,
+        told: oneshot::Receiver<Verdict>,
+    ) -> Self {
+        Self { shared, ticket, told, heard: false }
+    }
+}
+
+impl Future for Waiting<'_> {
+    type Output = Verdict;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let verdict = ready!(Pin::new(&mut self.told).poll(cx));
+        self.heard = true;
+        // A verdict always comes before its sender goes.
+        Poll::Ready(verdict.unwrap_or_else(|_| Err(Shed::draining())))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.heard {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        if state.waiting.remove(self.ticket).is_some() {
+            state.scheduler.cancel(now, self.ticket);
+        } else if let Ok(Ok(permit)) = self.told.try_recv() {
+            state.scheduler.settle(now, permit, Outcome::Unsent);
+        }
+        state.pump(self.shared, now);
+    }
+}
