@@ -6,11 +6,15 @@ import pytest
 from sdk import SDKS
 from stand import BINARY, Process
 
+pytest_plugins = ["side_by_side"]
+
 
 def pytest_sessionstart(session):
     if not BINARY.exists():
         pytest.exit(f"there is no {BINARY}: build it first, or run tests/run", returncode=4)
-    shutil.rmtree(Process.log_dir, ignore_errors=True)
+    # Not by a worker: the others have begun to write there.
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(Process.log_dir, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

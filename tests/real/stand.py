@@ -5,12 +5,14 @@ are killed at the end of a test whatever happened in it, and their logs shown if
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -53,11 +55,25 @@ def http_get(url: str, seconds: float = 5.0, data: bytes | None = None) -> tuple
         return 0, repr(error)
 
 
+# Of each worker, also of another run, its own.
+PORTS = itertools.count(10_000 + os.getpid() * 20 % 20_000)
+
+
+def free_port() -> int:
+    """A port that nobody has. The kernel, asked for any port, gives none of these to a test beside this one."""
+    while True:
+        port = next(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Process:
     """A child that writes what it says to a file."""
 
     register: list["Process"] = []
-    log_dir = REPO / "target/tests/logs"
+    # Each worker has a folder of its own.
+    log_dir = REPO / "target/tests/logs" / os.environ.get("PYTEST_XDIST_WORKER", "")
 
     def __init__(self, name: str, command: list, tail_lines: int = 30, variables=(), **popen):
         self.tail_lines = tail_lines

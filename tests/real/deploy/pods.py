@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import yaml
 from authority import Authority
-from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, eventually
+from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, eventually, free_port
 
 MANIFESTS = REPO / "deploy/kubernetes"
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -81,12 +80,6 @@ class Issuer:
         """A Secret's files, anew each time."""
         key, cert = self.authority.sign(self.names[name][0], name)
         return {"tls.crt": cert, "tls.key": key, "ca.crt": self.authority.pem}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Container:

@@ -9,25 +9,18 @@ import json
 import os
 import random
 import signal
-import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-from stand import FakeSlack, Process, Proxy, eventually
+from stand import FakeSlack, Process, Proxy, eventually, free_port
 
 KILLS = int(os.environ.get("SLACKWATER_KILLS", "10"))
 MINUTE = 3.0
 ROOM = 20  # tier 2
 SEED = 20261122
-
-
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
 
 
 class Restarted:

@@ -1,15 +1,11 @@
 """Slack cannot be reached: an answer at once that says so, and nothing else suffers."""
 
-import socket
-
 from sdk import Sdk
-from stand import FakeSlack, Proxy
+from stand import FakeSlack, Proxy, free_port
 
 
 def closed_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def assert_is_a_clear_502(answer: dict) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import statistics
 import urllib.error
 import urllib.parse
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
-from stand import REPO, FakeSlack, Proxy, eventually, http_get
+from stand import REPO, FakeSlack, Proxy, eventually, free_port, http_get
 
 CHROMIUM = os.environ.get("SLACKWATER_CHROMIUM", "/usr/bin/chromium")
 # The page's files, to try them without a build: SLACKWATER_PAGE=src/admin/page.
@@ -354,10 +353,7 @@ def test_the_keyboard_is_enough(proxy, load, opened):
 
 def test_it_says_that_the_line_is_cut_and_comes_back(slack, opened):
     """Red when a page of yesterday looks like one of now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    proxy = Proxy(("/api/", slack.url), admin=f"{{ listen: 127.0.0.1:{port} }}")
+    proxy = Proxy(("/api/", slack.url), admin=f"{{ listen: 127.0.0.1:{free_port()} }}")
     load = Load(proxy)
     assert load.call("team.info", "before") == 200
     page = opened(proxy)
