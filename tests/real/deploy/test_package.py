@@ -16,7 +16,7 @@ from stand import BINARY, ENVIRONMENT, REPO
 pytestmark = pytest.mark.timeout(120)
 
 PACKAGE = tomllib.loads((REPO / "Cargo.toml").read_text())["package"]["metadata"]["deb"]
-PATH = os.pathsep.join([str(REPO / "target/tests/cargo/bin"), ENVIRONMENT["PATH"]])
+PATH = os.pathsep.join([str(REPO / "target/tests/cargo-deb/bin"), ENVIRONMENT["PATH"]])
 
 
 def run(*command, **more) -> str:
