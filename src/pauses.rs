@@ -159,7 +159,7 @@ impl Pauses {
         let mut gates = Vec::new();
         for (limit, pause) in PAUSED.iter().zip([method, caller, workspace]) {
             let Some((name, pause)) = pause else { continue };
-            let gate = BucketKey { limit: Arc::clone(limit), values: Arc::clone(name) };
+            let gate = BucketKey { limit: Arc::clone(limit), values: Arc::clone(name).into() };
             if pause.shed {
                 return Meets::Shed(gate);
             }
@@ -179,10 +179,7 @@ impl Pauses {
 
 /// The workspace that a call counts for, by the name that it is known by now.
 fn workspace_of(buckets: &[BucketKey]) -> Option<&str> {
-    buckets.iter().find_map(|key| {
-        let at = key.limit.scope.iter().position(|by| by == Dimension::Workspace)?;
-        key.values.split('/').nth(at)
-    })
+    buckets.iter().find_map(|key| key.value(Dimension::Workspace))
 }
 
 // === impl Target ===
@@ -226,7 +223,7 @@ impl Target {
             Self::Caller(_) => caller,
             Self::Workspace(_) => workspace,
         };
-        BucketKey { limit: Arc::clone(limit), values: Arc::clone(self.name()) }
+        BucketKey { limit: Arc::clone(limit), values: Arc::clone(self.name()).into() }
     }
 }
 

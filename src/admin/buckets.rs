@@ -148,7 +148,10 @@ mod tests {
         }];
         let found = |stands| {
             let query = format!("stands={stands}");
-            all.iter().filter(|one| finds(&query, one)).map(|one| &*one.key).collect::<Vec<_>>()
+            all.iter()
+                .filter(|one| finds(&query, one))
+                .map(|one| one.key.as_str())
+                .collect::<Vec<_>>()
         };
         assert_eq!(found("any"), ["a", "b", "c", "d"]);
         assert_eq!(found("full"), ["b"]);
@@ -174,7 +177,7 @@ mod tests {
             bucket("shut", 0, 0, 1),
         ];
         most_pressing_first(&mut all);
-        let keys = all.each_ref().map(|bucket| &*bucket.key);
+        let keys = all.each_ref().map(|bucket| bucket.key.as_str());
         assert_eq!(keys, ["shut", "waited for", "full", "quiet"]);
     }
 }

@@ -279,7 +279,7 @@ pub(super) fn most_pressing_first(buckets: &mut [BucketStatus]) {
         let free = u64::from(bucket.quota.saturating_sub(bucket.used));
         let left = free * 1000 / u64::from(bucket.quota.max(1));
         let is_open = bucket.frozen_for_ms == 0 && !bucket.probing;
-        let name = (Arc::clone(&bucket.limit.name), Arc::clone(&bucket.key));
+        let name = (Arc::clone(&bucket.limit.name), Arc::clone(bucket.key.shared()));
         (is_open, Reverse(bucket.waiting > 0), left, Reverse(bucket.waiting), name)
     });
 }

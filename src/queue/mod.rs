@@ -223,9 +223,10 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         for (of, from, to) in buckets::renamed(from, to) {
-            state.scheduler.rename(now, of, &from, &to);
+            let (from, to) = (from.as_str(), to.as_str());
+            state.scheduler.rename(now, of, from, to);
             if let Some(ghosts) = &mut state.ghosts {
-                ghosts.rename(now, of, &from, &to);
+                ghosts.rename(now, of, from, to);
             }
         }
         if from.workspace != to.workspace && state.pauses.has_workspaces() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::CallerName;
-use limits::{BucketKey, Dimension, Limit, Rule};
+use limits::{BucketKey, Dimension, Limit, Rule, Values};
 use scheduler::BucketState;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -89,7 +89,8 @@ pub struct BucketStatus {
     #[serde(serialize_with = "name")]
     pub limit: Arc<Limit>,
     /// The values it counts by.
-    pub key: Arc<str>,
+    #[serde(serialize_with = "values")]
+    pub key: Values,
     /// Slots taken.
     pub used: u32,
     /// Slots in all.
@@ -106,6 +107,10 @@ pub struct BucketStatus {
 
 fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&limit.name)
+}
+
+fn values<S: serde::Serializer>(values: &Values, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(values.as_str())
 }
 
 // === impl Admission ===
@@ -223,19 +228,16 @@ impl BucketStatus {
         }
     }
 
-    /// The method that it counts, if its limit counts by method: one of the key's values, which
-    /// stand in the order of the dimensions.
+    /// The method that it counts, if its limit counts by method.
     pub fn method(&self) -> Option<&str> {
-        let at = self.limit.scope.iter().position(|by| by == Dimension::Method)?;
-        self.key.split('/').nth(at)
+        self.key.get(self.limit.scope, Dimension::Method)
     }
 }
 
 /// The workspace that a bucket is the whole of.
 fn workspace(bucket: &BucketState) -> Option<&str> {
     let is_whole = bucket.key.limit.rule == Rule::Open;
-    let at = bucket.key.limit.scope.iter().position(|by| by == Dimension::Workspace)?;
-    bucket.key.values.split('/').nth(at).filter(|_| is_whole)
+    bucket.key.value(Dimension::Workspace).filter(|_| is_whole)
 }
 
 /// Each name once, with the most calls first.

@@ -149,7 +149,7 @@ async fn who_waits_is_found_under_another_name_too() {
     let mut waiting = waits(&admission, 3 * MINUTE);
     let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
     admission.move_identity(&of("T1"), &of("T2"));
-    assert_eq!(&*admission.status().buckets[0].key, "T2");
+    assert_eq!(admission.status().buckets[0].key.as_str(), "T2");
     permit.unsent();
     assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
 }

@@ -20,7 +20,7 @@ const MOST: u64 = 999_999_999_999_999;
 /// how many seconds for one more. Whatever the upstream says of its limits is replaced: the
 /// caller's limits are ours.
 pub(super) fn tell(headers: &mut HeaderMap, bucket: &BucketKey, left: u32, more_in: u64) {
-    let (name, values) = (&*bucket.limit.name, &*bucket.values);
+    let (name, values) = (&*bucket.limit.name, bucket.values.as_str());
     let mut text = BytesMut::with_capacity(3 * name.len() + values.len() + 64);
     text.extend(printable(name));
     text.put_u8(b':');

@@ -7,7 +7,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use limits::{AgeFrom, BucketKey, Rule, Scope};
+use limits::{AgeFrom, BucketKey, Rule, Scope, Values};
 use lru::LruCache;
 use scheduler::Note;
 use slack::{Facts, TokenHash};
@@ -29,7 +29,7 @@ pub struct Ledger {
     latest: Micros,
     pub(super) doubt: Option<Micros>,
     pub(super) buckets: BTreeMap<u32, Entry>,
-    ids: HashMap<(Arc<str>, Arc<str>), u32, RandomState>,
+    ids: HashMap<(Arc<str>, Values), u32, RandomState>,
     next: u32,
     flying: BTreeMap<u64, Flying>,
     pub(super) paused: Vec<Paused>,
@@ -42,7 +42,7 @@ pub struct Ledger {
 pub(super) struct Entry {
     pub(super) limit: Arc<str>,
     pub(super) by: Scope,
-    pub(super) values: Arc<str>,
+    pub(super) values: Values,
     per: Micros,
     ages: Ages,
     /// From when each slot ages.
@@ -122,8 +122,9 @@ impl Ledger {
             }
             Record::Doubt(since) => self.doubt = Some(since),
             Record::Bucket { id, limit, by, values, per, ages } => {
+                let values = Values::from(values);
                 self.next = self.next.max(id.saturating_add(1));
-                self.ids.insert((Arc::clone(&limit), Arc::clone(&values)), id);
+                self.ids.insert((Arc::clone(&limit), values.clone()), id);
                 let (slots, frozen_until) = (Vec::new(), None);
                 self.buckets
                     .insert(id, Entry { limit, by, values, per, ages, slots, frozen_until });
@@ -197,11 +198,11 @@ impl Ledger {
 
     /// The number of a bucket; it gets one if it has none.
     fn id(&mut self, key: &BucketKey, text: &mut Vec<u8>) -> u32 {
-        let name = (Arc::clone(&key.limit.name), Arc::clone(&key.values));
+        let name = (Arc::clone(&key.limit.name), key.values.clone());
         if let Some(id) = self.ids.get(&name) {
             return *id;
         }
-        let (limit, values) = name;
+        let (limit, values) = (name.0, Arc::clone(name.1.shared()));
         let (per, ages) = match (key.limit.rule, key.limit.age_from) {
             (Rule::Rate(rate), age_from) => {
                 let per = Micros::try_from(rate.per.as_micros()).unwrap_or(Micros::MAX);
@@ -218,16 +219,15 @@ impl Ledger {
     /// All buckets that count for `from` count for `to`; of two that become one all slots count.
     fn rename(&mut self, of: Scope, from: &str, to: &str) {
         let renamed = |entry: &Entry| {
-            let rest = entry.values.strip_prefix(from)?;
-            let whole = rest.is_empty() || rest.starts_with('/');
-            (entry.by.identity() == of && whole).then(|| Arc::from(format!("{to}{rest}")))
+            let same = entry.by.identity() == of && entry.values.split(entry.by).0 == from;
+            same.then(|| entry.values.of_identity(entry.by, to))
         };
         let all = self.buckets.iter().filter_map(|(id, entry)| Some((*id, renamed(entry)?)));
-        let all: Vec<(u32, Arc<str>)> = all.collect();
+        let all: Vec<(u32, Values)> = all.collect();
         for (id, values) in all {
             let Some(mut entry) = self.buckets.remove(&id) else { continue };
-            self.ids.remove(&(Arc::clone(&entry.limit), Arc::clone(&entry.values)));
-            let name = (Arc::clone(&entry.limit), Arc::clone(&values));
+            self.ids.remove(&(Arc::clone(&entry.limit), entry.values.clone()));
+            let name = (Arc::clone(&entry.limit), values.clone());
             let other = self.ids.get(&name).copied();
             if let Some((other, into)) =
                 other.and_then(|other| Some((other, self.buckets.get_mut(&other)?)))
@@ -302,7 +302,7 @@ impl Ledger {
             entry.frozen_until = entry.frozen_until.filter(|until| *until > now);
             let alive = !entry.slots.is_empty() || entry.frozen_until.is_some() || flying(id);
             if !alive {
-                self.ids.remove(&(Arc::clone(&entry.limit), Arc::clone(&entry.values)));
+                self.ids.remove(&(Arc::clone(&entry.limit), entry.values.clone()));
             }
             alive
         });
@@ -328,7 +328,7 @@ impl Ledger {
         }
         for (&id, entry) in &self.buckets {
             let Entry { by, per, ages, .. } = *entry;
-            let (limit, values) = (Arc::clone(&entry.limit), Arc::clone(&entry.values));
+            let (limit, values) = (Arc::clone(&entry.limit), Arc::clone(entry.values.shared()));
             say(Record::Bucket { id, limit, by, values, per, ages });
             for slots in entry.slots.chunks(LINE) {
                 say(Record::Slots(id, slots.to_vec()));

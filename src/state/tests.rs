@@ -70,7 +70,7 @@ impl Keeper for File {
         let entries = self.ledger.buckets.values().map(|entry| {
             let of = |key: &&BucketKey| key.limit.name == entry.limit;
             let limit = &all.iter().find(of).expect("it is one of them").limit;
-            let key = BucketKey { limit: Arc::clone(limit), values: Arc::clone(&entry.values) };
+            let key = BucketKey { limit: Arc::clone(limit), values: entry.values.clone() };
             let ages_from = entry.slots.iter().map(|at| self.clock.instant(*at)).collect();
             let frozen_until = entry.frozen_until.map(|at| self.clock.instant(at));
             (key, Memory { ages_from, frozen_until })

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use limits::Scope;
+use limits::{Scope, Values};
 use scheduler::{Instant, Memory, Note};
 use tokio::{sync::oneshot, time::timeout};
 
@@ -44,7 +44,7 @@ pub struct Kept {
     /// What that was counted by.
     pub scope: Scope,
     /// The values.
-    pub values: Arc<str>,
+    pub values: Values,
     /// Its slots, and its freeze.
     pub memory: Memory,
 }
@@ -130,7 +130,7 @@ impl Opened {
         self.ledger.buckets.values().map(|entry| Kept {
             limit: Arc::clone(&entry.limit),
             scope: entry.by,
-            values: Arc::clone(&entry.values),
+            values: entry.values.clone(),
             memory: Memory {
                 ages_from: entry.slots.iter().map(|at| self.clock.instant(*at)).collect(),
                 frozen_until: entry.frozen_until.map(|at| self.clock.instant(at)),

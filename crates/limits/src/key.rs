@@ -1,12 +1,12 @@
 //! A bucket's name: its limit, and the values that it counts by.
 
-use alloc::{format, sync::Arc};
+use alloc::sync::Arc;
 use core::{
     fmt,
     hash::{Hash, Hasher},
 };
 
-use crate::{Limit, Scope};
+use crate::{Dimension, Limit, Scope, Values};
 
 /// Which bucket: a limit and the values it counts by.
 ///
@@ -15,30 +15,29 @@ use crate::{Limit, Scope};
 pub struct BucketKey {
     /// The limit.
     pub limit: Arc<Limit>,
-    /// The values of the limit's dimensions, widest first, as `A1/T1/conversations.close`.
-    pub values: Arc<str>,
+    /// The values of the limit's dimensions.
+    pub values: Values,
 }
 
 // === impl BucketKey ===
 
 impl BucketKey {
+    /// The value of a dimension, if its limit counts by that.
+    pub fn value(&self, by: Dimension) -> Option<&str> {
+        self.values.get(self.limit.scope, by)
+    }
+
     /// The same limit and the same values, of another identity.
     #[must_use]
     pub fn of_identity(&self, identity: &str) -> Self {
-        let (.., rest) = self.split();
-        Self { limit: Arc::clone(&self.limit), values: format!("{identity}{rest}").into() }
+        let values = self.values.of_identity(self.limit.scope, identity);
+        Self { limit: Arc::clone(&self.limit), values }
     }
 
-    /// The dimensions of its identity, their values, and the values of the other dimensions.
-    pub fn split(&self) -> (Scope, &str, &str) {
-        let scope = self.limit.scope.identity();
-        let mut ends = self.values.match_indices('/').map(|(at, _)| at);
-        let end = match scope.len() as usize {
-            0 => 0,
-            parts => ends.nth(parts - 1).unwrap_or(self.values.len()),
-        };
-        let (identity, rest) = self.values.split_at(end);
-        (scope, identity, rest)
+    /// The dimensions of its identity, and their values.
+    pub fn identity(&self) -> (Scope, &str) {
+        let scope = self.limit.scope;
+        (scope.identity(), self.values.split(scope).0)
     }
 }
 

@@ -12,8 +12,10 @@ mod class;
 mod key;
 mod limit;
 mod share;
+mod values;
 
 pub use class::{Class, UnknownClass};
 pub use key::BucketKey;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use share::{Share, Weight};
+pub use values::{Joiner, Values};

@@ -342,7 +342,7 @@ impl Bucket {
 
     /// Replaces its limit by another one of the same name. The slots that are taken stay taken.
     pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
-        let key = BucketKey { limit, values: Arc::clone(&self.key.values) };
+        let key = BucketKey { limit, values: self.key.values.clone() };
         let new = Self::new(key, share);
         let mut since: Vec<_> = self.window.ages_from().collect();
         let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();

@@ -25,12 +25,12 @@ impl IdentityIndex {
     }
 
     pub(super) fn insert(&mut self, key: &BucketKey, id: BucketId) {
-        let (scope, identity, _) = key.split();
+        let (scope, identity) = key.identity();
         self.buckets.entry((scope, identity.into())).or_default().insert(id);
     }
 
     pub(super) fn remove(&mut self, key: &BucketKey, id: BucketId) {
-        let (scope, identity, _) = key.split();
+        let (scope, identity) = key.identity();
         let of = (scope, Arc::from(identity));
         if let Some(buckets) = self.buckets.get_mut(&of) {
             buckets.remove(&id);

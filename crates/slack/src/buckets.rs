@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{Catalogue, Identity, Kind, Method, OPEN, POSTS_IN_ORDER, push_hex, shown};
 use aws_lc_rs::digest;
-use limits::{BucketKey, Dimension, Rule, Scope};
+use limits::{BucketKey, Dimension, Joiner, Rule, Scope, Values};
 
 /// The values of a call's dimensions.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,13 @@ const LONGEST: usize = 80;
 /// SCIM and Audit Logs count for all apps of an organization together.
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     let mut buckets = Vec::with_capacity(method.limits.len() + 3);
-    let mut key = String::with_capacity(128);
+    let mut joiner = Joiner::default();
     let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
     let open = (method.kind == Kind::WebApi).then_some(&*OPEN);
     for limit in method.limits.iter().chain(in_order).chain(open.into_iter().flatten()) {
-        key.clear();
-        if write(&mut key, limit.scope, call).is_some() {
-            buckets.push(BucketKey { limit: Arc::clone(limit), values: key.as_str().into() });
+        joiner.clear();
+        if join(&mut joiner, limit.scope, call).is_some() {
+            buckets.push(BucketKey { limit: Arc::clone(limit), values: joiner.values() });
         }
     }
     buckets
@@ -53,7 +53,7 @@ pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<
     let mut values: [Option<&str>; Dimension::ALL.len()] = Default::default();
     for key in held {
         // A token's own user has its token for a value.
-        for (by, value) in key.limit.scope.iter().zip(key.values.split('/')) {
+        for (by, value) in key.values.iter(key.limit.scope) {
             values[by as usize] = Some(value);
         }
     }
@@ -63,10 +63,13 @@ pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<
         _ => catalogue.entry(&method.name),
     };
     let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
+    let mut joiner = Joiner::default();
     let limits = method.limits.iter().chain(in_order).filter_map(|limit| {
-        let of = limit.scope.iter().map(|by| values[by as usize]);
-        let of: Option<Vec<_>> = of.collect();
-        Some(BucketKey { limit: Arc::clone(limit), values: of?.join("/").into() })
+        joiner.clear();
+        for by in limit.scope.iter() {
+            joiner.push_joined(values[by as usize]?);
+        }
+        Some(BucketKey { limit: Arc::clone(limit), values: joiner.values() })
     });
     // Whole workspaces and apps, and what else is not in a catalogue, stay.
     let open = held.iter().filter(|key| matches!(key.limit.rule, Rule::Open | Rule::Gate)).cloned();
@@ -75,7 +78,7 @@ pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<
 
 /// Under which names the buckets of calls that have moved were kept, and are kept from now on: for
 /// each way in which a limit can count by whom a call counts for.
-pub fn renamed(from: &Identity, to: &Identity) -> impl Iterator<Item = (Scope, String, String)> {
+pub fn renamed(from: &Identity, to: &Identity) -> impl Iterator<Item = (Scope, Values, Values)> {
     use Dimension::{App, Org, Workspace};
     const BY: [&[Dimension]; 7] = [
         &[Org],
@@ -87,10 +90,10 @@ pub fn renamed(from: &Identity, to: &Identity) -> impl Iterator<Item = (Scope, S
         &[Org, App, Workspace],
     ];
     let name = |identity: &Identity, by: &[Dimension]| {
-        let mut name = String::new();
+        let mut name = Joiner::default();
         let call =
             Dimensions { identity, method: "", channel: None, user: None, url: None, caller: "" };
-        write(&mut name, Scope::of(by), call).map(|()| name)
+        join(&mut name, Scope::of(by), call).map(|()| name.values())
     };
     BY.into_iter().filter_map(move |by| {
         let (from, to) = (name(from, by)?, name(to, by)?);
@@ -104,8 +107,8 @@ pub fn counts_by(method: &Method, dimension: Dimension) -> bool {
         || method.limits.iter().any(|limit| limit.scope.contains(dimension))
 }
 
-/// Writes the call's values of these dimensions, if it has all of them.
-fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
+/// Joins the call's values of these dimensions, if it has all of them.
+fn join(joiner: &mut Joiner, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     for dimension in scope.iter() {
         let value = match dimension {
             Dimension::App => &call.identity.app,
@@ -118,10 +121,7 @@ fn write(key: &mut String, scope: Scope, call: Dimensions<'_>) -> Option<()> {
             Dimension::Url => call.url?,
             Dimension::Caller => call.caller,
         };
-        if !key.is_empty() {
-            key.push('/');
-        }
-        push(key, value);
+        push(joiner, value);
     }
     Some(())
 }
@@ -131,16 +131,14 @@ pub fn url_key(path: &str) -> String {
     shown("url-", digest::digest(&digest::SHA256, path.as_bytes()).as_ref())
 }
 
-/// Appends a value so that no two lists of values make the same key, and none is long.
-fn push(key: &mut String, value: &str) {
+/// Adds a value, of which none is long.
+fn push(joiner: &mut Joiner, value: &str) {
     if value.len() > LONGEST {
         let hash = digest::digest(&digest::SHA256, value.as_bytes());
-        key.push('~');
-        push_hex(key, hash.as_ref().get(..12).unwrap_or_default());
-    } else if value.contains(['/', '~', '%']) {
-        let value = value.replace('%', "%25").replace('/', "%2F").replace('~', "%7E");
-        key.push_str(&value);
+        let mut hex = String::with_capacity(24);
+        push_hex(&mut hex, hash.as_ref().get(..12).unwrap_or_default());
+        joiner.push_digest(&hex);
     } else {
-        key.push_str(value);
+        joiner.push(value);
     }
 }

@@ -166,7 +166,7 @@ impl<A: Iterator<Item = (usize, Instant)>> Day<A> {
         let call = &mut self.call;
         let [of_method, of_workspace, _of_app] = &mut call.buckets[..] else { return };
         of_method.limit.clone_from(&self.limits[asked.method]);
-        of_method.values.clone_from(&self.workspaces[asked.workspace]);
+        of_method.values = Arc::clone(&self.workspaces[asked.workspace]).into();
         of_workspace.values.clone_from(&of_method.values);
         call.class = asked.class;
         call.caller = asked.caller;

@@ -122,7 +122,7 @@ fn renamed(key: &BucketKey, of: &[Dimension], from: &str, to: &str) -> BucketKey
     let identity = [Dimension::Org, Dimension::App, Dimension::Workspace];
     let just_these = from.split('/').count() == of.len()
         && identity.iter().all(|by| key.limit.scope.contains(*by) == of.contains(by));
-    match key.values.strip_prefix(from) {
+    match key.values.as_str().strip_prefix(from) {
         Some(rest) if just_these && (rest.is_empty() || rest.starts_with('/')) => {
             bucket(&key.limit, &format!("{to}{rest}"))
         }

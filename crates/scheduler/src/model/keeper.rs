@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use limits::{AgeFrom, BucketKey, Rule, Scope};
+use limits::{AgeFrom, BucketKey, Rule, Scope, Values};
 
 use crate::{Instant, Memory, Note, Scheduler};
 
@@ -25,7 +25,7 @@ pub trait Keeper {
 #[derive(Debug, Default)]
 pub(crate) struct InMemory {
     /// By limit and values.
-    buckets: BTreeMap<(Arc<str>, Arc<str>), (BucketKey, Memory)>,
+    buckets: BTreeMap<(Arc<str>, Values), (BucketKey, Memory)>,
     in_flight: BTreeMap<u64, (Instant, Vec<BucketKey>)>,
 }
 
@@ -38,7 +38,7 @@ const AT_WORK: Duration = Duration::from_secs(60);
 
 impl InMemory {
     fn memory(&mut self, key: &BucketKey) -> &mut Memory {
-        let name = (Arc::clone(&key.limit.name), Arc::clone(&key.values));
+        let name = (Arc::clone(&key.limit.name), key.values.clone());
         &mut self.buckets.entry(name).or_insert_with(|| (key.clone(), Memory::default())).1
     }
 
@@ -74,7 +74,7 @@ impl InMemory {
 
     fn rename(&mut self, of: Scope, from: &str, to: &str) {
         let renamed = |key: &BucketKey| {
-            let (scope, identity, _) = key.split();
+            let (scope, identity) = key.identity();
             if scope == of && identity == from { key.of_identity(to) } else { key.clone() }
         };
         for (key, memory) in std::mem::take(&mut self.buckets).into_values() {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use config::Config;
-use limits::{BucketKey, Class, Dimension, Limit, Rule};
+use limits::{BucketKey, Class, Dimension, Limit, Rule, Values};
 use scheduler::{Caller, CallerId};
 use slack::{
     Identity, Mode, OPEN,
@@ -22,7 +22,6 @@ use super::{
     job::Job,
     live::{Live, Queue},
     simulate::{FIRST_BEFORE, OWN},
-    whose::values,
 };
 
 /// What is before a job. By default nothing.
@@ -118,7 +117,7 @@ impl Live {
                 other.insert(&limit.name, (bucket.quota, rate.limit));
             }
             before.slots.push(Slots {
-                bucket: BucketKey { limit: Arc::clone(limit), values: bucket.key.as_str().into() },
+                bucket: BucketKey { limit: Arc::clone(limit), values: bucket.key.clone() },
                 used: bucket.used.min(SLOTS),
                 frozen_for: Duration::from_millis(bucket.frozen_for_ms),
             });
@@ -175,21 +174,21 @@ impl Live {
         for bucket in &self.page.buckets {
             let limit = entry.limits.iter().find(|limit| *limit.name == *bucket.limit);
             let Some(limit) = limit else { continue };
-            let values = values(limit, &bucket.key);
             let [app, workspace, method] =
                 [Dimension::App, Dimension::Workspace, Dimension::Method]
-                    .map(|by| values[by as usize]);
+                    .map(|by| bucket.key.get(limit.scope, by));
             if let (Some(app), Some(workspace), true) =
                 (app, workspace, method == Some(&*queue.method) && bucket.waiting > 0)
             {
                 wheres.push((app, workspace, bucket.waiting));
             }
         }
+        let key = queue.waits_for.as_deref().and_then(|text| text.split_once(':'));
+        let limit = key.and_then(|(name, _)| entry.limits.iter().find(|it| *it.name == *name));
+        let waits_for = key.zip(limit).map(|((_, key), limit)| (Values::from(key), limit));
         if wheres.is_empty() {
-            let key = queue.waits_for.as_deref().and_then(|text| text.split_once(':'));
-            let limit = key.and_then(|(name, _)| entry.limits.iter().find(|it| *it.name == *name));
-            let values = key.zip(limit).map(|((_, key), limit)| values(limit, key));
-            let of = |by| values.and_then(|values| values[by as usize]);
+            let of =
+                |by| waits_for.as_ref().and_then(|(values, limit)| values.get(limit.scope, by));
             let app = of(Dimension::App).unwrap_or(&first.app);
             wheres.push((app, of(Dimension::Workspace).unwrap_or(&first.workspace), 1));
         }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use limits::Values;
+use serde::{Deserialize, Deserializer};
 use tokio::runtime;
 
 use console::{Ask, status};
@@ -54,11 +55,16 @@ pub(super) struct Queue {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Bucket {
     pub(super) limit: String,
-    pub(super) key: String,
+    #[serde(deserialize_with = "values")]
+    pub(super) key: Values,
     pub(super) used: u32,
     pub(super) quota: u32,
     pub(super) waiting: u64,
     pub(super) frozen_for_ms: u64,
+}
+
+fn values<'de, D: Deserializer<'de>>(from: D) -> Result<Values, D::Error> {
+    String::deserialize(from).map(Values::from)
 }
 
 // === impl Live ===

@@ -18,9 +18,6 @@ use super::{
     live::{Bucket, Live},
 };
 
-/// The values of a bucket's key, by dimension.
-pub(super) type Values<'k> = [Option<&'k str>; Dimension::ALL.len()];
-
 /// Whose calls they are taken for: the app and workspaces with most to wait for, and as many that
 /// the proxy has not heard of as there are more.
 pub(crate) fn identities(
@@ -36,8 +33,7 @@ pub(crate) fn identities(
     let (mut found, mut apps, mut orgs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for bucket in buckets {
         let Some(limit) = known.get(&*bucket.limit) else { continue };
-        let values = values(limit, &bucket.key);
-        let of = |by| values[by as usize];
+        let of = |by| bucket.key.get(limit.scope, by);
         let is_own = own(limit)
             && of(Dimension::Method)
                 .is_none_or(|name| methods.iter().any(|planned| &*planned.name == name));
@@ -82,13 +78,4 @@ pub(crate) fn identities(
 /// Whether a method is under that limit.
 fn has(planned: &Planned, limit: &Limit) -> bool {
     planned.entry.limits.iter().any(|own| own.name == limit.name)
-}
-
-/// What the values in a bucket's key are.
-pub(super) fn values<'k>(limit: &Limit, key: &'k str) -> Values<'k> {
-    let mut values = Values::default();
-    for (by, value) in limit.scope.iter().zip(key.split('/')) {
-        values[by as usize] = Some(value);
-    }
-    values
 }
