@@ -48,7 +48,7 @@ pub fn stack<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, identities, metrics, exchanges, .. } = shared;
+    let Shared { config, admission, identities, metrics, exchanges, hasher } = shared;
     let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
@@ -64,7 +64,7 @@ where
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(&config.upstreams))
-        .layer(ClassifyLayer::new(shared, listen))
+        .layer(ClassifyLayer::new(config, identities, hasher, exchanges, listen))
         // Around the queue, because a refused call waits again.
         .layer(RetryLayer::new(config.on_429.max_attempts))
         .layer(AdmitLayer::new(admission.clone()))

@@ -41,7 +41,6 @@ use crate::{
         route::{Routed, rest},
     },
     queue::{Asking, Attempt},
-    shared::Shared,
     step::Step,
 };
 
@@ -86,9 +85,15 @@ const TELLING: usize = 4096;
 // === impl ClassifyLayer ===
 
 impl ClassifyLayer {
-    /// Classifies for a listener bound to `listen`.
-    pub fn new(shared: &Shared, listen: SocketAddr) -> Self {
-        let Shared { config, identities, exchanges, .. } = shared;
+    /// Classifies for a listener bound to `listen`. `hasher` tells callers and returning calls apart;
+    /// `exchanges` tracks what is asked of Slack for a call.
+    pub fn new(
+        config: &Arc<Config>,
+        identities: &Identities,
+        hasher: &RandomState,
+        exchanges: &TaskTracker,
+        listen: SocketAddr,
+    ) -> Self {
         let may_raise = match config.trust_callers {
             TrustCallers::Auto => listen.ip().is_loopback(),
             TrustCallers::Always => true,
@@ -101,7 +106,7 @@ impl ClassifyLayer {
                 callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
                 config: Arc::clone(config),
-                hasher: shared.hasher.clone(),
+                hasher: hasher.clone(),
             }),
             exchanges: exchanges.clone(),
         }
