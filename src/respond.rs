@@ -5,6 +5,7 @@
 //! how often it was sent.
 
 mod headroom;
+mod metrics;
 
 use std::{
     convert::Infallible,
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
+pub use self::metrics::{AnswerMetrics, Top};
 use crate::{
     call::{
         answer::{Answer, SlackRefused},
@@ -32,7 +34,6 @@ use crate::{
         classify::NoMethod,
         route::{Arriving, RouteError},
     },
-    metrics::Metrics,
     outbound::upstream::UpstreamError,
     queue::{Shed, ShedReason, whole_seconds},
     step::Step,
@@ -67,7 +68,7 @@ pub enum Failure {
 /// Answers every call.
 #[derive(Clone, Debug)]
 pub struct RespondLayer {
-    metrics: Metrics,
+    metrics: AnswerMetrics,
 }
 
 /// Answers every call.
@@ -81,7 +82,7 @@ pub struct Respond<S> {
 #[derive(Debug)]
 struct Inner<S> {
     inner: S,
-    metrics: Metrics,
+    metrics: AnswerMetrics,
 }
 
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
@@ -203,7 +204,7 @@ pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Answer> {
 
 impl RespondLayer {
     /// Counts in these metrics.
-    pub fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &AnswerMetrics) -> Self {
         Self { metrics: metrics.clone() }
     }
 }

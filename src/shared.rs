@@ -6,7 +6,14 @@ use std::{hash::RandomState, sync::Arc};
 use config::Config;
 use tokio_util::task::TaskTracker;
 
-use crate::{identity::Identities, metrics::Metrics, queue::Admission};
+use crate::{
+    identity::Identities,
+    metrics::Registry,
+    outbound::exchange::ExchangeMetrics,
+    queue::{Admission, QueueMetrics},
+    respond::AnswerMetrics,
+    state::StoreMetrics,
+};
 
 /// What all stacks of layers share, and the configuration of the newest.
 #[derive(Clone, Debug)]
@@ -18,7 +25,7 @@ pub struct Shared {
     /// Whose tokens are whose.
     pub identities: Identities,
     /// What is counted.
-    pub metrics: Metrics,
+    pub counters: Counters,
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
     /// Tells callers and returning calls apart, also after a reload. Keyed, so that nobody can
@@ -26,20 +33,58 @@ pub struct Shared {
     pub hasher: RandomState,
 }
 
+/// What the layers count, and where all metrics are registered. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    pub(crate) registry: Registry,
+    /// Of the state file.
+    pub store: StoreMetrics,
+    /// Of the queue.
+    pub queue: QueueMetrics,
+    /// Of exchanges with upstreams.
+    pub exchange: ExchangeMetrics,
+    /// Of answers.
+    pub answers: AnswerMetrics,
+}
+
 // === impl Shared ===
 
 impl Shared {
     /// What a new process begins with.
-    pub fn new(config: Arc<Config>, metrics: Metrics) -> Self {
-        let admission = Admission::new(&config.queue, config.background_share, metrics.clone());
+    ///
+    /// # Errors
+    /// As [`Counters::new`].
+    pub fn new(config: Arc<Config>) -> prometheus::Result<Self> {
+        let counters = Counters::new()?;
+        let queue = counters.queue.clone();
+        let admission = Admission::new(&config.queue, config.background_share, queue);
         admission.configure_mode(config.mode);
-        Self {
+        Ok(Self {
             admission,
             identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
-            metrics,
+            counters,
             config,
             hasher: RandomState::new(),
-        }
+        })
+    }
+}
+
+// === impl Counters ===
+
+impl Counters {
+    /// Registers what the layers count.
+    ///
+    /// # Errors
+    /// If two metrics have one name, which a sound build never meets.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::default();
+        Ok(Self {
+            store: StoreMetrics::register(&registry)?,
+            queue: QueueMetrics::register(&registry)?,
+            exchange: ExchangeMetrics::register(&registry)?,
+            answers: AnswerMetrics::register(&registry)?,
+            registry,
+        })
     }
 }

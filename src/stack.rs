@@ -48,7 +48,7 @@ pub fn stack<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, identities, metrics, exchanges, hasher } = shared;
+    let Shared { config, admission, identities, counters, exchanges, hasher } = shared;
     let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
@@ -59,7 +59,7 @@ where
         .layer(CatchPanicLayer::custom(respond::panicked))
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
-        .layer(RespondLayer::new(metrics))
+        .layer(RespondLayer::new(&counters.answers))
         // Before all else that looks at a call: a stranger learns nothing.
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
@@ -69,6 +69,6 @@ where
         .layer(RetryLayer::new(config.on_429.max_attempts))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
-        .layer(ExchangeLayer::new(config, learner, metrics, exchanges))
+        .layer(ExchangeLayer::new(config, learner, &counters.exchange, exchanges))
         .service(Upstream::new(connector, config))
 }

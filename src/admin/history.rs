@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::metrics::Counts;
+use super::sums::Counts;
 
 /// The last [`SAMPLES`] samples.
 #[derive(Debug, Default)]

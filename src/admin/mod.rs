@@ -6,12 +6,15 @@
 mod answer;
 mod buckets;
 mod events;
+mod gauges;
 mod guard;
 mod history;
+mod metrics;
 mod mode;
 mod page;
 mod pausing;
 mod picture;
+mod sums;
 
 use std::{
     io,
@@ -33,12 +36,15 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-pub use self::guard::{Guard, is_local};
-use self::{events::Events, mode::ModePage};
+use self::{events::Events, metrics::CONTENT_TYPE, mode::ModePage, sums::Sums};
+pub use self::{
+    guard::{Guard, is_local},
+    metrics::Metrics,
+};
 use crate::{
-    metrics::{CONTENT_TYPE, Metrics, Sums, Top},
     queue::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
     reload::{Live, Reload},
+    respond::Top,
 };
 
 /// What the pages show.
@@ -161,7 +167,7 @@ async fn status_page(State(shown): State<Shown>) -> Response {
         mode: ModePage::from(&shown.admission.modes()),
         paused: status.paused,
         top: TopPage {
-            busiest: shown.metrics.top(),
+            busiest: shown.metrics.counters.answers.top(),
             held_callers: first(status.callers),
             held_workspaces: first(status.workspaces),
         },

@@ -121,8 +121,8 @@ pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong>
 fn unseen(shown: &Shown, target: &Target) -> Option<String> {
     let seen = match target {
         Target::Method(_) => true,
-        Target::Caller(name) => shown.metrics.knows_caller(name),
-        Target::Workspace(name) => shown.metrics.knows_workspace(name),
+        Target::Caller(name) => shown.metrics.counters.answers.knows_caller(name),
+        Target::Workspace(name) => shown.metrics.counters.answers.knows_workspace(name),
     };
     (!seen).then(|| {
         format!("{target} has not been seen lately; if that is its name, it waits when it comes")

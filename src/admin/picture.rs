@@ -114,7 +114,7 @@ impl<'s> Picture<'s> {
         let Status { mut queues, mut buckets, callers, workspaces, paused, .. } = status;
         queues.sort_by_key(|queue| Reverse(queue.oldest_wait_ms));
         most_pressing_first(&mut buckets);
-        let top = shown.metrics.top();
+        let top = shown.metrics.counters.answers.top();
         Self {
             at: unix_millis(),
             slackwater: env!("CARGO_PKG_VERSION"),

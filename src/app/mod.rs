@@ -30,7 +30,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, Guard, Shown},
     inbound::listen,
-    metrics::Metrics,
     outbound::upstream::connect,
     reload::{self, Source},
     shared::Shared,
@@ -131,14 +130,13 @@ async fn serve(
     let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let metrics = Metrics::new()?;
-    let shared = Shared::new(Arc::clone(&config), metrics.clone());
+    let shared = Shared::new(Arc::clone(&config))?;
     let store = keep_state(&config, &shared)?;
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
     let shown = Shown {
         admission: shared.admission.clone(),
-        metrics,
+        metrics: wired.metrics.clone(),
         listen,
         live: wired.live.clone(),
         ready: Arc::clone(&ready),
@@ -208,7 +206,7 @@ fn keep_state(
     shared: &Shared,
 ) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
     let Some(path) = &config.state_file else { return Ok(None) };
-    let Shared { admission, identities, metrics, .. } = shared;
+    let Shared { admission, identities, counters, .. } = shared;
     let opened = state::open(path, admission.now(), &Moment::now())?;
     if let Some(doubt) = opened.doubt {
         tracing::warn!(
@@ -218,7 +216,7 @@ fn keep_state(
         );
     }
     restore::restore(&opened, &config.catalogue, admission, identities);
-    let (store, thread) = opened.start(metrics.clone())?;
+    let (store, thread) = opened.start(counters.store.clone())?;
     admission.keep(store.clone());
     Ok(Some((store, thread)))
 }

@@ -8,9 +8,11 @@ use hyper_util::client::legacy::connect::Connect;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::StartError;
 use crate::{
+    admin::Metrics,
     inbound::listen::{self, Accept, Answer, Swap},
-    reload::Live,
+    reload::{Live, ReloadMetrics},
     shared::Shared,
     stack::stack,
 };
@@ -19,6 +21,8 @@ use crate::{
 pub struct Wired<S> {
     /// The configuration in use.
     pub live: Live,
+    /// All that is counted.
+    pub metrics: Metrics,
     /// Makes the stack anew for what is shared.
     pub rebuild: Rebuild,
     shared: Shared,
@@ -33,12 +37,12 @@ pub type Rebuild = Box<dyn FnMut(&Shared) -> Result<(), rustls::Error> + Send>;
 /// of a configuration.
 ///
 /// # Errors
-/// If no TLS connector can be made.
+/// If no TLS connector can be made, or no metrics, which a sound build never meets.
 pub fn wire<C, F>(
     shared: &Shared,
     listen: SocketAddr,
     connector: F,
-) -> Result<Wired<impl Answer + use<C, F>>, rustls::Error>
+) -> Result<Wired<impl Answer + use<C, F>>, StartError>
 where
     F: Fn(&Config) -> Result<C, rustls::Error> + Send + 'static,
     C: Connect + Clone + Send + Sync + 'static,
@@ -51,8 +55,10 @@ where
         secure.send_replace(shared.config.listen_tls.clone());
         Ok(())
     };
-    let live = Live::new(Arc::clone(&shared.config));
-    Ok(Wired { live, rebuild: Box::new(rebuild), shared: shared.clone(), service, secured })
+    let reloads = ReloadMetrics::register(&shared.counters.registry)?;
+    let live = Live::new(Arc::clone(&shared.config), reloads);
+    let (metrics, shared) = (Metrics::new(&shared.counters)?, shared.clone());
+    Ok(Wired { live, metrics, rebuild: Box::new(rebuild), shared, service, secured })
 }
 
 // === impl Wired ===
@@ -70,7 +76,7 @@ impl<S: Answer> Wired<S> {
         connections: TaskTracker,
         tasks: &TaskTracker,
     ) -> (Live, Rebuild) {
-        let Self { live, rebuild, shared, service, secured } = self;
+        let Self { live, rebuild, shared, service, secured, .. } = self;
         tasks.spawn(async move { shared.admission.keep_time(end_timer).await });
         tasks.spawn(listen::serve(accept, service, secured, most, end, connections));
         (live, rebuild)

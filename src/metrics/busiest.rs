@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 /// The busiest names of a stream.
 #[derive(Debug)]
-pub(super) struct Busiest {
+pub(crate) struct Busiest {
     /// Few, so names that are chosen to collide cost little.
     names: HashMap<Arc<str>, Count, RandomState>,
     /// By name.
@@ -56,7 +56,7 @@ pub struct Busy {
 /// So many names are counted.
 const COUNTED: usize = 512;
 /// So many are labels.
-pub(super) const LABELS: usize = 50;
+pub(crate) const LABELS: usize = 50;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,13 +64,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Busiest {
     /// Counts with these counters, which have one label, the name.
-    pub(super) fn new(now: Instant, counters: IntCounterVec) -> Self {
+    pub(crate) fn new(now: Instant, counters: IntCounterVec) -> Self {
         let others = counters.with_label_values(&[OTHER]);
         Self { names: HashMap::default(), counters, others, labels: 0, least: 0, minute: now }
     }
 
     /// Counts a call of that name.
-    pub(super) fn count(&mut self, now: Instant, name: &Arc<str>) {
+    pub(crate) fn count(&mut self, now: Instant, name: &Arc<str>) {
         self.turn(now);
         let sure = if let Some(count) = self.names.get_mut(name) {
             count.now += 1;
@@ -120,12 +120,12 @@ impl Busiest {
     }
 
     /// Whether that name is among those that are counted.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
 
     /// The busiest, in order.
-    pub(super) fn top(&mut self, now: Instant) -> Vec<Busy> {
+    pub(crate) fn top(&mut self, now: Instant) -> Vec<Busy> {
         self.turn(now);
         let mut all: Vec<Busy> = self
             .names

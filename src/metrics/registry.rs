@@ -1,61 +1,61 @@
-//! Makes metrics, and has each of them shown.
+//! Makes metrics, and exports each of them.
 
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, core::Collector, proto::MetricFamily,
 };
 
-/// All metrics there are.
-#[derive(Debug, Default)]
-pub(super) struct Registry {
+/// All metrics there are. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Registry {
     all: prometheus::Registry,
 }
 
 // === impl Registry ===
 
 impl Registry {
-    pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.shown(IntCounter::new(name, help)?)
+    pub(crate) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.registered(IntCounter::new(name, help)?)
     }
 
-    pub(super) fn counters(
+    pub(crate) fn counters(
         &self,
         name: &str,
         help: &str,
         labels: &[&str],
     ) -> prometheus::Result<IntCounterVec> {
-        self.shown(IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.shown(IntGauge::new(name, help)?)
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.registered(IntGauge::new(name, help)?)
     }
 
-    pub(super) fn gauges(
+    pub(crate) fn gauges(
         &self,
         name: &str,
         help: &str,
         labels: &[&str],
     ) -> prometheus::Result<IntGaugeVec> {
-        self.shown(IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     /// A gauge of what is no whole number.
-    pub(super) fn fraction(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.shown(Gauge::new(name, help)?)
+    pub(crate) fn fraction(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.registered(Gauge::new(name, help)?)
     }
 
     /// Gauges of what is no whole number.
-    pub(super) fn fractions(
+    pub(crate) fn fractions(
         &self,
         name: &str,
         help: &str,
         labels: &[&str],
     ) -> prometheus::Result<GaugeVec> {
-        self.shown(GaugeVec::new(Opts::new(name, help), labels)?)
+        self.registered(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    pub(super) fn histograms(
+    pub(crate) fn histograms(
         &self,
         name: &str,
         help: &str,
@@ -63,20 +63,20 @@ impl Registry {
         buckets: &[f64],
     ) -> prometheus::Result<HistogramVec> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.shown(HistogramVec::new(options, labels)?)
+        self.registered(HistogramVec::new(options, labels)?)
     }
 
-    /// What every process tells by the names that Prometheus has for it.
+    /// What every process exports, by the names that Prometheus has for it.
     #[cfg(target_os = "linux")]
-    pub(super) fn process(&self) -> prometheus::Result<()> {
+    pub(crate) fn process(&self) -> prometheus::Result<()> {
         self.all.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
     }
 
-    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.all.gather()
     }
 
-    fn shown<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
+    fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
         self.all.register(Box::new(metric.clone()))?;
         Ok(metric)
     }

@@ -12,7 +12,8 @@ use limits::Scope;
 use scheduler::{Call, Enqueued, Event, Instant, Outcome, Permit, Policy, Scheduler, Ticket};
 use slack::Catalogue;
 
-use crate::{call::record::Record, metrics::Metrics};
+use super::QueueMetrics;
+use crate::call::record::Record;
 
 /// The ghosts.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Ghosts {
         now: Instant,
         call: &Call,
         record: &Arc<Record>,
-        metrics: &Metrics,
+        metrics: &QueueMetrics,
     ) -> Option<GhostId> {
         let enqueued = self.scheduler.enqueue(now, call);
         self.next += 1;
@@ -105,7 +106,7 @@ impl Ghosts {
     }
 
     /// Counts those whose time would have come, and says when the next one's would.
-    pub(super) fn tell(&mut self, now: Instant, metrics: &Metrics) -> Option<Instant> {
+    pub(super) fn tell(&mut self, now: Instant, metrics: &QueueMetrics) -> Option<Instant> {
         loop {
             let mut events = std::mem::take(&mut self.events);
             let next = self.scheduler.poll(now, &mut events);
@@ -141,7 +142,13 @@ impl Ghosts {
     }
 
     /// A ghost goes. Whether its slot is settled at once.
-    fn granted(&mut self, now: Instant, ticket: Ticket, permit: Permit, metrics: &Metrics) -> bool {
+    fn granted(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        permit: Permit,
+        metrics: &QueueMetrics,
+    ) -> bool {
         let Some(Ghost { id, since, record }) = self.waiting.remove(&ticket.number()) else {
             self.scheduler.settle(now, permit, Outcome::Unsent);
             return true;

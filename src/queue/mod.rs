@@ -6,6 +6,7 @@
 
 mod admit;
 mod ghosts;
+mod metrics;
 mod modes;
 mod pausing;
 mod permit;
@@ -30,8 +31,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::metrics::WAIT;
 pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
+    metrics::QueueMetrics,
     modes::Modes,
     permit::{Closed, Permit, Refused},
     shed::{Shed, ShedReason, whole_seconds},
@@ -39,7 +42,7 @@ pub use self::{
     waiting::{Asked, Waiting},
 };
 use self::{ghosts::Ghosts, waiters::Waiters};
-use crate::{call::Call, identity::Learnt, metrics::Metrics, pauses::Pauses, state::Store};
+use crate::{call::Call, identity::Learnt, pauses::Pauses, state::Store};
 
 /// Where calls wait for their turn.
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ struct Inner {
     earlier: Notify,
     /// What the scheduler's time [`START`] is.
     origin: Instant,
-    metrics: Metrics,
+    metrics: QueueMetrics,
     /// Where grants are written before their calls are sent.
     store: OnceLock<Store>,
 }
@@ -89,7 +92,7 @@ type Verdict = Result<scheduler::Permit, Shed>;
 
 impl Admission {
     /// An empty queue with these bounds; background calls take at most that share of a window.
-    pub fn new(queue: &Queue, background: Share, metrics: Metrics) -> Self {
+    pub fn new(queue: &Queue, background: Share, metrics: QueueMetrics) -> Self {
         let policy = policy(queue, background);
         Self {
             shared: Arc::new(Inner {

@@ -9,21 +9,25 @@ use scheduler::{CallerId, PlaceId};
 use slack::Identity;
 use tokio::time::{Instant, advance};
 
-use super::{Admission, Attempt, BucketStatus, Permit, Shed, ShedReason};
+use super::{Admission, Attempt, BucketStatus, Permit, QueueMetrics, Shed, ShedReason};
 use crate::{
     call::{
         Call, Head,
         body::{Body, Memory},
         record::Record,
     },
-    metrics::Metrics,
+    metrics::Registry,
     pauses::Target,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+fn metrics() -> QueueMetrics {
+    QueueMetrics::register(&Registry::default()).unwrap()
+}
+
 fn admission() -> Admission {
-    Admission::new(&Queue::default(), Share::default(), Metrics::new().unwrap())
+    Admission::new(&Queue::default(), Share::default(), metrics())
 }
 
 /// A limit of one a minute.
@@ -235,7 +239,7 @@ async fn what_is_asked_for_alone_is_what_the_whole_tells() {
 async fn a_look_at_a_hundred_thousand_calls_is_short() {
     const CALLS: usize = 100_000;
     let bounds = Queue { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..Queue::default() };
-    let admission = Admission::new(&bounds, Share::default(), Metrics::new().unwrap());
+    let admission = Admission::new(&bounds, Share::default(), metrics());
     let _permit = sent(&admission).await;
     let _held: Vec<_> = (0..CALLS).map(|_| waits(&admission, 4 * 100_000 * MINUTE)).collect();
     let mut times: Vec<_> = (0..20)

@@ -10,6 +10,7 @@
 //! What cannot change while the process runs, its listeners for example, refuses the reload and is
 //! named: a file of which only a part is true would mislead whoever reads it.
 
+mod metrics;
 mod watch;
 
 use std::{
@@ -26,13 +27,14 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::watch::Source;
+pub use self::{metrics::ReloadMetrics, watch::Source};
 use crate::{causes::with_causes, shared::Shared};
 
 /// The configuration of now, and what became of the last reload. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Live {
     inner: Arc<Mutex<Inner>>,
+    metrics: ReloadMetrics,
 }
 
 #[derive(Debug)]
@@ -79,8 +81,8 @@ pub enum Refusal {
 
 impl Live {
     /// At first that one.
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { config, last: None })) }
+    pub fn new(config: Arc<Config>, metrics: ReloadMetrics) -> Self {
+        Self { inner: Arc::new(Mutex::new(Inner { config, last: None })), metrics }
     }
 
     /// The configuration of now.
@@ -90,6 +92,7 @@ impl Live {
 
     /// That one from now on.
     pub fn applied(&self, config: Arc<Config>) {
+        self.metrics.reloaded(true);
         let mut inner = self.lock();
         inner.config = config;
         inner.last = Some(Last { at: Instant::now(), mistakes: None });
@@ -97,6 +100,7 @@ impl Live {
 
     /// A new one is not applied.
     pub fn refused(&self, why: &Refusal) {
+        self.metrics.reloaded(false);
         let last = Last { at: Instant::now(), mistakes: Some(why.mistakes()) };
         self.lock().last = Some(last);
     }
@@ -171,7 +175,6 @@ pub fn reload(
         rebuild(shared)?;
         Ok(())
     });
-    shared.metrics.reloaded(applied.is_ok());
     if let Err(why) = applied {
         shared.config = before;
         for mistake in &why.mistakes() {

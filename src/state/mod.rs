@@ -36,6 +36,7 @@
 mod clock;
 mod file;
 mod ledger;
+mod metrics;
 mod record;
 mod writer;
 
@@ -46,5 +47,6 @@ pub use self::{
     clock::{Moment, unix_millis},
     file::OpenError,
     ledger::{Doubt, Ledger},
+    metrics::StoreMetrics,
     writer::{Kept, Opened, Store, open},
 };

@@ -17,19 +17,23 @@ use slack::{AppKind, Catalogue, Facts, TokenHash};
 use tempfile::tempdir;
 
 use super::{
-    Doubt, Ledger, Moment, OpenError,
+    Doubt, Ledger, Moment, OpenError, StoreMetrics,
     clock::Clock,
     file::{parse, whole},
     open,
     record::Record,
 };
-use crate::{identity::Learnt, metrics::Metrics};
+use crate::{identity::Learnt, metrics::Registry};
 
 /// A state file in memory.
 struct File {
     text: Vec<u8>,
     ledger: Ledger,
     clock: Clock,
+}
+
+fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&Registry::default()).unwrap()
 }
 
 const START: Instant = Instant::from_nanos(0);
@@ -263,7 +267,7 @@ async fn what_is_given_is_in_the_file_when_it_is_told() {
     assert_eq!(opened.doubt, None, "a new file is no reason for doubt");
     let error = open(&path, at(0), &Moment::now()).unwrap_err().to_string();
     assert!(error.contains("in use by another process"), "{error}");
-    let (store, thread) = opened.start(Metrics::new().unwrap()).unwrap();
+    let (store, thread) = opened.start(metrics()).unwrap();
     for call in 1..=100 {
         store.note(&mut vec![granted(call, at(0), "A/T/x")]);
         store.written().await;
@@ -286,7 +290,7 @@ async fn the_file_does_not_grow_without_end() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("state");
     let opened = open(&path, at(0), &Moment::now()).unwrap();
-    let (store, thread) = opened.start(Metrics::new().unwrap()).unwrap();
+    let (store, thread) = opened.start(metrics()).unwrap();
     let mut longest = 0;
     for round in 0..100 {
         let calls = round * 1000..(round + 1) * 1000;

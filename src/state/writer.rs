@@ -13,12 +13,12 @@ use scheduler::{Instant, Memory, Note};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Doubt, Ledger, Moment, OpenError,
+    Doubt, Ledger, Moment, OpenError, StoreMetrics,
     clock::Clock,
     file::{StateFile, read, whole},
     record::Record,
 };
-use crate::{identity::Learnt, metrics::Metrics, pauses::Paused};
+use crate::{identity::Learnt, pauses::Paused};
 
 /// Where what happens is given to be written. Clones give to the same.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ struct Mailbox {
     pending: Mutex<Pending>,
     /// There is something to write.
     filled: Condvar,
-    metrics: Metrics,
+    metrics: StoreMetrics,
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +147,7 @@ impl Opened {
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn start(self, metrics: Metrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
+    pub fn start(self, metrics: StoreMetrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
         let pending = Mutex::new(Pending::default());
         let shared = Arc::new(Mailbox { pending, filled: Condvar::new(), metrics });
         let Self { ledger, clock, file, .. } = self;

@@ -53,7 +53,7 @@ impl Stand {
         lane: &str,
     ) -> (Option<u16>, String) {
         let status = self.status(who, key, lane).await;
-        let top = self.proxy.metrics.top().callers;
+        let top = self.proxy.counters.answers.top().callers;
         (status, top.first().map_or_else(String::new, |busy| busy.name.to_string()))
     }
 
@@ -111,7 +111,7 @@ async fn a_caller_is_called_as_it_has_proved() {
     assert_eq!(stand.status(None, Some(KEY), "/@reports").await, Some(200));
     assert_eq!(stand.status(None, Some(KEY), "/@reports").await, Some(200));
     assert_eq!(stand.ask(None, Some(KEY), "/@reports").await, (Some(200), "cleanup".into()));
-    assert!(!stand.proxy.metrics.knows_caller("@reports"));
+    assert!(!stand.proxy.counters.answers.knows_caller("@reports"));
 }
 
 /// Turned red by: a gate that is open where nothing was proved, and a key that goes on to Slack.

@@ -35,7 +35,7 @@ async fn a_flood_is_named_in_metrics_after_many_others() {
     };
     assert!(others.ends_with("{workspace=\"other\"} 0"), "{others}");
     assert!(workspace.ends_with(" 230"), "{workspace}");
-    let top = proxy.metrics.top();
+    let top = proxy.counters.answers.top();
     assert_eq!((&*top.callers[0].name, top.callers[0].requests), ("flood", 30));
     assert_eq!((top.workspaces.len(), top.workspaces[0].requests), (1, 230));
     assert_eq!((&*status.callers[0].name, status.callers[0].depth), ("waits", 7));

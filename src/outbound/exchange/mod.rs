@@ -5,6 +5,7 @@
 mod detached;
 mod learn;
 mod look;
+mod metrics;
 mod tell;
 
 use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
@@ -21,8 +22,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
-pub use self::learn::Learner;
 use self::{detached::Detached, look::Looked};
+pub use self::{learn::Learner, metrics::ExchangeMetrics};
 use crate::{
     call::{
         Call,
@@ -30,7 +31,6 @@ use crate::{
         body::Outgoing,
         headers,
     },
-    metrics::Metrics,
     outbound::upstream::UpstreamError,
     queue::{Admitted, Permit, whole_seconds},
     step::Step,
@@ -61,7 +61,7 @@ pub struct Refused {
 pub struct ExchangeLayer<E> {
     config: Arc<Config>,
     learner: Learner,
-    metrics: Metrics,
+    metrics: ExchangeMetrics,
     exchanges: TaskTracker,
     error: PhantomData<fn() -> E>,
 }
@@ -84,7 +84,7 @@ struct Exchanges<S> {
     inner: S,
     config: Arc<Config>,
     learner: Learner,
-    metrics: Metrics,
+    metrics: ExchangeMetrics,
 }
 
 // === impl ExchangeLayer ===
@@ -94,7 +94,7 @@ impl<E> ExchangeLayer<E> {
     pub fn new(
         config: &Arc<Config>,
         learner: Learner,
-        metrics: &Metrics,
+        metrics: &ExchangeMetrics,
         exchanges: &TaskTracker,
     ) -> Self {
         let (config, metrics) = (Arc::clone(config), metrics.clone());

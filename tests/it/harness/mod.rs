@@ -16,13 +16,13 @@ use config::{self, Config, LoadError};
 use hyper_util::client::legacy::connect::Connect;
 use slack::Catalogue;
 use slackwater::{
+    admin::Metrics,
     app::wire::{Rebuild, wire},
     inbound::listen,
-    metrics::Metrics,
     outbound::upstream::connect::{self, Over},
     queue::Admission,
     reload::{self, Live},
-    shared::Shared,
+    shared::{Counters, Shared},
 };
 use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,8 +38,10 @@ pub(crate) use self::{
 pub(crate) struct Proxy {
     /// Its queue.
     pub(crate) admission: Admission,
-    /// What it counts.
+    /// All metrics, as operators see them.
     pub(crate) metrics: Metrics,
+    /// What its layers count.
+    pub(crate) counters: Counters,
     /// Exchanges that outlive their callers.
     pub(crate) exchanges: TaskTracker,
     reloading: Mutex<(Shared, Rebuild)>,
@@ -142,10 +144,10 @@ impl Proxy {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let metrics = Metrics::new().unwrap();
-        let shared = Shared::new(config, metrics);
+        let shared = Shared::new(config).unwrap();
         let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
         let wired = wire(&shared, listen, move |_| Ok(upstream.clone())).unwrap();
+        let metrics = wired.metrics.clone();
         let (pipes, accept) = mpsc::channel(BACKLOG);
         let (end, connections, tasks) =
             (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
@@ -158,10 +160,11 @@ impl Proxy {
             &tasks,
         );
         let reloading = Mutex::new((shared.clone(), rebuild));
-        let Shared { admission, exchanges, metrics, .. } = shared;
+        let Shared { admission, exchanges, counters, .. } = shared;
         Self {
             admission,
             metrics,
+            counters,
             exchanges,
             reloading,
             live,

@@ -1,22 +1,21 @@
-//! The text that Prometheus scrapes, with the gauges brought up to date.
+//! What is known only by looking: gauges that are brought up to date at a scrape.
 
 use std::time::Duration;
 
-use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, TextEncoder};
-use slack::{Catalogue, OTHER};
+use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
+use slack::{Catalogue, Mode, OTHER};
 
-use super::{Metrics, busiest::LABELS, registry::Registry, sums::by_label};
 use crate::{
+    metrics::{LABELS, Registry},
     pauses::Target,
-    queue::{ShedReason, Status},
+    queue::{Modes, Status},
 };
 
-/// The media type of the text.
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
-
-/// What is known only by looking: brought up to date when somebody looks.
-#[derive(Debug)]
-pub(super) struct Shown {
+/// Handles to what is looked up at a scrape. Clones are the same gauges.
+#[derive(Clone, Debug)]
+pub(super) struct Gauges {
+    ready: IntGauge,
+    shadow: IntGaugeVec,
     queue_depth: IntGaugeVec,
     caller_depth: IntGaugeVec,
     oldest_wait: GaugeVec,
@@ -29,45 +28,27 @@ pub(super) struct Shown {
     paused: IntGaugeVec,
 }
 
-// === impl Metrics ===
+// === impl Gauges ===
 
-impl Metrics {
-    /// Everything in Prometheus' text format, the queue as `status` has it. Methods that the
-    /// catalogue does not know are `other`.
-    ///
-    /// # Errors
-    /// If a metric cannot be written as text, which a sound build never meets.
-    pub fn text(&self, status: &Status, catalogue: &Catalogue) -> prometheus::Result<Vec<u8>> {
-        self.all.shown.show(status, catalogue);
-        self.begin(status);
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.all.registry.gather(), &mut text)?;
-        Ok(text)
-    }
-
-    /// Counters of what goes wrong are there with 0 before they count: Prometheus sees how much a
-    /// series grows, and not where it begins. Each method has its own from its first call on, so they
-    /// are as many as those that are called.
-    fn begin(&self, status: &Status) {
-        let mut methods = by_label(&self.all.requests, "method");
-        methods.extend(status.queues.iter().map(|queue| (queue.method.to_string(), 0)));
-        for method in methods.keys() {
-            for reason in ShedReason::ALL {
-                self.all.sheds.with_label_values(&[method, reason.as_str()]);
-            }
-            for surprise in [true, false] {
-                self.refusals(method, surprise);
-            }
-            self.all.replays.with_label_values(&[method]);
-        }
-    }
-}
-
-// === impl Shown ===
-
-impl Shown {
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+impl Gauges {
+    /// Registers what the process and the build export by themselves, too.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        #[cfg(target_os = "linux")]
+        registry.process()?;
+        let build = registry.gauges(
+            "slackwater_build_info",
+            "Always 1; the version is in the label.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
+            ready: registry
+                .gauge("slackwater_ready", "Whether calls are welcome: 1, or 0 from SIGTERM on.")?,
+            shadow: registry.gauges(
+                "slackwater_shadow",
+                "What is only watched: the proxy (1 or 0), and how many methods.",
+                &["kind"],
+            )?,
             queue_depth: registry.gauges(
                 "slackwater_queue_depth",
                 "Calls held.",
@@ -114,7 +95,18 @@ impl Shown {
         })
     }
 
-    fn show(&self, status: &Status, catalogue: &Catalogue) {
+    /// Whether calls are welcome, and which are only watched.
+    pub(super) fn set_health(&self, ready: bool, modes: &Modes, catalogue: &Catalogue) {
+        self.ready.set(ready.into());
+        let watched = catalogue.methods().filter(|method| modes.is_shadow(Some(method))).count();
+        let methods = i64::try_from(watched).unwrap_or(i64::MAX);
+        let proxy = i64::from(modes.proxy() == Mode::Shadow);
+        self.shadow.with_label_values(&["proxy"]).set(proxy);
+        self.shadow.with_label_values(&["method"]).set(methods);
+    }
+
+    /// How the queue stands. Methods that the catalogue does not know are `other`.
+    pub(super) fn set_queue(&self, status: &Status, catalogue: &Catalogue) {
         // Scrapes are rare and what is gone must not linger, so the gauges are made anew.
         self.queue_depth.reset();
         self.oldest_wait.reset();
