@@ -7,7 +7,7 @@ use std::{
 };
 
 use config::{
-    Config, TrustCallers,
+    Config,
     callers::{CallerTerms, Callers, Signs},
 };
 use http::{HeaderMap, Response, header};
@@ -94,11 +94,7 @@ impl ClassifyLayer {
         exchanges: &TaskTracker,
         listen: SocketAddr,
     ) -> Self {
-        let may_raise = match config.trust_callers {
-            TrustCallers::Auto => listen.ip().is_loopback(),
-            TrustCallers::Always => true,
-            TrustCallers::Never => false,
-        };
+        let may_raise = config.trust_callers.may_raise(listen.ip());
         Self {
             knowledge: Arc::new(Knowledge {
                 identities: identities.clone(),

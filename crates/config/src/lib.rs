@@ -21,7 +21,14 @@ mod secret;
 mod tls;
 mod upstreams;
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use limits::Share;
 use slack::{AppKind, Catalogue, Client, Mode, RefusedAs, TokenHash};
@@ -275,6 +282,19 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             headers: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+// === impl TrustCallers ===
+
+impl TrustCallers {
+    /// Whether callers of a listener at that address may raise their own class.
+    pub const fn may_raise(self, listen: IpAddr) -> bool {
+        match self {
+            Self::Auto => listen.is_loopback(),
+            Self::Always => true,
+            Self::Never => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use config::{
-    CallerName, Config, TrustCallers,
+    CallerName, Config,
     callers::{CallerTerms, Callers, Signs},
 };
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Share};
@@ -222,11 +222,7 @@ impl Planned {
     /// A method by its name, as a proxy with that configuration sees calls that say this.
     pub(crate) fn new(name: &str, calls: u64, said: Said<'_>, config: &Config) -> Self {
         let entry = Arc::clone(config.catalogue.entry(name));
-        let may_raise = match config.trust_callers {
-            TrustCallers::Auto => config.listen.ip().is_loopback(),
-            TrustCallers::Always => true,
-            TrustCallers::Never => false,
-        };
+        let may_raise = config.trust_callers.may_raise(config.listen.ip());
         let signs = Signs {
             proved: None,
             caller: said.caller,

@@ -1,65 +1,30 @@
-//! What can be read from the source: what must not be in it, and that what is in it is documented.
+//! What can be read from the source: who may use whom, what must not be in it, and that what is in it
+//! is documented.
+//!
+//! `scripts/mutate-tidy` plays the mistakes that these tests are there for, and sees each of them red.
+
+mod floors;
+mod pure;
+mod source;
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
-/// What is told the time and does no input or output.
-const PURE: [&str; 29] = [
-    "crates/limits/src",
-    "crates/slack/src",
-    "crates/scheduler/src",
-    "crates/yaml/src",
-    "crates/config/src/check.rs",
-    "crates/tools/src/demo/page.rs",
-    "crates/tools/src/drain/already.rs",
-    "crates/tools/src/drain/call.rs",
-    "crates/tools/src/drain/entry.rs",
-    "crates/tools/src/drain/pace.rs",
-    "crates/tools/src/drain/page.rs",
-    "crates/tools/src/export/answer.rs",
-    "crates/tools/src/export/page.rs",
-    "crates/tools/src/export/request.rs",
-    "crates/tools/src/export/shape.rs",
-    "crates/tools/src/plan/before.rs",
-    "crates/tools/src/plan/estimate.rs",
-    "crates/tools/src/plan/job.rs",
-    "crates/tools/src/plan/page.rs",
-    "crates/tools/src/plan/record.rs",
-    "crates/tools/src/plan/simulate.rs",
-    "crates/tools/src/plan/straight.rs",
-    "crates/tools/src/plan/whose.rs",
-    "src/cli/status/page.rs",
-    "crates/tools/src/through/names.rs",
-    "crates/tools/src/through/verdict.rs",
-    "crates/fake-slack/src/window.rs",
-    "crates/fake-slack/src/judge.rs",
-    "crates/fake-slack/src/faults.rs",
-];
+use self::source::code;
 
-/// What would give it a clock, a task, a socket, a lock or a file.
-const IMPURE: [&str; 15] = [
-    "hyper",
-    "tokio",
-    "axum",
-    "TcpListener",
-    "TcpStream",
-    "UdpSocket",
-    "UnixStream",
-    "ToSocketAddrs",
-    "std::fs",
-    "std::env",
-    "std::thread",
-    "SystemTime",
-    "time::{Instant",
-    "std::time::Instant",
-    "Mutex",
-];
+/// The repository; another copy of it where the variable says so.
+static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+    #[expect(clippy::disallowed_methods, reason = "a test is told where to look, and nothing else")]
+    let other = std::env::var_os("SLACKWATER_TIDY_ROOT");
+    other.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+});
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    &ROOT
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -88,26 +53,14 @@ fn words(text: &str, quote: char, of: impl Fn(char) -> bool + Copy) -> BTreeSet<
     text.split(quote).filter(|word| !word.is_empty() && word.chars().all(of)).collect()
 }
 
-fn metric_names(text: &str) -> BTreeSet<String> {
-    let parts = text.split("slackwater_").skip(1);
-    let names = parts.map(|part| part.split(|it: char| !it.is_ascii_lowercase() && it != '_'));
-    names.filter_map(|mut name| name.next()).map(str::to_owned).collect()
+fn is_in_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 }
 
-#[test]
-fn what_is_pure_has_no_clock_no_task_no_socket_no_lock_no_file() {
-    for path in PURE.iter().flat_map(|at| files(at, ".rs")) {
-        let name = path.to_string_lossy();
-        if name.contains("/tests") {
-            continue;
-        }
-        let text = read(&path);
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            let found = IMPURE.iter().find(|word| line.contains(*word));
-            assert!(found.is_none(), "{name} is pure and has {found:?}: {line}");
-        }
-    }
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let parts = text.split("slackwater_").skip(1);
+    let names = parts.map(|part| part.split(|it: char| !is_in_name(it)));
+    names.filter_map(|mut name| name.next()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -130,12 +83,14 @@ fn the_code_map_is_true() {
         assert!(root().join(path).exists(), "the code map has {path}, which there is not");
     }
     let listed = |path: &str| named.iter().any(|it| it.trim_end_matches('/') == path);
-    for entry in fs::read_dir(root().join("src")).unwrap() {
-        let name = entry.unwrap().file_name();
-        let path = format!("src/{}", name.to_string_lossy());
-        // Not the list of modules; the parts of a listed file are with it.
-        let is_known = path == "src/lib.rs" || listed(&path) || listed(&format!("{path}.rs"));
-        assert!(is_known, "the code map does not have {path}");
+    for folder in ["src", "crates"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name();
+            let path = format!("{folder}/{}", name.to_string_lossy());
+            // Not the list of modules; the parts of a listed file are with it.
+            let is_known = path == "src/lib.rs" || listed(&path) || listed(&format!("{path}.rs"));
+            assert!(is_known, "the code map does not have {path}");
+        }
     }
 }
 
@@ -144,9 +99,11 @@ fn every_metric_is_documented_and_no_other() {
     let documented = metric_names(&read("docs/watching.md"));
     let mut registered = BTreeSet::new();
     for path in files("src", ".rs") {
-        let text = read(path);
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        registered.extend(metric_names(code));
+        let code = source::shipped(&read(path));
+        registered.extend(code.split('"').filter_map(|text| {
+            let name = text.strip_prefix("slackwater_")?;
+            name.chars().all(is_in_name).then(|| name.to_owned())
+        }));
     }
     assert_eq!(registered, documented);
 }
@@ -155,8 +112,7 @@ fn every_metric_is_documented_and_no_other() {
 fn every_key_of_a_configuration_is_documented() {
     let documented = read("config/slackwater.yaml");
     for path in ["crates/config/src/keys.rs", "crates/slack/src/read/limit.rs"] {
-        let text = read(path);
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = source::shipped(&read(path));
         for part in code.split("(\"").skip(1) {
             let Some((key, rest)) = part.split_once('"') else { continue };
             // `("key", Shape)`, on one line or two. What is not built is refused, and need not be told.
@@ -183,7 +139,8 @@ fn every_link_leads_somewhere() {
     let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
     let pages = pages.map(PathBuf::from);
     let pages = pages.into_iter().chain(files("docs", ".md")).chain(files("deploy", ".md"));
-    for page in pages.chain([PathBuf::from("tests/README.md")]) {
+    let more = ["tests/README.md", "benches/RESULTS.md"].map(PathBuf::from);
+    for page in pages.chain(more) {
         let text = read(&page);
         for part in text.split("](").skip(1) {
             let Some((link, _)) = part.split_once(')') else { continue };
