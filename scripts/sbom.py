@@ -36,8 +36,21 @@ def uplot(text: str) -> dict:
             "licenses": [{"expression": "MIT"}], "purl": purl, "externalReferences": [{"type": "vcs", "url": url}]}
 
 
+def of_the_workspace(part: dict, listed: dict) -> None:
+    """A crate of this repository is known by its name, and not by where it lies."""
+    path, purl = part["bom-ref"], f"pkg:cargo/{part['name']}@{part['version']}"
+    part |= {"bom-ref": purl, "purl": purl}
+    part.pop("components", None)
+    for entry in listed["dependencies"]:
+        entry["ref"] = purl if entry["ref"] == path else entry["ref"]
+        entry["dependsOn"] = [purl if ref == path else ref for ref in entry.get("dependsOn", [])]
+
+
 def prune(listed: dict, linked: set[str], others: list[dict]) -> dict:
     """The list with the crates in `linked` (`name version`) and the others alone, and without paths."""
+    for part in listed["components"]:
+        if part["bom-ref"].startswith("path+file:"):
+            of_the_workspace(part, listed)
     own = listed["metadata"]["component"]
     known = {f"{part['name']} {part['version']}": part for part in listed["components"]}
     if missing := sorted(linked - set(known)):
@@ -83,7 +96,9 @@ def main() -> None:
              "--override-filename", name, SOURCE_DATE_EPOCH=said("git", "log", "-1", "--format=%ct").strip())
         listed = json.loads(made.read_text())
     finally:
-        made.unlink(missing_ok=True)
+        # One for each crate of the workspace.
+        for other in [made, *ROOT.glob(f"crates/*/{name}.json")]:
+            other.unlink(missing_ok=True)
     tree = said("cargo", "tree", "--locked", "--edges", "normal", "--target", asked.target, "--prefix", "none", "--format", "{p}")
     linked = {" ".join(line.split()[:2]).replace(" v", " ") for line in tree.splitlines() if line}
     linked.remove(f"slackwater {listed['metadata']['component']['version']}")

@@ -51,6 +51,20 @@ class TheList(unittest.TestCase):
         with self.assertRaisesRegex(sbom.Wrong, "a path is in it: .*linked"):
             sbom.prune(listed, {"linked 1.0.0"}, [])
 
+    def test_a_crate_of_the_workspace_is_known_by_its_name(self):
+        listed = copy.deepcopy(LISTED)
+        where = "path+file:///home/somebody/slackwater/crates/limits#slackwater-limits@1.2.3"
+        listed["components"].append(part("slackwater-limits") | {
+            "bom-ref": where, "version": "1.2.3", "purl": "pkg:cargo/slackwater-limits@1.2.3?download_url=file://crates",
+            "components": [{"purl": "pkg:cargo/slackwater-limits@1.2.3?download_url=file://crates#src/lib.rs"}]})
+        listed["dependencies"][0]["dependsOn"].append(where)
+        listed["dependencies"].append({"ref": where, "dependsOn": ["crates.io#linked@1.0.0"]})
+        pruned = sbom.prune(listed, {"linked 1.0.0", "slackwater-limits 1.2.3"}, [])
+        own = "pkg:cargo/slackwater-limits@1.2.3"
+        self.assertIn(own, [part["bom-ref"] for part in pruned["components"]])
+        self.assertIn({"ref": own, "dependsOn": ["crates.io#linked@1.0.0"]}, pruned["dependencies"])
+        self.assertNotIn("file:", json.dumps(pruned))
+
     def test_what_is_linked_and_not_listed_is_an_error(self):
         with self.assertRaisesRegex(sbom.Wrong, "did not list forgotten 1.0.0"):
             sbom.prune(copy.deepcopy(LISTED), {"linked 1.0.0", "forgotten 1.0.0"}, [])

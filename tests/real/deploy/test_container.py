@@ -57,10 +57,11 @@ def test_cargo_has_all_that_the_build_copies(tmp_path):
         else:
             shutil.copy(REPO / path, tmp_path / path)
     said = run("cargo", "metadata", "--no-deps", "--format-version", "1", "--offline", cwd=tmp_path)
-    [package] = json.loads(said)["packages"]
-    for target in package["targets"]:
+    packages = json.loads(said)["packages"]
+    assert "slackwater" in [package["name"] for package in packages]
+    for target in (target for package in packages for target in package["targets"]):
         assert Path(target["src_path"]).exists(), target["src_path"]
-    for source in (tmp_path / "src").rglob("*.rs"):
+    for source in [*(tmp_path / "src").rglob("*.rs"), *(tmp_path / "crates").rglob("*.rs")]:
         for part in source.read_text().split('include_str!("')[1:]:
             assert (source.parent / part.split('"')[0]).exists(), f"{source} includes {part.split(chr(34))[0]}"
 

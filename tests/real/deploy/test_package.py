@@ -77,7 +77,7 @@ def test_it_installs_what_it_should(package, tmp_path):
 
 def test_what_it_says_of_itself(package, tmp_path):
     said = run("dpkg-deb", "--field", package, "Package", "Version", "Depends", "Architecture")
-    version = tomllib.loads((REPO / "Cargo.toml").read_text())["package"]["version"]
+    version = tomllib.loads((REPO / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     assert f"Version: {version}-" in said and "libc6" in said, said
     run("dpkg-deb", "--control", package, tmp_path)
     assert (tmp_path / "conffiles").read_text() == "/etc/slackwater/slackwater.yaml\n"

@@ -7,7 +7,7 @@ import tomllib
 import yaml
 from stand import BINARY, ENVIRONMENT, REPO
 
-VERSION = tomllib.loads((REPO / "Cargo.toml").read_text())["package"]["version"]
+VERSION = tomllib.loads((REPO / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 
 
 def test_every_place_has_the_same_version():
@@ -25,5 +25,5 @@ def test_every_place_has_the_same_version():
 
 
 def test_the_oldest_rust_is_the_one_that_the_image_is_built_with():
-    rust = tomllib.loads((REPO / "Cargo.toml").read_text())["package"]["rust-version"]
+    rust = tomllib.loads((REPO / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     assert f"ARG RUST=docker.io/library/rust:{rust}-" in (REPO / "deploy/Dockerfile").read_text()
