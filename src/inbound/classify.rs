@@ -37,7 +37,7 @@ use crate::{
     inbound::{
         arguments::{self, Values},
         patience::patience,
-        resolve::{self, Asker},
+        resolve::{self, IdentityResolver},
         route::{Routed, rest},
     },
     queue::{Asking, Attempt},
@@ -55,7 +55,7 @@ pub struct ClassifyLayer {
 #[derive(Debug)]
 pub struct Classify<S> {
     inner: Arc<S>,
-    asker: Asker<S>,
+    resolver: IdentityResolver<S>,
     knowledge: Arc<Knowledge>,
 }
 
@@ -120,8 +120,8 @@ where
         let Self { knowledge, exchanges } = self;
         let Knowledge { config, identities, memory, .. } = &**knowledge;
         let inner = Arc::new(inner);
-        let asker = Asker::new(&inner, config, identities, memory, exchanges);
-        Classify { inner, asker, knowledge: Arc::clone(knowledge) }
+        let resolver = IdentityResolver::new(&inner, config, identities, memory, exchanges);
+        Classify { inner, resolver, knowledge: Arc::clone(knowledge) }
     }
 }
 
@@ -184,7 +184,7 @@ where
                 let mut whose = knowledge.identities.whose(arrived, token);
                 if whose.ask {
                     // Boxed, because hardly any call asks, and each would carry it about.
-                    let asking = self.asker.ask(whose.clone(), text, token, &upstream, deadline);
+                    let asking = self.resolver.ask(whose.clone(), text, token, &upstream, deadline);
                     whose.identity = Box::pin(asking).await;
                     record.waited(Instant::now().duration_since(arrived));
                 }

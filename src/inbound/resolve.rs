@@ -42,7 +42,7 @@ use crate::{
 
 /// Asks Slack whose a token is.
 #[derive(Debug)]
-pub struct Asker<S> {
+pub struct IdentityResolver<S> {
     questions: Arc<Questions<S>>,
     tasks: TaskTracker,
 }
@@ -96,9 +96,9 @@ const AFTER_SILENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const ANSWER: usize = 16 << 10;
 
-// === impl Asker ===
+// === impl IdentityResolver ===
 
-impl<S> Asker<S>
+impl<S> IdentityResolver<S>
 where
     S: Step<Asking, Response = Response<Answer>> + 'static,
 {
