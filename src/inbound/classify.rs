@@ -40,7 +40,7 @@ use crate::{
         resolve::{self, IdentityResolver},
         route::{Routed, rest},
     },
-    queue::{Asking, Attempt},
+    queue::{Attempt, QueueRequest},
     step::Step,
 };
 
@@ -111,7 +111,7 @@ impl ClassifyLayer {
 
 impl<S> Layer<S> for ClassifyLayer
 where
-    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
     type Service = Classify<S>;
@@ -129,24 +129,24 @@ where
 
 impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
     type Response = Response<Answer>;
     type Error = S::Error;
 
     async fn call(&self, routed: Routed<Incoming>) -> Result<Response<Answer>, S::Error> {
-        let asking = self.classify(routed).await?;
-        self.inner.call(asking).await
+        let request = self.classify(routed).await?;
+        self.inner.call(request).await
     }
 }
 
 impl<S> Classify<S>
 where
-    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
-    async fn classify(&self, routed: Routed<Incoming>) -> Result<Asking, S::Error> {
+    async fn classify(&self, routed: Routed<Incoming>) -> Result<QueueRequest, S::Error> {
         let Routed { request, upstream, url, lane, proved, record } = routed;
         let knowledge = &*self.knowledge;
         let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
@@ -252,7 +252,7 @@ where
             deadline,
             record,
         };
-        Ok(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
+        Ok(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
 }
 

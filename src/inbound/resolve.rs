@@ -36,7 +36,7 @@ use crate::{
     },
     identity::{Identities, Whose},
     inbound::route::target,
-    queue::{Asking, Attempt},
+    queue::{Attempt, QueueRequest},
     step::Step,
 };
 
@@ -100,7 +100,7 @@ const ANSWER: usize = 16 << 10;
 
 impl<S> IdentityResolver<S>
 where
-    S: Step<Asking, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
 {
     /// Asks by the way that the callers' calls take. Questions that outlive their call are tracked
     /// by `tasks`.
@@ -207,7 +207,7 @@ impl<S> Questions<S> {
         token: &str,
         hash: &TokenHash,
         upstream: &Arc<Upstream>,
-    ) -> Option<Asking> {
+    ) -> Option<QueueRequest> {
         let is_api = |upstream: &&Upstream| upstream.kind == Kind::WebApi;
         let upstream = match upstream.kind {
             Kind::WebApi => Arc::clone(upstream),
@@ -247,16 +247,16 @@ impl<S> Questions<S> {
             deadline: now + TAKES,
             record: Arc::new(Record::default()),
         };
-        Some(Asking { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
+        Some(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }
 }
 
 impl<S> Questions<S>
 where
-    S: Step<Asking, Response = Response<Answer>>,
+    S: Step<QueueRequest, Response = Response<Answer>>,
 {
     /// What the answer tells is taken in on its way, as from every answer.
-    async fn ask(&self, call: Asking, token: &TokenHash) {
+    async fn ask(&self, call: QueueRequest, token: &TokenHash) {
         let asking = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await.ok()?;

@@ -12,7 +12,7 @@ use tower::Layer;
 use crate::{
     call::answer::{Answer, SlackRefused},
     outbound::exchange::{Outcome, Refused},
-    queue::{Asking, Attempt},
+    queue::{Attempt, QueueRequest},
     step::Step,
 };
 
@@ -38,13 +38,13 @@ impl RetryLayer {
     }
 
     /// The call to send again, or the answer that its caller gets.
-    fn again(&self, refused: Refused) -> Result<Asking, SlackRefused> {
+    fn again(&self, refused: Refused) -> Result<QueueRequest, SlackRefused> {
         let Refused { call, permit, answer } = refused;
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(SlackRefused(Box::new(answer)));
         }
         let refusal = Some(Box::new(answer));
-        Ok(Asking { call, attempt: Attempt::Again(permit), refusal })
+        Ok(QueueRequest { call, attempt: Attempt::Again(permit), refusal })
     }
 }
 
@@ -58,19 +58,19 @@ impl<S> Layer<S> for RetryLayer {
 
 // === impl Retry ===
 
-impl<S> Step<Asking> for Retry<S>
+impl<S> Step<QueueRequest> for Retry<S>
 where
-    S: Step<Asking, Response = Outcome>,
+    S: Step<QueueRequest, Response = Outcome>,
     S::Error: From<SlackRefused>,
 {
     type Response = Response<Answer>;
     type Error = S::Error;
 
-    async fn call(&self, mut asking: Asking) -> Result<Response<Answer>, S::Error> {
+    async fn call(&self, mut request: QueueRequest) -> Result<Response<Answer>, S::Error> {
         loop {
-            match self.inner.call(asking).await? {
+            match self.inner.call(request).await? {
                 Outcome::Answered(response) => return Ok(*response),
-                Outcome::Refused(refused) => asking = self.shared.again(*refused)?,
+                Outcome::Refused(refused) => request = self.shared.again(*refused)?,
             }
         }
     }

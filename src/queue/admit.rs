@@ -16,7 +16,7 @@ use crate::{
 
 /// A call that asks to go.
 #[derive(Debug)]
-pub struct Asking {
+pub struct QueueRequest {
     /// The call.
     pub call: Box<Call>,
     /// What it asks with.
@@ -77,7 +77,7 @@ impl<S> Layer<S> for AdmitLayer {
 
 // === impl Admit ===
 
-impl<S> Step<Asking> for Admit<S>
+impl<S> Step<QueueRequest> for Admit<S>
 where
     S: Step<Admitted>,
     S::Error: From<Shed> + From<SlackRefused>,
@@ -85,19 +85,19 @@ where
     type Response = S::Response;
     type Error = S::Error;
 
-    async fn call(&self, asking: Asking) -> Result<S::Response, S::Error> {
-        let Asking { call, attempt, refusal } = asking;
-        let asked = match (self.admission.ask(&call, attempt), refusal) {
-            (Ok(asked), refusal) => {
+    async fn call(&self, request: QueueRequest) -> Result<S::Response, S::Error> {
+        let QueueRequest { call, attempt, refusal } = request;
+        let decision = match (self.admission.ask(&call, attempt), refusal) {
+            (Ok(decision), refusal) => {
                 if refusal.is_some() {
                     self.admission.shared.metrics.replayed(call.record.method());
                 }
-                asked
+                decision
             }
             (Err(shed), Some(refusal)) => return Err(handed_on(*refusal, &shed).into()),
             (Err(shed), None) => return Err(shed.into()),
         };
-        let permit = asked.permit(&call).await?;
+        let permit = decision.permit(&call).await?;
         self.inner.call(Admitted { call, permit }).await
     }
 }

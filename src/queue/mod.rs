@@ -33,13 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::metrics::WAIT;
 pub use self::{
-    admit::{Admit, AdmitLayer, Admitted, Asking, Attempt},
+    admit::{Admit, AdmitLayer, Admitted, Attempt, QueueRequest},
     metrics::QueueMetrics,
     modes::Modes,
     permit::{Closed, Permit, Refused},
     shed::{Shed, ShedReason, whole_seconds},
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
-    waiting::{Asked, Waiting},
+    waiting::{QueueDecision, Waiting},
 };
 use self::{ghosts::Ghosts, waiters::Waiters};
 use crate::{call::Call, identity::Learnt, pauses::Pauses, state::Store};
@@ -121,20 +121,20 @@ impl Admission {
     ///
     /// # Errors
     /// If the call is shed at once.
-    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<Asked<'_>, Shed> {
+    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<QueueDecision<'_>, Shed> {
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
         if state.modes.is_shadow(call.method.as_deref()) {
-            let asked = match attempt {
+            let decision = match attempt {
                 Attempt::First(buckets) => {
-                    Ok(Asked::Granted(state.pass(shared, now, call, buckets)))
+                    Ok(QueueDecision::Granted(state.pass(shared, now, call, buckets)))
                 }
                 // It was sent before, and what Slack said is handed on.
                 Attempt::Again(_) => Err(Shed::upstream()),
             };
             state.pump(shared, now);
-            return asked;
+            return decision;
         }
         if call.disabled {
             return Err(Shed::disabled());
@@ -154,8 +154,8 @@ impl Admission {
                 state.scheduler.enqueue(now, &shared.asks(call, buckets))
             }
         };
-        let asked = match enqueued {
-            Enqueued::Granted(permit) => Ok(Asked::Granted(Permit::new(permit, shared))),
+        let decision = match enqueued {
+            Enqueued::Granted(permit) => Ok(QueueDecision::Granted(Permit::new(permit, shared))),
             Enqueued::Refused(refusal) => Err(Shed::refused(&refusal, now)),
             Enqueued::Held(ticket) if state.closed => {
                 state.scheduler.cancel(now, ticket);
@@ -170,12 +170,12 @@ impl Admission {
                 met.map(|()| {
                     let (verdict, told) = oneshot::channel();
                     state.waiting.add(ticket, call, verdict);
-                    Asked::Held(Waiting::new(shared, ticket, told))
+                    QueueDecision::Held(Waiting::new(shared, ticket, told))
                 })
             }
         };
         state.pump(shared, now);
-        asked
+        decision
     }
 
     /// Keeps time for those who wait, until told to end.

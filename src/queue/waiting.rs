@@ -15,7 +15,7 @@ use crate::call::Call;
 /// A call that is not shed, so far.
 #[derive(Debug)]
 #[must_use = "dropped, it leaves the queue"]
-pub enum Asked<'a> {
+pub enum QueueDecision<'a> {
     /// It goes now.
     Granted(Permit),
     /// It waits.
@@ -31,9 +31,9 @@ pub struct Waiting<'s> {
     heard: bool,
 }
 
-// === impl Asked ===
+// === impl QueueDecision ===
 
-impl Asked<'_> {
+impl QueueDecision<'_> {
     /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
     /// slot.
     ///
