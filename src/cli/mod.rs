@@ -24,11 +24,10 @@ use {
     tools::proxy::{Addresses, LaunchError, Listening},
 };
 
-/// Keeps any Slack bot within Slack's rate limits.
-#[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "\
+#[cfg(feature = "tools")]
+macro_rules! examples {
+    () => {
+        "\
 Examples:
   slackwater demo
   slackwater run --config slackwater.yaml
@@ -36,9 +35,30 @@ Examples:
   slackwater export users.list --out users.ndjson
   slackwater plan --method conversations.close --count 4812
   slackwater drain closes.ndjson
+"
+    };
+}
+#[cfg(not(feature = "tools"))]
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  slackwater run --config slackwater.yaml
+  slackwater status --watch
+"
+    };
+}
 
+/// Keeps any Slack bot within Slack's rate limits.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = concat!(
+        examples!(),
+        "
 Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not ready, calls failed;
 2 it could not be done, or the arguments make no sense; 130 ended by Ctrl-C."
+    )
 )]
 pub struct Cli {
     #[command(subcommand)]
