@@ -7,8 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{Shown, answer::Wrong, picture::most_pressing_first};
-use crate::queue::BucketStatus;
+use super::{BucketStatus, Shown, answer::Wrong, picture::most_pressing_first, status};
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub(super) async fn buckets(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Wrong> {
     let wanted = Wanted::read(query.as_deref().unwrap_or_default())?;
-    let mut buckets = shown.admission.buckets();
+    let mut buckets = status::buckets(&shown.admission);
     buckets.retain(|bucket| wanted.is(bucket));
     most_pressing_first(&mut buckets);
     let found = buckets.len();

@@ -5,10 +5,11 @@ use std::time::Duration;
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
 use slack::{Catalogue, Mode, OTHER};
 
+use super::Status;
 use crate::{
     metrics::{LABELS, Registry},
     pauses::Target,
-    queue::{Modes, Status},
+    queue::Modes,
 };
 
 /// Handles to what is looked up at a scrape. Clones are the same gauges.

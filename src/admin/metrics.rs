@@ -3,11 +3,8 @@
 use prometheus::{Encoder, TextEncoder};
 use slack::Catalogue;
 
-use super::gauges::Gauges;
-use crate::{
-    queue::{Modes, Status},
-    shared::Counters,
-};
+use super::{Status, gauges::Gauges};
+use crate::{queue::Modes, shared::Counters};
 
 /// The media type of the text.
 pub(super) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

@@ -14,6 +14,7 @@ mod mode;
 mod page;
 mod pausing;
 mod picture;
+mod status;
 mod sums;
 
 use std::{
@@ -40,9 +41,10 @@ use self::{events::Events, metrics::CONTENT_TYPE, mode::ModePage, sums::Sums};
 pub use self::{
     guard::{Guard, is_local},
     metrics::Metrics,
+    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
 };
 use crate::{
-    queue::{Admission, BucketStatus, Held, PauseStatus, QueueStatus, Status},
+    queue::Admission,
     reload::{Live, Reload},
     respond::Top,
 };
@@ -151,14 +153,14 @@ async fn metrics_page(State(shown): State<Shown>) -> Response {
     let Shown { admission, metrics, live, ready, .. } = &shown;
     let config = live.config();
     metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
-    match metrics.text(&admission.status(), &config.catalogue) {
+    match metrics.text(&Status::of(admission), &config.catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 async fn status_page(State(shown): State<Shown>) -> Response {
-    let status = shown.admission.status();
+    let status = Status::of(&shown.admission);
     let totals = Totals::of(&shown, &status);
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),

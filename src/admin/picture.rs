@@ -12,13 +12,11 @@ use limits::Dimension;
 use serde::Serialize;
 use slack::{Catalogue, OTHER};
 
-use super::{Shown, Totals, history::Sample, mode::ModePage};
-use crate::{
-    metrics::Busy,
-    queue::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
-    reload::Reload,
-    state::unix_millis,
+use super::{
+    BucketStatus, Held, PauseStatus, QueueStatus, Shown, Status, Totals, history::Sample,
+    mode::ModePage,
 };
+use crate::{metrics::Busy, reload::Reload, state::unix_millis};
 
 /// How things stand.
 #[derive(Debug, Serialize)]
@@ -107,7 +105,7 @@ const BUCKETS: usize = 100;
 
 impl<'s> Picture<'s> {
     pub(super) fn of(shown: &Shown, sample: Option<&'s Sample>) -> Self {
-        let status = shown.admission.status();
+        let status = Status::of(&shown.admission);
         let totals = Totals::of(shown, &status);
         let config = shown.live.config();
         let methods = methods(&status, sample, &config.catalogue);

@@ -12,7 +12,7 @@ mod pausing;
 mod permit;
 mod shadow;
 mod shed;
-mod status;
+mod snapshot;
 mod waiters;
 mod waiting;
 
@@ -38,7 +38,7 @@ pub use self::{
     modes::Modes,
     permit::{Closed, Permit, Refused},
     shed::{Shed, ShedReason, whole_seconds},
-    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
+    snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},
 };
 use self::{ghosts::Ghosts, waiters::Waiters};

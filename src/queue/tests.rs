@@ -5,11 +5,11 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use config::{Kind, Queue, Upstream};
 use http::HeaderMap;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
-use scheduler::{CallerId, PlaceId};
+use scheduler::{BlockReason, CallerId, PlaceId};
 use slack::Identity;
 use tokio::time::{Instant, advance};
 
-use super::{Admission, Attempt, BucketStatus, Permit, QueueMetrics, Shed, ShedReason};
+use super::{Admission, Attempt, Permit, QueueMetrics, QueueSnapshot, Shed, ShedReason};
 use crate::{
     call::{
         Call, Head,
@@ -153,7 +153,7 @@ async fn who_waits_is_found_under_another_name_too() {
     let mut waiting = waits(&admission, 3 * MINUTE);
     let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
     admission.move_identity(&of("T1"), &of("T2"));
-    assert_eq!(admission.status().buckets[0].key.as_str(), "T2");
+    assert_eq!(admission.snapshot().buckets[0].key.values.as_str(), "T2");
     permit.unsent();
     assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
 }
@@ -197,21 +197,22 @@ async fn a_queue_tells_of_its_oldest_call() {
     advance(Duration::from_secs(2)).await;
     let second = waits(&admission, 3 * MINUTE);
     let seen = || {
-        let status = admission.status();
-        let queue = status.queues.first().map(|queue| (queue.depth, queue.oldest_wait_ms));
-        (queue, status.buckets[0].waiting)
+        let snapshot = admission.snapshot();
+        let queue = snapshot.queues.first().map(|queue| (queue.depth, queue.oldest_wait.as_secs()));
+        (queue, snapshot.buckets[0].waiting)
     };
-    assert_eq!(seen(), (Some((2, 2_000)), 2));
+    assert_eq!(seen(), (Some((2, 2)), 2));
     drop(first);
     assert_eq!(seen(), (Some((1, 0)), 1));
-    let queue = &admission.status().queues[0];
-    assert_eq!((queue.waits_for.as_deref(), queue.why), (Some("tier1:T1"), Some("full")));
-    assert_eq!(queue.until_ms, Some(57_020));
+    let QueueSnapshot { now, queues, .. } = admission.snapshot();
+    let (bucket, block) = queues[0].waits_for.clone().unwrap();
+    assert_eq!((bucket.to_string().as_str(), block.reason), ("tier1:T1", BlockReason::Full));
+    assert_eq!(block.until.map(|at| at.since(now)), Some(Duration::from_millis(57_020)));
     drop(second);
     assert_eq!(seen(), (None, 0));
 }
 
-/// Red when a pause is among the buckets, and when another bucket's calls are taken for its own.
+/// Red when another bucket's calls are taken for those that wait for the end of a pause.
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_for_alone_is_what_the_whole_tells() {
     let admission = admission();
@@ -221,13 +222,11 @@ async fn what_is_asked_for_alone_is_what_the_whole_tells() {
     assert_eq!(admission.waiting_for(&target), 0);
     admission.pause(&target, 0, false).unwrap();
     let _after = waits(&admission, 3 * MINUTE);
-    let keys = |buckets: &[BucketStatus]| {
-        buckets.iter().map(|one| (Arc::clone(&one.limit.name), one.used)).collect::<Vec<_>>()
-    };
-    let status = admission.status();
-    assert_eq!(keys(&admission.buckets()), [("tier1".into(), 1)]);
-    assert_eq!(keys(&status.buckets), [("tier1".into(), 1)]);
-    assert_eq!((status.paused[0].waiting, admission.waiting_for(&target)), (2, 2));
+    let (now, buckets) = admission.buckets();
+    let snapshot = admission.snapshot();
+    assert_eq!((now, &buckets), (snapshot.now, &snapshot.buckets));
+    let gate = buckets.iter().find(|bucket| bucket.key == target.gate()).unwrap();
+    assert_eq!((gate.waiting, admission.waiting_for(&target)), (2, 2));
     admission.resume(&target);
     assert_eq!(admission.waiting_for(&target), 0);
 }
@@ -245,7 +244,7 @@ async fn a_look_at_a_hundred_thousand_calls_is_short() {
     let mut times: Vec<_> = (0..20)
         .map(|_| {
             let before = std::time::Instant::now();
-            assert_eq!(admission.status().queues[0].depth, CALLS);
+            assert_eq!(admission.snapshot().queues[0].depth, CALLS);
             before.elapsed()
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Those who wait, by their ticket and by the queue that status shows them in.
+//! Those who wait, by their ticket and by the queue that operators see them in.
 //!
 //! Queues are kept up to date as calls come and go, so that a look at them costs what the
 //! queues are, not the calls in them: whoever looks has the lock that every call needs.

@@ -250,7 +250,7 @@ async fn headers_that_unpack_to_too_much_are_refused() {
     block.extend_from_slice(&[0xbe; 1000]);
     let headers = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block);
     speak(&proxy, std::iter::once(headers)).await;
-    let buckets = proxy.admission.status().buckets;
+    let buckets = proxy.status().buckets;
     assert!(buckets.iter().all(|bucket| bucket.used == 0), "it was taken for a call: {buckets:?}");
     assert_others_go_on(&proxy).await;
 }

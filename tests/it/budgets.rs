@@ -67,7 +67,7 @@ async fn no_way_leads_past_a_ceiling() {
             held.push(ways[(first + n) % 3].clone().held());
             settled().await;
         }
-        let status = proxy.admission.status();
+        let status = proxy.status();
         let [queue] = &status.queues[..] else { panic!("{status:?}") };
         assert_eq!((&*queue.caller, queue.class, queue.depth), ("job", "background", 2));
         let third = ways[(first + 2) % 3].clone().send().await;
@@ -96,7 +96,7 @@ callers: [{ name: web, class: interactive }]";
         ask().lane("web").header("slackwater-class", "background").held(),
     ];
     settled().await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let held: Vec<_> = status.queues.iter().map(|queue| (&*queue.caller, queue.class)).collect();
     let expected = [
         ("web", "interactive"),

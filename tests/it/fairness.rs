@@ -110,10 +110,10 @@ async fn a_caller_of_weight_three_has_three_turns() {
     };
     let (mut web, mut job) = (flood("web/2.1"), flood("job/7"));
     settled().await;
-    let callers = |status: &slackwater::queue::Status| {
+    let callers = |status: &slackwater::admin::Status| {
         status.queues.iter().map(|queue| queue.caller.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(callers(&proxy.admission.status()), ["job", "web"]);
+    assert_eq!(callers(&proxy.status()), ["job", "web"]);
     proxy.until(ms(40_500)).await;
     let answered = |calls: &mut JoinSet<Answer>| {
         std::iter::from_fn(|| calls.try_join_next())
@@ -146,7 +146,7 @@ async fn a_caller_is_held_to_its_class() {
     settled().await;
     let _held = [lane.held(), header.held(), body.held(), free.held()];
     settled().await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let held: Vec<_> =
         status.queues.iter().map(|queue| (&*queue.caller, queue.class, queue.depth)).collect();
     assert_eq!(

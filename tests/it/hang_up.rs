@@ -27,7 +27,7 @@ async fn who_hangs_up_while_held_costs_no_slot() {
         drop(gone);
         settled().await;
         assert_eq!(proxy.admission.held(), 1);
-        let status = proxy.admission.status();
+        let status = proxy.status();
         let waiting: Vec<_> = status.queues.iter().map(|queue| &*queue.caller).collect();
         assert_eq!(waiting, ["stays"]);
         assert_eq!(status.buckets[0].waiting, 1);

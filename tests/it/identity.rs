@@ -116,7 +116,7 @@ async fn a_flood_of_made_up_tokens_asks_little_and_delays_nobody() {
     // Four at once and ten a second, for three seconds and half of one that the last may wait.
     let asked = calls(&fake, "auth.test");
     assert!((25..=39).contains(&asked), "{asked}");
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let keys: HashSet<_> = status.buckets.iter().map(|bucket| bucket.key.clone()).collect();
     // An identity has a bucket for its method, and some one for auth.test.
     assert!(keys.len() <= 1024 + 16 + 64, "{}", keys.len());
@@ -171,7 +171,7 @@ async fn slack_is_asked_once_for_many_calls_and_not_at_all_where_that_is_off() {
     let answer = answer.send().await;
     assert_eq!(calls(&fake, "auth.test"), 0);
     // One app, whatever the token: the limit for the whole app is one.
-    let status = proxy.admission.status();
+    let status = proxy.status();
     assert!(
         status.buckets.iter().any(|bucket| bucket.key.as_str() == "A1"),
         "{answer:?} {status:?}"
@@ -240,7 +240,7 @@ async fn what_was_counted_before_slack_told_counts_together_then() {
         assert!(answer.is_ok(), "{answer:?}");
     }
     proxy.until(secs(6)).await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let of = |key: &str| status.buckets.iter().find(|bucket| bucket.key.as_str() == key);
     let both = of("B1/T1/users.list").unwrap();
     assert_eq!((both.used, both.quota), (24, 20), "{status:?}");

@@ -3,7 +3,7 @@
 use fake_slack::{FakeSlack, Latency, Reply, Shape};
 use http::Method;
 use slack::{AppKind, Catalogue};
-use slackwater::queue::Status;
+use slackwater::admin::Status;
 
 use crate::harness::{
     Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, secs, slack, text,
@@ -51,7 +51,7 @@ fn scim(bot: &Bot, verb: Method, path: &str) -> Ask {
 }
 
 fn status(proxy: &Proxy) -> Status {
-    proxy.admission.status()
+    proxy.status()
 }
 
 fn metrics(proxy: &Proxy) -> String {

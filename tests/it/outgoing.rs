@@ -97,7 +97,7 @@ async fn who_is_not_slack_gets_no_byte_of_a_call() {
             }
         }
         assert_eq!(upstream.seen().len(), 0);
-        assert!(proxy.admission.status().buckets.iter().all(|bucket| bucket.used == 0));
+        assert!(proxy.status().buckets.iter().all(|bucket| bucket.used == 0));
     }
 }
 
@@ -268,7 +268,7 @@ async fn a_call_that_was_not_taken_goes_again() {
         });
         let proxy = Proxy::on(&Machine::trusting(&authority), HTTP2, wire);
         let answer = proxy.bot().call(RARE).form("a=1").send().await;
-        let used = proxy.admission.status().buckets.iter().map(|bucket| bucket.used).max();
+        let used = proxy.status().buckets.iter().map(|bucket| bucket.used).max();
         if times == 1 {
             assert_eq!(answer.status, 200, "{no:?} {answer:?}");
             assert_eq!((used, answer.header("slackwater-attempts")), (Some(1), "1"));

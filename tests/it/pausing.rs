@@ -53,7 +53,7 @@ async fn a_paused_caller_waits_and_goes_on_in_its_order() {
     proxy.until(secs(300)).await;
     assert_eq!((fake.totals().calls, proxy.admission.held()), (20, 30), "none goes");
     assert!(bot.call("conversations.list").lane("other").send().await.is_ok(), "others go");
-    let status = proxy.admission.status();
+    let status = proxy.status();
     assert_eq!((status.paused.len(), status.paused[0].waiting), (1, 30));
     let [queue] = &status.queues[..] else { panic!("{status:?}") };
     assert_eq!((queue.why, queue.until_ms), (Some("paused"), None));
@@ -84,7 +84,7 @@ async fn a_method_and_a_workspace_are_paused_each_by_itself() {
     // Nobody is asked whose they are: they stand for themselves.
     assert!(all([call("team.info", one), call("team.info", two)]).await.iter().all(Answer::is_ok));
     let keys: HashSet<String> =
-        proxy.admission.status().buckets.iter().map(|bucket| bucket.key.to_string()).collect();
+        proxy.status().buckets.iter().map(|bucket| bucket.key.to_string()).collect();
     let mut names: Vec<_> = keys.iter().filter_map(|key| key.split('/').nth(1)).collect();
     names.sort_unstable();
     pause(&proxy, "method", "team.info");
@@ -124,7 +124,7 @@ async fn a_paused_call_is_refused_when_its_client_would_leave() {
     assert_eq!(answer.shed(), (30, "paused", "paused_caller:job"));
     assert_near(answer.took, secs(5));
     assert_eq!(fake.totals().calls, 0);
-    assert_eq!(proxy.admission.status().places, 0);
+    assert_eq!(proxy.status().places, 0);
 }
 
 /// Red when `shed` is for new calls only, and when it holds.

@@ -82,7 +82,7 @@ async fn what_is_wrong_changes_nothing_and_is_told() {
     settled().await;
     assert_eq!(proxy.admission.held(), 20, "the limit is the old one");
     assert_eq!(proxy.reload(""), Ok(()), "the next one that is right is applied");
-    let text = proxy.metrics.text(&proxy.admission.status(), &proxy.catalogue()).unwrap();
+    let text = proxy.metrics.text(&proxy.status(), &proxy.catalogue()).unwrap();
     let text = String::from_utf8(text).unwrap();
     for line in [
         r#"slackwater_config_reloads_total{result="refused"} 2"#,

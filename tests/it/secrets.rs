@@ -98,7 +98,7 @@ async fn tokens_and_webhooks_are_told_nowhere() {
                 statuses.push(answer.status);
             }
         }
-        let status = proxy.admission.status();
+        let status = proxy.status();
         let shown = serde_json::to_string(&(&status.buckets, &status.queues)).unwrap();
         assert!(shown.contains("url-") && !shown.contains(SECRET), "{shown}");
         let metrics = proxy.metrics.text(&status, &catalogue).unwrap();

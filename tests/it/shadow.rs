@@ -9,7 +9,7 @@ use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled
 #[expect(clippy::cast_possible_truncation, reason = "no test has so many calls")]
 fn metric(proxy: &Proxy, name: &str) -> i64 {
     let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
-    let text = proxy.metrics.text(&proxy.admission.status(), &catalogue).unwrap();
+    let text = proxy.metrics.text(&proxy.status(), &catalogue).unwrap();
     let text = String::from_utf8(text).unwrap();
     let samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
     let values = samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
@@ -45,7 +45,7 @@ async fn nothing_is_held_and_what_would_have_been_is_counted() {
     let waited = metric(&proxy, "slackwater_shadow_wait_seconds_sum");
     assert!((1_200..1_220).contains(&waited), "{waited}");
     assert_eq!(metric(&proxy, "slackwater_sheds_total"), 0);
-    assert_eq!(proxy.admission.status().places, 0);
+    assert_eq!(proxy.status().places, 0);
 }
 
 /// Held calls go at once when it is switched on. When it is switched off the windows hold what was

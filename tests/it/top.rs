@@ -14,7 +14,7 @@ async fn a_flood_is_named_in_metrics_after_many_others() {
     let _held: Vec<_> =
         (0..7).map(|_| bot.call("team.info").lane("waits;max-wait=1h").held()).collect();
     settled().await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let catalogue = slack::Catalogue::built_in(slack::AppKind::Internal);
     let text = proxy.metrics.text(&status, &catalogue.unwrap()).unwrap();
     let text = String::from_utf8(text).unwrap();

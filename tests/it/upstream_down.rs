@@ -37,7 +37,7 @@ async fn a_refused_connection_costs_no_slot() {
     let answer = bot.call(RARE).send().await;
     assert_eq!((answer.status, &answer.json()["error"]), (502, &"upstream_unreachable".into()));
     assert_eq!(answer.json()["ok"], false);
-    assert_eq!(proxy.admission.status().buckets.first().map_or(0, |bucket| bucket.used), 0);
+    assert_eq!(proxy.status().buckets.first().map_or(0, |bucket| bucket.used), 0);
     up.store(true, Ordering::Relaxed);
     let answer = bot.call(RARE).send().await;
     assert!(answer.is_ok() && answer.took <= ms(12), "{answer:?}");

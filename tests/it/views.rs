@@ -1,7 +1,7 @@
 //! What callers and operators see of the limits: who waits, why, and until when.
 
 use slack::AppKind;
-use slackwater::queue::Status;
+use slackwater::admin::Status;
 
 use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled};
 
@@ -24,7 +24,7 @@ fn refuses(numbers: &'static [usize]) -> Scripted {
 
 pub(crate) fn metrics(proxy: &Proxy) -> String {
     let catalogue = slack::Catalogue::built_in(AppKind::Internal).unwrap();
-    let text = proxy.metrics.text(&proxy.admission.status(), &catalogue).unwrap();
+    let text = proxy.metrics.text(&proxy.status(), &catalogue).unwrap();
     String::from_utf8(text).unwrap()
 }
 
@@ -121,7 +121,7 @@ async fn status_tells_who_waits_and_why_and_until_when() {
     proxy.until(ms(1_000)).await;
     let _away = bot.call("conversations.members").lane("away;max-wait=1s").send().await;
     proxy.until(ms(2_020)).await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let (waits_for, why, until) = queue(&status);
     assert_eq!(
         (waits_for, why),
@@ -155,7 +155,7 @@ async fn status_tells_of_a_pause_and_of_the_probe_after_it() {
     let second = bot.call("users.info").patient().after(secs(1));
     let _calls = [bot.call("users.info").patient().held(), second.held()];
     proxy.until(secs(10)).await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let (waits_for, why, until) = queue(&status);
     assert_eq!(
         (waits_for, why),
@@ -163,7 +163,7 @@ async fn status_tells_of_a_pause_and_of_the_probe_after_it() {
     );
     assert!(until.is_some_and(|until| (19_980..=20_000).contains(&until)), "{until:?}");
     proxy.until(secs(32)).await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     assert_eq!(
         queue(&status),
         (Some("tier4:token-ed2f41e609a4/token-ed2f41e609a4/users.info"), Some("probing"), None)
@@ -183,7 +183,7 @@ async fn a_widened_freeze_shows_in_status_and_metrics() {
     }];
     proxy.until(secs(1)).await;
     settled().await;
-    let status = proxy.admission.status();
+    let status = proxy.status();
     let shut: Vec<_> = status.buckets.iter().map(|bucket| &*bucket.limit.name).collect();
     assert_eq!(shut, ["tier2", "tier4", "whole_workspace"]);
     assert_has(

@@ -16,7 +16,7 @@ use config::{self, Config, LoadError};
 use hyper_util::client::legacy::connect::Connect;
 use slack::Catalogue;
 use slackwater::{
-    admin::Metrics,
+    admin::{Metrics, Status},
     app::wire::{Rebuild, wire},
     inbound::listen,
     outbound::upstream::connect::{self, Over},
@@ -196,6 +196,11 @@ impl Proxy {
         let (shared, rebuild) = &mut *self.reloading.lock().unwrap();
         reload::reload(read.map_err(LoadError::Problems), shared, &self.live, rebuild);
         self.live.last().unwrap().mistake.map_or(Ok(()), Err)
+    }
+
+    /// How its queue stands, as operators see it.
+    pub(crate) fn status(&self) -> Status {
+        Status::of(&self.admission)
     }
 
     /// The limits of now.

@@ -145,7 +145,7 @@ async fn a_proxy_that_makes_no_tunnel_is_named() {
         for secret in ["p@ss", "p%40ss", "us%65r", "dXNlcjpwQHNz"] {
             assert!(!message.contains(secret), "{message}");
         }
-        assert!(proxy.admission.status().buckets.iter().all(|bucket| bucket.used == 0));
+        assert!(proxy.status().buckets.iter().all(|bucket| bucket.used == 0));
         assert_eq!(upstream.seen().len(), 0);
         if says.is_empty() {
             assert_near(answer.took, secs(5));

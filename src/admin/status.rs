@@ -1,19 +1,15 @@
-//! What operators see of the queue: who waits, why, and until when.
+//! What operators are shown of the queue: who waits, why, and until when.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use config::CallerName;
-use limits::{BucketKey, Dimension, Limit, Rule, Values};
+use limits::{Dimension, Limit, Rule, Values};
 use scheduler::BucketState;
 use serde::Serialize;
-use tokio::time::Instant;
 
-use super::{Admission, waiters::QueueKey};
 use crate::{
     pauses::{Paused, Target},
+    queue::{Admission, HeldCalls, QueueSnapshot},
     state::unix_millis,
 };
 
@@ -113,81 +109,29 @@ fn values<S: serde::Serializer>(values: &Values, to: S) -> Result<S::Ok, S::Erro
     to.serialize_str(values.as_str())
 }
 
-// === impl Admission ===
+/// The buckets that there is something to show of, in no order.
+pub(super) fn buckets(admission: &Admission) -> Vec<BucketStatus> {
+    let (now, buckets) = admission.buckets();
+    let shown = buckets.into_iter().filter(is_shown);
+    shown.map(|bucket| BucketStatus::new(bucket, now)).collect()
+}
 
-impl Admission {
-    /// How many calls of each method are held. Cheaper than a [snapshot](Self::status): its cost
-    /// grows with the queues only.
-    pub fn held_by_method(&self) -> HashMap<Arc<str>, u64> {
-        let mut depths = Vec::new();
-        let state = self.shared.lock();
-        for (queue, ..) in state.waiting.queues() {
-            depths.push((Arc::clone(&queue.key.method), queue.depth() as u64));
-        }
-        drop(state);
-        let mut held = HashMap::new();
-        for (method, depth) in depths {
-            *held.entry(method).or_default() += depth;
-        }
-        held
+// === impl Status ===
+
+impl Status {
+    /// How the queue stands now.
+    pub fn of(admission: &Admission) -> Self {
+        Self::new(admission.snapshot(), unix_millis())
     }
 
-    /// Every bucket that [`Self::status`] tells of, in no order, and nothing else: its cost grows
-    /// with the buckets alive only.
-    pub fn buckets(&self) -> Vec<BucketStatus> {
-        let mut state = self.shared.lock();
-        let now = self.shared.now();
-        let all: Vec<_> = state.scheduler.buckets(now).filter(is_shown).collect();
-        drop(state);
-        all.into_iter().map(|bucket| BucketStatus::new(bucket, now)).collect()
-    }
-
-    /// How many calls wait for the end of that pause; none if it is not on.
-    pub fn waiting_for(&self, paused: &Target) -> u64 {
-        let gate = paused.gate();
-        let mut state = self.shared.lock();
-        let now = self.shared.now();
-        let mut all = state.scheduler.buckets(now);
-        all.find(|bucket| bucket.key == gate).map_or(0, |bucket| bucket.waiting)
-    }
-
-    /// A snapshot of the queue. Its cost grows with the queues and the buckets alive, not with
-    /// the calls held.
-    pub fn status(&self) -> Status {
-        let clock = Instant::now();
-        let mut guard = self.shared.lock();
-        let now = self.shared.now();
-        let state = &mut *guard;
-        let places = state.scheduler.places();
-        let paused: Vec<_> = state.pauses.list().collect();
-        let all: Vec<BucketState> = state.scheduler.buckets(now).collect();
-        let mut queues: Vec<(QueueKey, QueueStatus, Option<BucketKey>)> = Vec::new();
-        for (queue, oldest) in state.waiting.queues() {
-            let (bucket, block) = state.scheduler.waits_for(now, oldest.ticket).unzip();
-            let status = QueueStatus {
-                method: Arc::clone(&queue.key.method),
-                tier: queue.method.as_ref().map_or("none", |method| method.tier.as_str()),
-                class: queue.key.class.as_str(),
-                caller: queue.key.caller.clone(),
-                depth: queue.depth(),
-                oldest_wait_ms: millis(clock.saturating_duration_since(oldest.since)),
-                hold_ms: millis(oldest.until.saturating_duration_since(oldest.since)),
-                waits_for: None,
-                why: block.map(|block| block.reason.as_str()),
-                until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),
-            };
-            queues.push((queue.key.clone(), status, bucket));
-        }
-        // What follows costs more than what has been read, and needs no lock.
-        drop(guard);
-        queues.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        let queues: Vec<_> = queues
-            .into_iter()
-            .map(|(_, queue, bucket)| QueueStatus {
-                waits_for: bucket.map(|bucket| bucket.to_string()),
-                ..queue
-            })
-            .collect();
+    /// `clock` is now in milliseconds of Unix time.
+    fn new(snapshot: QueueSnapshot, clock: u64) -> Self {
+        let QueueSnapshot { now, mut queues, buckets: all, paused, places } = snapshot;
+        queues.sort_by(|one, other| {
+            (&one.method, one.class, &one.caller).cmp(&(&other.method, other.class, &other.caller))
+        });
+        let callers = queues.iter().map(|queue| (&queue.caller, queue.depth as u64));
+        let callers = most_held(callers.map(|(name, depth)| (Arc::clone(name.shared()), depth)));
         let workspaces = most_held(all.iter().filter_map(|bucket| {
             let name = workspace(bucket).filter(|_| bucket.waiting > 0)?;
             Some((Arc::from(name), bucket.waiting))
@@ -198,9 +142,6 @@ impl Admission {
         buckets.sort_by(|one, other| {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
-        let callers = queues.iter().map(|queue| (&queue.caller, queue.depth as u64));
-        let callers = most_held(callers.map(|(name, depth)| (Arc::clone(name.shared()), depth)));
-        let clock = unix_millis();
         let paused = paused.into_iter().map(|Paused { target, since, shed }| {
             let gate = target.gate();
             let gate = others.iter().find(|bucket| bucket.key == gate);
@@ -208,7 +149,28 @@ impl Admission {
             PauseStatus { target, shed, paused_for_ms: clock.saturating_sub(since), waiting }
         });
         let paused = paused.collect();
-        Status { queues, buckets, callers, workspaces, paused, places }
+        let queues = queues.into_iter().map(|queue| QueueStatus::new(queue, now)).collect();
+        Self { queues, buckets, callers, workspaces, paused, places }
+    }
+}
+
+// === impl QueueStatus ===
+
+impl QueueStatus {
+    fn new(held: HeldCalls, now: scheduler::Instant) -> Self {
+        let (bucket, block) = held.waits_for.unzip();
+        Self {
+            method: held.method,
+            tier: held.tier,
+            class: held.class.as_str(),
+            caller: held.caller,
+            depth: held.depth,
+            oldest_wait_ms: millis(held.oldest_wait),
+            hold_ms: millis(held.hold),
+            waits_for: bucket.map(|bucket| bucket.to_string()),
+            why: block.map(|block| block.reason.as_str()),
+            until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),
+        }
     }
 }
 
@@ -262,4 +224,47 @@ fn is_shown(bucket: &BucketState) -> bool {
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use limits::BucketKey;
+    use slack::{AppKind, Catalogue, OPEN};
+
+    use super::*;
+
+    const NOW: scheduler::Instant = scheduler::Instant::from_nanos(1 << 40);
+
+    fn bucket(limit: &Arc<Limit>, values: &str, waiting: u64) -> BucketState {
+        let key = BucketKey { limit: Arc::clone(limit), values: values.into() };
+        let (used, quota, places, frozen_until, probing) = (1, 20, 0, None, false);
+        BucketState { key, used, quota, frozen_until, probing, waiting, places }
+    }
+
+    /// Red when a pause is among the buckets, when a whole workspace is one that is open, and when
+    /// another bucket's calls are taken for those that wait for the end of a pause.
+    #[test]
+    fn pauses_and_what_is_open_are_not_among_the_buckets() {
+        let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
+        let tier = &catalogue.method("conversations.list").limits[0];
+        let whole = OPEN.iter().find(|limit| limit.scope.contains(Dimension::Workspace)).unwrap();
+        let target = Target::Caller("job".try_into().unwrap());
+        let gate = target.gate();
+        let shut = BucketState { frozen_until: Some(NOW), ..bucket(whole, "A1/T2", 0) };
+        let buckets = vec![
+            shut,
+            bucket(&gate.limit, "job", 3),
+            bucket(&gate.limit, "other", 9),
+            bucket(whole, "A1/T1", 4),
+            bucket(tier, "A1/T1/conversations.list", 4),
+        ];
+        let paused = vec![Paused { target, since: 500, shed: false }];
+        let queues = Vec::new();
+        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused, places: 0 };
+        let status = Status::new(snapshot, 700);
+        let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(shown, ["A1/T1/conversations.list", "A1/T2"]);
+        assert_eq!(status.workspaces, [Held { name: "T1".into(), depth: 4 }]);
+        assert_eq!((status.paused[0].waiting, status.paused[0].paused_for_ms), (3, 200));
+    }
 }
