@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{BucketStatus, Shown, answer::Wrong, picture::most_pressing_first, status};
+use super::{AdminState, BucketStatus, answer::Wrong, picture::most_pressing_first, status};
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,11 +42,11 @@ const MOST: usize = 100;
 const LONGEST: usize = 200;
 
 pub(super) async fn buckets(
-    State(shown): State<Shown>,
+    State(state): State<AdminState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Wrong> {
     let wanted = Wanted::read(query.as_deref().unwrap_or_default())?;
-    let mut buckets = status::buckets(&shown.admission);
+    let mut buckets = status::buckets(&state.admission);
     buckets.retain(|bucket| wanted.is(bucket));
     most_pressing_first(&mut buckets);
     let found = buckets.len();

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    Shown, answer,
+    AdminState, answer,
     history::{self, History},
     picture::Picture,
 };
@@ -124,14 +124,14 @@ impl Events {
     }
 
     /// Takes samples and makes pictures, until it is dropped.
-    pub(super) async fn keep(&self, shown: &Shown) {
+    pub(super) async fn keep(&self, state: &AdminState) {
         let sample = || {
-            let held = shown.admission.held_by_method();
-            self.history().take(unix_millis(), &held, shown.metrics.counts());
+            let held = state.admission.held_by_method();
+            self.history().take(unix_millis(), &held, state.metrics.counts());
         };
         let picture = || {
             let newest = self.history().newest();
-            event("picture", &Picture::of(shown, newest.as_deref()))
+            event("picture", &Picture::of(state, newest.as_deref()))
         };
         self.go_on(sample, picture).await;
     }

@@ -49,9 +49,9 @@ use crate::{
     respond::Top,
 };
 
-/// What the pages show.
+/// What the operators' pages are made of and change.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct AdminState {
     /// Where calls wait.
     pub admission: Admission,
     /// What is counted.
@@ -69,7 +69,7 @@ pub struct Shown {
 /// What the pages are made of.
 #[derive(Clone, Debug)]
 struct Desk {
-    shown: Shown,
+    state: AdminState,
     events: Events,
 }
 
@@ -119,17 +119,17 @@ struct Totals {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: TcpListener, shown: Shown) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, state: AdminState) -> io::Result<()> {
     let events = Events::new();
-    let router = router(Desk { shown: shown.clone(), events: events.clone() });
+    let router = router(Desk { state: state.clone(), events: events.clone() });
     tokio::select! {
         served = axum::serve(listener, router) => served,
-        () = events.keep(&shown) => Ok(()),
+        () = events.keep(&state) => Ok(()),
     }
 }
 
 fn router(desk: Desk) -> Router {
-    let guard = desk.shown.guard.clone();
+    let guard = desk.state.guard.clone();
     page::routes()
         .route("/metrics", get(metrics_page))
         .route("/status", get(status_page))
@@ -149,8 +149,8 @@ fn router(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-async fn metrics_page(State(shown): State<Shown>) -> Response {
-    let Shown { admission, metrics, live, ready, .. } = &shown;
+async fn metrics_page(State(state): State<AdminState>) -> Response {
+    let AdminState { admission, metrics, live, ready, .. } = &state;
     let config = live.config();
     metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
     match metrics.text(&Status::of(admission), &config.catalogue) {
@@ -159,22 +159,22 @@ async fn metrics_page(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn status_page(State(shown): State<Shown>) -> Response {
-    let status = Status::of(&shown.admission);
-    let totals = Totals::of(&shown, &status);
+async fn status_page(State(state): State<AdminState>) -> Response {
+    let status = Status::of(&state.admission);
+    let totals = Totals::of(&state, &status);
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
         buckets: status.buckets,
-        mode: ModePage::from(&shown.admission.modes()),
+        mode: ModePage::from(&state.admission.modes()),
         paused: status.paused,
         top: TopPage {
-            busiest: shown.metrics.counters.answers.top(),
+            busiest: state.metrics.counters.answers.top(),
             held_callers: first(status.callers),
             held_workspaces: first(status.workspaces),
         },
         totals,
-        reload: shown.live.last(),
+        reload: state.live.last(),
     };
     Json(page).into_response()
 }
@@ -185,8 +185,8 @@ fn first(mut held: Vec<Held>) -> Vec<Held> {
     held
 }
 
-async fn ready_page(State(shown): State<Shown>) -> Response {
-    if shown.ready.load(Ordering::Relaxed) {
+async fn ready_page(State(state): State<AdminState>) -> Response {
+    if state.ready.load(Ordering::Relaxed) {
         "ready\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
@@ -206,9 +206,9 @@ async fn wrong_verb() -> Response {
 
 // === impl Desk ===
 
-impl FromRef<Desk> for Shown {
+impl FromRef<Desk> for AdminState {
     fn from_ref(desk: &Desk) -> Self {
-        desk.shown.clone()
+        desk.state.clone()
     }
 }
 
@@ -221,14 +221,14 @@ impl FromRef<Desk> for Events {
 // === impl Totals ===
 
 impl Totals {
-    fn of(shown: &Shown, status: &Status) -> Self {
+    fn of(state: &AdminState, status: &Status) -> Self {
         Self {
             held: status.queues.iter().map(|queue| queue.depth).sum(),
             places: status.places,
             buckets: status.buckets.len(),
             frozen: status.buckets.iter().filter(|bucket| bucket.frozen_for_ms > 0).count(),
-            ready: shown.ready.load(Ordering::Relaxed),
-            since_start: shown.metrics.sums(),
+            ready: state.ready.load(Ordering::Relaxed),
+            since_start: state.metrics.sums(),
         }
     }
 }

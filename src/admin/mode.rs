@@ -13,7 +13,7 @@ use serde_json::json;
 use slack::Mode;
 
 use super::{
-    Shown,
+    AdminState,
     answer::{self, Wrong},
     pausing::method,
 };
@@ -27,19 +27,19 @@ pub(super) struct ModePage {
     methods: BTreeMap<String, &'static str>,
 }
 
-pub(super) async fn switch(State(shown): State<Shown>, body: Bytes) -> Response {
-    switched(&shown, &body).unwrap_or_else(Wrong::into_response)
+pub(super) async fn switch(State(state): State<AdminState>, body: Bytes) -> Response {
+    switched(&state, &body).unwrap_or_else(Wrong::into_response)
 }
 
-fn switched(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+fn switched(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["mode", "method"])?;
     let mode = answer::text(&object, "mode")?.and_then(Mode::parse);
     let mode = mode.ok_or_else(|| Wrong::request("mode is shadow or enforce".to_owned()))?;
     let target = match answer::text(&object, "method")? {
-        Some(name) => Some(method(name, &shown.live.config().catalogue)?),
+        Some(name) => Some(method(name, &state.live.config().catalogue)?),
         None => None,
     };
-    let changed = shown.admission.say_mode(mode, target.as_ref().map(Target::name));
+    let changed = state.admission.say_mode(mode, target.as_ref().map(Target::name));
     let what = target.map_or_else(|| "all calls".to_owned(), |target| format!("calls of {target}"));
     tracing::warn!(mode = mode.as_str(), %what, "the mode is switched");
     let message = match mode {

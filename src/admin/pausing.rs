@@ -12,7 +12,7 @@ use slack::{Catalogue, OTHER, holds_token};
 use yaml::nearest;
 
 use super::{
-    Shown,
+    AdminState,
     answer::{self, Wrong},
 };
 use crate::{
@@ -25,40 +25,40 @@ const OFFERED: usize = 3;
 /// The longest name of a workspace that is taken.
 const LONGEST: usize = 64;
 
-pub(super) async fn pause(State(shown): State<Shown>, body: Bytes) -> Response {
-    began(&shown, &body).unwrap_or_else(Wrong::into_response)
+pub(super) async fn pause(State(state): State<AdminState>, body: Bytes) -> Response {
+    began(&state, &body).unwrap_or_else(Wrong::into_response)
 }
 
-pub(super) async fn resume(State(shown): State<Shown>, body: Bytes) -> Response {
-    ended(&shown, &body).unwrap_or_else(Wrong::into_response)
+pub(super) async fn resume(State(state): State<AdminState>, body: Bytes) -> Response {
+    ended(&state, &body).unwrap_or_else(Wrong::into_response)
 }
 
-fn began(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+fn began(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["method", "caller", "workspace", "shed"])?;
-    let target = target(&object, &shown.live.config().catalogue)?;
+    let target = target(&object, &state.live.config().catalogue)?;
     let shed = answer::flag(&object, "shed")?;
-    let began = shown.admission.pause(&target, unix_millis(), shed);
+    let began = state.admission.pause(&target, unix_millis(), shed);
     let began = began.map_err(|error| Wrong::conflict("too_many_pauses", error.to_string()))?;
     tracing::info!(kind = target.kind(), name = %target.name(), shed, ?began, "pause");
-    let waiting = shown.admission.waiting_for(&target);
+    let waiting = state.admission.waiting_for(&target);
     let does = if shed { "are shed" } else { "wait" };
     let message = match began {
         Began::New | Began::Changed => format!("{target} is paused: its calls {does}"),
         Began::Already => format!("{target} is paused already: its calls {does}"),
     };
     let changed = began != Began::Already;
-    let note = (began == Began::New).then(|| unseen(shown, &target)).flatten();
+    let note = (began == Began::New).then(|| unseen(state, &target)).flatten();
     let answer = json!({
         "ok": true, "changed": changed, "waiting": waiting, "message": message, "note": note,
     });
     Ok(Json(answer).into_response())
 }
 
-fn ended(shown: &Shown, body: &[u8]) -> Result<Response, Wrong> {
+fn ended(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
     let object = answer::object(body, &["method", "caller", "workspace"])?;
-    let target = target(&object, &shown.live.config().catalogue)?;
-    let waiting = shown.admission.waiting_for(&target);
-    let was = shown.admission.resume(&target);
+    let target = target(&object, &state.live.config().catalogue)?;
+    let waiting = state.admission.waiting_for(&target);
+    let was = state.admission.resume(&target);
     tracing::info!(kind = target.kind(), name = %target.name(), was = was.is_some(), "resume");
     let message = match was {
         Some(_) => format!("{target} is no longer paused"),
@@ -118,11 +118,11 @@ pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong>
 }
 
 /// What is said of a caller or a workspace of which nothing is known. It may come yet.
-fn unseen(shown: &Shown, target: &Target) -> Option<String> {
+fn unseen(state: &AdminState, target: &Target) -> Option<String> {
     let seen = match target {
         Target::Method(_) => true,
-        Target::Caller(name) => shown.metrics.counters.answers.knows_caller(name),
-        Target::Workspace(name) => shown.metrics.counters.answers.knows_workspace(name),
+        Target::Caller(name) => state.metrics.counters.answers.knows_caller(name),
+        Target::Workspace(name) => state.metrics.counters.answers.knows_workspace(name),
     };
     (!seen).then(|| {
         format!("{target} has not been seen lately; if that is its name, it waits when it comes")

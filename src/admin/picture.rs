@@ -13,7 +13,7 @@ use serde::Serialize;
 use slack::{Catalogue, OTHER};
 
 use super::{
-    BucketStatus, Held, PauseStatus, QueueStatus, Shown, Status, Totals, history::Sample,
+    AdminState, BucketStatus, Held, PauseStatus, QueueStatus, Status, Totals, history::Sample,
     mode::ModePage,
 };
 use crate::{metrics::Busy, reload::Reload, state::unix_millis};
@@ -104,22 +104,22 @@ const BUCKETS: usize = 100;
 // === impl Picture ===
 
 impl<'s> Picture<'s> {
-    pub(super) fn of(shown: &Shown, sample: Option<&'s Sample>) -> Self {
-        let status = Status::of(&shown.admission);
-        let totals = Totals::of(shown, &status);
-        let config = shown.live.config();
+    pub(super) fn of(state: &AdminState, sample: Option<&'s Sample>) -> Self {
+        let status = Status::of(&state.admission);
+        let totals = Totals::of(state, &status);
+        let config = state.live.config();
         let methods = methods(&status, sample, &config.catalogue);
         let Status { mut queues, mut buckets, callers, workspaces, paused, .. } = status;
         queues.sort_by_key(|queue| Reverse(queue.oldest_wait_ms));
         most_pressing_first(&mut buckets);
-        let top = shown.metrics.counters.answers.top();
+        let top = state.metrics.counters.answers.top();
         Self {
             at: unix_millis(),
             slackwater: env!("CARGO_PKG_VERSION"),
-            listen: shown.listen,
+            listen: state.listen,
             totals,
-            mode: ModePage::from(&shown.admission.modes()),
-            reload: shown.live.last(),
+            mode: ModePage::from(&state.admission.modes()),
+            reload: state.live.last(),
             paused: Part::of(paused, PAUSES),
             queues: Part::of(queues, QUEUES),
             methods,

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, Guard, Shown},
+    admin::{self, AdminState, Guard},
     inbound::listen,
     outbound::upstream::connect,
     reload::{self, Source},
@@ -134,7 +134,7 @@ async fn serve(
     let store = keep_state(&config, &shared)?;
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
-    let shown = Shown {
+    let admin_state = AdminState {
         admission: shared.admission.clone(),
         metrics: wired.metrics.clone(),
         listen,
@@ -143,7 +143,7 @@ async fn serve(
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
-    let admin = admin_thread(admin_listener, shown, end.clone())?;
+    let admin = admin_thread(admin_listener, admin_state, end.clone())?;
 
     let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
@@ -242,7 +242,7 @@ async fn bind(
 
 fn admin_thread(
     listener: TcpListener,
-    shown: Shown,
+    admin_state: AdminState,
     end: CancellationToken,
 ) -> Result<thread::JoinHandle<()>, StartError> {
     // The socket moves to the thread's own runtime.
@@ -252,7 +252,7 @@ fn admin_thread(
         let served = runtime.block_on(async move {
             let listener = TcpListener::from_std(listener)?;
             tokio::select! {
-                served = admin::serve(listener, shown) => served,
+                served = admin::serve(listener, admin_state) => served,
                 () = end.cancelled() => Ok(()),
             }
         });
