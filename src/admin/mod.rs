@@ -66,10 +66,10 @@ pub struct AdminState {
     pub guard: Guard,
 }
 
-/// What the pages are made of.
+/// What handlers extract their state from.
 #[derive(Clone, Debug)]
-struct Desk {
-    state: AdminState,
+struct RouterState {
+    admin: AdminState,
     events: Events,
 }
 
@@ -121,15 +121,15 @@ struct Totals {
 /// If the listener fails.
 pub async fn serve(listener: TcpListener, state: AdminState) -> io::Result<()> {
     let events = Events::new();
-    let router = router(Desk { state: state.clone(), events: events.clone() });
+    let router = router(RouterState { admin: state.clone(), events: events.clone() });
     tokio::select! {
         served = axum::serve(listener, router) => served,
         () = events.keep(&state) => Ok(()),
     }
 }
 
-fn router(desk: Desk) -> Router {
-    let guard = desk.state.guard.clone();
+fn router(state: RouterState) -> Router {
+    let guard = state.admin.guard.clone();
     page::routes()
         .route("/metrics", get(metrics_page))
         .route("/status", get(status_page))
@@ -146,7 +146,7 @@ fn router(desk: Desk) -> Router {
         .layer(middleware::from_fn_with_state(guard, guard::check))
         // Outermost: refusals are answers, too.
         .layer(middleware::map_response(page::strict))
-        .with_state(desk)
+        .with_state(state)
 }
 
 async fn metrics_page(State(state): State<AdminState>) -> Response {
@@ -204,17 +204,17 @@ async fn wrong_verb() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }
 
-// === impl Desk ===
+// === impl RouterState ===
 
-impl FromRef<Desk> for AdminState {
-    fn from_ref(desk: &Desk) -> Self {
-        desk.state.clone()
+impl FromRef<RouterState> for AdminState {
+    fn from_ref(state: &RouterState) -> Self {
+        state.admin.clone()
     }
 }
 
-impl FromRef<Desk> for Events {
-    fn from_ref(desk: &Desk) -> Self {
-        desk.events.clone()
+impl FromRef<RouterState> for Events {
+    fn from_ref(state: &RouterState) -> Self {
+        state.events.clone()
     }
 }
 

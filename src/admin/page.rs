@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::Desk;
+use super::RouterState;
 
 /// A file of the page: its path, its type, and what is in it.
 type File = (&'static str, &'static str, &'static str);
@@ -50,7 +50,7 @@ const STRICT: [(HeaderName, &str); 4] = [
 ];
 
 /// The routes of the page's files.
-pub(super) fn routes() -> Router<Desk> {
+pub(super) fn routes() -> Router<RouterState> {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
         let answer = move || async move { ([(header::CONTENT_TYPE, kind)], text).into_response() };
         router.route(path, get(answer))
