@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{AdminState, BucketStatus, answer::Wrong, picture::most_pressing_first, status};
+use super::{AdminState, BucketStatus, answer::Wrong, snapshot::most_pressing_first, status};
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `GET /events`: tells whoever watches the live page what goes on, as server-sent events.
 //!
-//! A picture is made once a second, for all who watch, and none while nobody does. They share its
-//! bytes. Whoever is slow is told the newest picture when it can take one, and misses those between:
+//! A snapshot is made once a second, for all who watch, and none while nobody does. They share its
+//! bytes. Whoever is slow is told the newest snapshot when it can take one, and misses those between:
 //! nothing is queued for it. So many may watch; a seat whose watcher has taken nothing for long goes to
 //! the next who comes. A newcomer is told the history first.
 
@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     AdminState, answer,
     history::{self, History},
-    picture::Picture,
+    snapshot::Snapshot,
 };
 use crate::state::unix_millis;
 
@@ -39,9 +39,9 @@ pub(super) struct Events {
 
 #[derive(Debug)]
 struct Inner {
-    /// The newest picture, as an event; none while nobody watches.
+    /// The newest snapshot, as an event; none while nobody watches.
     newest: watch::Sender<Option<Bytes>>,
-    /// A newcomer has no picture yet.
+    /// A newcomer has no snapshot yet.
     asked: Notify,
     history: Mutex<History>,
     seats: Mutex<Seats>,
@@ -75,7 +75,7 @@ struct Watcher {
 #[error("{MOST} live pages are open already, and more cannot be; close one")]
 struct Full;
 
-/// How often a picture is made.
+/// How often a snapshot is made.
 const EVERY: Duration = Duration::from_secs(1);
 /// So many may watch.
 const MOST: usize = 16;
@@ -123,47 +123,47 @@ impl Events {
         }
     }
 
-    /// Takes samples and makes pictures, until it is dropped.
+    /// Takes samples and makes snapshots, until it is dropped.
     pub(super) async fn keep(&self, state: &AdminState) {
         let sample = || {
             let held = state.admission.held_by_method();
             self.history().take(unix_millis(), &held, state.metrics.counts());
         };
-        let picture = || {
+        let snapshot = || {
             let newest = self.history().newest();
-            event("picture", &Picture::of(state, newest.as_deref()))
+            event("picture", &Snapshot::of(state, newest.as_deref()))
         };
-        self.go_on(sample, picture).await;
+        self.go_on(sample, snapshot).await;
     }
 
-    async fn go_on(&self, mut sample: impl FnMut(), mut picture: impl FnMut() -> Bytes) {
+    async fn go_on(&self, mut sample: impl FnMut(), mut snapshot: impl FnMut() -> Bytes) {
         let mut samples = interval(history::EVERY);
-        let mut pictures = interval(EVERY);
+        let mut snapshots = interval(EVERY);
         samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pictures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        snapshots.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let inner = &*self.inner;
         loop {
-            // What was asked while there was a picture is not asked any more.
+            // What was asked while there was a snapshot is not asked any more.
             let asked = async {
                 inner.asked.notified().await;
                 inner.newest.borrow().is_none()
             };
             tokio::select! {
-                // A picture has the newest sample in it.
+                // A snapshot has the newest sample in it.
                 biased;
                 _ = samples.tick() => {
                     sample();
                     continue;
                 }
-                _ = pictures.tick() => {}
+                _ = snapshots.tick() => {}
                 is_first = asked => {
                     if !is_first {
                         continue;
                     }
-                    pictures.reset();
+                    snapshots.reset();
                 }
             }
-            let newest = if self.seats().all.is_empty() { None } else { Some(picture()) };
+            let newest = if self.seats().all.is_empty() { None } else { Some(snapshot()) };
             inner.newest.send_replace(newest);
         }
     }
@@ -249,22 +249,22 @@ mod tests {
 
     use super::*;
 
-    /// Runs what makes pictures beside a test, and counts samples and pictures.
+    /// Runs what makes snapshots beside a test, and counts samples and snapshots.
     async fn beside<T>(
         events: &Events,
         test: impl AsyncFnOnce(&Cell<usize>, &Cell<usize>) -> T,
     ) -> T {
-        let (samples, pictures) = (Cell::new(0), Cell::new(0));
+        let (samples, snapshots) = (Cell::new(0), Cell::new(0));
         let going = events.go_on(
             || samples.set(samples.get() + 1),
             || {
-                pictures.set(pictures.get() + 1);
-                format!("picture {}", pictures.get()).into()
+                snapshots.set(snapshots.get() + 1);
+                format!("snapshot {}", snapshots.get()).into()
             },
         );
         tokio::select! {
             biased;
-            told = test(&samples, &pictures) => told,
+            told = test(&samples, &snapshots) => told,
             () = going => unreachable!("it goes on"),
         }
     }
@@ -277,42 +277,42 @@ mod tests {
         String::from_utf8(watcher.next().await.unwrap().to_vec()).unwrap()
     }
 
-    /// Red when a picture is made for nobody, one for each watcher, or when no sample is taken while
+    /// Red when a snapshot is made for nobody, one for each watcher, or when no sample is taken while
     /// nobody watches.
     #[tokio::test(start_paused = true)]
-    async fn a_picture_a_second_is_made_for_all_and_none_for_nobody() {
+    async fn a_snapshot_a_second_is_made_for_all_and_none_for_nobody() {
         let events = Events::new();
-        beside(&events, async |samples, pictures| {
+        beside(&events, async |samples, snapshots| {
             sleep(61).await;
-            assert_eq!((samples.get(), pictures.get()), (31, 0));
+            assert_eq!((samples.get(), snapshots.get()), (31, 0));
             let mut watchers: Vec<_> = (0..MOST).map(|_| events.watch().unwrap()).collect();
             for watcher in &mut watchers {
                 assert!(told(watcher).await.starts_with("retry: 1000\nevent: history\ndata: []"));
-                assert_eq!(told(watcher).await, "picture 1");
+                assert_eq!(told(watcher).await, "snapshot 1");
             }
             sleep(10).await;
-            assert!((10..=11).contains(&pictures.get()), "{}", pictures.get());
+            assert!((10..=11).contains(&snapshots.get()), "{}", snapshots.get());
             drop(watchers);
             sleep(1).await;
-            let made = pictures.get();
+            let made = snapshots.get();
             sleep(10).await;
-            assert_eq!(pictures.get(), made);
+            assert_eq!(snapshots.get(), made);
             assert!(events.inner.newest.borrow().is_none(), "none is kept either");
         })
         .await;
     }
 
-    /// Red when pictures are queued for whoever is slow.
+    /// Red when snapshots are queued for whoever is slow.
     #[tokio::test(start_paused = true)]
-    async fn who_is_slow_misses_pictures() {
+    async fn who_is_slow_misses_snapshots() {
         let events = Events::new();
-        beside(&events, async |_, pictures| {
+        beside(&events, async |_, snapshots| {
             let mut slow = events.watch().unwrap();
             told(&mut slow).await;
-            assert_eq!(told(&mut slow).await, "picture 1");
+            assert_eq!(told(&mut slow).await, "snapshot 1");
             sleep(20).await;
-            assert_eq!(told(&mut slow).await, format!("picture {}", pictures.get()));
-            assert!(pictures.get() >= 19);
+            assert_eq!(told(&mut slow).await, format!("snapshot {}", snapshots.get()));
+            assert!(snapshots.get() >= 19);
         })
         .await;
     }

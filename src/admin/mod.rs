@@ -13,7 +13,7 @@ mod metrics;
 mod mode;
 mod page;
 mod pausing;
-mod picture;
+mod snapshot;
 mod status;
 mod sums;
 

@@ -20,7 +20,7 @@ use crate::{metrics::Busy, reload::Reload, state::unix_millis};
 
 /// How things stand.
 #[derive(Debug, Serialize)]
-pub(super) struct Picture<'s> {
+pub(super) struct Snapshot<'s> {
     /// When, in milliseconds of Unix time.
     at: u64,
     slackwater: &'static str,
@@ -101,9 +101,9 @@ const PARTIES: usize = 30;
 const PAUSES: usize = 100;
 const BUCKETS: usize = 100;
 
-// === impl Picture ===
+// === impl Snapshot ===
 
-impl<'s> Picture<'s> {
+impl<'s> Snapshot<'s> {
     pub(super) fn of(state: &AdminState, sample: Option<&'s Sample>) -> Self {
         let status = Status::of(&state.admission);
         let totals = Totals::of(state, &status);
