@@ -29,19 +29,19 @@ pub(super) struct Snapshot<'s> {
     totals: Totals,
     mode: ModePage,
     reload: Option<Reload>,
-    paused: Part<PauseStatus>,
-    queues: Part<QueueStatus>,
-    methods: Part<MethodView>,
-    callers: Part<Party>,
-    workspaces: Part<Party>,
-    buckets: Part<BucketStatus>,
+    paused: Truncated<PauseStatus>,
+    queues: Truncated<QueueStatus>,
+    methods: Truncated<MethodView>,
+    callers: Truncated<Party>,
+    workspaces: Truncated<Party>,
+    buckets: Truncated<BucketStatus>,
     /// The newest of the history.
     sample: Option<&'s Sample>,
 }
 
 /// The first of a list, and how long it is.
 #[derive(Debug, Serialize)]
-pub(super) struct Part<T> {
+pub(super) struct Truncated<T> {
     first: Vec<T>,
     all: usize,
 }
@@ -120,20 +120,20 @@ impl<'s> Snapshot<'s> {
             totals,
             mode: ModePage::from(&state.admission.modes()),
             reload: state.live.last(),
-            paused: Part::of(paused, PAUSES),
-            queues: Part::of(queues, QUEUES),
+            paused: Truncated::of(paused, PAUSES),
+            queues: Truncated::of(queues, QUEUES),
             methods,
-            callers: Part::of(parties(callers, top.callers), PARTIES),
-            workspaces: Part::of(parties(workspaces, top.workspaces), PARTIES),
-            buckets: Part::of(buckets, BUCKETS),
+            callers: Truncated::of(parties(callers, top.callers), PARTIES),
+            workspaces: Truncated::of(parties(workspaces, top.workspaces), PARTIES),
+            buckets: Truncated::of(buckets, BUCKETS),
             sample,
         }
     }
 }
 
-// === impl Part ===
+// === impl Truncated ===
 
-impl<T> Part<T> {
+impl<T> Truncated<T> {
     /// The first of them.
     pub(super) fn of(mut list: Vec<T>, most: usize) -> Self {
         let all = list.len();
@@ -209,7 +209,11 @@ impl MethodView {
 
 /// The methods of which there is something to tell, those that wait longest first. Limits that several
 /// methods count against are told of with each of them.
-fn methods(status: &Status, sample: Option<&Sample>, catalogue: &Catalogue) -> Part<MethodView> {
+fn methods(
+    status: &Status,
+    sample: Option<&Sample>,
+    catalogue: &Catalogue,
+) -> Truncated<MethodView> {
     let mut slots = HashMap::<(&str, Option<&str>), Slots>::new();
     let mut all = BTreeMap::<Arc<str>, MethodView>::new();
     let known = |name: &str| catalogue.get(name).unwrap_or_else(|| catalogue.unknown());
@@ -252,7 +256,7 @@ fn methods(status: &Status, sample: Option<&Sample>, catalogue: &Catalogue) -> P
         };
         urgency(one).cmp(&urgency(other)).then_with(|| one.method.cmp(&other.method))
     });
-    Part::of(all, METHODS)
+    Truncated::of(all, METHODS)
 }
 
 /// Those that have calls held, then those that call most.
@@ -368,7 +372,7 @@ mod tests {
         assert_eq!((methods.all, &*methods.first[0].method), (1, OTHER));
         let known = catalogue();
         let all = known.methods().map(|method| queue(&method.name, "normal", 1, 0)).collect();
-        let Part { first, all } = super::methods(&status(all, vec![]), None, &known);
+        let Truncated { first, all } = super::methods(&status(all, vec![]), None, &known);
         assert_eq!((first.len(), all), (METHODS, known.methods().len()));
     }
 
