@@ -32,8 +32,8 @@ pub(super) struct Snapshot<'s> {
     paused: Truncated<PauseStatus>,
     queues: Truncated<QueueStatus>,
     methods: Truncated<MethodView>,
-    callers: Truncated<Party>,
-    workspaces: Truncated<Party>,
+    callers: Truncated<Activity>,
+    workspaces: Truncated<Activity>,
     buckets: Truncated<BucketStatus>,
     /// The newest of the history.
     sample: Option<&'s Sample>,
@@ -84,9 +84,9 @@ struct Slots {
     probing: bool,
 }
 
-/// Who calls: a caller or a workspace.
+/// What a caller or a workspace does.
 #[derive(Debug, Serialize)]
-struct Party {
+struct Activity {
     name: Arc<str>,
     /// Calls held.
     held: u64,
@@ -97,7 +97,7 @@ struct Party {
 /// So many of each are told of.
 const QUEUES: usize = 60;
 const METHODS: usize = 60;
-const PARTIES: usize = 30;
+const ACTIVITIES: usize = 30;
 const PAUSES: usize = 100;
 const BUCKETS: usize = 100;
 
@@ -123,8 +123,8 @@ impl<'s> Snapshot<'s> {
             paused: Truncated::of(paused, PAUSES),
             queues: Truncated::of(queues, QUEUES),
             methods,
-            callers: Truncated::of(parties(callers, top.callers), PARTIES),
-            workspaces: Truncated::of(parties(workspaces, top.workspaces), PARTIES),
+            callers: Truncated::of(activities(callers, top.callers), ACTIVITIES),
+            workspaces: Truncated::of(activities(workspaces, top.workspaces), ACTIVITIES),
             buckets: Truncated::of(buckets, BUCKETS),
             sample,
         }
@@ -260,18 +260,18 @@ fn methods(
 }
 
 /// Those that have calls held, then those that call most.
-fn parties(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Party> {
+fn activities(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Activity> {
     let mut requests: HashMap<_, _> =
         busiest.iter().map(|busy| (Arc::clone(&busy.name), busy.requests)).collect();
     let mut all: Vec<_> = held
         .into_iter()
         .map(|Held { name, depth }| {
             let requests = requests.remove(&name).unwrap_or(0);
-            Party { name, held: depth, requests }
+            Activity { name, held: depth, requests }
         })
         .collect();
     let others = busiest.into_iter().filter(|busy| requests.contains_key(&busy.name));
-    all.extend(others.map(|Busy { name, requests }| Party { name, held: 0, requests }));
+    all.extend(others.map(|Busy { name, requests }| Activity { name, held: 0, requests }));
     all
 }
 
@@ -380,7 +380,7 @@ mod tests {
     fn who_has_calls_held_comes_before_who_is_busy() {
         let held = vec![Held { name: "slow".into(), depth: 3 }];
         let busy = |name: &str, requests| Busy { name: name.into(), requests };
-        let all = parties(held, vec![busy("quick", 90), busy("slow", 2)]);
+        let all = activities(held, vec![busy("quick", 90), busy("slow", 2)]);
         let all: Vec<_> = all.iter().map(|one| (&*one.name, one.held, one.requests)).collect();
         assert_eq!(all, [("slow", 3, 2), ("quick", 0, 90)]);
     }
