@@ -11,7 +11,7 @@ use super::{AdminState, BucketStatus, answer::Wrong, snapshot::most_pressing_fir
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wanted {
+struct Filter {
     /// Each of these is in the limit's name or in the key, in small letters.
     words: Vec<String>,
     stands: Option<Stands>,
@@ -45,33 +45,33 @@ pub(super) async fn buckets(
     State(state): State<AdminState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Wrong> {
-    let wanted = Wanted::read(query.as_deref().unwrap_or_default())?;
+    let filter = Filter::read(query.as_deref().unwrap_or_default())?;
     let mut buckets = status::buckets(&state.admission);
-    buckets.retain(|bucket| wanted.is(bucket));
+    buckets.retain(|bucket| filter.is(bucket));
     most_pressing_first(&mut buckets);
     let found = buckets.len();
     buckets.truncate(MOST);
     Ok(Json(Found { found, buckets }).into_response())
 }
 
-// === impl Wanted ===
+// === impl Filter ===
 
-impl Wanted {
+impl Filter {
     fn read(query: &str) -> Result<Self, Wrong> {
-        let mut wanted = Self::default();
+        let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&*name, &*value) {
                 ("find", text) if text.len() <= LONGEST => {
-                    wanted.words =
+                    filter.words =
                         text.to_lowercase().split_whitespace().map(str::to_owned).collect();
                 }
                 ("find", _) => {
                     return Err(Wrong::request(format!("find is longer than {LONGEST} bytes")));
                 }
-                ("stands", "any") => wanted.stands = None,
-                ("stands", "shut") => wanted.stands = Some(Stands::Shut),
-                ("stands", "full") => wanted.stands = Some(Stands::Full),
-                ("stands", "waiting") => wanted.stands = Some(Stands::Waiting),
+                ("stands", "any") => filter.stands = None,
+                ("stands", "shut") => filter.stands = Some(Stands::Shut),
+                ("stands", "full") => filter.stands = Some(Stands::Full),
+                ("stands", "waiting") => filter.stands = Some(Stands::Waiting),
                 ("stands", _) => {
                     let text = "stands is any, shut, full or waiting";
                     return Err(Wrong::request(text.to_owned()));
@@ -83,7 +83,7 @@ impl Wanted {
                 }
             }
         }
-        Ok(wanted)
+        Ok(filter)
     }
 
     fn is(&self, bucket: &BucketStatus) -> bool {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn finds(query: &str, bucket: &BucketStatus) -> bool {
-        Wanted::read(query).unwrap().is(bucket)
+        Filter::read(query).unwrap().is(bucket)
     }
 
     /// Red when words are looked for as one text, and when capitals count.
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said() {
         for query in ["fnid=a", "stands=frozen", &format!("find={}", "a".repeat(201))] {
-            assert!(Wanted::read(query).is_err(), "{query}");
+            assert!(Filter::read(query).is_err(), "{query}");
         }
     }
 
