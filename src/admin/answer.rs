@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// What is wrong with what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct RequestError {
     status: StatusCode,
     error: &'static str,
     message: String,
@@ -22,15 +22,16 @@ pub(super) fn refusal(status: StatusCode, error: &str, message: &str) -> Respons
 }
 
 /// The one object of a body, if it has these fields only.
-pub(super) fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, Wrong> {
+pub(super) fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, RequestError> {
     let example = "write a JSON object, as in {\"method\": \"chat.update\"}";
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| Wrong::request(format!("the body is no JSON ({error}); {example}")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        RequestError::request(format!("the body is no JSON ({error}); {example}"))
+    })?;
     let Value::Object(object) = value else {
-        return Err(Wrong::request(format!("the body is no object; {example}")));
+        return Err(RequestError::request(format!("the body is no object; {example}")));
     };
     match object.keys().find(|key| !fields.contains(&key.as_str())) {
-        Some(key) => Err(Wrong::request(format!(
+        Some(key) => Err(RequestError::request(format!(
             "{key:?} is no field here; the fields are {}",
             fields.join(", ")
         ))),
@@ -39,11 +40,11 @@ pub(super) fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>,
 }
 
 /// A field that is true or false; false without it.
-pub(super) fn flag(object: &Map<String, Value>, field: &str) -> Result<bool, Wrong> {
+pub(super) fn flag(object: &Map<String, Value>, field: &str) -> Result<bool, RequestError> {
     match object.get(field) {
         None => Ok(false),
         Some(Value::Bool(value)) => Ok(*value),
-        Some(_) => Err(Wrong::request(format!("{field} is neither true nor false"))),
+        Some(_) => Err(RequestError::request(format!("{field} is neither true nor false"))),
     }
 }
 
@@ -51,17 +52,17 @@ pub(super) fn flag(object: &Map<String, Value>, field: &str) -> Result<bool, Wro
 pub(super) fn text<'o>(
     object: &'o Map<String, Value>,
     field: &str,
-) -> Result<Option<&'o str>, Wrong> {
+) -> Result<Option<&'o str>, RequestError> {
     match object.get(field) {
         None => Ok(None),
         Some(Value::String(value)) => Ok(Some(value)),
-        Some(_) => Err(Wrong::request(format!("{field} is no text"))),
+        Some(_) => Err(RequestError::request(format!("{field} is no text"))),
     }
 }
 
-// === impl Wrong ===
+// === impl RequestError ===
 
-impl Wrong {
+impl RequestError {
     /// What was sent makes no sense.
     pub(super) fn request(message: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error: "invalid_request", message }
@@ -78,7 +79,7 @@ impl Wrong {
     }
 }
 
-impl IntoResponse for Wrong {
+impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         refusal(self.status, self.error, &self.message)
     }

@@ -7,7 +7,9 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{AdminState, BucketStatus, answer::Wrong, snapshot::most_pressing_first, status};
+use super::{
+    AdminState, BucketStatus, answer::RequestError, snapshot::most_pressing_first, status,
+};
 
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ const LONGEST: usize = 200;
 pub(super) async fn buckets(
     State(state): State<AdminState>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Wrong> {
+) -> Result<Response, RequestError> {
     let filter = Filter::read(query.as_deref().unwrap_or_default())?;
     let mut buckets = status::buckets(&state.admission);
     buckets.retain(|bucket| filter.is(bucket));
@@ -57,7 +59,7 @@ pub(super) async fn buckets(
 // === impl Filter ===
 
 impl Filter {
-    fn read(query: &str) -> Result<Self, Wrong> {
+    fn read(query: &str) -> Result<Self, RequestError> {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&*name, &*value) {
@@ -66,7 +68,9 @@ impl Filter {
                         text.to_lowercase().split_whitespace().map(str::to_owned).collect();
                 }
                 ("find", _) => {
-                    return Err(Wrong::request(format!("find is longer than {LONGEST} bytes")));
+                    return Err(RequestError::request(format!(
+                        "find is longer than {LONGEST} bytes"
+                    )));
                 }
                 ("stands", "any") => filter.stands = None,
                 ("stands", "shut") => filter.stands = Some(Stands::Shut),
@@ -74,12 +78,12 @@ impl Filter {
                 ("stands", "waiting") => filter.stands = Some(Stands::Waiting),
                 ("stands", _) => {
                     let text = "stands is any, shut, full or waiting";
-                    return Err(Wrong::request(text.to_owned()));
+                    return Err(RequestError::request(text.to_owned()));
                 }
                 (name, _) => {
                     let name: String = name.chars().take(LONGEST).collect();
                     let text = format!("{name:?} is no parameter here; there are find and stands");
-                    return Err(Wrong::request(text));
+                    return Err(RequestError::request(text));
                 }
             }
         }

@@ -14,7 +14,7 @@ use slack::Mode;
 
 use super::{
     AdminState,
-    answer::{self, Wrong},
+    answer::{self, RequestError},
     pausing::method,
 };
 use crate::{pauses::Target, queue::Modes};
@@ -28,13 +28,13 @@ pub(super) struct ModePage {
 }
 
 pub(super) async fn switch(State(state): State<AdminState>, body: Bytes) -> Response {
-    switched(&state, &body).unwrap_or_else(Wrong::into_response)
+    switched(&state, &body).unwrap_or_else(RequestError::into_response)
 }
 
-fn switched(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
+fn switched(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     let object = answer::object(body, &["mode", "method"])?;
     let mode = answer::text(&object, "mode")?.and_then(Mode::parse);
-    let mode = mode.ok_or_else(|| Wrong::request("mode is shadow or enforce".to_owned()))?;
+    let mode = mode.ok_or_else(|| RequestError::request("mode is shadow or enforce".to_owned()))?;
     let target = match answer::text(&object, "method")? {
         Some(name) => Some(method(name, &state.live.config().catalogue)?),
         None => None,

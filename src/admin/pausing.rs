@@ -13,7 +13,7 @@ use yaml::nearest;
 
 use super::{
     AdminState,
-    answer::{self, Wrong},
+    answer::{self, RequestError},
 };
 use crate::{
     pauses::{Began, Target},
@@ -26,19 +26,20 @@ const OFFERED: usize = 3;
 const LONGEST: usize = 64;
 
 pub(super) async fn pause(State(state): State<AdminState>, body: Bytes) -> Response {
-    began(&state, &body).unwrap_or_else(Wrong::into_response)
+    began(&state, &body).unwrap_or_else(RequestError::into_response)
 }
 
 pub(super) async fn resume(State(state): State<AdminState>, body: Bytes) -> Response {
-    ended(&state, &body).unwrap_or_else(Wrong::into_response)
+    ended(&state, &body).unwrap_or_else(RequestError::into_response)
 }
 
-fn began(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
+fn began(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     let object = answer::object(body, &["method", "caller", "workspace", "shed"])?;
     let target = target(&object, &state.live.config().catalogue)?;
     let shed = answer::flag(&object, "shed")?;
     let began = state.admission.pause(&target, unix_millis(), shed);
-    let began = began.map_err(|error| Wrong::conflict("too_many_pauses", error.to_string()))?;
+    let began =
+        began.map_err(|error| RequestError::conflict("too_many_pauses", error.to_string()))?;
     tracing::info!(kind = target.kind(), name = %target.name(), shed, ?began, "pause");
     let waiting = state.admission.waiting_for(&target);
     let does = if shed { "are shed" } else { "wait" };
@@ -54,7 +55,7 @@ fn began(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
     Ok(Json(answer).into_response())
 }
 
-fn ended(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
+fn ended(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     let object = answer::object(body, &["method", "caller", "workspace"])?;
     let target = target(&object, &state.live.config().catalogue)?;
     let waiting = state.admission.waiting_for(&target);
@@ -70,18 +71,18 @@ fn ended(state: &AdminState, body: &[u8]) -> Result<Response, Wrong> {
 }
 
 /// The one thing that a request is about.
-fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, Wrong> {
+fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, RequestError> {
     let mut named = Vec::new();
     for kind in Target::KINDS {
         named.extend(answer::text(object, kind)?.map(|name| (kind, name)));
     }
     let [(kind, name)] = named[..] else {
         let text = format!("name one of {}", Target::KINDS.join(", "));
-        return Err(Wrong::request(text));
+        return Err(RequestError::request(text));
     };
     if holds_token(name) {
         let text = format!("the {kind} looks like a token; a token is never named here");
-        return Err(Wrong::request(text));
+        return Err(RequestError::request(text));
     }
     let known = match kind {
         "method" => return method(name, catalogue),
@@ -94,14 +95,14 @@ fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, 
     };
     let target = Target::of(kind, name).filter(|_| known);
     target.ok_or_else(|| {
-        Wrong::request(format!(
+        RequestError::request(format!(
             "{name:?} is no name of a {kind}; write 1 to 64 printable characters"
         ))
     })
 }
 
 /// A method's name is known beforehand: a misspelt one would pause nothing.
-pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong> {
+pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, RequestError> {
     if catalogue.get(name).is_some() || name == OTHER {
         return Ok(Target::Method(name.into()));
     }
@@ -114,7 +115,7 @@ pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Wrong>
         "{:?} is not in the catalogue{like}; all methods that are not are paused as `{OTHER}`",
         name.chars().take(100).collect::<String>()
     );
-    Err(Wrong::unknown("unknown_method", text))
+    Err(RequestError::unknown("unknown_method", text))
 }
 
 /// What is said of a caller or a workspace of which nothing is known. It may come yet.
