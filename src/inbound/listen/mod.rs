@@ -2,7 +2,7 @@
 //! program ends.
 
 pub mod files;
-mod patient;
+mod idle_timeout;
 mod swap;
 mod tls;
 
@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use self::{patient::Patient, tls::Named};
+use self::{idle_timeout::IdleTimeout, tls::Named};
 pub use self::{swap::Swap, tls::Peer};
 use crate::step::BoxError;
 
@@ -179,7 +179,7 @@ async fn connection<I, S>(
     S: Answer,
 {
     let service = TowerToHyperService::new(service);
-    let io = TokioIo::new(Patient::new(io, STUCK));
+    let io = TokioIo::new(IdleTimeout::new(io, STUCK));
     let serving = server.serve_connection(io, service);
     tokio::pin!(serving);
     let ended = tokio::select! {

@@ -1,5 +1,5 @@
-//! A connection whose client has to go on: to begin, and to take what it is told. Between the
-//! two, the layers above have their own limits.
+//! A time-out for a connection whose client does not go on: which does not begin, or does not take what
+//! it is sent. Between the two, the layers above have their own limits.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use tokio::{
 
 /// A connection that is given up when its client does not go on.
 #[derive(Debug)]
-pub(super) struct Patient<I> {
+pub(super) struct IdleTimeout<I> {
     io: I,
     limit: Duration,
     /// How many bytes of [`PREFACE`] have come; none once it is known what is spoken.
@@ -32,9 +32,9 @@ struct Waiting(Option<Pin<Box<Sleep>>>);
 /// see which protocol it is, and the time-outs of neither count.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-// === impl Patient ===
+// === impl IdleTimeout ===
 
-impl<I> Patient<I> {
+impl<I> IdleTimeout<I> {
     /// Waits for its client for `limit`.
     pub(super) fn new(io: I, limit: Duration) -> Self {
         let (reads, writes) = (Waiting::default(), Waiting::default());
@@ -59,7 +59,7 @@ impl<I> Patient<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for IdleTimeout<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -82,7 +82,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
