@@ -33,7 +33,7 @@ use crate::{
     outbound::upstream::connect,
     reload::{self, Source},
     shared::Shared,
-    state::{self, Moment, Store},
+    state::{self, ClockReading, Store},
 };
 
 /// The program could not start.
@@ -207,7 +207,7 @@ fn keep_state(
 ) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
     let Some(path) = &config.state_file else { return Ok(None) };
     let Shared { admission, identities, counters, .. } = shared;
-    let opened = state::open(path, admission.now(), &Moment::now())?;
+    let opened = state::open(path, admission.now(), &ClockReading::now())?;
     if let Some(doubt) = opened.doubt {
         tracing::warn!(
             file = %path.display(),

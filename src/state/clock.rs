@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Microseconds of the clock that runs from the machine's start.
 pub(super) type Micros = i64;
 
-/// One moment by all clocks that there are.
+/// What all clocks that there are say at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct ClockReading {
     /// Which start of the machine it is; empty where that cannot be told, and then it is another
     /// than any.
     pub boot: String,
@@ -28,9 +28,9 @@ pub(super) struct Clock {
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-// === impl Moment ===
+// === impl ClockReading ===
 
-impl Moment {
+impl ClockReading {
     /// Now.
     pub fn now() -> Self {
         let boot = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
@@ -51,8 +51,8 @@ fn micros(clock: ClockId) -> i64 {
 // === impl Clock ===
 
 impl Clock {
-    pub(super) fn new(at: Instant, moment: &Moment) -> Self {
-        Self { at: (at, moment.steady) }
+    pub(super) fn new(at: Instant, reading: &ClockReading) -> Self {
+        Self { at: (at, reading.steady) }
     }
 
     /// When that was by the file's clock. Rounded up: a slot may age a little later, never earlier.

@@ -13,7 +13,7 @@ use scheduler::Note;
 use slack::{Facts, TokenHash};
 
 use super::{
-    clock::{Clock, Micros, Moment},
+    clock::{Clock, ClockReading, Micros},
     record::{Ages, Record},
 };
 use crate::{identity::Learnt, pauses::Paused};
@@ -22,9 +22,9 @@ use crate::{identity::Learnt, pauses::Paused};
 #[derive(Debug)]
 pub struct Ledger {
     /// Of which clock its times are.
-    clock: Option<Moment>,
+    clock: Option<ClockReading>,
     /// When all was written that there was, if nothing has come since.
-    closed: Option<Moment>,
+    closed: Option<ClockReading>,
     /// The latest time of anything that happened.
     latest: Micros,
     pub(super) doubt: Option<Micros>,
@@ -246,7 +246,7 @@ impl Ledger {
 
     /// Another process takes over: every call without an answer is taken to be answered in a
     /// moment. Tells what speaks against believing it. `damaged` says whether there was more than could be read.
-    pub(super) fn resume(&mut self, now: &Moment, damaged: bool) -> Option<Doubt> {
+    pub(super) fn resume(&mut self, now: &ClockReading, damaged: bool) -> Option<Doubt> {
         let (shift, doubt) = self.passed(now);
         let doubt = damaged.then_some(Doubt::Damaged).or(doubt);
         for entry in self.buckets.values_mut() {
@@ -273,7 +273,7 @@ impl Ledger {
     }
 
     /// What to add to its times so that they are of the clock of `now`.
-    fn passed(&self, now: &Moment) -> (Micros, Option<Doubt>) {
+    fn passed(&self, now: &ClockReading) -> (Micros, Option<Doubt>) {
         let Some(clock) = &self.clock else { return (0, Some(Doubt::Damaged)) };
         let ended = self.closed.as_ref().unwrap_or(clock);
         if !now.boot.is_empty() && clock.boot == now.boot {

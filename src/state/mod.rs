@@ -44,7 +44,7 @@ mod writer;
 mod tests;
 
 pub use self::{
-    clock::{Moment, unix_millis},
+    clock::{ClockReading, unix_millis},
     file::OpenError,
     ledger::{Doubt, Ledger},
     metrics::StoreMetrics,

@@ -8,7 +8,7 @@ use limits::{Dimension, Scope};
 use serde::{Deserialize, Serialize};
 use slack::{Facts, TokenHash};
 
-use super::clock::{Micros, Moment};
+use super::clock::{ClockReading, Micros};
 use crate::{identity::Learnt, pauses::Paused};
 
 /// What a line says.
@@ -16,9 +16,9 @@ use crate::{identity::Learnt, pauses::Paused};
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Record {
     /// The times that follow are of this clock.
-    Clock(Moment),
+    Clock(ClockReading),
     /// All was written that there was.
-    Closed(Moment),
+    Closed(ClockReading),
     /// Nobody knows what was taken before.
     Doubt(Micros),
     /// What the bucket of that number is.

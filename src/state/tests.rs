@@ -17,7 +17,7 @@ use slack::{AppKind, Catalogue, Facts, TokenHash};
 use tempfile::tempdir;
 
 use super::{
-    Doubt, Ledger, Moment, OpenError, StoreMetrics,
+    ClockReading, Doubt, Ledger, OpenError, StoreMetrics,
     clock::Clock,
     file::{parse, whole},
     open,
@@ -84,8 +84,8 @@ impl Keeper for File {
 }
 
 /// So many microseconds after the machine started, at noon.
-fn moment(micros: i64) -> Moment {
-    Moment { boot: "boot".into(), steady: micros, wall: 1_000_000_000_000 + micros }
+fn moment(micros: i64) -> ClockReading {
+    ClockReading { boot: "boot".into(), steady: micros, wall: 1_000_000_000_000 + micros }
 }
 
 fn seconds(seconds: i64) -> i64 {
@@ -212,17 +212,17 @@ fn what_is_somebody_elses_is_refused() {
 
 #[test]
 fn a_clock_that_went_back_is_doubted() {
-    let resume = |now: Moment| parsed(&some()).0.resume(&now, false);
+    let resume = |now: ClockReading| parsed(&some()).0.resume(&now, false);
     assert_eq!(resume(moment(seconds(20))), None);
     assert_eq!(resume(moment(seconds(9))), Some(Doubt::ClockWentBack), "the steady one");
-    let now = Moment { wall: moment(seconds(15)).wall, ..moment(seconds(20)) };
+    let now = ClockReading { wall: moment(seconds(15)).wall, ..moment(seconds(20)) };
     assert_eq!(resume(now), Some(Doubt::ClockWentBack), "the wall clock");
 }
 
 /// Red when the time between two boots is taken from the steady clock.
 #[test]
 fn over_a_reboot_it_is_believed_if_the_process_had_ended() {
-    let other = |steady, wall| Moment { boot: "other".into(), steady, wall };
+    let other = |steady, wall| ClockReading { boot: "other".into(), steady, wall };
     let mut text = some();
     let now = other(seconds(5), moment(seconds(45)).wall);
     assert_eq!(parsed(&text).0.resume(&now, false), Some(Doubt::MachineWentDown));
@@ -242,7 +242,7 @@ fn over_a_reboot_it_is_believed_if_the_process_had_ended() {
 /// Red when two boots that nobody can name are the same.
 #[test]
 fn where_no_boot_can_be_told_it_is_another() {
-    let unnamed = |at| Moment { boot: String::new(), ..moment(at) };
+    let unnamed = |at| ClockReading { boot: String::new(), ..moment(at) };
     let mut text = some();
     Record::Clock(unnamed(seconds(12))).write(&mut text);
     let doubt = parsed(&text).0.resume(&unnamed(seconds(20)), false);
@@ -263,16 +263,16 @@ fn a_doubt_is_kept() {
 async fn what_is_given_is_in_the_file_when_it_is_told() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("state");
-    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    let opened = open(&path, at(0), &ClockReading::now()).unwrap();
     assert_eq!(opened.doubt, None, "a new file is no reason for doubt");
-    let error = open(&path, at(0), &Moment::now()).unwrap_err().to_string();
+    let error = open(&path, at(0), &ClockReading::now()).unwrap_err().to_string();
     assert!(error.contains("in use by another process"), "{error}");
     let (store, thread) = opened.start(metrics()).unwrap();
     for call in 1..=100 {
         store.note(&mut vec![granted(call, at(0), "A/T/x")]);
         store.written().await;
         let (mut ledger, damaged) = parsed(&fs::read(&path).unwrap());
-        ledger.resume(&Moment::now(), damaged);
+        ledger.resume(&ClockReading::now(), damaged);
         let slots = ledger.buckets.values().map(|entry| entry.slots.len()).sum::<usize>();
         assert_eq!(slots, usize::try_from(call).unwrap());
     }
@@ -280,7 +280,7 @@ async fn what_is_given_is_in_the_file_when_it_is_told() {
     thread.join().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    let opened = open(&path, at(0), &ClockReading::now()).unwrap();
     assert_eq!(opened.doubt, None);
 }
 
@@ -289,7 +289,7 @@ async fn what_is_given_is_in_the_file_when_it_is_told() {
 async fn the_file_does_not_grow_without_end() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("state");
-    let opened = open(&path, at(0), &Moment::now()).unwrap();
+    let opened = open(&path, at(0), &ClockReading::now()).unwrap();
     let (store, thread) = opened.start(metrics()).unwrap();
     let mut longest = 0;
     for round in 0..100 {

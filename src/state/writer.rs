@@ -13,7 +13,7 @@ use scheduler::{Instant, Memory, Note};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Doubt, Ledger, Moment, OpenError, StoreMetrics,
+    ClockReading, Doubt, Ledger, OpenError, StoreMetrics,
     clock::Clock,
     file::{StateFile, read, whole},
     record::Record,
@@ -96,7 +96,7 @@ const AGAIN: i64 = 5_000_000;
 ///
 /// # Errors
 /// [`OpenError`]: it is somebody else's, or cannot be read or written.
-pub fn open(path: &Path, at: Instant, now: &Moment) -> Result<Opened, OpenError> {
+pub fn open(path: &Path, at: Instant, now: &ClockReading) -> Result<Opened, OpenError> {
     let (lock, found) = read(path)?;
     let is_new = found.is_none();
     let (mut ledger, damaged) = found.unwrap_or_else(|| (Ledger::new(), false));
@@ -253,7 +253,7 @@ impl Writer {
         loop {
             let Pending { notes, learnt, paused, told, gap, closed } = self.shared.next();
             if gap {
-                self.ledger.lose(Moment::now().steady);
+                self.ledger.lose(ClockReading::now().steady);
                 self.fail(&io::Error::other("the disk was too slow for too long"));
             }
             self.text.clear();
@@ -267,7 +267,7 @@ impl Writer {
                 self.ledger.say(Record::Paused(all), &mut self.text);
             }
             if closed {
-                self.ledger.say(Record::Closed(Moment::now()), &mut self.text);
+                self.ledger.say(Record::Closed(ClockReading::now()), &mut self.text);
             }
             self.write();
             for tell in told {
@@ -285,7 +285,7 @@ impl Writer {
 
     fn write(&mut self) {
         if let Some(since) = self.failed {
-            let now = Moment::now().steady;
+            let now = ClockReading::now().steady;
             if now.saturating_sub(since) >= AGAIN || self.shared.lock().closed {
                 self.failed = Some(now);
                 self.mend(now);
@@ -295,7 +295,7 @@ impl Writer {
         if let Err(error) = self.file.append(&self.text) {
             self.fail(&error);
         } else if self.file.has_grown() {
-            let text = whole(&mut self.ledger, Moment::now().steady);
+            let text = whole(&mut self.ledger, ClockReading::now().steady);
             if let Err(error) = self.file.replace(&text) {
                 // The longer one says the same.
                 self.shared.metrics.store_failed();
@@ -316,7 +316,7 @@ impl Writer {
         if let Err(error) = self.file.spoil() {
             tracing::error!(%error, "nor can it be marked: after a restart limits may be overrun");
         }
-        self.failed = Some(Moment::now().steady);
+        self.failed = Some(ClockReading::now().steady);
     }
 
     /// Tries to write all of it anew.
