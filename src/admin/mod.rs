@@ -37,17 +37,19 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use self::{events::Events, metrics::CONTENT_TYPE, mode::ModePage, sums::Sums};
+use self::{
+    events::Events,
+    metrics::CONTENT_TYPE,
+    mode::ModePage,
+    status::{BusyStatus, ReloadStatus},
+    sums::Sums,
+};
 pub use self::{
     guard::{Guard, is_local},
     metrics::Metrics,
     status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
 };
-use crate::{
-    queue::Admission,
-    reload::{Live, Reload},
-    respond::Top,
-};
+use crate::{queue::Admission, reload::Live, respond::Top};
 
 /// What the operators' pages are made of and change.
 #[derive(Clone, Debug)]
@@ -87,14 +89,14 @@ struct StatusPage {
     top: TopPage,
     totals: Totals,
     /// What became of the last reload of the configuration, if there was one.
-    reload: Option<Reload>,
+    reload: Option<ReloadStatus>,
 }
 
 /// Who calls most, and who has most calls held.
 #[derive(Debug, Serialize)]
 struct TopPage {
-    #[serde(flatten)]
-    busiest: Top,
+    callers: Vec<BusyStatus>,
+    workspaces: Vec<BusyStatus>,
     held_callers: Vec<Held>,
     held_workspaces: Vec<Held>,
 }
@@ -162,6 +164,7 @@ async fn metrics_page(State(state): State<AdminState>) -> Response {
 async fn status_page(State(state): State<AdminState>) -> Response {
     let status = Status::of(&state.admission);
     let totals = Totals::of(&state, &status);
+    let Top { callers, workspaces } = state.metrics.counters.answers.top();
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
@@ -169,12 +172,13 @@ async fn status_page(State(state): State<AdminState>) -> Response {
         mode: ModePage::from(&state.admission.modes()),
         paused: status.paused,
         top: TopPage {
-            busiest: state.metrics.counters.answers.top(),
+            callers: callers.into_iter().map(BusyStatus::from).collect(),
+            workspaces: workspaces.into_iter().map(BusyStatus::from).collect(),
             held_callers: first(status.callers),
             held_workspaces: first(status.workspaces),
         },
         totals,
-        reload: state.live.last(),
+        reload: state.live.last().map(ReloadStatus::from),
     };
     Json(page).into_response()
 }

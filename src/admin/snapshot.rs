@@ -13,10 +13,10 @@ use serde::Serialize;
 use slack::{Catalogue, OTHER};
 
 use super::{
-    AdminState, BucketStatus, Held, PauseStatus, QueueStatus, Status, Totals, history::Sample,
-    mode::ModePage,
+    AdminState, BucketStatus, Held, PauseStatus, QueueStatus, ReloadStatus, Status, Totals,
+    history::Sample, mode::ModePage,
 };
-use crate::{metrics::Busy, reload::Reload, state::unix_millis};
+use crate::{metrics::Busy, state::unix_millis};
 
 /// How things stand.
 #[derive(Debug, Serialize)]
@@ -28,7 +28,7 @@ pub(super) struct Snapshot<'s> {
     listen: SocketAddr,
     totals: Totals,
     mode: ModePage,
-    reload: Option<Reload>,
+    reload: Option<ReloadStatus>,
     paused: Truncated<PauseStatus>,
     queues: Truncated<QueueStatus>,
     methods: Truncated<MethodView>,
@@ -119,7 +119,7 @@ impl<'s> Snapshot<'s> {
             listen: state.listen,
             totals,
             mode: ModePage::from(&state.admission.modes()),
-            reload: state.live.last(),
+            reload: state.live.last().map(ReloadStatus::from),
             paused: Truncated::of(paused, PAUSES),
             queues: Truncated::of(queues, QUEUES),
             methods,

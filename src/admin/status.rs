@@ -1,4 +1,4 @@
-//! What operators are shown of the queue: who waits, why, and until when.
+//! What operators are shown: who waits, why, and until when; who calls most; what became of a reload.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,10 +6,13 @@ use config::CallerName;
 use limits::{Dimension, Limit, Rule, Values};
 use scheduler::BucketState;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
+    metrics::Busy,
     pauses::{Paused, Target},
     queue::{Admission, HeldCalls, QueueSnapshot},
+    reload::LastReload,
     state::unix_millis,
 };
 
@@ -99,6 +102,28 @@ pub struct BucketStatus {
     pub frozen_for_ms: u64,
     /// Whether, after a pause, calls are let through one by one.
     pub probing: bool,
+}
+
+/// Who calls much.
+#[derive(Debug, Serialize)]
+pub(super) struct BusyStatus {
+    /// The name of the caller or the workspace.
+    name: Arc<str>,
+    /// Calls answered in this minute and the one before.
+    requests: u64,
+}
+
+/// The last reload.
+#[derive(Debug, Serialize)]
+pub(super) struct ReloadStatus {
+    /// `applied` or `refused`.
+    result: &'static str,
+    /// How long ago, in milliseconds.
+    ago_ms: u64,
+    /// The first thing that is wrong with what was refused.
+    mistake: Option<String>,
+    /// How many there are.
+    mistakes: usize,
 }
 
 fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
@@ -193,6 +218,27 @@ impl BucketStatus {
     /// The method that it counts, if its limit counts by method.
     pub fn method(&self) -> Option<&str> {
         self.key.get(self.limit.scope, Dimension::Method)
+    }
+}
+
+// === impl BusyStatus ===
+
+impl From<Busy> for BusyStatus {
+    fn from(Busy { name, requests }: Busy) -> Self {
+        Self { name, requests }
+    }
+}
+
+// === impl ReloadStatus ===
+
+impl From<LastReload> for ReloadStatus {
+    fn from(LastReload { at, mistakes }: LastReload) -> Self {
+        Self {
+            result: if mistakes.is_some() { "refused" } else { "applied" },
+            ago_ms: millis(Instant::now().saturating_duration_since(at)),
+            mistake: mistakes.as_deref().and_then(|mistakes| mistakes.first().cloned()),
+            mistakes: mistakes.map_or(0, |mistakes| mistakes.len()),
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
 use prometheus::{IntCounter, IntCounterVec};
-use serde::Serialize;
 use slack::OTHER;
 use tokio::time::Instant;
 
@@ -45,7 +44,7 @@ struct Count {
 }
 
 /// A name, and how busy it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
     /// Which.
     pub name: Arc<str>,

@@ -20,7 +20,6 @@ use std::{
 };
 
 use config::{Config, LoadError};
-use serde::Serialize;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -40,27 +39,16 @@ pub struct Live {
 #[derive(Debug)]
 struct Inner {
     config: Arc<Config>,
-    last: Option<Last>,
+    last: Option<LastReload>,
 }
 
 /// What became of the last reload.
 #[derive(Clone, Debug)]
-struct Last {
-    at: Instant,
-    mistakes: Option<Box<[String]>>,
-}
-
-/// What operators see of the last reload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reload {
-    /// `applied` or `refused`.
-    pub result: &'static str,
-    /// How long ago, in milliseconds.
-    pub ago_ms: u64,
-    /// The first thing that is wrong with what was refused.
-    pub mistake: Option<String>,
-    /// How many there are.
-    pub mistakes: usize,
+pub struct LastReload {
+    /// When it was.
+    pub at: Instant,
+    /// What is wrong with what was refused; none where it was applied.
+    pub mistakes: Option<Box<[String]>>,
 }
 
 /// Why a new configuration is not applied.
@@ -95,26 +83,19 @@ impl Live {
         self.metrics.reloaded(true);
         let mut inner = self.lock();
         inner.config = config;
-        inner.last = Some(Last { at: Instant::now(), mistakes: None });
+        inner.last = Some(LastReload { at: Instant::now(), mistakes: None });
     }
 
     /// A new one is not applied.
     pub fn refused(&self, why: &Refusal) {
         self.metrics.reloaded(false);
-        let last = Last { at: Instant::now(), mistakes: Some(why.mistakes()) };
+        let last = LastReload { at: Instant::now(), mistakes: Some(why.mistakes()) };
         self.lock().last = Some(last);
     }
 
     /// What became of the last reload, if there was one.
-    pub fn last(&self) -> Option<Reload> {
-        let Last { at, mistakes } = self.lock().last.clone()?;
-        let ago = Instant::now().saturating_duration_since(at);
-        Some(Reload {
-            result: if mistakes.is_some() { "refused" } else { "applied" },
-            ago_ms: u64::try_from(ago.as_millis()).unwrap_or(u64::MAX),
-            mistake: mistakes.as_deref().and_then(|mistakes| mistakes.first().cloned()),
-            mistakes: mistakes.map_or(0, |mistakes| mistakes.len()),
-        })
+    pub fn last(&self) -> Option<LastReload> {
+        self.lock().last.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -7,7 +7,6 @@ use std::{
 
 use http::StatusCode;
 use prometheus::{HistogramVec, IntCounterVec};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
@@ -33,7 +32,7 @@ struct Ranks {
 }
 
 /// Who calls most, the busiest first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Top {
     /// Callers.
     pub callers: Vec<Busy>,

@@ -195,7 +195,7 @@ impl Proxy {
     fn reloaded(&self, read: Result<Config, yaml::Problems>) -> Result<(), String> {
         let (shared, rebuild) = &mut *self.reloading.lock().unwrap();
         reload::reload(read.map_err(LoadError::Problems), shared, &self.live, rebuild);
-        self.live.last().unwrap().mistake.map_or(Ok(()), Err)
+        self.live.last().unwrap().mistakes.map_or(Ok(()), |mistakes| Err(mistakes[0].clone()))
     }
 
     /// How its queue stands, as operators see it.
