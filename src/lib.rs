@@ -2,41 +2,45 @@
 //!
 //! # The life of a call
 //!
-//! A bot connects to the [listener](listen). Its request runs through the [stack], outermost
-//! first. It is [routed](call::route) by its path and [classified](call::classify): which
-//! method, [whose](identity) token, which channel, how urgent, how patient. Then it is
-//! [admitted](admission): the [scheduler] says whether it goes now, waits, or is shed. With its
-//! permit it goes to the [upstream]; what comes back is [judged](outcome), which settles the
-//! permit, and freezes a bucket when [Slack](slack) refused the call. A refused call is
-//! [sent again](retry) when its turn comes. Whatever happens, the caller gets an
-//! [answer](respond).
+//! The modules stand in the order in which a call meets them; `tests/it/tidy/` holds the floors that
+//! they stand on.
 //!
-//! Beside it stand the [state] that outlives the process, the [metrics], the [admin] listener, the [configuration](config), which is
-//! [YAML](yaml), and a [Slack that limits](fake_slack) for tests. The [app] puts all of it
-//! together, and the [command line](cli) starts it.
+//! A bot connects to the [listener](inbound::listen). Its request runs through the [stack], outermost
+//! first. It is [let in](inbound::access), [routed](inbound::route) by its path and
+//! [classified](inbound::classify): which method, [whose](identity) token, which channel, how urgent,
+//! how long its client waits. From then on it is a [call]. The [queue] asks the
+//! [scheduler](scheduler::Scheduler): the call goes now, waits, or is shed. With its permit it goes
+//! [out](outbound): an [exchange](outbound::exchange) with the [upstream](outbound::upstream) settles
+//! the permit, or freezes a bucket because Slack refused the call, which is then
+//! [sent again](outbound::retry). Whatever happens, the client gets a [response](respond).
+//!
+//! Beside this way are what the operator has [paused](pauses), the [state] that outlives the process,
+//! the [metrics], the operators' [listener](admin), a [reload] of the [configuration](config) and the
+//! [logs](telemetry). The [app] builds all of it, and the [command line](cli) starts it.
 
 pub mod app;
-pub mod cli;
-pub mod reload;
 pub mod stack;
+
+pub mod shared;
+pub mod step;
 
 pub mod inbound;
 
+pub mod call;
+pub mod identity;
+
+pub mod pauses;
 pub mod queue;
+pub mod state;
 
 pub mod outbound;
 
 pub mod respond;
-pub mod shared;
-
-pub mod call;
-pub mod identity;
-pub mod pauses;
-pub mod state;
-pub mod step;
 
 pub mod admin;
+pub mod cli;
 pub mod metrics;
+pub mod reload;
 pub mod telemetry;
 
 mod causes;

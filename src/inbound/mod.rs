@@ -1,9 +1,9 @@
 //! The way in, in the order in which a request meets it.
 //!
 //! A connection is [accepted](listen). Its request gets an [id](request_id), is
-//! [let in](access) or not, is [routed](route) by its path, and its [lane](lane) is read. Then it is
+//! [let in](access) or not, is [routed](route) by its path, and its [lane] is read. Then it is
 //! [classified](classify): its method, [whose](crate::identity) token it carries (which may have to be
-//! [asked](resolve)), what its [arguments](arguments) name, which buckets it counts against, and how
+//! [asked](resolve)), what its [arguments] name, which buckets it counts against, and how
 //! long its client [waits](patience).
 
 pub mod listen;

@@ -1,5 +1,5 @@
-//! The way out: a refused call is [sent again](retry), an attempt is an [exchange](exchange) with the
-//! [upstream](upstream).
+//! The way out: a refused call is [sent again](retry), an attempt is an [exchange] with the
+//! [upstream].
 
 pub mod retry;
 

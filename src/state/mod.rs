@@ -6,7 +6,7 @@
 //!
 //! # The way of a grant
 //!
-//! The [scheduler](scheduler) [notes](scheduler::Note) what happens. The shell around
+//! The [scheduler] [notes](scheduler::Note) what happens. The shell around
 //! it hands the notes to a [`Store`], and a call with its permit waits until a thread of its own has
 //! [written](writer) them, with one `write` for all that came meanwhile. That they are in the page
 //! cache is enough: what was written survives `kill -9`. The thread is there because a write may

@@ -8,7 +8,7 @@
 //!
 //! A call counts against several limits at once: its method's tier in its workspace,
 //! perhaps its channel, perhaps the whole app. Each limit at one value of its dimensions is
-//! a [bucket](bucket), with a [sliding window](window) of slots. A call goes when **all**
+//! a [bucket], with a [sliding window](window) of slots. A call goes when **all**
 //! of its buckets have a slot for it, and takes one in each, all or nothing; while it waits
 //! it takes none. A slot is taken while the call is in flight and ages from its answer, because
 //! Slack counts the call somewhere between the two.

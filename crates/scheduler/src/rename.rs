@@ -56,7 +56,7 @@ impl Joins {
 impl Scheduler {
     /// Lets everything that counted for one identity count for another: each bucket whose limit
     /// counts by just these of organization, app and workspace, and whose values of them are
-    /// `from`, written as in front of [`BucketKey::values`]. Nothing happens where there are none.
+    /// `from`, written as in front of a bucket's values. Nothing happens where there are none.
     pub fn rename(&mut self, now: Instant, of: Scope, from: &str, to: &str) {
         self.advance(now);
         if from == to || of.is_empty() {
