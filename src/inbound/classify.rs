@@ -8,7 +8,7 @@ use std::{
 
 use config::{
     Config,
-    callers::{CallerTerms, Callers, Signs},
+    callers::{CallerHints, CallerTerms, Callers},
 };
 use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
@@ -199,7 +199,7 @@ where
             (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
             _ => knowledge.identities.nobody(),
         };
-        let signs = Signs {
+        let hints = CallerHints {
             proved: proved.as_ref(),
             caller: lane.caller.as_ref(),
             class: lane.class,
@@ -208,7 +208,7 @@ where
             app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
         };
         let CallerTerms { caller, class, weight, max_depth, disabled } =
-            knowledge.callers.of(signs, method.map(|method| &**method));
+            knowledge.callers.of(hints, method.map(|method| &**method));
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,

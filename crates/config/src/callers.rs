@@ -8,7 +8,7 @@ use yaml::{Cursor, Form, Report};
 
 mod apply;
 
-pub use self::apply::{CallerTerms, Callers, Signs};
+pub use self::apply::{CallerHints, CallerTerms, Callers};
 use super::{Glob, glob::GlobError};
 use crate::CallerName;
 

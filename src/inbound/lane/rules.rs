@@ -1,7 +1,7 @@
 //! Who a call's caller is, and how urgent it is, by rules as an operator writes them.
 
 use config::{
-    callers::{Callers, Signs},
+    callers::{CallerHints, Callers},
     check,
 };
 use http::HeaderMap;
@@ -19,7 +19,7 @@ fn of(callers: &Callers, lane: &str, user_agent: &str) -> (String, Class) {
     let path = format!("{lane}/api/x");
     let (lane, _) = Lane::split(&path).unwrap();
     let terms = callers.of(
-        Signs {
+        CallerHints {
             proved: None,
             caller: lane.caller.as_ref(),
             class: lane.class,
@@ -51,7 +51,7 @@ fn the_stronger_says_whose_call_it_is_and_how_urgent() {
         let path = format!("{lane}/api/x");
         let lane = Lane::split(&path).unwrap().0.with_headers(&headers).unwrap();
         let terms = callers.of(
-            Signs {
+            CallerHints {
                 proved: None,
                 caller: lane.caller.as_ref(),
                 class: lane.class,
@@ -111,7 +111,7 @@ fn a_rule_without_match_is_for_the_lane_of_its_name() {
     let terms = |path: &str| {
         let (lane, _) = Lane::split(path).unwrap();
         callers.of(
-            Signs {
+            CallerHints {
                 proved: None,
                 caller: lane.caller.as_ref(),
                 class: lane.class,
@@ -161,7 +161,7 @@ fn every_part_of_a_match_has_to_match() {
         let token = token.map(TokenHash::of);
         callers
             .of(
-                Signs {
+                CallerHints {
                     proved: None,
                     caller: lane.caller.as_ref(),
                     class: lane.class,

@@ -26,7 +26,7 @@ pub struct Callers {
 
 /// What tells who sends a call.
 #[derive(Clone, Copy, Debug)]
-pub struct Signs<'c> {
+pub struct CallerHints<'c> {
     /// How it is called for sure.
     pub proved: Option<&'c CallerName>,
     /// How it calls itself, in a header or in the path.
@@ -70,15 +70,15 @@ impl Callers {
     }
 
     /// Whose call it is. Allocates nothing.
-    pub fn of(&self, signs: Signs<'_>, method: Option<&Method>) -> CallerTerms {
-        let said = signs.proved.or(signs.caller);
-        let app = || CallerName::new(Arc::clone(signs.app?)).ok();
+    pub fn of(&self, hints: CallerHints<'_>, method: Option<&Method>) -> CallerTerms {
+        let said = hints.proved.or(hints.caller);
+        let app = || CallerName::new(Arc::clone(hints.app?)).ok();
         let name = said.cloned().or_else(app).unwrap_or_else(|| self.default.clone());
-        let rule = self.rules.iter().find(|rule| fits(&rule.calls, &name, signs));
+        let rule = self.rules.iter().find(|rule| fits(&rule.calls, &name, hints));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
         let Terms { class, max_class, weight, max_depth, disabled } =
             rule.map(|rule| rule.terms).unwrap_or_default();
-        let class = self.class(signs.class, class.or_else(|| method?.class));
+        let class = self.class(hints.class, class.or_else(|| method?.class));
         CallerTerms {
             caller: named.map_or(name, |rule| rule.name.clone()),
             // The less urgent is the greater.
@@ -101,11 +101,11 @@ impl Callers {
     }
 }
 
-fn fits(calls: &Match, name: &str, signs: Signs<'_>) -> bool {
+fn fits(calls: &Match, name: &str, hints: CallerHints<'_>) -> bool {
     calls.lane.as_ref().is_none_or(|lane| lane.matches(name))
-        && calls.user_agent.as_ref().is_none_or(|agent| agent.matches(signs.user_agent))
+        && calls.user_agent.as_ref().is_none_or(|agent| agent.matches(hints.user_agent))
         && calls
             .token
             .as_ref()
-            .is_none_or(|prefix| signs.token.is_some_and(|token| prefix.matches(token.as_bytes())))
+            .is_none_or(|prefix| hints.token.is_some_and(|token| prefix.matches(token.as_bytes())))
 }

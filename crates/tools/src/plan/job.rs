@@ -9,7 +9,7 @@ use std::{
 
 use config::{
     CallerName, Config,
-    callers::{CallerTerms, Callers, Signs},
+    callers::{CallerHints, CallerTerms, Callers},
 };
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Share};
 use slack::{
@@ -223,7 +223,7 @@ impl Planned {
     pub(crate) fn new(name: &str, calls: u64, said: Said<'_>, config: &Config) -> Self {
         let entry = Arc::clone(config.catalogue.entry(name));
         let may_raise = config.trust_callers.may_raise(config.listen.ip());
-        let signs = Signs {
+        let hints = CallerHints {
             proved: None,
             caller: said.caller,
             class: said.class,
@@ -231,7 +231,7 @@ impl Planned {
             token: None,
             app: None,
         };
-        let terms = Callers::new(&config.callers, may_raise).of(signs, Some(&entry));
+        let terms = Callers::new(&config.callers, may_raise).of(hints, Some(&entry));
         let what =
             if entry.enabled { format!("the caller {}", terms.caller) } else { name.to_owned() };
         let stuck = terms.disabled.then(|| {
