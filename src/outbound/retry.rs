@@ -11,7 +11,7 @@ use tower::Layer;
 
 use crate::{
     call::answer::{Answer, SlackRefused},
-    outbound::exchange::{Outcome, Refused},
+    outbound::exchange::{Exchanged, RefusedCall},
     queue::{Attempt, QueueRequest},
     step::Step,
 };
@@ -38,8 +38,8 @@ impl RetryLayer {
     }
 
     /// The call to send again, or the answer that its caller gets.
-    fn again(&self, refused: Refused) -> Result<QueueRequest, SlackRefused> {
-        let Refused { call, permit, answer } = refused;
+    fn again(&self, refused: RefusedCall) -> Result<QueueRequest, SlackRefused> {
+        let RefusedCall { call, permit, answer } = refused;
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(SlackRefused(Box::new(answer)));
         }
@@ -60,7 +60,7 @@ impl<S> Layer<S> for RetryLayer {
 
 impl<S> Step<QueueRequest> for Retry<S>
 where
-    S: Step<QueueRequest, Response = Outcome>,
+    S: Step<QueueRequest, Response = Exchanged>,
     S::Error: From<SlackRefused>,
 {
     type Response = Response<Answer>;
@@ -69,8 +69,8 @@ where
     async fn call(&self, mut request: QueueRequest) -> Result<Response<Answer>, S::Error> {
         loop {
             match self.inner.call(request).await? {
-                Outcome::Answered(response) => return Ok(*response),
-                Outcome::Refused(refused) => request = self.shared.again(*refused)?,
+                Exchanged::Answered(response) => return Ok(*response),
+                Exchanged::Refused(refused) => request = self.shared.again(*refused)?,
             }
         }
     }

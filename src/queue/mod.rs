@@ -36,7 +36,7 @@ pub use self::{
     admit::{Admit, AdmitLayer, Admitted, Attempt, QueueRequest},
     metrics::QueueMetrics,
     modes::Modes,
-    permit::{Closed, Permit, Refused},
+    permit::{Closed, Permit, ReportedLimit},
     shed::{Shed, ShedReason, whole_seconds},
     snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},

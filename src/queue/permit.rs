@@ -31,7 +31,7 @@ enum Watched {
 
 /// What a refusal by Slack led to.
 #[derive(Clone, Debug, Default)]
-pub struct Refused {
+pub struct ReportedLimit {
     /// The buckets that are closed now: first the one that most likely caused it, then wider ones
     /// that several refusals point to. If there is one, the call may queue again with its permit.
     pub closed: Vec<Closed>,
@@ -114,9 +114,9 @@ impl Permit {
 
     /// Slack refused the call and asks for a pause: the bucket that most likely caused it is
     /// closed now, and wider ones where several refusals have one cause.
-    pub fn refused(&mut self, retry_after: Duration) -> Refused {
+    pub fn refused(&mut self, retry_after: Duration) -> ReportedLimit {
         self.fate = Outcome::Refused;
-        let Some(inner) = &self.inner else { return Refused::default() };
+        let Some(inner) = &self.inner else { return ReportedLimit::default() };
         let (now, refused, headroom) = {
             let mut state = self.shared.lock();
             let now = self.shared.now();
@@ -129,7 +129,7 @@ impl Permit {
             self.shared.metrics.froze(freeze.bucket.limit.scope);
             Closed { bucket: freeze.bucket, pause: freeze.until.since(now) }
         });
-        Refused {
+        ReportedLimit {
             closed: closed.collect(),
             surprise: refused.surprise,
             headroom: headroom.map(|headroom| shown(headroom, now)),

@@ -38,16 +38,16 @@ use crate::{
 
 /// What became of an attempt.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Exchanged {
     /// An answer for the caller.
     Answered(Box<Response<Answer>>),
     /// Slack refused the call for a limit. Its permit may be used to queue again.
-    Refused(Box<Refused>),
+    Refused(Box<RefusedCall>),
 }
 
 /// A call that Slack refused for a limit.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedCall {
     /// The call.
     pub call: Box<Call>,
     /// Its permit; the bucket is frozen.
@@ -120,10 +120,10 @@ where
     E: From<UpstreamError> + From<SlackRefused> + Send + 'static,
     S: Step<Request<Outgoing>, Response = Response<Incoming>, Error = UpstreamError> + 'static,
 {
-    type Response = Outcome;
+    type Response = Exchanged;
     type Error = E;
 
-    async fn call(&self, admitted: Admitted) -> Result<Outcome, E> {
+    async fn call(&self, admitted: Admitted) -> Result<Exchanged, E> {
         let exchange = Arc::clone(&self.inner).exchange(admitted);
         Detached::new(Box::pin(exchange), &self.exchanges).await
     }
@@ -138,7 +138,7 @@ where
     async fn exchange<E>(
         self: Arc<Self>,
         Admitted { mut call, mut permit }: Admitted,
-    ) -> Result<Outcome, E>
+    ) -> Result<Exchanged, E>
     where
         E: From<UpstreamError> + From<SlackRefused>,
     {
@@ -202,7 +202,7 @@ where
             // With no bucket closed, nothing would keep the call from going again at once.
             Err(SlackRefused(Box::new(answer)).into())
         } else {
-            Ok(Outcome::Refused(Box::new(Refused { call, permit, answer })))
+            Ok(Exchanged::Refused(Box::new(RefusedCall { call, permit, answer })))
         }
     }
 
@@ -233,8 +233,8 @@ where
     }
 }
 
-fn answered(parts: Parts, body: Answer) -> Outcome {
-    Outcome::Answered(Box::new(Response::from_parts(parts, body)))
+fn answered(parts: Parts, body: Answer) -> Exchanged {
+    Exchanged::Answered(Box::new(Response::from_parts(parts, body)))
 }
 
 /// What the caller sees of a refusal: Slack's own words, with what is missing added. A 429

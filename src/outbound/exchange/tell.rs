@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Tells of a call that Slack refused.
-pub(super) fn refused(call: &Call, refused: &queue::Refused) {
+pub(super) fn refused(call: &Call, refused: &queue::ReportedLimit) {
     let ids = call.record.ids();
     for (n, Closed { bucket, pause }) in refused.closed.iter().enumerate() {
         tracing::info!(
