@@ -35,7 +35,7 @@ struct Rules {
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+enum AccessError {
     #[error(
         "the Host of the request is no IP address, not localhost, and not in admin.hosts; call \
          this address by its IP, or add the name there"
@@ -81,21 +81,22 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
 // === impl Rules ===
 
 impl Rules {
-    fn judge<B>(&self, request: &axum::http::Request<B>) -> Result<(), Refusal> {
+    fn judge<B>(&self, request: &axum::http::Request<B>) -> Result<(), AccessError> {
         if OPEN_TO_ALL.contains(&request.uri().path()) {
             return Ok(());
         }
         let headers = request.headers();
-        let host = only(headers, &header::HOST).and_then(authority).ok_or(Refusal::Host)?;
+        let host = only(headers, &header::HOST).and_then(authority).ok_or(AccessError::Host)?;
         if !self.is_ours(&host) || request.uri().host().is_some_and(|named| named != host.host()) {
-            return Err(Refusal::Host);
+            return Err(AccessError::Host);
         }
         if headers.contains_key(header::ORIGIN) {
             let origin = only(headers, &header::ORIGIN).and_then(|origin| origin.split_once("://"));
-            let origin = origin.and_then(|(_, origin)| authority(origin)).ok_or(Refusal::Origin)?;
+            let origin =
+                origin.and_then(|(_, origin)| authority(origin)).ok_or(AccessError::Origin)?;
             // A page at the address of another machine is somebody else's.
             if origin != host && !self.is_named(origin.host()) {
-                return Err(Refusal::Origin);
+                return Err(AccessError::Origin);
             }
         }
         if matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -104,14 +105,14 @@ impl Rules {
         let media = only(headers, &header::CONTENT_TYPE).unwrap_or_default();
         let media = media.split(';').next().unwrap_or_default().trim();
         if !media.eq_ignore_ascii_case("application/json") {
-            return Err(Refusal::MediaType);
+            return Err(AccessError::MediaType);
         }
         let said = only(headers, &header::AUTHORIZATION).and_then(bearer);
         match &self.admin.token {
             Some(token) if said.is_some_and(|said| token.is(said)) => Ok(()),
-            Some(_) => Err(Refusal::Token),
+            Some(_) => Err(AccessError::Token),
             None if self.is_local => Ok(()),
-            None => Err(Refusal::NoToken),
+            None => Err(AccessError::NoToken),
         }
     }
 
@@ -151,9 +152,9 @@ fn bearer(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-// === impl Refusal ===
+// === impl AccessError ===
 
-impl IntoResponse for Refusal {
+impl IntoResponse for AccessError {
     fn into_response(self) -> Response {
         let (status, error) = match self {
             Self::Host => (StatusCode::FORBIDDEN, "foreign_host"),
@@ -186,7 +187,7 @@ mod tests {
         verb: &str,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), AccessError> {
         let mut request = axum::http::Request::builder().method(verb).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -208,14 +209,14 @@ mod tests {
         {
             assert_eq!(
                 judge(&rules, "GET", "/status", &[("host", host)]),
-                Err(Refusal::Host),
+                Err(AccessError::Host),
                 "{host}"
             );
             assert_eq!(judge(&rules, "GET", "/metrics", &[("host", host)]), Ok(()));
         }
         let both = [("host", "127.0.0.1"), ("host", "evil.example")];
-        assert_eq!(judge(&rules, "GET", "/status", &both), Err(Refusal::Host));
-        assert_eq!(judge(&rules, "GET", "/status", &[]), Err(Refusal::Host));
+        assert_eq!(judge(&rules, "GET", "/status", &both), Err(AccessError::Host));
+        assert_eq!(judge(&rules, "GET", "/status", &[]), Err(AccessError::Host));
     }
 
     /// Red when every IP address is as good as ours.
@@ -231,7 +232,7 @@ mod tests {
         for origin in
             ["null", "http://evil.example", "http://127.0.0.1:80", "http://10.1.2.3:9090", "x"]
         {
-            assert_eq!(from(origin), Err(Refusal::Origin), "{origin}");
+            assert_eq!(from(origin), Err(AccessError::Origin), "{origin}");
         }
     }
 
@@ -247,16 +248,16 @@ mod tests {
         let json = "application/json; charset=utf-8";
         assert_eq!(
             post(&rules(None, true), "application/x-www-form-urlencoded", None),
-            Err(Refusal::MediaType)
+            Err(AccessError::MediaType)
         );
         assert_eq!(post(&rules(None, true), json, None), Ok(()));
-        assert_eq!(post(&rules(None, false), json, Some("Bearer x")), Err(Refusal::NoToken));
+        assert_eq!(post(&rules(None, false), json, Some("Bearer x")), Err(AccessError::NoToken));
         let set = rules(Some("0123456789abcdef"), true);
         assert_eq!(post(&set, json, Some("bearer 0123456789abcdef")), Ok(()));
         for wrong in
             [None, Some("Bearer 0123456789abcdeX"), Some("Bearer "), Some("0123456789abcdef")]
         {
-            assert_eq!(post(&set, json, wrong), Err(Refusal::Token), "{wrong:?}");
+            assert_eq!(post(&set, json, wrong), Err(AccessError::Token), "{wrong:?}");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::call::Call;
 pub(super) struct Waiters {
     /// By the number of their ticket.
     all: HashMap<u64, Waiter>,
-    queues: Slab<Queue>,
+    queues: Slab<CallQueue>,
     ids: HashMap<QueueKey, usize>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Waiter {
 
 /// The held calls of one method, class and caller.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct CallQueue {
     pub(super) key: QueueKey,
     /// Absent where calls are only forwarded.
     pub(super) method: Option<Arc<Method>>,
@@ -70,7 +70,7 @@ impl Waiters {
         };
         let queue = self.ids.get(&key).copied().unwrap_or_else(|| {
             let (method, calls) = (call.method.clone(), BTreeSet::new());
-            let id = self.queues.insert(Queue { key: key.clone(), method, calls });
+            let id = self.queues.insert(CallQueue { key: key.clone(), method, calls });
             self.ids.insert(key, id);
             id
         });
@@ -95,8 +95,8 @@ impl Waiters {
     /// All who wait in these queues.
     pub(super) fn in_queues(
         &self,
-        which: impl Fn(&Queue) -> bool,
-    ) -> impl Iterator<Item = (&Queue, Ticket)> {
+        which: impl Fn(&CallQueue) -> bool,
+    ) -> impl Iterator<Item = (&CallQueue, Ticket)> {
         let queues = self.queues.iter().map(|(_, queue)| queue);
         queues.filter(move |queue| which(queue)).flat_map(|queue| {
             let ticket = |(_, number): &(Instant, u64)| Some(self.all.get(number)?.ticket);
@@ -110,7 +110,7 @@ impl Waiters {
     }
 
     /// Every queue in which somebody waits, and who waits longest.
-    pub(super) fn queues(&self) -> impl Iterator<Item = (&Queue, &Waiter)> {
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&CallQueue, &Waiter)> {
         self.queues.iter().filter_map(|(_, queue)| {
             let (_, number) = queue.calls.first()?;
             Some((queue, self.all.get(number)?))
@@ -118,9 +118,9 @@ impl Waiters {
     }
 }
 
-// === impl Queue ===
+// === impl CallQueue ===
 
-impl Queue {
+impl CallQueue {
     /// How many calls wait in it.
     pub(super) fn depth(&self) -> usize {
         self.calls.len()

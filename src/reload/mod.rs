@@ -53,7 +53,7 @@ pub struct LastReload {
 
 /// Why a new configuration is not applied.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum ReloadError {
     /// It is wrong, or cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -87,7 +87,7 @@ impl Live {
     }
 
     /// A new one is not applied.
-    pub fn refused(&self, why: &Refusal) {
+    pub fn refused(&self, why: &ReloadError) {
         self.metrics.reloaded(false);
         let last = LastReload { at: Instant::now(), mistakes: Some(why.mistakes()) };
         self.lock().last = Some(last);
@@ -103,9 +103,9 @@ impl Live {
     }
 }
 
-// === impl Refusal ===
+// === impl ReloadError ===
 
-impl Refusal {
+impl ReloadError {
     /// Everything that is wrong, a line each.
     fn mistakes(&self) -> Box<[String]> {
         match self {
@@ -150,7 +150,7 @@ pub fn reload(
     rebuild: impl FnOnce(&Shared) -> Result<(), rustls::Error>,
 ) {
     let before = live.config();
-    let applied = read.map_err(Refusal::from).and_then(|after| {
+    let applied = read.map_err(ReloadError::from).and_then(|after| {
         may_replace(&before, &after)?;
         shared.config = Arc::new(after);
         rebuild(shared)?;
@@ -175,8 +175,8 @@ pub fn reload(
 /// The keys that differ and cannot change while the process runs.
 ///
 /// # Errors
-/// [`Refusal::Restart`] with their names, if there are any.
-pub fn may_replace(before: &Config, after: &Config) -> Result<(), Refusal> {
+/// [`ReloadError::Restart`] with their names, if there are any.
+pub fn may_replace(before: &Config, after: &Config) -> Result<(), ReloadError> {
     let fixed = [
         ("listen", before.listen == after.listen),
         ("admin", before.admin == after.admin),
@@ -185,5 +185,5 @@ pub fn may_replace(before: &Config, after: &Config) -> Result<(), Refusal> {
         ("log", before.log == after.log),
     ];
     let changed: Vec<_> = fixed.iter().filter(|(_, same)| !same).map(|(key, _)| *key).collect();
-    if changed.is_empty() { Ok(()) } else { Err(Refusal::Restart(changed.join(", "))) }
+    if changed.is_empty() { Ok(()) } else { Err(ReloadError::Restart(changed.join(", "))) }
 }
