@@ -8,6 +8,7 @@
 mod harness;
 
 mod abuse;
+mod access;
 mod answers;
 mod bad_input;
 mod bodies;
@@ -17,7 +18,6 @@ mod day;
 mod drain;
 mod fairness;
 mod faults;
-mod gate;
 mod hang_up;
 mod headers;
 mod identity;

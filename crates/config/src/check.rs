@@ -9,7 +9,7 @@ use tracing::Level;
 use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
-    Config, LogFormat, Outside, ShedAs, TrustCallers, admin, background, callers, gate, identity,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, access, admin, background, callers, identity,
     keys, methods, proxies, tls, upstreams,
 };
 
@@ -54,7 +54,7 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
         config.upstreams = list;
     }
     set(&mut config.tls, tls::read(root, machine, &mut report));
-    (config.listen_tls, config.allow) = gate::read(root, machine, &mut report);
+    (config.listen_tls, config.allow) = access::read(root, machine, &mut report);
     config.files = files(root);
     config.proxies = proxies::read(root, &config.upstreams, machine, &mut report);
     config.identity = identity::read(root, &env, &mut report);

@@ -4,11 +4,11 @@
 //! [`check`] makes a [`Config`] of it, or says everything that is wrong. A bad value never becomes
 //! a default.
 
+mod access;
 mod admin;
 mod background;
 pub mod callers;
 mod check;
-mod gate;
 mod glob;
 mod identity;
 mod keys;
@@ -33,9 +33,9 @@ use std::{
 use limits::Share;
 use slack::{AppKind, Catalogue, Client, Mode, RefusedAs, TokenHash};
 
+pub use access::{Allowed, ListenTls, Proof};
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
-pub use gate::{Allowed, ListenTls, Proof};
 pub use glob::{Glob, GlobError};
 pub use load::{CONFIG_ENV, LoadError, environment, file_of, load};
 pub use name::{CallerName, NotAName};

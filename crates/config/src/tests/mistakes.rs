@@ -2,8 +2,8 @@
 
 use super::*;
 
+mod access;
 mod callers;
-mod gate;
 mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.
