@@ -3,6 +3,7 @@
 
 pub mod files;
 mod idle_timeout;
+pub mod interim;
 mod swap;
 mod tls;
 
@@ -26,7 +27,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use self::{idle_timeout::IdleTimeout, tls::Named};
+use self::{
+    idle_timeout::IdleTimeout,
+    interim::{Attached, InterimIo},
+    tls::Named,
+};
 pub use self::{swap::Swap, tls::Peer};
 use crate::step::BoxError;
 
@@ -178,9 +183,10 @@ async fn connection<I, S>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Answer,
 {
-    let service = TowerToHyperService::new(service);
-    let io = TokioIo::new(IdleTimeout::new(io, STUCK));
-    let serving = server.serve_connection(io, service);
+    // Next to hyper: what it writes is what ends a request's interim responses.
+    let (io, interims) = InterimIo::new(IdleTimeout::new(io, STUCK));
+    let service = TowerToHyperService::new(Attached::new(service, interims));
+    let serving = server.serve_connection(TokioIo::new(io), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
