@@ -25,6 +25,7 @@ CATALOGUE = Path("config/slack.yaml")
 
 TIERS = ("tier1", "tier2", "tier3", "tier4")
 CLASSES = ("interactive", "normal", "background")
+KEEP_ALIVE = ("interim", "none")
 # Widest first, as the proxy writes them.
 DIMENSIONS = ("org", "app", "workspace", "token", "method", "channel", "user", "url", "caller")
 LINE = 100
@@ -167,16 +168,40 @@ class Builder:
         return unknown.get("tier")
 
     def clients(self):
+        keys = ("name", "user_agent", "headers", "read_timeout", "total_timeout", "max_wait", "keep_alive",
+                "stops_whole", "source")  # fmt: skip
+        required = ("name", "max_wait", "source")
         clients = self.overrides["clients"]
         for client in clients:
             where = f"clients: {client.get('name', '(without a name)')}"
-            required = ("name", "user_agent", "max_wait", "source")
-            self.keys(where, client, required, optional=("stops_whole",))
+            self.keys(where, client, required, optional=[key for key in keys if key not in required])
             self.source(where, client)
-            self.duration(where, client, "max_wait")
+            if "https://" not in client.get("source", "https://"):
+                self.wrong(f"{where}: the source has no address")
+            if not client.get("user_agent") and not client.get("headers"):
+                self.wrong(f"{where}: neither user_agent nor headers, so it would be every client")
+            for name in client.get("headers", {}):
+                if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+                    self.wrong(f"{where}: {name!r} is no name of a header in small letters")
+            self.one_of(where, client, "keep_alive", KEEP_ALIVE)
+            self.patience(where, client)
         for name in twice(client.get("name") for client in clients):
             self.wrong(f"clients: {name} is there twice")
-        return [pick(client, "name", "user_agent", "max_wait", "stops_whole") for client in clients]
+        return [pick(client, *keys) for client in clients]
+
+    def patience(self, where, client):
+        """A call is held shorter than its client waits."""
+        for key in ("max_wait", "read_timeout", "total_timeout"):
+            self.duration(where, client, key)
+        timeouts = [key for key in ("read_timeout", "total_timeout") if key in client]
+        if len(timeouts) == 2:
+            self.wrong(f"{where}: read_timeout and total_timeout; one of them is it")
+        if client.get("keep_alive") == "interim" and "total_timeout" in client:
+            self.wrong(f"{where}: no interim response lengthens a total_timeout")
+        for key in timeouts:
+            longest, wait = seconds(client[key]), seconds(client.get("max_wait"))
+            if longest and wait and wait >= longest:
+                self.wrong(f"{where}: max_wait is not below {key}")
 
     def apps(self):
         apps = {}
@@ -436,7 +461,9 @@ def render(catalogue):
     lines += [f"  {name}: {flow(tier)}" for name, tier in catalogue["tiers"].items()]
     lines += ["", f"unknown_method: {scalar(catalogue['unknown_method'])}"]
     lines += ["", "clients:"]
-    lines += [f"  - {flow(client)}" for client in catalogue["clients"]]
+    for client in catalogue["clients"]:
+        keys = [f"{key}: {flow(value)}" for key, value in client.items()]
+        lines += [f"  - {keys[0]}", *(f"    {key}" for key in keys[1:])]
     lines += ["", "apps:"]
     for kind, methods in catalogue["apps"].items():
         lines.append(f"  {kind}:")

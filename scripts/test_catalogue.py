@@ -118,6 +118,24 @@ class Mistakes(unittest.TestCase):
         self.refused("views.open: a figure without a source", methods={"views.open": views})
         client = {"name": "x", "user_agent": "x", "max_wait": "1s"}
         self.refused("clients: x: a figure without a source", clients=[client])
+        client["source"] = "somebody said so"
+        self.refused("clients: x: the source has no address", clients=[client])
+
+    def test_impossible_clients(self):
+        client = {"name": "x", "user_agent": "x", "max_wait": "1s", "source": "https://example.org"}
+        for words, change in (
+            ("clients: x: nobody knows max_wiat", {"max_wiat": "1s"}),
+            ("clients: x: neither user_agent nor headers", {"user_agent": ""}),
+            ("clients: x: 'Accept' is no name of a header", {"headers": {"Accept": "present"}}),
+            ("clients: x: keep_alive 'interval' is none of interim, none", {"keep_alive": "interval"}),
+            ("clients: x: max_wait 'soon' is no duration", {"max_wait": "soon"}),
+            ("clients: x: max_wait is not below read_timeout", {"read_timeout": "1s"}),
+            ("clients: x: max_wait is not below total_timeout", {"total_timeout": "0.5s"}),
+            ("clients: x: read_timeout and total_timeout", {"read_timeout": "2s", "total_timeout": "2s"}),
+            ("clients: x: no interim response", {"total_timeout": "2s", "keep_alive": "interim"}),
+        ):
+            self.refused(words, clients=[{**client, **change}])
+        self.refused("clients: x is there twice", clients=[client, client])
 
     def test_names_that_the_table_has_not(self):
         self.refused("no method chat.shout", **{"methods__chat.shout": {}})

@@ -12,7 +12,7 @@ use config::{
 };
 use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
-use limits::Dimension;
+use limits::{Class, Dimension};
 use scheduler::{CallerId, PlaceId};
 use slack::{
     Endpoint, Identity, Kind, Method, TokenHash,
@@ -36,7 +36,7 @@ use crate::{
     identity::Identities,
     inbound::{
         arguments::{self, Values},
-        patience::patience,
+        patience::Known,
         resolve::{self, IdentityResolver},
         route::{Routed, rest},
     },
@@ -149,7 +149,7 @@ where
     async fn classify(&self, routed: Routed<Incoming>) -> Result<QueueRequest, S::Error> {
         let Routed { request, upstream, url, lane, proved, record } = routed;
         let knowledge = &*self.knowledge;
-        let Config { catalogue, queue, shed_as, .. } = &*knowledge.config;
+        let Config { catalogue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
         let name = rest(&url, &upstream);
         let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
@@ -158,8 +158,7 @@ where
             None if upstream.kind == Kind::WebApi => Some(knowledge.method(name)?),
             None => None,
         };
-        let idle = knowledge.config.timeouts.body_idle;
-        let body = Body::read(incoming, &knowledge.memory, idle).await;
+        let body = knowledge.body(incoming).await;
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
@@ -176,25 +175,25 @@ where
         let text = text.filter(|_| method.is_some() || knowledge.callers.by_token());
         let token = text.map(TokenHash::of);
         let agent = user_agent(&parts.headers);
-        let client = agent.and_then(|agent| catalogue.client(agent));
-        let wait = patience(lane.max_wait, client, method.map(|method| &**method), queue);
-        let deadline = arrived + wait;
+        let mut patience = Known::of(&knowledge.config, &parts, upstream.kind, method);
+        patience.keep_waiting(&parts, body.as_ref().ok());
+        patience.said = lane.max_wait;
         let identity = match (text, &token, method) {
             (Some(text), Some(token), Some(_)) if body.is_ok() && !is_own_question(name) => {
                 let mut whose = knowledge.identities.whose(arrived, token);
                 if whose.ask {
+                    // A second at most, so the caller's rule, which is not known yet, matters little.
+                    let deadline = arrived + patience.of_class(Class::Interactive);
                     // Boxed, because hardly any call asks, and each would carry it about.
                     let asking = self.resolver.ask(whose.clone(), text, token, &upstream, deadline);
                     whose.identity = Box::pin(asking).await;
                     record.waited(Instant::now().duration_since(arrived));
                 }
                 // Beside the Web API no argument is read.
-                match whose.identity {
-                    identity if identity.org_wide && endpoint.is_none() => {
-                        within(&identity, &parts, known).await
-                    }
-                    identity => identity,
+                if whose.identity.org_wide && endpoint.is_none() {
+                    whose.identity = within(&whose.identity, &parts, known).await;
                 }
+                whose.identity
             }
             (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
             _ => knowledge.identities.nobody(),
@@ -207,14 +206,16 @@ where
             token: token.as_ref(),
             app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
         };
-        let CallerTerms { caller, class, weight, max_depth, disabled } =
+        let CallerTerms { caller, class, max_wait, weight, max_depth, disabled } =
             knowledge.callers.of(hints, method.map(|method| &**method));
+        patience.said = patience.said.or(max_wait);
+        let deadline = arrived + patience.of_class(class);
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
-            refused_as: shed_as.to(upstream.kind, client),
+            refused_as: shed_as.to(upstream.kind, patience.client),
         });
         let body = body?;
         let buckets = method.map_or_else(Vec::new, |method| {
@@ -272,6 +273,10 @@ impl Knowledge {
         PlaceId::of(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
     }
 
+    async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {
+        Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await
+    }
+
     fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if holds_token(rest) {
@@ -284,7 +289,8 @@ impl Knowledge {
     }
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<&str> {
+/// A call's User-Agent, if it is text.
+pub(super) fn user_agent(headers: &HeaderMap) -> Option<&str> {
     let agent = headers.get(header::USER_AGENT)?;
     str::from_utf8(agent.as_bytes()).ok()
 }

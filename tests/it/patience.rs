@@ -50,7 +50,8 @@ async fn a_call_is_held_as_long_as_its_client_waits() {
     // Who, in which lane, with which header, and how many milliseconds it is held at most.
     for (agent, lane, header, held) in [
         ("", "", "", 8_000),
-        ("curl/8.5", "", "", 8_000),
+        ("curl/8.5", "", "", 60_000),
+        ("Deno/2.9", "", "", 8_000),
         (JAVA, "", "", 8_000),
         (PYTHON, "", "", 25_000),
         (RUBY, "", "", 50_000),

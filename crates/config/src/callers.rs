@@ -1,6 +1,6 @@
 //! `callers`: whose calls are whose, and what each caller may have.
 
-use std::{fmt, num::NonZeroU8};
+use std::{fmt, num::NonZeroU8, time::Duration};
 
 use limits::{Class, Weight};
 use slack::read::missing;
@@ -9,7 +9,7 @@ use yaml::{Cursor, Form, Report};
 mod apply;
 
 pub use self::apply::{CallerHints, CallerTerms, Callers};
-use super::{Glob, glob::GlobError};
+use super::{Glob, clients, glob::read_glob};
 use crate::CallerName;
 
 /// What the operator says of a caller.
@@ -30,6 +30,8 @@ pub struct Terms {
     pub class: Option<Class>,
     /// No call is more urgent, whatever it says.
     pub max_class: Option<Class>,
+    /// How long its calls are held, where they say nothing.
+    pub max_wait: Option<Duration>,
     /// How large the caller's part is.
     pub weight: Weight,
     /// How many calls of the caller are held at most.
@@ -117,9 +119,14 @@ fn terms(entry: Cursor<'_>, report: &mut Report) -> Terms {
         report.add(it, text);
     }
     let max_depth = entry.get("max_depth").and_then(|it| it.read_count(report));
+    let max_wait = entry.get("max_wait").and_then(|it| {
+        let wait = it.read_duration(report)?;
+        clients::bounded(it, wait, report)
+    });
     Terms {
         class: class.map(|(_, class)| class),
         max_class: max_class.map(|(_, class)| class),
+        max_wait,
         weight: entry.get("weight").and_then(|it| weight(it, report)).unwrap_or_default(),
         max_depth: max_depth.map(|depth| depth.get() as usize),
         disabled: entry.get("enabled").and_then(|it| it.read_bool(report)) == Some(false),
@@ -157,9 +164,9 @@ fn calls(at: Cursor<'_>, report: &mut Report) -> Option<Match> {
     }
     let [user_agent, lane, token] = ["user_agent", "lane", "token_hash"].map(|key| at.get(key));
     user_agent.or(lane).or(token)?;
-    let user_agent = user_agent.map(|it| glob(it, report));
+    let user_agent = user_agent.map(|it| read_glob(it, report));
     let lane = lane.map(|it| {
-        let pattern = glob(it, report);
+        let pattern = read_glob(it, report);
         let text = it.text().unwrap_or_default();
         if pattern.is_some() && !text.contains('*') && CallerName::new(text).is_err() {
             let wrong =
@@ -175,11 +182,6 @@ fn calls(at: Cursor<'_>, report: &mut Report) -> Option<Match> {
         lane: lane.map_or(Some(None), |it| it.map(Some))?,
         token: token.map_or(Some(None), |it| it.map(Some))?,
     })
-}
-
-fn glob(at: Cursor<'_>, report: &mut Report) -> Option<Glob> {
-    let found: Result<Glob, GlobError> = Glob::parse(at.text()?);
-    found.map_err(|error| report.add(at, format!("{} {error}", at.quoted()))).ok()
 }
 
 /// Messages do not repeat the value: it may be a token.

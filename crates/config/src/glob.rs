@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use yaml::{Cursor, Report};
+
 /// A pattern for a whole text: `*` stands for any part of it, everything else for itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Glob(Box<str>);
@@ -48,6 +50,11 @@ impl Glob {
         }
     }
 
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// A pattern for this text alone, which has no star.
     pub(super) fn exactly(text: &str) -> Self {
         Self(text.into())
@@ -79,6 +86,12 @@ impl Glob {
     pub(super) fn is_all(&self) -> bool {
         *self.0 == *"*"
     }
+}
+
+/// A pattern, from the file.
+pub(super) fn read_glob(at: Cursor<'_>, report: &mut Report) -> Option<Glob> {
+    let found: Result<Glob, GlobError> = Glob::parse(at.text()?);
+    found.map_err(|error| report.add(at, format!("{} {error}", at.quoted()))).ok()
 }
 
 impl fmt::Debug for Glob {

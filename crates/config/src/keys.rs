@@ -37,6 +37,16 @@ pub(super) const CONFIG: Shape = Map(&[
         ]),
     ),
     ("callers", List(&CALLER)),
+    (
+        "clients",
+        List(&Map(&[
+            ("name", Value),
+            ("user_agent", Value),
+            ("max_wait", Value),
+            ("keep_alive", Value),
+            ("stops_whole", Value),
+        ])),
+    ),
     ("background", Map(&[("share", Value)])),
     (
         "queue",
@@ -76,6 +86,7 @@ const CALLER: Shape = Map(&[
     ("match", Map(&[("user_agent", Value), ("lane", Value), ("token_hash", Value)])),
     ("class", Value),
     ("max_class", Value),
+    ("max_wait", Value),
     ("weight", Value),
     ("max_depth", Value),
     ("enabled", Value),

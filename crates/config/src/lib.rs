@@ -9,6 +9,7 @@ mod admin;
 mod background;
 pub mod callers;
 mod check;
+mod clients;
 mod glob;
 mod identity;
 mod keys;
@@ -30,12 +31,14 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use limits::Share;
 use slack::{AppKind, Catalogue, Client, Mode, RefusedAs, TokenHash};
 
 pub use access::{Allowed, ListenTls, Proof};
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
+pub use clients::ClientRule;
 pub use glob::{Glob, GlobError};
 pub use load::{CONFIG_ENV, LoadError, environment, file_of, load};
 pub use name::{CallerName, NotAName};
@@ -73,6 +76,8 @@ pub struct Config {
     pub identity: IdentityRules,
     /// Whose calls are whose, and what each caller may have; the first match counts.
     pub callers: Vec<CallerRule>,
+    /// What is known of clients before what the catalogue knows; the first match counts.
+    pub clients: Vec<ClientRule>,
     /// What calls of class background take at most of each window, which always leaves one
     /// slot to the others.
     pub background_share: Share,
@@ -236,6 +241,7 @@ impl Config {
             catalogue: Arc::new(catalogue),
             identity: IdentityRules::default(),
             callers: Vec::new(),
+            clients: Vec::new(),
             background_share: Share::default(),
             queue: Queue::default(),
             timeouts: Timeouts::default(),
@@ -248,6 +254,13 @@ impl Config {
             log: Log::default(),
             files: Vec::new(),
         }
+    }
+
+    /// The kind of client with that User-Agent, empty without one, and these headers, if it is known:
+    /// by the operator's rules, else by the catalogue.
+    pub fn client(&self, user_agent: &str, headers: &HeaderMap) -> Option<&Client> {
+        let rule = self.clients.iter().find(|rule| rule.user_agent.matches(user_agent));
+        rule.map(|rule| &rule.client).or_else(|| self.catalogue.client(user_agent, headers))
     }
 }
 
@@ -262,10 +275,16 @@ impl Default for Admin {
 
 // === impl Queue ===
 
+impl Queue {
+    /// How long a call is held when nothing tells its client's patience, and the operator says nothing
+    /// else. Many clients give up after 10 s.
+    pub const MAX_WAIT: Duration = Duration::from_secs(8);
+}
+
 impl Default for Queue {
     fn default() -> Self {
         Self {
-            max_wait: Duration::from_secs(8),
+            max_wait: Self::MAX_WAIT,
             max_hold: Duration::from_secs(3600),
             max_depth: 10_000,
             max_total: 100_000,

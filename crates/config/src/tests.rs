@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use limits::{AgeFrom, Class, Rule};
-use slack::{Endpoint, Tier};
+use slack::{Endpoint, KeepAlive, Tier};
 use yaml::shape::Shape;
 
 use super::*;
@@ -53,6 +53,7 @@ fn whole(config: &Config) -> String {
         catalogue,
         identity,
         callers,
+        clients,
         background_share,
         queue,
         timeouts,
@@ -67,7 +68,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {state_file:?} {drain_timeout:?} {log:?}",
+         {callers:?} {clients:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -136,7 +137,12 @@ fn the_examples_in_the_annotated_file_are_right() {
     assert_eq!(close.class, Some(Class::Background));
     let post = config.catalogue.get("chat.postMessage").unwrap();
     assert_eq!(post.limits.len(), 4);
-    assert_eq!(example("#   callers:").callers.len(), 3);
+    let callers = example("#   callers:").callers;
+    assert_eq!(callers.len(), 3);
+    assert_eq!(callers[0].terms.max_wait, Some(Duration::from_secs(600)));
+    let clients = example("#   clients:").clients;
+    assert_eq!(clients.len(), 2);
+    assert_eq!(clients[0].client.keep_alive, KeepAlive::Interim);
 }
 
 #[test]
@@ -188,8 +194,11 @@ app: unlisted
 tiers: { tier3: { limit: 40 }, tier4: { per: 2m } }
 unknown_method: tier1
 callers:
-  - { name: cleanup, weight: 3 }
+  - { name: cleanup, weight: 3, max_wait: 0s }
   - { name: jobs, match: { user_agent: 'job/*', lane: 'job-*', token_hash: token-0123ABCD }, class: normal, max_class: normal, weight: 255, max_depth: 9, enabled: true }
+clients:
+  - { name: slow, user_agent: 'slow/*', max_wait: 24h, keep_alive: interim, stops_whole: true }
+  - { name: python, user_agent: '*slackclient/*', max_wait: 55s }
 background: { share: 1 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
@@ -228,6 +237,16 @@ log: { format: json, level: debug }
         ("cleanup", 3, None)
     );
     assert_eq!((cleanup.terms.class, cleanup.terms.max_class), (None, None));
+    assert_eq!((cleanup.terms.max_wait, jobs.terms.max_wait), (Some(Duration::ZERO), None));
+    let client = |agent| {
+        let client = config.client(agent, &HeaderMap::new());
+        client.map(|it| (&*it.name, it.max_wait.as_secs(), it.keep_alive, it.stops_whole))
+    };
+    assert_eq!(client("slow/1"), Some(("slow", 86_400, KeepAlive::Interim, true)));
+    let python = "Python/3.12.1 slackclient/3.27.0 Linux/6.1";
+    assert_eq!(client(python), Some(("python", 55, KeepAlive::None, false)));
+    assert_eq!(client("Grafana"), None, "it has a header for its sign");
+    assert_eq!(client("okhttp/4.12"), Some(("okhttp", 8, KeepAlive::None, false)));
     assert!(cleanup.calls.lane.as_ref().unwrap().matches("cleanup"));
     assert!(cleanup.calls.user_agent.is_none() && cleanup.calls.token.is_none());
     assert_eq!(

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use limits::{Class, Limit, Rate, Rule};
 use yaml::Problems;
 
-use super::{AppKind, Endpoint, Kind, Mode, Tier, endpoint::is_read, read};
+use super::{AppKind, Client, ClientTimeout, Endpoint, Kind, Mode, Tier, endpoint::is_read, read};
 
 /// What methods are called that the catalogue does not know, in metrics and status: what callers
 /// send must not choose the names.
@@ -29,6 +30,19 @@ pub struct Catalogue {
     pub(super) index: HashMap<Arc<str>, Arc<Method>>,
     pub(super) unknown: Arc<Method>,
     pub(super) clients: Vec<Client>,
+    pub(super) holds: Holds,
+}
+
+/// How long calls are held by what is known, and not said, of their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// A call that interim responses keep alive, of class normal: so long somebody still wants it.
+    pub normal: Duration,
+    /// A call to a URL that is a secret, whose client is not known. What sends those, an alert for
+    /// example, seldom sends it again after a 429, and waits for half a minute more often than not.
+    pub secret_url: Duration,
+    /// The longest time between two interim responses.
+    pub interim: Duration,
 }
 
 /// A Web API method, or an endpoint beside it, and the rules it is under.
@@ -59,19 +73,6 @@ pub struct Method {
     pub enabled: bool,
     /// Whether its limits are kept, where the operator says so of it.
     pub mode: Option<Mode>,
-}
-
-/// What a kind of client does with an answer that is late, or a 429.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// What it is called.
-    pub name: Arc<str>,
-    /// A substring of its User-Agent.
-    pub user_agent: Arc<str>,
-    /// How long a call of it may be held.
-    pub max_wait: Duration,
-    /// Whether a 429 to one of its calls stops them all.
-    pub stops_whole: bool,
 }
 
 // === impl Catalogue ===
@@ -132,14 +133,19 @@ impl Catalogue {
         &self.clients
     }
 
-    /// The kind of client with that User-Agent, if it is known.
-    pub fn client(&self, user_agent: &str) -> Option<&Client> {
-        let known = |client: &&Client| user_agent.contains(&*client.user_agent);
-        self.clients.iter().find(known)
+    /// The kind of client with that User-Agent, empty without one, and these headers, if it is known.
+    pub fn client(&self, user_agent: &str, headers: &HeaderMap) -> Option<&Client> {
+        self.clients.iter().find(|client| client.signs.fit(user_agent, headers))
+    }
+
+    /// How long calls are held by what is known of their clients.
+    pub fn holds(&self) -> Holds {
+        self.holds
     }
 
     /// The same limits against a server whose minute is shorter or longer: every period is
-    /// multiplied by `minute` / 60 s, and is at least a nanosecond. How long calls are held stays.
+    /// multiplied by `minute` / 60 s, and is at least a nanosecond. So is what is known of clients,
+    /// and how long their calls are held by that. The longest that a method makes sense stays.
     ///
     /// For tests against a fake Slack.
     #[must_use]
@@ -152,7 +158,26 @@ impl Catalogue {
         let tiers = tiers
             .map(|(tier, rate)| (tier, Rate { per: scale_period(rate.per, minute), ..rate }))
             .collect();
-        Self { tiers, index: index(&methods), methods, unknown, clients: self.clients }
+        let clients = self.clients.into_iter().map(|client| scale_client(client, minute));
+        let Holds { normal, secret_url, interim } = self.holds;
+        let holds = Holds {
+            normal: scale_period(normal, minute),
+            secret_url: scale_period(secret_url, minute),
+            interim: scale_period(interim, minute),
+        };
+        Self { tiers, index: index(&methods), methods, unknown, clients: clients.collect(), holds }
+    }
+}
+
+// === impl Holds ===
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self {
+            normal: Duration::from_secs(300),
+            secret_url: Duration::from_secs(30),
+            interim: Duration::from_secs(10),
+        }
     }
 }
 
@@ -190,6 +215,14 @@ fn scale(
         Arc::clone(scaled)
     });
     Arc::new(Method { limits: limits.collect(), ..method.clone() })
+}
+
+fn scale_client(client: Client, minute: Duration) -> Client {
+    let timeout = client.timeout.map(|timeout| match timeout {
+        ClientTimeout::Read(time) => ClientTimeout::Read(scale_period(time, minute)),
+        ClientTimeout::Total(time) => ClientTimeout::Total(scale_period(time, minute)),
+    });
+    Client { timeout, max_wait: scale_period(client.max_wait, minute), ..client }
 }
 
 fn scale_period(period: Duration, minute: Duration) -> Duration {

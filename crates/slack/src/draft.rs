@@ -10,7 +10,7 @@ use std::{
 use limits::{AgeFrom, Class, Dimension, Limit, Rate, Rule, Scope};
 
 use super::{
-    Catalogue, Client, Endpoint, Kind, Method, Mode, Tier,
+    Catalogue, Client, Endpoint, Holds, Kind, Method, Mode, Tier,
     catalogue::{OTHER, index},
 };
 
@@ -134,6 +134,7 @@ impl Draft {
             methods,
             unknown,
             clients: self.clients,
+            holds: Holds::default(),
         };
         (catalogue, limits.flaws)
     }

@@ -4,6 +4,7 @@
 
 pub mod buckets;
 mod catalogue;
+mod client;
 mod draft;
 mod endpoint;
 pub mod identity;
@@ -16,7 +17,8 @@ mod tier;
 mod token;
 mod token_hash;
 
-pub use catalogue::{Catalogue, Client, Method, OTHER};
+pub use catalogue::{Catalogue, Holds, Method, OTHER};
+pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive};
 pub use draft::{Draft, Flaw, Rules};
 pub mod reply;
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use limits::{AgeFrom, Class, Dimension, Limit, Rule, Scope};
 
 use super::*;
@@ -122,26 +123,117 @@ fn methods_come_by_name() {
     assert!(names.len() > 400, "{}", names.len());
 }
 
+fn headers(text: &str) -> HeaderMap {
+    let pairs = text.split('\n').filter_map(|line| line.split_once(": "));
+    pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+/// As they were seen, each with what it is known as.
 #[test]
-fn clients_are_known_by_their_user_agents() {
+fn clients_are_known_by_what_they_send() {
+    const URLLIB: &str = "accept-encoding: identity\nconnection: close";
+    const AIOHTTP: &str = "accept: */*\naccept-encoding: gzip, deflate";
+    const REQUESTS: &str = "accept: */*\naccept-encoding: gzip, deflate\nconnection: keep-alive";
+    const NET_HTTP: &str = "accept-encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3\naccept: */*";
+    const FETCH: &str = "accept: */*\naccept-language: *\nsec-fetch-mode: cors";
+    const AXIOS: &str = "accept-encoding: gzip, compress, deflate, br\nconnection: keep-alive";
+    const SLACK: &str = "Python/3.11.7 slackclient/3.48.0 Linux/6.18";
     let catalogue = built_in();
-    for (user_agent, known) in [
-        ("Python/3.12.1 slackclient/3.27.0 Linux/6.1", Some((seconds(25), false))),
-        ("Java-Slack-SDK; slack-api-client/1.40", Some((seconds(8), false))),
-        ("Slack Ruby Client/2.4.0", Some((seconds(50), false))),
-        ("@slack:web-api/7.0.4 node/20.11.0 linux/6.1", Some((seconds(290), true))),
-        ("Go-http-client/1.1", Some((seconds(300), false))),
-        ("curl/8.5.0", None),
-        ("", None),
+    for (user_agent, with, known) in [
+        (SLACK, URLLIB, "python interim 30 s per read 25 s"),
+        (
+            SLACK,
+            "accept-encoding: Identity\nconnection: Close",
+            "python interim 30 s per read 25 s",
+        ),
+        (SLACK, AIOHTTP, "python_async none 30 s in all 25 s"),
+        (SLACK, "accept-encoding: identity", "python_async none 30 s in all 25 s"),
+        (SLACK, "", "python_async none 30 s in all 25 s"),
+        ("Java-Slack-SDK; slack-api-client/1.40", "", "java none 10 s per read 8 s"),
+        ("Slack Ruby Client/2.4.0", NET_HTTP, "ruby interim 60 s per read 50 s"),
+        ("Slack Ruby Client/2.4.0", "", "ruby_adapter none 60 s in all 50 s"),
+        ("@slack:web-api/7.19.0 node/20.20.2", AXIOS, "node none never 3600 s"),
+        ("@slack:web-api/8.2.0 node/20.20.2", FETCH, "node_8 none 300 s in all 290 s"),
+        ("@slack:webhook/7.2.0 node/20.20.2", AXIOS, "node_webhook none never 290 s"),
+        ("node", FETCH, "fetch none 300 s in all 290 s"),
+        ("axios/1.21.1", AXIOS, "axios none never 300 s"),
+        (
+            "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+            "",
+            "node_fetch none never 300 s",
+        ),
+        ("Alertmanager/0.28.1", "", "alertmanager none 300 s in all 290 s"),
+        ("Grafana", "user-agent: Grafana", "grafana none 30 s in all 25 s"),
+        ("Go-http-client/1.1", "accept-encoding: gzip", "go none never 300 s"),
+        ("", "accept-charset: utf-8", "slack_morphism none never 300 s"),
+        ("python-requests/2.34.2", REQUESTS, "requests interim 10 s per read 8 s"),
+        ("Python-urllib/3.11", URLLIB, "urllib interim 10 s per read 8 s"),
+        ("python-urllib3/2.8.0", "", "urllib3 interim 10 s per read 8 s"),
+        ("python-httpx/0.28.1", REQUESTS, "httpx interim 5 s per read 4 s"),
+        ("Python/3.11 aiohttp/3.14.5", AIOHTTP, "aiohttp none 300 s in all 290 s"),
+        ("Ruby", &format!("{NET_HTTP}\nuser-agent: Ruby"), "net_http interim 60 s per read 50 s"),
+        ("Faraday v1.1.0", NET_HTTP, "faraday interim 60 s per read 50 s"),
+        ("okhttp/3.13.1", "accept-encoding: gzip", "okhttp none 10 s per read 8 s"),
+        (
+            "Apache-HttpClient/4.5.14 (Java/17.0.15)",
+            "",
+            "apache_http_client interim 10 s per read 8 s",
+        ),
+        (
+            "Java/17.0.15",
+            "accept: text/html, image/gif, image/jpeg, */*; q=0.2",
+            "http_url_connection interim 10 s per read 8 s",
+        ),
+        ("GuzzleHttp/7", "", "guzzle none 60 s in all 50 s"),
+        ("curl/7.88.1", "accept: */*", "curl none never 300 s"),
+        // Nobody knows these, or they break at interim responses.
+        ("Java-http-client/17.0.15", "", "nobody"),
+        ("SomeSDK/1.0 Java/17", "accept: application/json", "nobody"),
+        ("Deno/2.9.6", "accept: */*\naccept-language: *", "nobody"),
+        ("Bun/1.4.5", "accept: */*", "nobody"),
+        ("node", "accept: */*", "nobody"),
+        ("", "connection: close", "nobody"),
     ] {
-        let client = catalogue.client(user_agent);
-        let client = client.map(|client| (client.max_wait, client.stops_whole));
-        assert_eq!(client, known, "{user_agent}");
+        let mut headers = headers(with);
+        if !user_agent.is_empty() {
+            headers.insert("user-agent", user_agent.parse().unwrap());
+        }
+        let client = catalogue.client(user_agent, &headers);
+        let shown = client.map_or("nobody".to_owned(), |client| {
+            let timeout = match client.timeout {
+                Some(ClientTimeout::Read(time)) => format!("{} s per read", time.as_secs()),
+                Some(ClientTimeout::Total(time)) => format!("{} s in all", time.as_secs()),
+                None => "never".to_owned(),
+            };
+            let (name, alive) = (&client.name, client.keep_alive.as_str());
+            format!("{name} {alive} {timeout} {} s", client.max_wait.as_secs())
+        });
+        assert_eq!(shown, known, "{user_agent} {with}");
     }
+    let stop: Vec<_> = catalogue.clients().iter().filter(|client| client.stops_whole).collect();
+    assert_eq!(stop.iter().map(|client| &*client.name).collect::<Vec<_>>(), ["node", "node_8"]);
+}
+
+/// Three come in each of its time-outs, so that one may be late.
+#[test]
+fn interim_responses_come_in_time() {
+    let every = |agent: &str| {
+        let catalogue = built_in();
+        let client = catalogue.client(agent, &HeaderMap::new());
+        client.unwrap().interim_every(seconds(10)).map(|every| every.as_millis())
+    };
+    assert_eq!(every("python-httpx/0.28"), Some(1_666));
+    assert_eq!(every("python-requests/2.34"), Some(3_333));
+    assert_eq!(every("Apache-HttpClient/5.2.1"), Some(3_333));
+    assert_eq!(every("okhttp/4"), None);
+    let ruby = headers("accept-encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3");
+    let catalogue = built_in();
+    let ruby = catalogue.client("Slack Ruby Client/2", &ruby).unwrap();
+    assert_eq!(ruby.interim_every(seconds(10)), Some(seconds(10)));
 }
 
 #[test]
-fn a_shorter_minute_shortens_every_period_and_nothing_else() {
+fn a_shorter_minute_shortens_every_period_and_what_clients_wait() {
     let catalogue = built_in().with_minute(seconds(6));
     let close = catalogue.method("conversations.close");
     assert_eq!(rate(&close.limits[0]), (20, seconds(6)));
@@ -150,7 +242,14 @@ fn a_shorter_minute_shortens_every_period_and_nothing_else() {
     assert_eq!(rate(&catalogue.method("no.such.method").limits[0]), (20, seconds(6)));
     assert!(Arc::ptr_eq(&close.limits[0], &catalogue.unknown().limits[0]));
     assert_eq!(catalogue.method("views.open").max_wait, Some(Duration::from_millis(1500)));
-    assert_eq!(catalogue.clients(), built_in().clients());
+    let client = |agent| catalogue.client(agent, &HeaderMap::new()).unwrap().clone();
+    let python = client("slackclient/3");
+    assert_eq!(python.max_wait, Duration::from_millis(2_500));
+    assert_eq!(python.timeout, Some(ClientTimeout::Total(seconds(3))));
+    assert_eq!(client("okhttp/4").timeout, Some(ClientTimeout::Read(seconds(1))));
+    let Holds { normal, secret_url, interim } = catalogue.holds();
+    assert_eq!((normal, secret_url, interim), (seconds(30), seconds(3), seconds(1)));
+    assert_eq!(client("python-requests/2").interim_every(interim).unwrap().as_millis(), 333);
 
     let none = built_in().with_minute(Duration::ZERO);
     assert_eq!(rate(&none.method("auth.test").limits[0]).1, Duration::from_nanos(1));

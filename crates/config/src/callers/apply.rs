@@ -7,7 +7,7 @@
 //! call gives stays, because the bot chose it to tell its own jobs apart, unless the rule matches
 //! by that name: then several names become one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use limits::{Class, Weight};
 use slack::{Method, TokenHash};
@@ -48,6 +48,8 @@ pub struct CallerTerms {
     pub caller: CallerName,
     /// How urgent it is.
     pub class: Class,
+    /// How long the operator has its caller's calls held, where they say nothing.
+    pub max_wait: Option<Duration>,
     /// How large its caller's part is.
     pub weight: Weight,
     /// How many calls of its caller are held at most.
@@ -76,13 +78,14 @@ impl Callers {
         let name = said.cloned().or_else(app).unwrap_or_else(|| self.default.clone());
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, &name, hints));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
-        let Terms { class, max_class, weight, max_depth, disabled } =
+        let Terms { class, max_class, max_wait, weight, max_depth, disabled } =
             rule.map(|rule| rule.terms).unwrap_or_default();
         let class = self.class(hints.class, class.or_else(|| method?.class));
         CallerTerms {
             caller: named.map_or(name, |rule| rule.name.clone()),
             // The less urgent is the greater.
             class: max_class.map_or(class, |most| class.max(most)),
+            max_wait,
             weight,
             max_depth,
             disabled: disabled || method.is_some_and(|method| !method.enabled),

@@ -4,6 +4,7 @@ use super::*;
 
 mod access;
 mod callers;
+mod clients;
 mod outgoing;
 
 /// A text, and all that is wrong with it, without the file's name.

@@ -5,6 +5,7 @@ mod limit;
 
 use std::collections::BTreeMap;
 
+use http::HeaderName;
 use limits::{Class, Rate};
 use yaml::{
     Cursor, Form, Problems, Report, Tree,
@@ -13,7 +14,8 @@ use yaml::{
 
 pub use self::limit::LIMIT;
 use super::{
-    AppKind, Catalogue, Client, Draft, Endpoint, Flaw, Mode, Rules, Tier, instead_of_token,
+    AppKind, Catalogue, Client, ClientSigns, ClientTimeout, Draft, Endpoint, Flaw, HeaderSign,
+    KeepAlive, Mode, Rules, Tier, instead_of_token,
 };
 
 const BUILT_IN: &str = include_str!("../../../../config/slack.yaml");
@@ -53,8 +55,13 @@ const CATALOGUE: Shape = Shape::Map(&[
         Shape::List(&Shape::Map(&[
             ("name", VALUE),
             ("user_agent", VALUE),
+            ("headers", Shape::Named(&VALUE)),
+            ("read_timeout", VALUE),
+            ("total_timeout", VALUE),
             ("max_wait", VALUE),
+            ("keep_alive", VALUE),
             ("stops_whole", VALUE),
+            ("source", VALUE),
         ])),
     ),
     ("apps", Shape::Named(&METHODS)),
@@ -204,13 +211,43 @@ fn client(at: Cursor<'_>, report: &mut Report) -> Option<Client> {
         None => missing(at, key, example, report),
     };
     let name = read("name", "python", report);
-    let user_agent = read("user_agent", "slackclient/", report);
+    let source = read("source", "https://example.org/client.py", report);
     let max_wait = match at.get("max_wait") {
         Some(it) => it.read_duration(report),
         None => missing(at, "max_wait", "25s", report),
     };
-    let stops_whole = at.get("stops_whole").and_then(|it| it.read_bool(report)).unwrap_or(false);
-    Some(Client { name: name?, user_agent: user_agent?, max_wait: max_wait?, stops_whole })
+    let user_agent = at.get("user_agent").and_then(|it| it.read_text(report));
+    let headers = at.get("headers").into_iter().flat_map(Cursor::entries);
+    let headers: Box<[_]> = headers.filter_map(|(name, it)| header(name, it, report)).collect();
+    if user_agent.is_none() && headers.is_empty() {
+        missing::<()>(at, "user_agent", "slackclient/", report);
+    }
+    let [per_read, in_all] = ["read_timeout", "total_timeout"]
+        .map(|key| at.get(key).and_then(|it| it.read_duration(report)));
+    let in_all = in_all.map(ClientTimeout::Total);
+    Some(Client {
+        signs: ClientSigns { user_agent, headers },
+        timeout: per_read.map(ClientTimeout::Read).or(in_all),
+        keep_alive: at.get("keep_alive").and_then(|it| keep_alive(it, report)).unwrap_or_default(),
+        stops_whole: at.get("stops_whole").and_then(|it| it.read_bool(report)).unwrap_or_default(),
+        name: name?,
+        max_wait: max_wait?,
+        source: source?,
+    })
+}
+
+fn header(name: &str, at: Cursor<'_>, report: &mut Report) -> Option<(HeaderName, HeaderSign)> {
+    let sign = HeaderSign::parse(&at.read_text(report)?);
+    let name = name.parse().ok();
+    if name.is_none() {
+        report.add(at, "is no name of a header; write one as in accept-encoding");
+    }
+    Some((name?, sign))
+}
+
+/// What keeps a client waiting.
+pub fn keep_alive(at: Cursor<'_>, report: &mut Report) -> Option<KeepAlive> {
+    at.read_word(&KeepAlive::ALL.map(|way| (way.as_str(), way)), report)
 }
 
 /// Reports a key that is not there. Where no mapping is there, that has been reported.
