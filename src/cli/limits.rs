@@ -1,5 +1,7 @@
 //! `slackwater limits [METHOD]`: which limits hold for which method.
 
+mod clients;
+
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -19,7 +21,7 @@ use yaml::{nearest, units::show_duration};
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;
 
-/// Show the limits of every method, or all about one
+/// Show the limits of every method, or all about one, or the clients that are known
 ///
 /// Exits with 0, with 1 if METHOD is not known, with 2 if the configuration is not right.
 #[derive(Debug, clap::Args)]
@@ -29,12 +31,18 @@ const OFFERED: usize = 3;
 Examples:
   slackwater limits
   slackwater limits conversations.close
-  slackwater limits --json chat.postMessage"
+  slackwater limits --json chat.postMessage
+  slackwater limits --clients"
 )]
 pub struct Args {
     /// The method, as in conversations.close, or what is beside the Web API, as in webhook. Without
     /// it: all of them, a line each
     pub method: Option<String>,
+
+    /// Show the clients that are known instead: how each is told from others, after how long it gives up,
+    /// and what keeps it waiting. The first whose signs a call has counts
+    #[arg(long, conflicts_with = "method")]
+    pub clients: bool,
 
     /// The configuration whose rules hold. Without it: the file in `SLACKWATER_CONFIG`, else what
     /// is built in
@@ -52,6 +60,10 @@ pub struct Args {
 /// If the configuration is not right or the answer not written.
 pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let config = load(args.config.as_deref())?;
+    if args.clients {
+        clients::show(&config, args.json, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let known = show(&config.catalogue, args.method.as_deref(), args.json, out)?;
     Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
@@ -107,10 +119,18 @@ fn sorted(catalogue: &Catalogue) -> Vec<&Method> {
 
 /// A line for each method.
 fn table(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
-    let header = ["METHOD", "TIER", "LIMITS", "CHANNEL", "FLAGS"].map(str::to_owned);
-    let rows: Vec<[String; 5]> =
-        std::iter::once(header).chain(sorted(catalogue).into_iter().map(row)).collect();
-    let mut widths = [0; 5];
+    let rows = sorted(catalogue).into_iter().map(row);
+    columns(["METHOD", "TIER", "LIMITS", "CHANNEL", "FLAGS"], rows, out)
+}
+
+/// Rows below a header, each column as wide as its widest cell.
+fn columns<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.len().max(*width);

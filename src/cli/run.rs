@@ -25,7 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// For tests: how long a minute lasts at the upstream, as in 6s. Every limit's period is
-    /// scaled, waiting times and pauses are not; to be used with `fake-slack --minute` only
+    /// scaled, and so are the time-outs of known clients (`slackwater limits --clients`), the holds
+    /// that follow from them and the time between interim responses: give the client under test a
+    /// time-out scaled alike. What the configuration, a lane or a header says is not, nor are
+    /// pauses; to be used with `fake-slack --minute` only
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     pub minute: Option<Duration>,
 }

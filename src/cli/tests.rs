@@ -92,6 +92,33 @@ fn limits_shows_all_about_a_method() {
 }
 
 #[test]
+fn limits_shows_the_clients_in_their_order() {
+    let file = File::new(
+        "clients: [{ name: mine, user_agent: 'mine/*', max_wait: 50s, keep_alive: interim }]\n",
+    );
+    let (out, yes) = run(&["limits", "--clients", "--config", file.path()]);
+    assert!(yes);
+    let mut lines =
+        out.lines().map(|line| line.split_whitespace().take(9).collect::<Vec<_>>().join(" "));
+    assert_eq!(lines.next().unwrap(), "CLIENT SIGNS TIME-OUT HELD KEPT ALIVE SOURCE");
+    let mine = "mine user-agent~mine/* none known 50s interim the configuration";
+    assert_eq!(lines.next().unwrap(), mine);
+    let python = lines.next().unwrap();
+    let signs = "python user-agent~slackclient/ accept-encoding=identity connection=close";
+    assert_eq!(python, format!("{signs} 30s per read 25s interim"));
+    assert!(out.contains("https://github.com/slackapi/python-slack-sdk/"), "{out}");
+
+    let (out, _) = run(&["limits", "--clients", "--json", "--config", file.path()]);
+    let all: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+    let node = all.iter().find(|client| client["name"] == "node").unwrap();
+    assert_eq!(node["headers"], serde_json::json!({ "sec-fetch-mode": "absent" }));
+    assert_eq!((&node["read_timeout_seconds"], &node["stops_whole"]), (&().into(), &true.into()));
+    assert_eq!((&node["keep_alive"], &node["max_wait_seconds"]), (&"none".into(), &3_600.0.into()));
+    assert_eq!(all[0]["name"], "mine");
+    assert!(Cli::try_parse_from(["slackwater", "limits", "--clients", "api.test"]).is_err());
+}
+
+#[test]
 fn limits_shows_what_is_beside_the_web_api() {
     let (out, yes) = run(&["limits", "scim.users.create"]);
     assert!(yes);

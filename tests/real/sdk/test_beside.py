@@ -32,7 +32,9 @@ class Stand:
     def __post_init__(self):
         self.slack = FakeSlack(minute=self.minute)
         self.proxy = Proxy(("/api/", self.slack.url), minute=self.minute, beside=self.slack.url)
-        self.clients = [Sdk(name, self.proxy.base_url(lane="/@sync")) for name in self.sdks]
+        # aiohttp's time-out counts in all: nothing makes it wait longer than that, so it is long, and said.
+        lane = self.proxy.base_url(lane="/@sync;max-wait=40s")
+        self.clients = [Sdk(name, lane, timeout=45) for name in self.sdks]
 
     def finish(self) -> None:
         self.answers = {sdk.name: sdk.finish(seconds=40) for sdk in self.clients}
