@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::StartError;
 use crate::{
     admin::Metrics,
-    inbound::listen::{self, Accept, Answer, Swap},
+    inbound::listen::{self, Accept, HttpService, Swap},
     reload::{Live, ReloadMetrics},
     shared::Shared,
     stack::stack,
@@ -42,7 +42,7 @@ pub fn wire<C, F>(
     shared: &Shared,
     listen: SocketAddr,
     connector: F,
-) -> Result<Wired<impl Answer + use<C, F>>, StartError>
+) -> Result<Wired<impl HttpService + use<C, F>>, StartError>
 where
     F: Fn(&Config) -> Result<C, rustls::Error> + Send + 'static,
     C: Connect + Clone + Send + Sync + 'static,
@@ -63,7 +63,7 @@ where
 
 // === impl Wired ===
 
-impl<S: Answer> Wired<S> {
+impl<S: HttpService> Wired<S> {
     /// Serves the connections that `accept` brings, so many at once, until `end`. The queue's timer
     /// goes on until `end_timer`: calls are held while a drain waits for them. Tells what a reload
     /// needs.

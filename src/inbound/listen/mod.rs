@@ -45,10 +45,10 @@ pub trait Accept {
 }
 
 /// What answers the requests of connections.
-pub trait Answer:
+pub trait HttpService:
     Service<
         Request<Incoming>,
-        Response = Response<<Self as Answer>::Body>,
+        Response = Response<<Self as HttpService>::Body>,
         Error = Infallible,
         Future: Send,
     > + Clone
@@ -91,7 +91,7 @@ pub async fn serve<A, S>(
     connections: TaskTracker,
 ) where
     A: Accept,
-    S: Answer,
+    S: HttpService,
 {
     let server = server();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
@@ -158,7 +158,7 @@ async fn arrived<I, S>(
     end: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Answer,
+    S: HttpService,
 {
     let Some(ListenTls { server: who }) = tls else {
         return connection(server, io, service, end).await;
@@ -181,7 +181,7 @@ async fn connection<I, S>(
     end: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Answer,
+    S: HttpService,
 {
     // Next to hyper: what it writes is what ends a request's interim responses.
     let (io, interims) = InterimIo::new(IdleTimeout::new(io, STUCK));
@@ -201,9 +201,9 @@ async fn connection<I, S>(
     }
 }
 
-// === impl Answer ===
+// === impl HttpService ===
 
-impl<S, B> Answer for S
+impl<S, B> HttpService for S
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
     S: Clone + Send + 'static,
