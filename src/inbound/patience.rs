@@ -60,8 +60,10 @@ impl<'c> Known<'c> {
     }
 
     /// How long it may be held: what the call or its caller's rule says, else what is known of its client,
-    /// else the default; never longer than its method makes sense, the operator allows, or its client
-    /// can be kept waiting.
+    /// else the default; never longer than its method makes sense or the operator allows.
+    ///
+    /// Where nothing is said, no longer than its client can be kept waiting, either. Who says more may
+    /// have raised its time-out; and if not, the call is never sent.
     pub(super) fn of_class(&self, class: Class) -> Duration {
         let (queue, holds) = (&self.config.queue, self.config.catalogue.holds());
         let own = self.client.map(|client| client.max_wait);
@@ -76,9 +78,10 @@ impl<'c> Known<'c> {
                 if is_default && is_secret { holds.secret_url } else { queue.max_wait }
             }),
         };
-        let sensible = self.method.and_then(|method| method.max_wait).unwrap_or(queue.max_hold);
         let kept = self.told_every.map_or(Duration::MAX, |every| every.saturating_mul(MOST));
-        self.said.unwrap_or(unsaid).min(sensible).min(queue.max_hold).min(kept)
+        let wait = self.said.unwrap_or(unsaid.min(kept));
+        let sensible = self.method.and_then(|method| method.max_wait).unwrap_or(queue.max_hold);
+        wait.min(sensible).min(queue.max_hold)
     }
 }
 
@@ -125,9 +128,9 @@ mod tests {
             ("python", told(10), None, Class::Interactive, api, list, 25),
             ("requests", told(3), None, Class::Background, api, list, 270),
             ("requests", told(3), None, Class::Normal, api, list, 270),
-            // What is said counts, up to what can be.
+            // What is said counts.
             ("python", told(10), Some(600), Class::Interactive, api, list, 600),
-            ("python", told(10), Some(3_000), Class::Interactive, api, list, 900),
+            ("python", told(10), Some(3_000), Class::Interactive, api, list, 3_000),
             ("python", told(10), Some(3), Class::Background, api, list, 3),
             ("python", None, Some(40), Class::Background, api, list, 40),
             ("", None, Some(0), Class::Normal, hook, list, 0),

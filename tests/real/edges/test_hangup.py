@@ -10,8 +10,8 @@ HELD = 40
 def test_a_client_that_is_killed_leaves_the_line():
     slack = FakeSlack()
     proxy = Proxy(("/api/", slack.url))
-    dying = [Sdk(name, proxy.base_url()) for name in SDKS]
-    living = [Sdk(name, proxy.base_url()) for name in SDKS]
+    dying = [Sdk(name, proxy.base_url("/@bot;max-wait=50s"), timeout=55) for name in SDKS]
+    living = [Sdk(name, proxy.base_url("/@bot;max-wait=50s"), timeout=55) for name in SDKS]
     for sdk in [*dying, *living]:
         sdk.ready()
 

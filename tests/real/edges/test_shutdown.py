@@ -13,7 +13,7 @@ def test_held_calls_are_answered_before_the_end():
     slack = FakeSlack()
     # Long enough for the next window, too short for the one after that.
     proxy = Proxy(("/api/", slack.url), more="drain_timeout: 8s\n")
-    sdks = [Sdk(name, proxy.base_url()) for name in SDKS]
+    sdks = [Sdk(name, proxy.base_url("/@bot;max-wait=50s"), timeout=55) for name in SDKS]
     assert proxy.admin_get("/readyz")[0] == 200
     for sdk in sdks:
         for _ in range(ROOM + HELD):
