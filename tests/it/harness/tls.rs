@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Scripted;
 
-/// CallerHints certificates.
+/// Signs certificates.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate.
