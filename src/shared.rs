@@ -1,5 +1,5 @@
-//! What outlives a reload: the queue, the identities, the counters, and the exchanges under way. Each
-//! stack of layers is built on it.
+//! What outlives a reload: the queue, the identities, the counters, the warnings given, and the
+//! exchanges under way. Each stack of layers is built on it.
 
 use std::{hash::RandomState, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     metrics::Registry,
     outbound::exchange::ExchangeMetrics,
     queue::{Admission, QueueMetrics},
-    respond::AnswerMetrics,
+    respond::{AnswerMetrics, Warnings},
     state::StoreMetrics,
 };
 
@@ -26,6 +26,8 @@ pub struct Shared {
     pub identities: Identities,
     /// What is counted.
     pub counters: Counters,
+    /// What has been warned of.
+    pub warnings: Warnings,
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
     /// Tells callers and returning calls apart, also after a reload. Keyed, so that nobody can
@@ -64,6 +66,7 @@ impl Shared {
             identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
             counters,
+            warnings: Warnings::default(),
             config,
             hasher: RandomState::new(),
         })

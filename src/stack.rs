@@ -48,7 +48,7 @@ pub fn stack<C>(
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let Shared { config, admission, identities, counters, exchanges, hasher } = shared;
+    let Shared { config, admission, identities, counters, warnings, exchanges, hasher } = shared;
     let learner = Learner::new(identities, admission);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
@@ -59,7 +59,7 @@ where
         .layer(CatchPanicLayer::custom(respond::panicked))
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
-        .layer(RespondLayer::new(&counters.answers))
+        .layer(RespondLayer::new(&counters.answers, warnings))
         // Before all else that looks at a call: a stranger learns nothing.
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.

@@ -20,6 +20,7 @@ pub struct Record {
     ids: Ids,
     labels: OnceLock<Labels>,
     waited: AtomicU64,
+    client_waits: OnceLock<Duration>,
     attempts: AtomicU32,
     /// Of its last answer.
     headroom: Mutex<Option<Headroom>>,
@@ -71,6 +72,12 @@ impl Record {
         self.waited.fetch_add(nanos, Ordering::Relaxed);
     }
 
+    /// It asks to go, and its client waits so long in all.
+    pub fn held_at_most(&self, time: Duration) {
+        // All attempts of a call have one deadline.
+        let _ = self.client_waits.set(time);
+    }
+
     /// It was sent, for the nth time, which is returned.
     pub fn sent(&self) -> u32 {
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
@@ -89,6 +96,11 @@ impl Record {
     /// How long it has waited in all.
     pub fn wait(&self) -> Duration {
         Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// How long its client waits; absent if it never came to the queue.
+    pub fn client_waits(&self) -> Option<Duration> {
+        self.client_waits.get().copied()
     }
 
     /// How often it was sent.

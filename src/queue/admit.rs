@@ -87,6 +87,7 @@ where
 
     async fn call(&self, request: QueueRequest) -> Result<S::Response, S::Error> {
         let QueueRequest { call, attempt, refusal } = request;
+        call.record.held_at_most(call.deadline.saturating_duration_since(call.arrived));
         let decision = match (self.admission.ask(&call, attempt), refusal) {
             (Ok(decision), refusal) => {
                 if refusal.is_some() {

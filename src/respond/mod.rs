@@ -4,14 +4,17 @@
 //! errors have, so that every SDK shows it. Every answer tells how long the call waited and
 //! how often it was sent.
 
+mod cure;
 mod headroom;
 mod metrics;
+mod warnings;
 
 use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +23,10 @@ use hyper::body::Incoming;
 use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
-pub use self::metrics::{AnswerMetrics, Top};
+pub use self::{
+    metrics::{AnswerMetrics, Top},
+    warnings::Warnings,
+};
 use crate::{
     call::{
         answer::{Answer, SlackRefused},
@@ -69,6 +75,7 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 pub struct RespondLayer {
     metrics: AnswerMetrics,
+    warnings: Warnings,
 }
 
 /// Answers every call.
@@ -81,8 +88,9 @@ pub struct Respond<S> {
 
 #[derive(Debug)]
 struct Inner<S> {
-    inner: S,
+    below: S,
     metrics: AnswerMetrics,
+    warnings: Warnings,
 }
 
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
@@ -104,6 +112,14 @@ impl Failure {
             Self::Shed(shed) => Some(shed.reason),
             Self::Body(BodyError::Memory) => Some(ShedReason::Memory),
             Self::Refused(_) => Some(ShedReason::Upstream),
+            _ => None,
+        }
+    }
+
+    /// In how long the call could have gone, if that is known.
+    fn could_go_in(&self) -> Option<Duration> {
+        match self {
+            Self::Shed(shed) => Some(shed.retry_after),
             _ => None,
         }
     }
@@ -130,7 +146,7 @@ impl Failure {
             },
             Self::Method(_) => error_response(StatusCode::NOT_FOUND, "unknown_method", &text),
             Self::Body(BodyError::Memory) => {
-                let retry_after = std::time::Duration::from_secs(1);
+                let retry_after = Duration::from_secs(1);
                 let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
                 shed_response(&shed, refused_as)
             }
@@ -203,9 +219,9 @@ pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Answer> {
 // === impl RespondLayer ===
 
 impl RespondLayer {
-    /// Counts in these metrics.
-    pub fn new(metrics: &AnswerMetrics) -> Self {
-        Self { metrics: metrics.clone() }
+    /// Counts in these metrics, and warns of what is refused.
+    pub fn new(metrics: &AnswerMetrics, warnings: &Warnings) -> Self {
+        Self { metrics: metrics.clone(), warnings: warnings.clone() }
     }
 }
 
@@ -213,7 +229,8 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { shared: Arc::new(Inner { inner, metrics: self.metrics.clone() }) }
+        let Self { metrics, warnings } = self.clone();
+        Respond { shared: Arc::new(Inner { below: inner, metrics, warnings }) }
     }
 }
 
@@ -241,18 +258,19 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Inner { inner, metrics } = &*shared;
+            let Inner { below, metrics, warnings } = &*shared;
             let record = Arc::new(Record::of(Ids::of(request.headers())));
             let answered =
-                inner.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
+                below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
             let headroom = record.take_headroom().filter(|_| counted);
             let mut reason = None;
             let mut response = answered.unwrap_or_else(|failure| {
-                reason = failure.shed_reason().map(ShedReason::as_str);
+                reason = failure.shed_reason();
                 if let Some(reason) = reason {
-                    metrics.shed(record.method(), reason);
+                    metrics.shed(record.method(), reason.as_str());
+                    warnings.shed(&record, reason, failure.could_go_in());
                 }
                 if let Failure::Upstream(error) = &failure {
                     tracing::info!(
@@ -277,7 +295,7 @@ where
                 caller = record.labels().map(|labels| &*labels.caller),
                 workspace = record.labels().and_then(|labels| labels.workspace.as_deref()),
                 status = response.status().as_u16(),
-                shed = reason,
+                shed = reason.map(ShedReason::as_str),
                 wait_ms = wait_ms(&record),
                 attempts = record.attempts(),
                 request_id = record.ids().request(),

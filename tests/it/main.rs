@@ -40,3 +40,4 @@ mod tidy;
 mod top;
 mod upstream_down;
 mod views;
+mod warnings;

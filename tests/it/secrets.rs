@@ -1,39 +1,11 @@
 //! What must not be told: tokens, and the paths of webhooks, which are as good as tokens.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::io;
 
 use http::Method;
 use slack::{AppKind, Catalogue};
-use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::harness::{Answer, Bot, Proxy, Scripted, Wire, all, json, secs};
-
-/// Everything that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
+use crate::harness::{Answer, Bot, Log, Proxy, Scripted, Wire, all, json, secs};
 
 const SECRET: &str = "hunter2";
 
@@ -70,12 +42,7 @@ async fn calls(bot: &Bot) -> Vec<Answer> {
 /// Turned red by: a bucket by the path as it is; a log line, of any level, with the URL.
 #[tokio::test(start_paused = true)]
 async fn tokens_and_webhooks_are_told_nowhere() {
-    let log = Log::default();
-    let lines = || tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(log.clone());
-    // While there is only one, tracing asks the thread that comes by an event first whether anybody
-    // wants it, and the threads of other tests say no for all.
-    let _another = tracing::Dispatch::new(lines().finish());
-    let _here = tracing::subscriber::set_default(lines().finish());
+    let log = Log::text();
     let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
     let refuses = Scripted::new(|seen| async move {
         let mut answer = json(if seen.number.is_multiple_of(2) { 429 } else { 200 }, "{}")?;
@@ -108,8 +75,7 @@ async fn tokens_and_webhooks_are_told_nowhere() {
     statuses.sort_unstable();
     statuses.dedup();
     assert_eq!(statuses, [200, 400, 404, 429, 502, 504]);
-    let log = log.0.lock().unwrap();
-    let log = String::from_utf8_lossy(&log);
+    let log = log.all();
     assert!(log.contains("call answered") && log.contains("no answer from the upstream"));
     let leak = log.lines().find(|line| line.contains(SECRET));
     assert_eq!(leak, None);

@@ -1,6 +1,7 @@
 //! What the tests stand on: a proxy between a bot and a Slack, joined by pipes in memory.
 
 mod bot;
+mod log;
 mod tls;
 mod upstream;
 mod wire;
@@ -29,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
+    log::Log,
     tls::{Authority, Machine, Pair},
     upstream::{Scripted, Stream, fake, json, slack, text},
     wire::{Wire, pipe},

@@ -1,0 +1,89 @@
+//! What is refused although it could be helped is warned of, with the cure, and not too often.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Log, Proxy, all, fake, secs};
+
+/// One call a minute.
+const RARE: &str = "admin.apps.uninstall";
+
+const REFUSED: &str = "calls are refused instead of held";
+
+/// The fields that tell of refused calls, but for the cure.
+fn told(event: &Value) -> Value {
+    assert_eq!((&event["level"], &event["message"]), (&json!("WARN"), &json!(REFUSED)));
+    assert!(event["request_id"].is_string(), "{event}");
+    json!([
+        event["caller"],
+        event["method"],
+        event["reason"],
+        event["would_wait_seconds"],
+        event["client_waits_seconds"],
+        event["refused"]
+    ])
+}
+
+/// Turned red by: a line for each call; one for all callers; a count that begins with the minute.
+#[tokio::test(start_paused = true)]
+async fn calls_that_would_wait_too_long_are_warned_of_once_a_minute() {
+    let log = Log::warnings();
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    let ask = |lane: &str| bot.call(RARE).lane(lane);
+    assert!(ask("job").send().await.is_ok());
+    all((0..5).map(|_| ask("job;max-wait=2500ms"))).await;
+    ask("web").header("user-agent", "slackclient/3").send().await.shed();
+    let events = log.take();
+    assert_eq!(
+        events.iter().map(told).collect::<Vec<_>>(),
+        [
+            json!(["job", RARE, "deadline", 61, 2.5, 1]),
+            json!(["web", RARE, "deadline", 121, 25.0, 1])
+        ]
+    );
+    let cure = events[0]["cure"].as_str().unwrap();
+    assert!(cure.contains("time-out") && cure.contains("max-wait=5m/api/"), "{cure}");
+    proxy.until(secs(59)).await;
+    ask("job;max-wait=0s").send().await.shed();
+    assert_eq!(log.take(), [] as [Value; 0], "the minute is not over");
+    proxy.until(secs(61)).await;
+    assert!(ask("job;max-wait=0s").send().await.is_ok());
+    ask("job;max-wait=0s").send().await.shed();
+    let events: Vec<_> = log.take().iter().map(told).collect();
+    assert_eq!((events.len(), &events[0][5]), (1, &json!(6)), "{events:?}");
+}
+
+/// Turned red by: the cure of a client for what its time-out does not change.
+#[tokio::test(start_paused = true)]
+async fn the_cure_is_that_of_the_bound_that_was_met() {
+    for (file, lane, cure) in [
+        ("queue: { max_depth: 1 }", "job;max-wait=1h", "queue.max_depth"),
+        ("queue: { max_bytes: 1KiB }", "job", "queue.max_bytes"),
+        ("methods: { admin.apps.uninstall: { max_wait: 1s } }", "job", "class=interactive"),
+    ] {
+        let log = Log::warnings();
+        let proxy = Proxy::configured(file, &fake());
+        let bot = proxy.bot();
+        let body = format!("x={}", "x".repeat(if file.contains("bytes") { 2000 } else { 1 }));
+        let _held = [(); 3].map(|()| bot.call(RARE).form(&body).lane(lane).held());
+        crate::harness::settled().await;
+        let events = log.take();
+        let said = events[0]["cure"].as_str().unwrap();
+        assert!(events.len() == 1 && said.contains(cure), "{events:?}");
+        let knows = !file.contains("bytes");
+        assert_eq!(events[0]["would_wait_seconds"].is_u64(), knows, "{events:?}");
+    }
+}
+
+/// Turned red by: a warning of what the operator has asked for, or of what Slack has said.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_wants_is_not_warned_of() {
+    let file = "callers: [{ name: old, enabled: false }]";
+    let log = Log::warnings();
+    let proxy = Proxy::configured(file, &fake());
+    assert_eq!(proxy.bot().call(RARE).lane("old").send().await.shed().1, "disabled");
+    proxy.admission.close();
+    assert!(proxy.bot().call(RARE).send().await.is_ok());
+    assert_eq!(proxy.bot().call(RARE).patient().send().await.shed().1, "draining");
+    assert_eq!(log.take(), [] as [Value; 0]);
+}
