@@ -13,7 +13,7 @@ use crate::shared::Counters;
 /// Sums since the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sums {
-    /// Calls answered.
+    /// Calls answered, but for those that were shed.
     pub answered: u64,
     /// Calls that Slack refused for a limit, the replayed ones too.
     pub refused_by_slack: u64,
@@ -26,7 +26,7 @@ pub struct Sums {
 /// The same of one method, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
-    /// Calls answered.
+    /// Calls answered, but for those that were shed.
     pub(super) answered: u64,
     /// Calls that Slack refused for a limit, the replayed ones too.
     pub(super) refused_by_slack: u64,
@@ -48,7 +48,10 @@ impl Metrics {
             counts.entry(method).or_default().refused_by_slack = refused;
         }
         for (method, shed) in answers.sheds_by("method") {
-            counts.entry(method).or_default().shed = shed;
+            let counts = counts.entry(method).or_default();
+            counts.shed = shed;
+            // What is shed is answered, too. A call that is shed just now may be in one of the two.
+            counts.answered = counts.answered.saturating_sub(shed);
         }
         counts
     }
@@ -59,8 +62,9 @@ impl Metrics {
         let sum = |by_method: BTreeMap<String, u64>| by_method.into_values().sum();
         let mut shed = answers.sheds_by("reason");
         shed.retain(|_, calls| *calls > 0);
+        let answered: u64 = sum(answers.requests_by("method"));
         Sums {
-            answered: sum(answers.requests_by("method")),
+            answered: answered.saturating_sub(shed.values().sum()),
             refused_by_slack: sum(exchange.refusals_by("method")),
             replayed: sum(queue.replays_by("method")),
             shed,
@@ -100,7 +104,10 @@ impl Sub for Counts {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
+    use crate::call::record::Record;
 
     #[test]
     fn series_are_summed_by_reason() {
@@ -122,5 +129,21 @@ mod tests {
         let counts = metrics.counts();
         assert_eq!(counts["users.list"], list);
         assert_eq!(counts["users.info"], Counts { shed: 1, ..Counts::default() });
+    }
+    /// Red when the answer of a shed call counts as one: a proxy that refuses all looks busy.
+    #[test]
+    fn what_is_shed_is_not_answered() {
+        let counters = Counters::new().unwrap();
+        let metrics = Metrics::new(&counters).unwrap();
+        let answers = &counters.answers;
+        for status in [StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, StatusCode::OK] {
+            // A client of Node's is told of it with status 200.
+            answers.answered(&Record::default(), status);
+        }
+        answers.shed("-", "deadline");
+        answers.shed("-", "upstream");
+        let sums = metrics.sums();
+        assert_eq!((sums.answered, sums.shed.values().sum::<u64>()), (1, 2));
+        assert_eq!(metrics.counts()["-"], Counts { answered: 1, refused_by_slack: 0, shed: 2 });
     }
 }

@@ -89,7 +89,7 @@ function show() {
   performance.clearMeasures("render");
   const start = performance.now();
   const { totals } = picture;
-  const fresh = totals.answered === 0 && totals.held === 0 && totals.buckets === 0;
+  const fresh = totals.answered === 0 && Object.keys(totals.shed).length === 0 && totals.held === 0 && totals.buckets === 0;
   document.body.classList.toggle("fresh", fresh);
   place("start").hidden = !fresh;
   for (const base of document.querySelectorAll(".base")) set(base, listens());
