@@ -1,6 +1,9 @@
-//! What can be done so that calls like one that was shed are not shed again, in a sentence.
+//! Why a call was shed, and what can be done so that others like it are not, in a sentence.
 
-use crate::{call::record::Record, queue::ShedReason};
+use crate::{
+    call::record::Record,
+    queue::{Shed, ShedReason, whole_seconds},
+};
 
 const LONGER: &str = "let its client wait longer: raise its time-out, and state it in the base \
                       URL with a lane, as in /@NAME;class=background;max-wait=5m/api/";
@@ -21,6 +24,38 @@ pub(super) fn cure(reason: ShedReason, record: &Record) -> Option<&'static str> 
             None
         }
     }
+}
+
+/// What the caller of a shed call is told, in the form that Slack's own messages have.
+pub(super) fn message(shed: &Shed, record: &Record) -> String {
+    let why = match shed.reason {
+        ShedReason::Deadline => would_wait(shed, record),
+        ShedReason::QueueFull => {
+            let seconds = shed.retry_after_seconds();
+            format!("as many calls are held as may be, and there is room in {seconds} s")
+        }
+        ShedReason::Memory => "the bodies of held calls take all the memory that they may".into(),
+        ShedReason::Paused => {
+            "the operator of slackwater has paused its method, its caller or its workspace".into()
+        }
+        ShedReason::Disabled => {
+            "the operator of slackwater has disabled its method or its caller".into()
+        }
+        ShedReason::Draining => "slackwater is stopping; call again".into(),
+        ShedReason::Upstream => "Slack has refused it before".into(),
+    };
+    match cure(shed.reason, record) {
+        Some(cure) => format!("[ERROR] slackwater: not sent: {why}; {cure}"),
+        None => format!("[ERROR] slackwater: not sent: {why}"),
+    }
+}
+
+fn would_wait(shed: &Shed, record: &Record) -> String {
+    let seconds = whole_seconds(record.wait() + shed.retry_after);
+    let limit = shed.bucket.as_ref().map(|bucket| format!(" for {}", bucket.limit.name));
+    let limit = limit.unwrap_or_default();
+    let waits = record.client_waits().unwrap_or_default().as_secs_f64();
+    format!("it would have waited {seconds} s{limit}, and its client waits {waits} s")
 }
 
 /// Whether a longer time-out changes nothing, because the method allows no longer wait.

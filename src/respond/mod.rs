@@ -23,6 +23,7 @@ use hyper::body::Incoming;
 use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
+use self::cure::message;
 pub use self::{
     metrics::{AnswerMetrics, Top},
     warnings::Warnings,
@@ -124,7 +125,7 @@ impl Failure {
         }
     }
 
-    fn into_response(self, refused_as: RefusedAs) -> Response<Answer> {
+    fn into_response(self, record: &Record) -> Response<Answer> {
         let text = with_causes(&self);
         match self {
             Self::NotAllowed(_) => {
@@ -148,7 +149,7 @@ impl Failure {
             Self::Body(BodyError::Memory) => {
                 let retry_after = Duration::from_secs(1);
                 let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
-                shed_response(&shed, refused_as)
+                shed_response(&shed, record)
             }
             Self::Body(BodyError::Read(_)) => {
                 error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
@@ -156,8 +157,8 @@ impl Failure {
             Self::Body(BodyError::Idle(_) | BodyError::Slow(_)) => {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
-            Self::Shed(shed) => shed_response(&shed, refused_as),
-            Self::Refused(SlackRefused(answer)) => refused_response(*answer, refused_as),
+            Self::Shed(shed) => shed_response(&shed, record),
+            Self::Refused(SlackRefused(answer)) => refused_response(*answer, record.refused_as()),
             Self::Upstream(UpstreamError::Timeout(_)) => {
                 error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
             }
@@ -176,10 +177,12 @@ fn error_response(status: StatusCode, error: &str, message: &str) -> Response<An
     json_response(status, body.to_string())
 }
 
-/// What a shed call gets: what Slack would have said, in the way that its client takes best.
-fn shed_response(shed: &Shed, refused_as: RefusedAs) -> Response<Answer> {
+/// What a shed call gets: what Slack would have said, in the way that its client takes best, and why.
+fn shed_response(shed: &Shed, record: &Record) -> Response<Answer> {
     let seconds = shed.retry_after_seconds();
-    let mut response = json_response(refused_as.status(), refused_as.body(seconds));
+    let refused_as = record.refused_as();
+    let body = refused_as.body(seconds, Some(&message(shed, record)));
+    let mut response = json_response(refused_as.status(), body);
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
@@ -282,7 +285,7 @@ where
                         "no answer from the upstream"
                     );
                 }
-                failure.into_response(record.refused_as())
+                failure.into_response(&record)
             });
             if let Some(Headroom { bucket, left, more_in }) = headroom {
                 headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));

@@ -32,7 +32,8 @@ async fn calls_that_would_wait_too_long_are_warned_of_once_a_minute() {
     let ask = |lane: &str| bot.call(RARE).lane(lane);
     assert!(ask("job").send().await.is_ok());
     all((0..5).map(|_| ask("job;max-wait=2500ms"))).await;
-    ask("web").header("user-agent", "slackclient/3").send().await.shed();
+    let python = ask("web").header("user-agent", "slackclient/3").send().await;
+    python.shed();
     let events = log.take();
     assert_eq!(
         events.iter().map(told).collect::<Vec<_>>(),
@@ -43,6 +44,8 @@ async fn calls_that_would_wait_too_long_are_warned_of_once_a_minute() {
     );
     let cure = events[0]["cure"].as_str().unwrap();
     assert!(cure.contains("time-out") && cure.contains("max-wait=5m/api/"), "{cure}");
+    let why = "it would have waited 121 s for tier1, and its client waits 25 s";
+    assert_eq!(python.message(), format!("[ERROR] slackwater: not sent: {why}; {cure}"));
     proxy.until(secs(59)).await;
     ask("job;max-wait=0s").send().await.shed();
     assert_eq!(log.take(), [] as [Value; 0], "the minute is not over");

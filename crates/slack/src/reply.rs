@@ -8,6 +8,17 @@ use serde::{Deserialize, de::IgnoredAny};
 /// What Slack says of a call that it refuses for a limit; every SDK understands it.
 pub const RATE_LIMITED: &str = r#"{"ok":false,"error":"ratelimited"}"#;
 
+/// The same with a message where Slack has its own, so that an SDK shows it with its error.
+///
+/// `response_metadata.messages` in
+/// <https://docs.slack.dev/tools/node-slack-sdk/reference/web-api/interfaces/WebAPICallResult>.
+pub fn rate_limited_because(message: &str) -> String {
+    let message = serde_json::Value::from(message);
+    format!(
+        r#"{{"ok":false,"error":"ratelimited","response_metadata":{{"messages":[{message}]}}}}"#
+    )
+}
+
 /// The same in the words of hooks.slack.com, which names the pause in the body, too. No page of
 /// Slack's has them; they are as seen in <https://github.com/yassineaboukir/sublert/issues/46>.
 pub fn hook_rate_limited(seconds: u64) -> String {

@@ -253,7 +253,7 @@ fn refusal(
         return Response::from_parts(parts, body);
     }
     reply::reword(headers);
-    Response::from_parts(parts, Answer::ours(refused_as.body(seconds)))
+    Response::from_parts(parts, Answer::ours(refused_as.body(seconds, None)))
 }
 
 /// A status as metrics have it.

@@ -198,8 +198,23 @@ impl Answer {
     /// The same, where that is said with another status.
     #[track_caller]
     pub(crate) fn shed_as(&self, status: u16) -> (u64, &str, &str) {
-        assert_eq!(self.json(), serde_json::json!({ "ok": false, "error": "ratelimited" }));
-        self.told(status)
+        let (json, told) = (self.json(), self.told(status));
+        if told.1 == "upstream" {
+            assert_eq!(json, serde_json::json!({ "ok": false, "error": "ratelimited" }));
+        } else {
+            let message = self.message();
+            let body = serde_json::json!({
+                "ok": false, "error": "ratelimited", "response_metadata": { "messages": [message] }
+            });
+            assert_eq!(json, body);
+            assert!(message.starts_with("[ERROR] slackwater: not sent: "), "{message}");
+        }
+        told
+    }
+
+    /// What a shed call is told in words.
+    pub(crate) fn message(&self) -> String {
+        self.json()["response_metadata"]["messages"][0].as_str().unwrap().to_owned()
     }
 
     /// The same of what goes to hooks.slack.com.
