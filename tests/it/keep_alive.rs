@@ -111,6 +111,33 @@ async fn another_version_is_told_at_once() {
     assert_eq!(answer.shed().1, "deadline");
 }
 
+/// A client whose body is still on its way could take an interim response for the asking: it is held as
+/// long as it waits by itself.
+///
+/// Turned red by: interim responses as soon as the beginning of a body is read.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_still_sends_is_told_at_once() {
+    const SIZE: usize = 3 << 20;
+    let fake = fake();
+    let proxy = Proxy::start(&fake);
+    full(&proxy).await;
+    let (mut reading, mut writing) = tokio::io::split(proxy.connect());
+    let head = format!(
+        "POST /api/{LIST} HTTP/1.1\r\nhost: proxy\r\nauthorization: Bearer xoxb-T1-A1-secret\r\ncontent-length: {SIZE}\r\n{REQUESTS}\r\n"
+    );
+    let sending = async {
+        // More than is kept, less than all. It stops where nobody reads on.
+        let body = vec![b'x'; SIZE / 2];
+        let _ = writing.write_all(&[head.as_bytes(), &body].concat()).await;
+        std::future::pending::<()>().await;
+    };
+    let mut said = [0; 12];
+    let read = async { timeout(secs(30), reading.read_exact(&mut said)).await };
+    let read = tokio::select! { read = read => read, () = sending => return };
+    read.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 429");
+}
+
 /// The whole wait is one: for the turn, for the replay, for Slack's response. Nothing comes between
 /// the pieces of what it says.
 ///
