@@ -138,6 +138,9 @@ def sheds():
                 ("sum by (reason) (rate(slackwater_sheds_total<method><rate>))", "{{reason}}"), stacked=True)
     yield lines("Refused, by method", "reqps", "Which calls are refused instead of held.",
                 ("sum by (method) (rate(slackwater_sheds_total<method><rate>))", "{{method}}"), stacked=True)
+    yield lines("Refused, by caller", "reqps", "Whose calls are refused, of the ten callers with the most. The log says for each what "
+                "would help.",
+                ("topk(10, sum by (caller) (rate(slackwater_caller_sheds_total<all><rate>)))", "{{caller}}"))
     yield lines("Answers, by status", "reqps", "What callers got. 429 is slackwater's word or Slack's; 502 and 504 say "
                 "that Slack was not reached or did not answer.",
                 ("sum by (code) (rate(slackwater_requests_total<method><rate>))", "{{code}}"), stacked=True)

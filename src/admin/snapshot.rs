@@ -90,8 +90,10 @@ struct Activity {
     name: Arc<str>,
     /// Calls held.
     held: u64,
-    /// Calls answered in this minute and the one before.
+    /// Calls answered in this minute and the one before, the shed ones too.
     requests: u64,
+    /// Those of them that were shed.
+    sheds: u64,
 }
 
 /// So many of each are told of.
@@ -261,17 +263,22 @@ fn methods(
 
 /// Those that have calls held, then those that call most.
 fn activities(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Activity> {
-    let mut requests: HashMap<_, _> =
-        busiest.iter().map(|busy| (Arc::clone(&busy.name), busy.requests)).collect();
+    let mut lately: HashMap<_, _> =
+        busiest.iter().map(|busy| (Arc::clone(&busy.name), (busy.requests, busy.sheds))).collect();
     let mut all: Vec<_> = held
         .into_iter()
         .map(|Held { name, depth }| {
-            let requests = requests.remove(&name).unwrap_or(0);
-            Activity { name, held: depth, requests }
+            let (requests, sheds) = lately.remove(&name).unwrap_or_default();
+            Activity { name, held: depth, requests, sheds }
         })
         .collect();
-    let others = busiest.into_iter().filter(|busy| requests.contains_key(&busy.name));
-    all.extend(others.map(|Busy { name, requests }| Activity { name, held: 0, requests }));
+    let others = busiest.into_iter().filter(|busy| lately.contains_key(&busy.name));
+    all.extend(others.map(|Busy { name, requests, sheds }| Activity {
+        name,
+        held: 0,
+        requests,
+        sheds,
+    }));
     all
 }
 
@@ -379,9 +386,9 @@ mod tests {
     #[test]
     fn who_has_calls_held_comes_before_who_is_busy() {
         let held = vec![Held { name: "slow".into(), depth: 3 }];
-        let busy = |name: &str, requests| Busy { name: name.into(), requests };
+        let busy = |name: &str, requests| Busy { name: name.into(), requests, sheds: requests / 2 };
         let all = activities(held, vec![busy("quick", 90), busy("slow", 2)]);
-        let all: Vec<_> = all.iter().map(|one| (&*one.name, one.held, one.requests)).collect();
-        assert_eq!(all, [("slow", 3, 2), ("quick", 0, 90)]);
+        let all = all.iter().map(|one| (&*one.name, one.held, one.requests, one.sheds));
+        assert_eq!(all.collect::<Vec<_>>(), [("slow", 3, 2, 1), ("quick", 0, 90, 45)]);
     }
 }

@@ -109,8 +109,10 @@ pub struct BucketStatus {
 pub(super) struct BusyStatus {
     /// The name of the caller or the workspace.
     name: Arc<str>,
-    /// Calls answered in this minute and the one before.
+    /// Calls answered in this minute and the one before, the shed ones too.
     requests: u64,
+    /// Those of them that were shed.
+    sheds: u64,
 }
 
 /// The last reload.
@@ -224,8 +226,8 @@ impl BucketStatus {
 // === impl BusyStatus ===
 
 impl From<Busy> for BusyStatus {
-    fn from(Busy { name, requests }: Busy) -> Self {
-        Self { name, requests }
+    fn from(Busy { name, requests, sheds }: Busy) -> Self {
+        Self { name, requests, sheds }
     }
 }
 

@@ -7,7 +7,7 @@
 //! flood of yesterday is forgotten.
 //!
 //! Fifty of the names are labels in metrics. A label is lost only to a name that is twice as busy, so
-//! that a counter seldom begins anew.
+//! that a counter seldom begins anew. Of the same names it is counted how many calls were shed.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -22,13 +22,28 @@ pub(crate) struct Busiest {
     /// Few, so names that are chosen to collide cost little.
     names: HashMap<Arc<str>, Count, RandomState>,
     /// By name.
-    counters: IntCounterVec,
+    counters: Counters,
     /// Of all that are not counted by name.
-    others: IntCounter,
+    others: Label,
     labels: usize,
     /// No name with a label has been counted less often, in these two minutes.
     least: u64,
     minute: Instant,
+}
+
+/// What is exported, by name.
+#[derive(Debug)]
+struct Counters {
+    requests: IntCounterVec,
+    /// Those that were shed, where that is exported.
+    sheds: Option<IntCounterVec>,
+}
+
+/// What is exported of one name.
+#[derive(Debug)]
+struct Label {
+    requests: IntCounter,
+    sheds: Option<IntCounter>,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +54,10 @@ struct Count {
     before: u64,
     /// What it took over, at most too much.
     inherited: u64,
+    /// Shed calls of this minute, and of the minute before.
+    shed: [u64; 2],
     /// Of its own, where it is a label.
-    counter: Option<IntCounter>,
+    label: Option<Label>,
 }
 
 /// A name, and how busy it is.
@@ -48,8 +65,10 @@ struct Count {
 pub struct Busy {
     /// Which.
     pub name: Arc<str>,
-    /// Calls that were answered in this minute and the one before.
+    /// Calls that were answered in this minute and the one before, the shed ones too.
     pub requests: u64,
+    /// Those of them that were shed.
+    pub sheds: u64,
 }
 
 /// So many names are counted.
@@ -62,35 +81,39 @@ const MINUTE: Duration = Duration::from_secs(60);
 // === impl Busiest ===
 
 impl Busiest {
-    /// Counts with these counters, which have one label, the name.
-    pub(crate) fn new(now: Instant, counters: IntCounterVec) -> Self {
-        let others = counters.with_label_values(&[OTHER]);
+    /// Counts with these counters, which have one label, the name: all calls, and those that were
+    /// shed, where that is to be exported.
+    pub(crate) fn new(now: Instant, requests: IntCounterVec, sheds: Option<IntCounterVec>) -> Self {
+        let counters = Counters { requests, sheds };
+        let others = counters.label(OTHER);
         Self { names: HashMap::default(), counters, others, labels: 0, least: 0, minute: now }
     }
 
     /// Counts a call of that name.
-    pub(crate) fn count(&mut self, now: Instant, name: &Arc<str>) {
+    pub(crate) fn count(&mut self, now: Instant, name: &Arc<str>, shed: bool) {
         self.turn(now);
         let sure = if let Some(count) = self.names.get_mut(name) {
             count.now += 1;
-            if let Some(counter) = &count.counter {
-                return counter.inc();
+            count.shed[0] += u64::from(shed);
+            if let Some(label) = &count.label {
+                return label.count(shed);
             }
             count.sure()
         } else {
             let inherited = if self.names.len() < COUNTED { 0 } else { self.take_smallest() };
-            let count = Count { now: 1, inherited, ..Count::default() };
+            let shed = [u64::from(shed), 0];
+            let count = Count { now: 1, inherited, shed, ..Count::default() };
             self.names.insert(Arc::clone(name), count);
             1
         };
         // Whoever is called like the others is one of them.
         if **name == *OTHER || !self.has_label_for(sure) {
-            return self.others.inc();
+            return self.others.count(shed);
         }
-        let counter = self.counters.with_label_values(&[name]);
-        counter.inc();
+        let label = self.counters.label(name);
+        label.count(shed);
         if let Some(count) = self.names.get_mut(name) {
-            count.counter = Some(counter);
+            count.label = Some(label);
         }
     }
 
@@ -104,7 +127,7 @@ impl Busiest {
         if sure <= self.least.saturating_mul(2) {
             return false;
         }
-        let labels = self.names.iter_mut().filter(|(_, count)| count.counter.is_some());
+        let labels = self.names.iter_mut().filter(|(_, count)| count.label.is_some());
         let Some((name, quiet)) = labels.min_by_key(|(_, count)| count.sure()) else {
             return false;
         };
@@ -112,9 +135,8 @@ impl Busiest {
         if sure <= self.least.saturating_mul(2) {
             return false;
         }
-        quiet.counter = None;
-        // Its counter is there: it has been counted.
-        let _ = self.counters.remove_label_values(&[name]);
+        quiet.label = None;
+        self.counters.forget(name);
         true
     }
 
@@ -129,7 +151,11 @@ impl Busiest {
         let mut all: Vec<Busy> = self
             .names
             .iter()
-            .map(|(name, count)| Busy { name: Arc::clone(name), requests: count.sure() })
+            .map(|(name, count)| Busy {
+                name: Arc::clone(name),
+                requests: count.sure(),
+                sheds: count.shed.iter().sum(),
+            })
             .filter(|busy| busy.requests > 0)
             .collect();
         all.sort_by(|one, other| (other.requests, &one.name).cmp(&(one.requests, &other.name)));
@@ -139,7 +165,7 @@ impl Busiest {
 
     /// Frees the smallest counter that is no label's, and tells its count.
     fn take_smallest(&mut self) -> u64 {
-        let others = self.names.iter().filter(|(_, count)| count.counter.is_none());
+        let others = self.names.iter().filter(|(_, count)| count.label.is_none());
         let smallest =
             others.min_by_key(|(_, count)| count.at_most()).map(|(name, _)| Arc::clone(name));
         smallest.and_then(|name| self.names.remove(&name)).map_or(0, |count| count.at_most())
@@ -157,8 +183,37 @@ impl Busiest {
             count.before = if over < 2 * MINUTE { count.now } else { 0 };
             count.now = 0;
             count.inherited = 0;
+            count.shed = [0, if over < 2 * MINUTE { count.shed[0] } else { 0 }];
         }
-        self.names.retain(|_, count| count.counter.is_some() || count.sure() > 0);
+        self.names.retain(|_, count| count.label.is_some() || count.sure() > 0);
+    }
+}
+
+// === impl Counters ===
+
+impl Counters {
+    fn label(&self, name: &str) -> Label {
+        Label {
+            requests: self.requests.with_label_values(&[name]),
+            sheds: self.sheds.as_ref().map(|sheds| sheds.with_label_values(&[name])),
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        // Its counters are there: it has been counted.
+        let _ = self.requests.remove_label_values(&[name]);
+        let _ = self.sheds.as_ref().map(|sheds| sheds.remove_label_values(&[name]));
+    }
+}
+
+// === impl Label ===
+
+impl Label {
+    fn count(&self, shed: bool) {
+        self.requests.inc();
+        if let Some(sheds) = self.sheds.as_ref().filter(|_| shed) {
+            sheds.inc();
+        }
     }
 }
 
@@ -183,13 +238,15 @@ mod tests {
     }
 
     fn busiest(now: Instant) -> Busiest {
-        let counters = prometheus::Opts::new("requests_total", "of a test");
-        Busiest::new(now, IntCounterVec::new(counters, &["name"]).unwrap())
+        let counters =
+            |name| IntCounterVec::new(prometheus::Opts::new(name, "of a test"), &["name"]).unwrap();
+        Busiest::new(now, counters("requests_total"), Some(counters("sheds_total")))
     }
 
     /// What is counted under a name; nothing where it is no label.
     fn counted(busiest: &Busiest, name: &str) -> u64 {
-        busiest.names.get(name).and_then(|count| count.counter.as_ref()).map_or(0, IntCounter::get)
+        let label = busiest.names.get(name).and_then(|count| count.label.as_ref());
+        label.map_or(0, |label| label.requests.get())
     }
 
     /// Red when the first fifty keep their labels for good, and when the first so many keep their
@@ -199,17 +256,17 @@ mod tests {
         let start = Instant::now();
         let mut busiest = busiest(start);
         for n in 0..10_000 {
-            busiest.count(start, &name(&format!("other-{n}")));
+            busiest.count(start, &name(&format!("other-{n}")), false);
         }
         let flood = name("flood");
         for n in 0..1_000 {
-            busiest.count(start, &flood);
-            busiest.count(start, &name(&format!("more-{n}")));
+            busiest.count(start, &flood, false);
+            busiest.count(start, &name(&format!("more-{n}")), false);
         }
         assert!(counted(&busiest, "flood") > 900, "{}", counted(&busiest, "flood"));
         assert_eq!(busiest.top(start)[0].name, flood);
         assert!(busiest.names.len() <= COUNTED);
-        let labels = busiest.names.values().filter(|count| count.counter.is_some());
+        let labels = busiest.names.values().filter(|count| count.label.is_some());
         assert_eq!(labels.count(), LABELS);
     }
 
@@ -219,9 +276,9 @@ mod tests {
         let start = Instant::now();
         let mut busiest = busiest(start);
         for _ in 0..3 {
-            busiest.count(start, &name(OTHER));
+            busiest.count(start, &name(OTHER), false);
         }
-        assert_eq!((counted(&busiest, OTHER), busiest.others.get()), (0, 3));
+        assert_eq!((counted(&busiest, OTHER), busiest.others.requests.get()), (0, 3));
     }
 
     /// Red when nothing is forgotten, and when a label is lost by silence alone.
@@ -230,10 +287,10 @@ mod tests {
         let start = Instant::now();
         let mut busiest = busiest(start);
         for _ in 0..100 {
-            busiest.count(start, &name("once"));
+            busiest.count(start, &name("once"), false);
         }
         let later = start + MINUTE;
-        busiest.count(later, &name("now"));
+        busiest.count(later, &name("now"), false);
         let requests = |busiest: &mut Busiest, at| {
             let top = busiest.top(at).into_iter();
             top.map(|busy| (busy.name.to_string(), busy.requests)).collect::<Vec<_>>()
@@ -253,11 +310,11 @@ mod tests {
         let mut busiest = busiest(start);
         for n in 0..LABELS {
             for _ in 0..10 {
-                busiest.count(start, &name(&n.to_string()));
+                busiest.count(start, &name(&n.to_string()), false);
             }
         }
         let by_name = (0..25).map(|_| {
-            busiest.count(start, &name("new"));
+            busiest.count(start, &name("new"), false);
             counted(&busiest, "new") > 0
         });
         assert_eq!(
@@ -265,8 +322,40 @@ mod tests {
             Some(20),
             "the 21st call"
         );
-        assert_eq!((counted(&busiest, "new"), busiest.others.get()), (5, 20));
+        assert_eq!((counted(&busiest, "new"), busiest.others.requests.get()), (5, 20));
         let left: u64 = (0..LABELS).map(|n| counted(&busiest, &n.to_string())).sum();
         assert_eq!(left, 10 * (LABELS as u64 - 1));
+    }
+    /// Red when they outlive their minutes, when those of a name without a label are lost, and when
+    /// a label that goes leaves a series behind.
+    #[test]
+    fn what_was_shed_is_counted_by_the_same_names() {
+        let start = Instant::now();
+        let mut busiest = busiest(start);
+        for n in 0..LABELS {
+            for shed in [true, false] {
+                busiest.count(start, &name(&n.to_string()), shed);
+            }
+        }
+        let by_name = |busiest: &Busiest| {
+            let mut sheds =
+                crate::metrics::by_label(busiest.counters.sheds.as_ref().unwrap(), "name");
+            (sheds.len(), sheds.remove(OTHER), sheds.remove("new"))
+        };
+        for _ in 0..4 {
+            busiest.count(start, &name("new"), true);
+        }
+        assert_eq!(by_name(&busiest), (LABELS + 1, Some(4), None));
+        busiest.count(start, &name("new"), true);
+        assert_eq!(by_name(&busiest), (LABELS + 1, Some(4), Some(1)));
+        let sheds = |busiest: &mut Busiest, at| {
+            let top = busiest.top(at);
+            top.first().map_or((0, 0), |busy| (busy.requests, busy.sheds))
+        };
+        assert_eq!(sheds(&mut busiest, start), (5, 5));
+        busiest.count(start + MINUTE, &name("new"), false);
+        assert_eq!(sheds(&mut busiest, start + MINUTE), (6, 5));
+        assert_eq!(sheds(&mut busiest, start + 2 * MINUTE), (1, 0));
+        assert_eq!(by_name(&busiest).2, Some(1), "a counter never falls");
     }
 }

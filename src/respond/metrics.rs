@@ -49,6 +49,11 @@ impl AnswerMetrics {
             "Calls answered, by caller: the fifty busiest, and all others as other.",
             &["caller"],
         )?;
+        let caller_sheds = registry.counters(
+            "slackwater_caller_sheds_total",
+            "Calls shed, by caller: the fifty busiest, and all others as other.",
+            &["caller"],
+        )?;
         let workspaces = registry.counters(
             "slackwater_workspace_requests_total",
             "Calls answered, by workspace: the fifty busiest, and all others as other.",
@@ -73,19 +78,22 @@ impl AnswerMetrics {
                 &["method", "reason"],
             )?,
             busiest: Arc::new(Mutex::new(Ranks {
-                callers: Busiest::new(now, callers),
-                workspaces: Busiest::new(now, workspaces),
+                callers: Busiest::new(now, callers, Some(caller_sheds)),
+                workspaces: Busiest::new(now, workspaces, None),
             })),
         })
     }
 
-    /// A call was answered.
-    pub fn answered(&self, record: &Record, status: StatusCode) {
+    /// A call was answered; shed, if it was for that reason.
+    pub fn answered(&self, record: &Record, status: StatusCode, shed: Option<ShedReason>) {
+        if let Some(reason) = shed {
+            self.shed(record.method(), reason.as_str());
+        }
         let (tier, class) = (record.tier(), record.class());
         let labels = [record.method(), tier, class, status.as_str()];
         self.requests.with_label_values(&labels).inc();
         if let Some(labels) = record.labels() {
-            self.answered_to(labels.caller.shared(), labels.workspace.as_ref());
+            self.answered_to(labels.caller.shared(), labels.workspace.as_ref(), shed.is_some());
         }
         if record.attempts() > 0 {
             let wait = self.wait.with_label_values(&[tier, class]);
@@ -93,17 +101,17 @@ impl AnswerMetrics {
         }
     }
 
-    fn answered_to(&self, caller: &Arc<str>, workspace: Option<&Arc<str>>) {
+    fn answered_to(&self, caller: &Arc<str>, workspace: Option<&Arc<str>>, shed: bool) {
         let now = Instant::now();
         let mut ranks = self.ranks();
-        ranks.callers.count(now, caller);
+        ranks.callers.count(now, caller, shed);
         if let Some(workspace) = workspace {
-            ranks.workspaces.count(now, workspace);
+            ranks.workspaces.count(now, workspace, shed);
         }
     }
 
     /// A call was shed.
-    pub fn shed(&self, method: &str, reason: &str) {
+    pub(crate) fn shed(&self, method: &str, reason: &str) {
         self.sheds.with_label_values(&[method, reason]).inc();
     }
 

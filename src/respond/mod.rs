@@ -272,7 +272,6 @@ where
             let mut response = answered.unwrap_or_else(|failure| {
                 reason = failure.shed_reason();
                 if let Some(reason) = reason {
-                    metrics.shed(record.method(), reason.as_str());
                     warnings.shed(&record, reason, failure.could_go_in());
                 }
                 if let Failure::Upstream(error) = &failure {
@@ -291,7 +290,7 @@ where
                 headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
             }
             tell(response.headers_mut(), &record);
-            metrics.answered(&record, response.status());
+            metrics.answered(&record, response.status(), reason);
             tracing::debug!(
                 method = record.method(),
                 class = record.class(),

@@ -37,6 +37,13 @@ async fn a_flood_is_named_in_metrics_after_many_others() {
     assert!(workspace.ends_with(" 230"), "{workspace}");
     let top = proxy.counters.answers.top();
     assert_eq!((&*top.callers[0].name, top.callers[0].requests), ("flood", 30));
+    // All but the first fifty of a minute are shed: they wait for nothing.
+    assert_eq!(top.callers[0].sheds, 30);
+    assert_eq!(top.workspaces[0].sheds, 230 - 50);
+    let sheds = labels("slackwater_caller_sheds_total");
+    let sheds_of = |name: &str| sheds.iter().find(|line| line.contains(&format!("\"{name}\"")));
+    let counted: u32 = sheds_of("flood").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((25..=30).contains(&counted) && sheds.len() == 51, "{sheds:?}");
     assert_eq!((top.workspaces.len(), top.workspaces[0].requests), (1, 230));
     assert_eq!((&*status.callers[0].name, status.callers[0].depth), ("waits", 7));
     assert_eq!(status.workspaces[0].depth, 7);

@@ -105,6 +105,7 @@ export class Tables {
       { head: kind, kind: "long", show: (cell, { name }) => set(cell, name) },
       number("held", ({ held }) => count(held)),
       number("calls of late", ({ requests }) => count(requests)),
+      number("of them refused", ({ sheds }) => (sheds ? count(sheds) : "")),
       button("Pause…", ({ name }) => `${kind} ${name}`, ({ name }) => change.pause(kind, name)),
     ]);
     this.callers = parties("caller");

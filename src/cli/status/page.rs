@@ -17,6 +17,7 @@ pub(super) struct Page {
     buckets: Vec<Bucket>,
     mode: Mode,
     paused: Vec<Pause>,
+    top: Top,
     totals: Totals,
     reload: Option<Reload>,
 }
@@ -70,6 +71,21 @@ struct Bucket {
     probing: bool,
 }
 
+/// Who calls most.
+#[derive(Debug, Deserialize)]
+struct Top {
+    callers: Vec<Caller>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Caller {
+    name: String,
+    requests: u64,
+    /// An older proxy does not tell.
+    #[serde(default)]
+    sheds: u64,
+}
+
 #[derive(Debug, Deserialize)]
 struct Totals {
     held: u64,
@@ -88,6 +104,8 @@ const BUCKETS: usize = 20;
 const QUEUES: usize = 50;
 /// So many pauses.
 const PAUSES: usize = 10;
+/// So many callers whose calls are refused.
+const CALLERS: usize = 5;
 
 // === impl Page ===
 
@@ -102,6 +120,7 @@ impl Page {
             format!("held {held}, places kept {places}, limits frozen {frozen}"),
             self.totals.since_start(),
         ];
+        lines.extend(self.top.refused());
         lines.extend(self.mode.lines());
         lines.extend(self.paused.iter().take(PAUSES).map(Pause::line));
         lines.extend(rest(self.paused.len(), PAUSES, "pauses"));
@@ -140,6 +159,25 @@ impl Page {
 fn rest(all: usize, most: usize, what: &str) -> Option<String> {
     let more = all.checked_sub(most).filter(|more| *more > 0)?;
     Some(format!("and {more} more {what}; --json has all"))
+}
+
+// === impl Top ===
+
+impl Top {
+    /// Whose calls are refused of late, most of them first; nothing where none is.
+    fn refused(&self) -> Option<String> {
+        let mut refused: Vec<_> = self.callers.iter().filter(|caller| caller.sheds > 0).collect();
+        refused.sort_by_key(|caller| std::cmp::Reverse(caller.sheds));
+        let more = match refused.len().saturating_sub(CALLERS) {
+            0 => String::new(),
+            more => format!(", and {more} more callers"),
+        };
+        let refused = refused.iter().take(CALLERS).map(|Caller { name, requests, sheds }| {
+            format!("{sheds} of {requests} calls of {}", shown(name))
+        });
+        let refused: Vec<_> = refused.collect();
+        (!refused.is_empty()).then(|| format!("shed of late: {}{more}", refused.join(", ")))
+    }
 }
 
 // === impl Mode ===
@@ -300,6 +338,7 @@ mod tests {
                   "places": 0, "frozen_for_ms": 12_300, "probing": false },
             ],
             "mode": { "proxy": "enforce", "methods": {} }, "paused": [], "reload": null,
+            "top": { "callers": [{ "name": "web", "requests": 9 }] },
             "totals": { "held": 40, "places": 3, "buckets": 3, "frozen": 1, "ready": true,
                 "answered": 61, "refused_by_slack": 1, "replayed": 1, "shed": { "deadline": 2 } },
         })
@@ -358,6 +397,19 @@ tier4      A1/T1/users.info            99  100        0       0"
                  here; is it max_wait?, and 2 more",
             ]
         );
+    }
+
+    /// Red when those that call most hide those that are refused most, and when there is no end.
+    #[test]
+    fn it_tells_whose_calls_are_refused() {
+        let mut json = busy();
+        let caller = |n: u64| serde_json::json!({ "name": format!("job-{n}\u{1b}[2J"), "requests": 90 - n, "sheds": n });
+        json["top"]["callers"] = (0..3).map(caller).collect();
+        let text = page(&json);
+        let line = "shed of late: 2 of 88 calls of job-2[2J, 1 of 89 calls of job-1[2J";
+        assert_eq!(text.lines().nth(3), Some(line));
+        json["top"]["callers"] = (0..9).map(caller).collect();
+        assert!(page(&json).contains("calls of job-4[2J, and 3 more callers\n"), "{}", page(&json));
     }
 
     #[test]
