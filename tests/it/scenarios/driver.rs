@@ -20,6 +20,7 @@ use scheduler::{
 use super::{
     arrivals::Process,
     chance::Chance,
+    file::BoundsSpec,
     record::{End, Made, Record},
     server::Server,
     world::World,
@@ -88,6 +89,7 @@ enum Happening {
 impl<'w> Driver<'w> {
     fn new(world: &'w World) -> Self {
         let seed = world.scenario.seed;
+        let BoundsSpec { per_bucket, total } = world.scenario.bounds;
         let members = world.members.iter();
         let process = members.map(|member| {
             let chance = Chance::of(seed, &(&member.name, "arrivals"));
@@ -96,7 +98,7 @@ impl<'w> Driver<'w> {
         Self {
             world,
             scheduler: Scheduler::new(Policy {
-                bounds: Bounds { per_bucket: 1_000_000, total: 1_000_000 },
+                bounds: Bounds { per_bucket, total },
                 background: Share::default(),
             }),
             server: Server::new(world),
@@ -181,8 +183,8 @@ impl<'w> Driver<'w> {
             left: false,
             chance: Chance::of(self.world.scenario.seed, &(name, number)),
         });
-        let (at, end, sent) = (self.now, None, None);
-        self.record.calls.push(Made { member, at, attempts: 0, sheds: 0, sent, end });
+        let (at, end, sent, told) = (self.now, None, None, Duration::ZERO);
+        self.record.calls.push(Made { member, at, attempts: 0, sheds: 0, told, sent, end });
         if let Some(next) = self.processes[member].next(self.now) {
             self.at(next, Happening::Call { member });
         }
@@ -231,10 +233,13 @@ impl<'w> Driver<'w> {
         self.record.calls[call].sheds += 1;
         let left = refusal.retry_at.since(self.now);
         let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        self.comes_back(call, Duration::from_secs(whole.max(1)));
+        let told = Duration::from_secs(whole.max(1));
+        let made = &mut self.record.calls[call];
+        made.told = made.told.max(told);
+        self.comes_back(call, told);
     }
 
-    /// The client heeds `Retry-After`, or gives the call up.
+    /// The client heeds `Retry-After`, or does not, or gives the call up.
     fn comes_back(&mut self, call: usize, retry_after: Duration) {
         let made = &self.record.calls[call];
         let again = self.world.members[made.member].spec.comes_back;
@@ -242,7 +247,8 @@ impl<'w> Driver<'w> {
         match again {
             Some(again) if !self.calls[call].left => {
                 let late = self.calls[call].chance.within(again.late);
-                self.at(self.now + retry_after + late, Happening::Return { call });
+                let after = again.after.map_or(retry_after, |after| after.0);
+                self.at(self.now + after + late, Happening::Return { call });
             }
             _ => self.end(call, End::GivenUp),
         }

@@ -30,6 +30,9 @@ pub(super) struct Scenario {
     pub(super) methods: BTreeMap<String, Vec<String>>,
     pub(super) callers: BTreeMap<String, CallerSpec>,
     pub(super) server: ServerSpec,
+    /// How many calls may be held; more than there are where it does not say.
+    #[serde(default)]
+    pub(super) bounds: BoundsSpec,
     /// Values to put in place of others, by their path: the scenario runs with each
     /// combination, and the bands hold for all.
     #[serde(default)]
@@ -81,12 +84,22 @@ pub(super) struct CallerSpec {
     pub(super) hangs_up: Option<HangsUp>,
 }
 
-/// A client that heeds `Retry-After`, as SDKs do.
+/// How many calls may be held.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoundsSpec {
+    pub(super) per_bucket: usize,
+    pub(super) total: usize,
+}
+
+/// A client that heeds `Retry-After`, as SDKs do, or one that asks again and again.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ComesBack {
     /// So often; without end where it does not say.
     pub(super) times: Option<u32>,
+    /// It does not heed what it was told and comes after so long.
+    pub(super) after: Option<Span>,
     /// It comes so much later than it was told.
     pub(super) late: Range,
 }
@@ -194,6 +207,14 @@ fn workspace() -> Template {
 /// Long enough that every answer that comes has come.
 fn timeout() -> Span {
     Span(std::time::Duration::from_secs(30))
+}
+
+// === impl BoundsSpec ===
+
+impl Default for BoundsSpec {
+    fn default() -> Self {
+        Self { per_bucket: 1_000_000, total: 1_000_000 }
+    }
 }
 
 // === impl Named ===

@@ -38,6 +38,8 @@ pub(super) enum Measure {
     Lost,
     /// How often a call was brought to the proxy.
     Attempts,
+    /// No call was told to come back after longer when it was shed.
+    ToldMax,
     /// Half of the calls waited no longer, from when they were first made until they were sent.
     /// Who waits at the end of the run has waited until then; who left before it was sent does
     /// not count.
@@ -95,7 +97,9 @@ impl Measure {
         use Measure as M;
         match self {
             M::Goodput | M::Share | M::Served => format!("{:.2} %", value * 100.0),
-            M::WaitP50 | M::WaitP99 | M::WaitMax | M::Done => format!("{value:.3} s"),
+            M::ToldMax | M::WaitP50 | M::WaitP99 | M::WaitMax | M::Done => {
+                format!("{value:.3} s")
+            }
             _ => format!("{value}"),
         }
     }
@@ -149,6 +153,9 @@ impl<'r> View<'r> {
                 count(self.made(members).filter(lost).count())
             }
             Measure::Attempts => self.made(members).map(|made| f64::from(made.attempts)).sum(),
+            Measure::ToldMax => {
+                self.made(members).map(|made| made.told.as_secs_f64()).fold(0.0, f64::max)
+            }
             Measure::WaitP50 => self.wait(members, 50),
             Measure::WaitP99 => self.wait(members, 99),
             Measure::WaitMax => self.wait(members, 100),

@@ -1,6 +1,6 @@
 //! What happened in a run, for the measures.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use limits::BucketKey;
 use scheduler::Instant;
@@ -54,6 +54,8 @@ pub(super) struct Made {
     pub(super) attempts: u32,
     /// How often it was shed.
     pub(super) sheds: u32,
+    /// The longest time after which it was told to come back when it was shed.
+    pub(super) told: Duration,
     /// When it was sent, the last time.
     pub(super) sent: Option<Instant>,
     pub(super) end: Option<(Instant, End)>,
