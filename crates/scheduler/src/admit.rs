@@ -34,11 +34,19 @@ impl Scheduler {
         arrival: Arrival,
         max_depth: Option<usize>,
     ) -> Enqueued {
-        let Some((blocking, _)) = self.blocking(now, buckets, held.class, None) else {
+        let blocking = self.blocking(now, buckets, held.class, None).map(|(id, _)| id);
+        let kept = match (blocking, arrival) {
+            (None, Arrival::New | Arrival::Early { .. }) => {
+                self.kept_for_others(now, buckets, held.class)
+            }
+            _ => None,
+        };
+        let Some(blocking) = blocking.or(kept.map(|(_, id)| id)) else {
             self.charge(buckets, held.class, held.caller());
             return Enqueued::Granted(self.grant(now, buckets, held));
         };
-        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth) {
+        let held = Held { gives_way: kept.is_some(), ..held };
+        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth, kept) {
             self.release(now, held.kept(), held.class, Outcome::Unsent);
             for &id in buckets {
                 self.touch(id);

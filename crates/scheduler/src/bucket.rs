@@ -27,9 +27,9 @@ pub(super) struct Bucket {
     pub(super) former: Option<Box<Vec<BucketKey>>>,
     /// The calls that wait for it.
     pub(super) queue: FairQueue,
-    /// How many calls are held for it, here or elsewhere, places included.
+    /// How many calls are held for it, here or elsewhere.
     pub(super) waiting: u32,
-    /// How many of them are places of calls that were sent away.
+    /// How many places of calls that were sent away it has.
     pub(super) places: u32,
     /// When it is looked at next, if nothing happens before.
     pub(super) alarm: Option<Instant>,
@@ -153,6 +153,19 @@ impl Bucket {
     pub(super) fn admits(&mut self, now: Instant, class: Class) -> bool {
         self.expire(now);
         self.opens_at(now, class).is_some_and(|at| at <= now)
+    }
+
+    /// How many calls of that class could go now, and when there may be more of them at the
+    /// earliest, if no call goes and no answer comes.
+    pub(super) fn spare(&mut self, now: Instant, class: Class) -> (u32, Option<Instant>) {
+        self.expire(now);
+        let free = self.windows().map(|window| window.quota().saturating_sub(window.used())).min();
+        let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
+        let reserved = self.reserve.at_once(now, class, &self.window);
+        let spare = [free, probes, reserved].into_iter().flatten().min().unwrap_or(0);
+        let people_until = Some(self.reserve.people_until()).filter(|until| *until > now);
+        let more = self.windows().filter_map(Window::first_end).chain(people_until).min();
+        (spare, more)
     }
 
     /// When a call of that class may take a free slot; `None` if that is unknown until a response
@@ -364,9 +377,9 @@ impl Bucket {
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
-    /// are held or in flight.
+    /// are held or in flight, or places kept.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
-        if self.in_flight > 0 || self.waiting > 0 {
+        if self.in_flight > 0 || self.waiting > 0 || self.places > 0 {
             return None;
         }
         let ends = [
@@ -412,7 +425,7 @@ impl Bucket {
             quota: self.window.quota(),
             frozen_until: self.frozen_until(now),
             probing: self.half_open.as_ref().is_some_and(|half_open| !half_open.is_frozen(now)),
-            waiting: u64::from(self.waiting - self.places),
+            waiting: self.waiting.into(),
             places: self.places.into(),
         }
     }

@@ -90,6 +90,9 @@ pub(super) struct Held {
     pub(super) kept: Option<Box<Vec<Slot>>>,
     /// Whether it has claimed the next slots of its buckets.
     pub(super) claims: bool,
+    /// Whether it came when slots were kept for those who were told to come then, and waits for
+    /// nothing else.
+    pub(super) gives_way: bool,
 }
 
 const _: () = assert!(size_of::<Held>() == 64);
@@ -146,6 +149,7 @@ impl Held {
             beside: Neighbours::default(),
             kept: None,
             claims: false,
+            gives_way: false,
         }
     }
 

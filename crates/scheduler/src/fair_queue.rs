@@ -16,7 +16,11 @@
 //! just taken the last slot does not start in the queue as if it had had none.
 //!
 //! A caller that waits keeps its tag while its calls are parked elsewhere, but comes back at most
-//! one turn behind the others: what it could not use here is not saved up.
+//! one turn behind the others: what it could not use here is not saved up. So does one that is away
+//! and has a place here.
+//!
+//! Places are counted apart from calls. They are no part of a queue: only what a call is told that
+//! has to come back depends on them.
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -34,9 +38,9 @@ use super::{
 /// the class's own queue: that is memory which is seldom in the cache.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    /// Absent while no call of the class waits, which is most of a bucket's life.
+    /// Absent while no call of the class waits or has a place, which is most of a bucket's life.
     classes: [Option<Box<ClassQueue>>; 3],
-    /// Calls of the class that wait for this bucket, here or elsewhere, and places.
+    /// Calls of the class that wait for this bucket, here or elsewhere.
     waiting: [u32; 3],
     /// Whether a group of the class is parked here.
     parked: [bool; 3],
@@ -68,15 +72,19 @@ pub(super) struct Ahead {
 #[derive(Debug, Default)]
 struct ClassQueue {
     virtual_time: Tag,
-    /// The callers that wait, and those whose last turn ends after the virtual time.
+    /// The callers that wait or have places, and those whose last turn ends after the virtual time.
     turns: SmallMap<CallerId, Turn>,
     /// The callers with groups parked here, each by its tag and its oldest call, the next one
     /// first.
     ready: SmallSet<(Tag, Head)>,
-    /// The callers that do not wait, by the end of their last turn.
+    /// The callers that neither wait nor have places, by the end of their last turn.
     resting: SmallSet<(Tag, CallerId)>,
-    /// Callers that have calls or places that wait for this bucket, here or elsewhere.
+    /// Callers that have calls that wait for this bucket, here or elsewhere.
     callers: u32,
+    /// Callers that have such calls, or places.
+    present: u32,
+    /// Places in all.
+    places: u32,
 }
 
 /// One caller's place among the others.
@@ -86,6 +94,7 @@ struct Turn {
     start: Tag,
     weight: Weight,
     waiting: u32,
+    places: u32,
     /// How many turns it has had since this entry was made.
     served: u64,
     /// Its groups that are parked here, each by its oldest call of this caller.
@@ -113,6 +122,8 @@ const NEVER: u8 = u8::MAX;
 
 /// A forecast looks at so many callers one by one; of the others it counts the last round only.
 const LOOKED_AT: usize = 64;
+/// To find those that wait, among callers that have places, it looks at no more than so many.
+const LOOKED_OVER: usize = 4 * LOOKED_AT;
 
 // === impl FairQueue ===
 
@@ -135,9 +146,14 @@ impl FairQueue {
         self.classes.iter().flatten().map(|queue| u64::from(queue.callers)).sum()
     }
 
-    /// How many calls of that caller and class wait, here or elsewhere, places included.
+    /// How many calls of that caller and class wait, here or elsewhere.
     pub(super) fn waiting_of(&self, class: Class, caller: CallerId) -> u64 {
         self.turn(class, caller).map_or(0, |turn| u64::from(turn.waiting))
+    }
+
+    /// The same with the places that it has.
+    pub(super) fn present_of(&self, class: Class, caller: CallerId) -> u64 {
+        self.turn(class, caller).map_or(0, |turn| u64::from(turn.present()))
     }
 
     /// How many turns that caller has had since its entry was made; zero if it has none.
@@ -162,30 +178,66 @@ impl FairQueue {
         self.passed_over[class.index()] >= FLOORS[class.index()]
     }
 
-    /// Counts a call that is held, or a place that is kept.
+    /// Counts a call that is held.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
-        let queue = self.classes[class.index()].get_or_insert_default();
-        let waiting = &mut self.waiting[class.index()];
-        if *waiting == 0 && (self.last_class, self.last) == (Some(class), caller.id) {
-            let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
-            queue.turns.get_or_insert_with(caller.id, turn);
-        }
-        *waiting += 1;
-        queue.join(caller);
+        let queue = self.queue_of(class, caller);
+        let turn = queue.enter(caller);
+        turn.waiting += 1;
+        queue.callers += u32::from(turn.waiting == 1);
+        self.waiting[class.index()] += 1;
     }
 
     /// Uncounts a held call that goes: granted, cancelled or expired.
     pub(super) fn leave(&mut self, class: Class, caller: CallerId) {
         let Some(queue) = &mut self.classes[class.index()] else { return };
-        let waiting = &mut self.waiting[class.index()];
-        *waiting -= 1;
-        if *waiting == 0 {
-            self.classes[class.index()] = None;
-            self.parked[class.index()] = false;
-            self.passed_over[class.index()] = 0;
-        } else {
-            queue.leave(caller);
+        self.waiting[class.index()] -= 1;
+        if self.waiting[class.index()] == 0 && queue.places == 0 {
+            self.close(class);
+            return;
         }
+        let Some(turn) = queue.turns.get_mut(&caller) else { return };
+        turn.waiting -= 1;
+        queue.callers -= u32::from(turn.waiting == 0);
+        queue.exit(caller);
+    }
+
+    /// Counts a place that is kept.
+    pub(super) fn keep_place(&mut self, class: Class, caller: Caller) {
+        let queue = self.queue_of(class, caller);
+        queue.enter(caller).places += 1;
+        queue.places += 1;
+    }
+
+    /// Uncounts a place that is kept no more.
+    pub(super) fn drop_place(&mut self, class: Class, caller: CallerId) {
+        let Some(queue) = &mut self.classes[class.index()] else { return };
+        queue.places -= 1;
+        if self.waiting[class.index()] == 0 && queue.places == 0 {
+            self.close(class);
+            return;
+        }
+        let Some(turn) = queue.turns.get_mut(&caller) else { return };
+        turn.places -= 1;
+        queue.exit(caller);
+    }
+
+    /// A class's queue, for one that comes. The caller that had the last turn does not start as if
+    /// it had had none.
+    fn queue_of(&mut self, class: Class, caller: Caller) -> &mut ClassQueue {
+        let queue = self.classes[class.index()].get_or_insert_default();
+        let was_empty = queue.present == 0;
+        if was_empty && (self.last_class, self.last) == (Some(class), caller.id) {
+            let turn = || Turn { start: step(caller.weight), ..Turn::new(caller.weight) };
+            queue.turns.get_or_insert_with(caller.id, turn);
+        }
+        queue
+    }
+
+    /// Forgets a class in which nobody is left.
+    fn close(&mut self, class: Class) {
+        self.classes[class.index()] = None;
+        self.parked[class.index()] = false;
+        self.passed_over[class.index()] = 0;
     }
 
     /// The caller's calls in a group that is parked here have another one in front, come, or leave.
@@ -238,8 +290,25 @@ impl FairQueue {
     /// caller before it, if no other call comes: these, of each other caller as many as it has
     /// turns until then, and the more urgent ones.
     pub(super) fn ahead_of(&self, class: Class, caller: Caller, own: u64) -> Ahead {
-        let urgent: u64 = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
         let class_ahead = self.class_queue(class).map_or(0, |queue| queue.ahead_of(caller, own));
+        let urgent = self.waiting[..class.index()].iter().copied().map(u64::from).sum();
+        Self::ahead(class, class_ahead, urgent)
+    }
+
+    /// How many calls and places are before such a call by their tags: what it is told by that has
+    /// to come back. It is `older` than those whose next turns have the tag of its own.
+    pub(super) fn line_before(&self, class: Class, caller: Caller, own: u64, older: bool) -> Ahead {
+        let queue = self.class_queue(class);
+        let class_ahead = queue.map_or(0, |queue| queue.line_before(caller, own, older));
+        let places = self.classes[..class.index()].iter().flatten();
+        let places = places.map(|queue| u64::from(queue.places));
+        let waiting = self.waiting[..class.index()].iter().copied().map(u64::from);
+        Self::ahead(class, class_ahead, waiting.chain(places).sum())
+    }
+
+    /// What is before a call of that class that has so many of its class before it, and so many that
+    /// are more urgent.
+    fn ahead(class: Class, class_ahead: u64, urgent: u64) -> Ahead {
         // The floors give a lower class its part of the grants, so the urgent hold it up
         // by a multiple of its own queue at most.
         let floor = match class {
@@ -271,7 +340,7 @@ impl FairQueue {
     /// A caller that waits here had more turns elsewhere, which count here now.
     pub(super) fn lead(&mut self, class: Class, caller: CallerId, by: Tag) {
         let Some(queue) = &mut self.classes[class.index()] else { return };
-        if let Some(turn) = queue.turns.get_mut(&caller).filter(|turn| turn.waiting > 0) {
+        if let Some(turn) = queue.turns.get_mut(&caller).filter(|turn| turn.present() > 0) {
             let start = turn.start.max(queue.virtual_time + by);
             queue.reposition(caller, |turn| turn.start = start);
         }
@@ -289,22 +358,23 @@ impl FairQueue {
 // === impl ClassQueue ===
 
 impl ClassQueue {
-    fn join(&mut self, Caller { id, weight }: Caller) {
+    /// One more call or place of a caller is about to be counted.
+    fn enter(&mut self, Caller { id, weight }: Caller) -> &mut Turn {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
-        if turn.waiting == 0 {
+        if turn.present() == 0 {
             self.resting.remove((turn.start, id));
-            self.callers += 1;
+            self.present += 1;
             turn.start = turn.start.max(self.virtual_time);
         }
         turn.weight = weight;
-        turn.waiting += 1;
+        turn
     }
 
-    fn leave(&mut self, caller: CallerId) {
+    /// A call or place of a caller has been uncounted.
+    fn exit(&mut self, caller: CallerId) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
-        turn.waiting -= 1;
-        if turn.waiting == 0 {
-            self.callers -= 1;
+        if turn.present() == 0 {
+            self.present -= 1;
             if turn.start > self.virtual_time {
                 self.resting.insert((turn.start, caller));
             } else {
@@ -315,13 +385,12 @@ impl ClassQueue {
 
     fn charge(&mut self, Caller { id, weight }: Caller) {
         let turn = self.turns.get_or_insert_with(id, || Turn::new(weight));
-        let start = match turn.waiting {
+        let start = match turn.present() {
             0 => turn.start.max(self.virtual_time),
-            _ if turn.groups.is_empty() => turn.tag(self.virtual_time),
-            _ => turn.start,
+            _ => turn.next(self.virtual_time),
         };
         let end = start + step(weight);
-        if turn.waiting == 0 {
+        if turn.present() == 0 {
             self.resting.remove((turn.start, id));
             self.resting.insert((end, id));
         }
@@ -369,7 +438,11 @@ impl ClassQueue {
         let waits = self.turns.get(&id).is_some_and(|turn| turn.waiting > 0);
         let mut last_round = u64::from(self.callers - u32::from(waits));
         let mut ahead = own;
-        let others = self.turns.iter().filter(|(other, turn)| **other != id && turn.waiting > 0);
+        if last_round == 0 {
+            return ahead;
+        }
+        let others = self.turns.iter().take(LOOKED_OVER);
+        let others = others.filter(|(other, turn)| **other != id && turn.waiting > 0);
         for (_, turn) in others.take(LOOKED_AT) {
             let turns = own * u64::from(turn.weight.get()) / u64::from(weight.get());
             let waiting = u64::from(turn.waiting);
@@ -378,13 +451,51 @@ impl ClassQueue {
         }
         ahead + last_round.div_ceil(2)
     }
+
+    /// The same by tags, with places: those of each other caller's turns that come first. Whose
+    /// tags are not looked at is taken to have one.
+    fn line_before(&self, Caller { id, weight }: Caller, own: u64, older: bool) -> u64 {
+        let own_turn = self.turns.get(&id);
+        let waits = own_turn.is_some_and(|turn| turn.present() > 0);
+        let mut others = u64::from(self.present - u32::from(waits));
+        let tag = own_turn.map_or(self.virtual_time, |turn| match turn.present() {
+            0 => turn.start.max(self.virtual_time),
+            _ => turn.next(self.virtual_time),
+        });
+        let tag = tag + own * step(weight);
+        let (mut before, mut tied) = (own, 0);
+        let looked_at = self.turns.iter().take(LOOKED_OVER);
+        let looked_at = looked_at.filter(|(other, turn)| **other != id && turn.present() > 0);
+        for (_, turn) in looked_at.take(LOOKED_AT) {
+            let until = |tag: Tag| {
+                let turns = tag.saturating_sub(turn.next(self.virtual_time));
+                turns.div_ceil(step(turn.weight)).min(turn.present().into())
+            };
+            let (earlier, all) = (until(tag), until(tag + 1));
+            before += earlier;
+            tied += all - earlier;
+            others -= 1;
+        }
+        // Of turns with one tag the older one is first. It is not known which those are.
+        before + others + if older { tied.div_ceil(2) } else { tied }
+    }
 }
 
 // === impl Turn ===
 
 impl Turn {
     fn new(weight: Weight) -> Self {
-        Self { start: 0, weight, waiting: 0, served: 0, groups: SmallSet::Empty }
+        Self { start: 0, weight, waiting: 0, places: 0, served: 0, groups: SmallSet::Empty }
+    }
+
+    /// Its calls and places.
+    fn present(&self) -> u32 {
+        self.waiting + self.places
+    }
+
+    /// The tag of its next turn.
+    fn next(&self, virtual_time: Tag) -> Tag {
+        if self.groups.is_empty() { self.tag(virtual_time) } else { self.start }
     }
 
     /// The tag of a caller whose first group is parked here.

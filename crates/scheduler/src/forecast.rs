@@ -2,13 +2,21 @@
 //!
 //! The forecast is optimistic: it counts the calls that are before it now, as if every answer came
 //! at once, every slot were taken as soon as it is free, and no other call came. A call that
-//! would wait too long even so is refused at once, with the time when to come back.
+//! would wait too long even so is refused at once, with the time when to come back. Those who are
+//! not here do not count: a call that is in time without them is held.
+//!
+//! What it is told is another question: when would it have its turn if all came back that were told
+//! to? So that time counts the [places](super::places), too, and the tags of the fair queue. Nobody
+//! is refused for it.
 
 use limits::Class;
 
 use super::{
-    Bounds, Caller, Instant, Refusal, RefusalReason, Scheduler, call::Held, call_group::BucketId,
-    fair_queue::Ahead, places::Line,
+    Bounds, Caller, Instant, Refusal, RefusalReason, Scheduler,
+    call::{Held, Sequence},
+    call_group::BucketId,
+    fair_queue::Ahead,
+    places::Line,
 };
 
 /// A call that comes to its buckets: its class, its caller, and how it comes.
@@ -24,18 +32,32 @@ pub(super) struct Comer {
 pub(super) enum Arrival {
     /// For the first time.
     New,
+    /// It was refused before, and comes before its time. It counts as new; but if it is refused
+    /// again, it is as old as it was, with `own` calls of its caller before it.
+    Early { sequence: Sequence, own: u64 },
     /// It was refused before and takes the place that it left, with `own` calls of its caller
     /// before it.
-    Returned { own: u64 },
+    Returned { sequence: Sequence, own: u64 },
     /// It was sent, and refused.
     Replayed,
+}
+
+/// What a call is told that is sent away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// When to come back.
+    pub(super) at: Instant,
+    /// The limit that it waits for longest, and how many calls of its caller are before it there.
+    /// Open buckets are none.
+    pub(super) turn: Option<(BucketId, u64)>,
 }
 
 /// The last of so many equal parts of a queue is for callers that hold less than their share of it.
 const LAST: usize = 10;
 
 impl Scheduler {
-    /// Why a call that cannot go now is not held, if so.
+    /// Why a call that cannot go now is not held, if so. Where it finds slots free, they are `kept` for
+    /// others until then at least.
     pub(super) fn refuse(
         &mut self,
         now: Instant,
@@ -43,24 +65,36 @@ impl Scheduler {
         held: &Held,
         arrival: Arrival,
         max_depth: Option<usize>,
+        kept: Option<(Instant, BucketId)>,
     ) -> Option<Refusal> {
         let comer = Comer { class: held.class, caller: held.caller(), arrival };
-        let Some((retry_at, binding)) = self.too_late(now, buckets, comer, held.deadline) else {
-            if arrival != Arrival::New {
-                return None;
+        let (reason, bucket, at) = match self.too_late(now, buckets, comer, held.deadline, kept) {
+            Some((at, binding)) => (RefusalReason::Deadline, binding, at),
+            None if arrival == Arrival::Replayed => return None,
+            None => {
+                let full = self.full(buckets, held, max_depth)?;
+                let at = self.forecast(now, buckets, comer).max(kept).map_or(now, |(at, _)| at);
+                (RefusalReason::QueueFull, full, at)
             }
-            let full = self.full(buckets, held, max_depth)?;
-            let retry_at = self.forecast(now, buckets, comer).map_or(now, |(at, _)| at);
-            return Some(self.refusal(RefusalReason::QueueFull, full, retry_at));
         };
-        if let Some(place) = held.place.filter(|_| self.full(buckets, held, max_depth).is_none()) {
-            let turn = self.limiting(now, buckets, comer);
-            let turn = turn.map(|id| (id, self.own_before(id, comer)));
+        // One that is early is told when its old turn is, and not when it would go now.
+        let (sequence, at) = match arrival {
+            Arrival::Early { sequence, own } => {
+                let comer = Comer { arrival: Arrival::Returned { sequence, own }, ..comer };
+                let at = self.forecast(now, buckets, comer).max(kept).map_or(at, |(at, _)| at);
+                (sequence, at)
+            }
+            _ => (held.sequence, at),
+        };
+        let Told { at, turn } = self.told(now, buckets, comer, at);
+        // A full queue takes no new places, but none is lost to it either.
+        let leaves_one = reason == RefusalReason::Deadline || arrival != Arrival::New;
+        if let Some(place) = held.place.filter(|_| leaves_one) {
             let Comer { class, caller, .. } = comer;
             let line = Line { buckets: &held.all_buckets(buckets), class, caller, turn };
-            self.keep_place(now, place, held.sequence, line, retry_at);
+            self.keep_place(now, place, sequence, line, at);
         }
-        Some(self.refusal(RefusalReason::Deadline, binding, retry_at))
+        Some(self.refusal(reason, bucket, at))
     }
 
     pub(super) fn refusal(
@@ -81,12 +115,17 @@ impl Scheduler {
         buckets: &[BucketId],
         comer: Comer,
         deadline: Instant,
+        kept: Option<(Instant, BucketId)>,
     ) -> Option<(Instant, BucketId)> {
         let latest = |id: BucketId| self.buckets[id].latest(now, comer.class);
-        if deadline > now && self.limits(buckets).all(|id| latest(id) <= deadline) {
+        let kept_too_long = kept.filter(|(until, _)| *until > deadline);
+        if kept_too_long.is_none()
+            && deadline > now
+            && self.limits(buckets).all(|id| latest(id) <= deadline)
+        {
             return None;
         }
-        let forecast = self.forecast(now, buckets, comer);
+        let forecast = self.forecast(now, buckets, comer).max(kept);
         let forecast = forecast.or_else(|| Some((now, *buckets.first()?)));
         forecast.filter(|(at, _)| *at > deadline || deadline <= now)
     }
@@ -102,15 +141,36 @@ impl Scheduler {
         self.limits(buckets).map(|id| (self.forecast_in(now, id, comer), id)).max()
     }
 
-    /// Which of a call's limits it waits for longest. Open buckets are none.
-    pub(super) fn limiting(
+    /// What a call is told that could go `at` the earliest if those who are away did not come.
+    pub(super) fn told(
         &self,
         now: Instant,
         buckets: &[BucketId],
         comer: Comer,
-    ) -> Option<BucketId> {
-        let limits = buckets.iter().copied().filter(|&id| !self.buckets[id].is_open());
-        limits.max_by_key(|&id| (self.forecast_in(now, id, comer), id))
+        at: Instant,
+    ) -> Told {
+        let Comer { class, caller, arrival } = comer;
+        let mut longest = None;
+        for id in buckets.iter().copied().filter(|&id| !self.buckets[id].is_open()) {
+            let bucket = &self.buckets[id];
+            let all = || bucket.queue.present_of(class, caller.id);
+            let (own, older) = match arrival {
+                Arrival::New => (all(), false),
+                // Its own place is among them.
+                Arrival::Early { sequence, own } | Arrival::Returned { sequence, own } => {
+                    let older = self.places.older(caller.id, class, sequence);
+                    (own.max(older).min(all().saturating_sub(1)), true)
+                }
+                Arrival::Replayed => (0, true),
+            };
+            let ahead = match arrival {
+                Arrival::Replayed => Ahead::default(),
+                _ => bucket.queue.line_before(class, caller, own, older),
+            };
+            longest = longest.max(Some((bucket.forecast(now, class, ahead), id, own)));
+        }
+        let line = longest.map_or(at, |(at, ..)| at);
+        Told { at: at.max(line), turn: longest.map(|(_, id, own)| (id, own)) }
     }
 
     /// Those of the buckets that are not gates.
@@ -134,8 +194,8 @@ impl Scheduler {
     fn own_before(&self, id: BucketId, Comer { class, caller, arrival }: Comer) -> u64 {
         let all = || self.buckets[id].queue.waiting_of(class, caller.id);
         match arrival {
-            Arrival::New => all(),
-            Arrival::Returned { own } => own.min(all()),
+            Arrival::New | Arrival::Early { .. } => all(),
+            Arrival::Returned { own, .. } => own.min(all()),
             Arrival::Replayed => 0,
         }
     }
@@ -150,7 +210,7 @@ impl Scheduler {
     ) -> Option<BucketId> {
         let Bounds { total, per_bucket } = self.policy.bounds;
         let own = || self.callers.of(held.caller);
-        let all = self.held.len() + self.places.len();
+        let all = self.held.len();
         if max_depth.is_some_and(|most| own() >= most)
             || !has_space(total, all, || (own(), self.callers.len()))
         {

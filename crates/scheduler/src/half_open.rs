@@ -33,6 +33,11 @@ impl HalfOpen {
         in_flight >= self.allowed
     }
 
+    /// How many more probes may go.
+    pub(super) fn left(&self, in_flight: u32) -> u32 {
+        self.allowed.saturating_sub(in_flight)
+    }
+
     /// A call passed that took its slot at `taken`, of a limit of `quota` slots. Returns whether
     /// probing is over.
     pub(super) fn passed(&mut self, taken: Instant, quota: u32) -> bool {

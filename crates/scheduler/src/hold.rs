@@ -13,7 +13,7 @@ use super::{
     table::Table,
 };
 
-/// How many calls and places each caller has.
+/// How many calls each caller has.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     depths: HashMap<CallerId, usize, RandomState>,
@@ -49,8 +49,8 @@ impl Callers {
 // === impl Bucket ===
 
 impl Bucket {
-    /// Counts a call that is held, or a place that is kept. In an open bucket
-    /// callers have no turns until a group is parked there.
+    /// Counts a call that is held. In an open bucket have no turns
+    /// until a group is parked there.
     pub(super) fn join(&mut self, class: Class, caller: Caller) {
         self.waiting += 1;
         if !self.is_open() {
@@ -63,6 +63,22 @@ impl Bucket {
         self.waiting -= 1;
         if !self.is_open() {
             self.queue.leave(class, caller);
+        }
+    }
+
+    /// Counts a place that is kept.
+    pub(super) fn keep_place(&mut self, class: Class, caller: Caller) {
+        self.places += 1;
+        if !self.is_open() {
+            self.queue.keep_place(class, caller);
+        }
+    }
+
+    /// Uncounts it.
+    pub(super) fn drop_place(&mut self, class: Class, caller: CallerId) {
+        self.places -= 1;
+        if !self.is_open() {
+            self.queue.drop_place(class, caller);
         }
     }
 

@@ -232,12 +232,24 @@ impl Scheduler {
         self.prefetch_arrival(call.class, &buckets);
         let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
         let (sequence, arrival) = match returned {
-            Some(Returned { sequence, own }) => (sequence, Arrival::Returned { own }),
             None => (self.next_sequence(), Arrival::New),
+            Some(Returned { sequence, own, is_due: true, .. }) => {
+                (sequence, Arrival::Returned { sequence, own })
+            }
+            // Another number, too: the call that left the place may not have heard of it yet.
+            Some(Returned { sequence, own, .. }) => {
+                (self.next_sequence(), Arrival::Early { sequence, own })
+            }
         };
         let held = Held::new(sequence, call.class, call.caller, call.deadline);
         let held = Held { place: call.place, ..held };
         let enqueued = self.admit(now, &buckets, held, arrival, call.max_depth);
+        if let Some(Returned { left, .. }) = returned {
+            self.leave_place(&left);
+        }
+        if let (Some(place), Enqueued::Refused(_)) = (call.place, &enqueued) {
+            self.bound_places(place);
+        }
         self.run(now);
         enqueued
     }
@@ -258,6 +270,9 @@ impl Scheduler {
         let mut held = Held { place, ..Held::new(sequence, class, caller, deadline) };
         held.keep(kept);
         let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
+        if let Some(place) = place {
+            self.bound_places(place);
+        }
         self.run(now);
         enqueued
     }
@@ -317,6 +332,12 @@ impl Scheduler {
     /// How many places are kept for calls that were sent away.
     pub fn places(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whether a place is kept for that call.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn has_place(&self, id: PlaceId) -> bool {
+        self.places.has(id)
     }
 
     /// The bucket in whose queue a held call is parked, and why the call does not go.

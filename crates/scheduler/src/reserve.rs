@@ -104,6 +104,19 @@ impl Reserve {
         }
     }
 
+    /// How many calls of that class may go at one instant, as far as that is limited: those that
+    /// keep a pace go one by one.
+    pub(super) fn at_once(&self, now: Instant, class: Class, window: &Window) -> Option<u32> {
+        let paced = class == Class::Background && self.background > 0 && self.held.is_some();
+        let spread = class > Class::Interactive && self.people_until > now;
+        let half = (window.quota() / 2).saturating_sub(window.used());
+        match (paced, spread) {
+            (true, _) => Some(1),
+            (false, true) => Some(half.max(1)),
+            (false, false) => None,
+        }
+    }
+
     /// When the `ahead`th next background call may go at the earliest, by that forecast.
     pub(super) fn forecast(
         &self,

@@ -10,7 +10,7 @@ use super::{
     call_group::{BucketId, CallId},
     claims::Claim,
     fair_queue::Head,
-    forecast::{Arrival, Comer},
+    forecast::{Arrival, Comer, Told},
     hold::is_held,
     places::Line,
 };
@@ -83,22 +83,26 @@ impl Scheduler {
     fn expire(&mut self, now: Instant) {
         let first = self.deadlines.first(|_, call| is_held(&self.held, call));
         let Some((_, Ticket { index, .. })) = first else { return };
-        let group = self.held[index].group;
+        let held = &self.held[index];
+        let (class, caller, group, place) = (held.class, held.caller(), held.group, held.place);
         let buckets = self.prefetch_going(index, group);
         let parked = self.groups[group].parked;
-        let held = self.take_out(index);
-        let (class, caller) = (held.class, held.caller());
         // Its caller's calls expire in their order as a rule, so none of them is before it.
-        let comer = Comer { class, caller, arrival: Arrival::Returned { own: 0 } };
+        let arrival = Arrival::Returned { sequence: held.sequence, own: 0 };
+        let comer = Comer { class, caller, arrival };
         let forecast = self.forecast(now, &buckets, comer);
-        let (retry_at, binding) = forecast.unwrap_or((now, parked));
+        let (at, binding) = forecast.unwrap_or((now, parked));
+        let Told { at: retry_at, turn } = self.told(now, &buckets, comer, at);
         // When a pause ends is unknown, so a call that is sent away during one keeps no place.
         let paused = self.buckets[parked].is_gate();
-        if let Some(place) = held.place.filter(|_| !paused) {
-            let turn = self.limiting(now, &buckets, comer).map(|id| (id, 0));
+        // While it still waits, so that its caller keeps its turn.
+        if let Some(place) = place.filter(|_| !paused) {
+            let held = &self.held[index];
             let line = Line { buckets: &held.all_buckets(&buckets), class, caller, turn };
             self.keep_place(now, place, held.sequence, line, retry_at);
+            self.bound_places(place);
         }
+        let held = self.take_out(index);
         self.release(now, held.kept(), class, Outcome::Unsent);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
@@ -160,6 +164,9 @@ impl Scheduler {
             let Some((class, Head { call, group, .. })) = bucket.queue.next(open) else {
                 return opens;
             };
+            if let Some(at) = self.gives_way(now, id, call) {
+                return [opens, Some(at)].into_iter().flatten().min();
+            }
             let buckets = self.prefetch_going(call, group);
             match self.blocking(now, &buckets, class, Some(call)) {
                 None => self.let_go(now, call),

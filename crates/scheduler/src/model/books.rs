@@ -15,6 +15,8 @@ pub(super) struct Kept {
     pub(super) buckets: Vec<BucketKey>,
     pub(super) class: Class,
     pub(super) due: Instant,
+    /// Until when its client is on its way if it does what it was told.
+    pub(super) awaited_until: Instant,
     pub(super) expires: Instant,
 }
 
@@ -94,27 +96,58 @@ impl Model {
         self.probed.insert(bucket.to_string());
     }
 
-    /// The age of the place that a call finds when it returns.
-    pub(super) fn take_place(&mut self, call: &Call) -> Option<u64> {
+    /// The age of the place that a call finds when it returns, and whether its time has come. The
+    /// place is gone then, also where the call is another one by now.
+    pub(super) fn take_place(&mut self, call: &Call) -> Option<(u64, bool)> {
         let place = call.place?;
         let found = self.places.iter().position(|kept| kept.place == place)?;
-        let Kept { buckets, class, due, .. } = &self.places[found];
+        let Kept { buckets, class, due, age, .. } = self.places.remove(found);
         let set = |buckets: &[BucketKey]| -> BTreeSet<String> {
             let limits = buckets.iter().filter(|key| key.limit.rule != Rule::Gate);
             limits.map(ToString::to_string).collect()
         };
-        let same = *class == call.class && set(buckets) == set(&call.buckets);
-        (same && *due <= self.now).then(|| self.places.remove(found).age)
+        let same = class == call.class && set(&buckets) == set(&call.buckets);
+        same.then_some((age, due <= self.now))
     }
 
-    /// A call is sent away; it keeps its place if the queue has space for it.
-    pub(super) fn keep_place(&mut self, call: &Arriving, due: Instant) {
-        let (Some(place), true) = (call.place, self.scheduler.places() > self.places.len()) else {
-            return;
-        };
-        let expires = due + (due.since(self.now) / 10).max(Duration::from_secs(2));
-        let (age, buckets, class) = (call.age, call.buckets.clone(), call.class);
-        self.places.push(Kept { place, age, buckets, class, due, expires });
-        self.places.sort_by_key(|kept| kept.age);
+    /// A call is sent away, and is as old as this when it returns.
+    pub(super) fn keep_place(&mut self, call: &Arriving, age: u64, due: Instant) {
+        let Some(place) = call.place else { return };
+        let wait = due.since(self.now);
+        let expires = due + (wait / 10).max(Duration::from_secs(2));
+        // Whole seconds, and the way.
+        let seconds = (wait + Duration::from_nanos(999_999_999)).as_secs();
+        let awaited_until = self.now + Duration::from_millis(seconds * 1000 + 200);
+        let like_it = self.places.iter().position(|kept| kept.place == place);
+        let before = like_it.map(|at| self.places.remove(at));
+        let age = before.map_or(age, |before| before.age.min(age));
+        let (buckets, class) = (call.buckets.clone(), call.class);
+        let kept = Kept { place, age, buckets, class, due, awaited_until, expires };
+        self.places.push(kept);
+        self.drop_latest();
+    }
+
+    /// Where there are too many places, those with the latest times are gone.
+    fn drop_latest(&mut self) {
+        let scheduler = &self.scheduler;
+        let is_gone = |kept: &Kept| !scheduler.has_place(kept.place);
+        for gone in self.places.iter().filter(|kept| is_gone(kept)) {
+            let others = |key: Option<&BucketKey>| {
+                let same = |kept: &&Kept| {
+                    !is_gone(kept) && key.is_none_or(|key| kept.buckets.contains(key))
+                };
+                self.places.iter().filter(same).map(|kept| kept.due).collect::<Vec<_>>()
+            };
+            let full = |key: Option<&BucketKey>, most: usize| {
+                let others = others(key);
+                others.len() >= most && others.iter().all(|due| *due <= gone.due)
+            };
+            let lines = gone.buckets.iter();
+            let mut lines = lines.filter(|key| !matches!(key.limit.rule, Rule::Open | Rule::Gate));
+            let lawful = full(None, self.bounds.total)
+                || lines.any(|key| full(Some(key), self.bounds.per_bucket));
+            assert!(lawful, "at {:?} {gone:?} is gone, though there is space", self.now);
+        }
+        self.places.retain(|kept| scheduler.has_place(kept.place));
     }
 }

@@ -32,15 +32,18 @@ impl Model {
     }
 
     /// No queue grows beyond its bound by a call that comes; replays alone may do so.
-    pub(super) fn stays_in_bounds(&mut self, call: &Call, before: usize, waiting: &[u64]) {
+    pub(super) fn stays_in_bounds(&mut self, call: &Call, before: usize, waiting: &[(u64, u64)]) {
         let grows = self.queued() > before;
         assert!(!grows || self.queued() <= self.bounds.total, "{call:?} joins a full queue");
         let after = self.waiting(call);
+        assert!(self.scheduler.places() <= self.bounds.total, "{call:?} leaves a place too many");
         for (bucket, (before, after)) in call.buckets.iter().zip(waiting.iter().zip(after)) {
             let most = u64::try_from(self.bounds.per_bucket).unwrap();
             // What everything goes through has no queue of its own.
             let bounded = !matches!(bucket.limit.rule, Rule::Open | Rule::Gate);
-            assert!(!bounded || after <= most.max(*before), "{call:?} joins a full line");
+            for (before, after) in [(before.0, after.0), (before.1, after.1)] {
+                assert!(!bounded || after <= most.max(before), "{call:?} joins a full line");
+            }
         }
         let own = self.held.values().filter(|(_, held)| held.caller == call.caller.id.0).count();
         let may = call.max_depth.is_none_or(|most| own < most);
@@ -83,19 +86,19 @@ impl Model {
         }
     }
 
-    /// How many are in the queue, as calls or as places.
+    /// How many are in the queue.
     pub(super) fn queued(&self) -> usize {
-        self.scheduler.held() + self.scheduler.places()
+        self.scheduler.held()
     }
 
-    /// How many are in the queue of each of a call's buckets, as calls or as places.
-    pub(super) fn waiting(&mut self, call: &Call) -> Vec<u64> {
+    /// How many calls are in the queue of each of a call's buckets, and how many places.
+    pub(super) fn waiting(&mut self, call: &Call) -> Vec<(u64, u64)> {
         let states: Vec<_> = self.scheduler.buckets(self.now).collect();
         let waiting = |key: &BucketKey| {
             states
                 .iter()
                 .find(|state| state.key == *key)
-                .map_or(0, |state| state.waiting + state.places)
+                .map_or((0, 0), |state| (state.waiting, state.places))
         };
         call.buckets.iter().map(waiting).collect()
     }
@@ -131,8 +134,18 @@ impl Model {
             let last = self.drained.get(&bucket.to_string());
             quota > 1 && (taken >= most || last.is_some_and(|last| *last + pace > self.now))
         };
+        let others = self.places.iter().filter(|kept| {
+            let until = kept.awaited_until.min(kept.due + (rate.per + GRAIN) / 50);
+            let is_awaited = kept.due <= self.now && self.now < until;
+            let goes_first = kept.class <= call.class;
+            is_awaited && goes_first && kept.buckets.contains(bucket)
+        });
+        let others = others.count();
+        let paced = expected || call.class == Class::Background;
+        let free = self.windows(bucket).into_iter().map(|(taken, quota)| quota - taken).min();
+        let for_others = others > 0 && (paced || free.is_some_and(|free| free <= others));
         let last_one = self.windows(bucket).into_iter().any(|(taken, quota)| taken + 1 >= quota);
-        spread || background || (last_one && self.is_claimed(bucket, call.number))
+        spread || background || for_others || (last_one && self.is_claimed(bucket, call.number))
     }
 
     fn is_claimed(&self, bucket: &BucketKey, number: u64) -> bool {

@@ -54,7 +54,7 @@ pub(super) struct Model {
     pub(super) refusals: BTreeMap<u64, Refusal>,
     /// The calls that were refused.
     pub(super) away: Vec<Call>,
-    /// The places that are kept, the oldest first.
+    /// The places that are kept.
     places: Vec<Kept>,
     bounds: Bounds,
     /// Names that were given away. A bucket may still answer to them.
@@ -161,9 +161,11 @@ impl Model {
             }
         }
         let (before, waiting) = (self.queued(), self.waiting(&call));
+        let found = self.take_place(&call);
         let arriving = Arriving {
             number: self.next,
-            age: self.take_place(&call).unwrap_or(self.next),
+            // Who comes before its time counts as new.
+            age: found.filter(|(_, is_due)| *is_due).map_or(self.next, |(age, _)| age),
             buckets: call.buckets.clone(),
             class: call.class,
             caller: call.caller.id.0,
@@ -176,11 +178,12 @@ impl Model {
         if matches!(enqueued, Enqueued::Refused(_)) {
             self.away.push(call);
         }
-        self.enqueued(arriving, enqueued);
+        self.enqueued(arriving, found.map(|(age, _)| age), enqueued);
         self.next
     }
 
-    fn enqueued(&mut self, call: Arriving, enqueued: Enqueued) {
+    /// What becomes of a call, which found a place of that age if it found one.
+    fn enqueued(&mut self, call: Arriving, found: Option<u64>, enqueued: Enqueued) {
         match enqueued {
             Enqueued::Granted(permit) => self.granted(call, permit),
             Enqueued::Held(ticket) => {
@@ -188,7 +191,9 @@ impl Model {
             }
             Enqueued::Refused(refusal) => {
                 assert!(refusal.retry_at >= self.now, "a refusal names a time to come");
-                self.keep_place(&call, refusal.retry_at);
+                if refusal.reason == RefusalReason::Deadline || found.is_some() {
+                    self.keep_place(&call, found.unwrap_or(call.age), refusal.retry_at);
+                }
                 self.refusals.insert(call.number, refusal);
                 self.leave(call.number, End::Refused);
             }
@@ -228,7 +233,7 @@ impl Model {
         let enqueued = self.scheduler.replay(self.now, permit);
         let ended = self.ended_at(number);
         self.age(number, ended, |rule| !matches!(rule, Rule::Concurrency(_)));
-        self.enqueued(call, enqueued);
+        self.enqueued(call, None, enqueued);
     }
 
     pub(super) fn cancel(&mut self, number: u64) {
@@ -296,7 +301,9 @@ impl Model {
                         paused,
                         "{call:?}: {refusal:?}"
                     );
-                    self.keep_place(&call, refusal.retry_at);
+                    if !paused {
+                        self.keep_place(&call, call.age, refusal.retry_at);
+                    }
                     self.refusals.insert(number, refusal);
                     self.leave(number, End::Expired);
                 }
