@@ -36,6 +36,8 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    absent;
+    absent_background;
     ageing;
     ageing_a_second;
     ageing_burst;
@@ -52,15 +54,19 @@ scenarios! {
     held_up_elsewhere;
     herd;
     incident;
+    made_up_lanes;
     mass_hang_up;
     order;
     patience;
     people;
     people_of_few;
+    poller;
+    poller_of_many;
     refusal_app;
     refusal_hidden_limit;
     refusal_penalty;
     refusal_workspace;
+    retry_loop;
     starvation;
     starvation_of_a_click;
     town;
