@@ -18,7 +18,11 @@ use ::limits::{BucketKey, Class, Dimension, Rule, Share, Weight};
 use self::books::{Grant, Kept};
 pub(super) use self::limits::{at_once, bucket, gate, in_bursts, open, rate};
 #[cfg(test)]
-pub(super) use self::{keeper::InMemory, limits::per};
+pub(super) use self::{
+    keeper::InMemory,
+    limits::per,
+    walk::{WIDE, narrow},
+};
 pub use self::{
     keeper::Keeper,
     walk::{Step, bounds, steps, walk},

@@ -216,11 +216,16 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The queue is wide, as a rule, or narrow.
 pub fn bounds() -> impl Strategy<Value = Bounds> {
-    prop_oneof![
-        Just(Bounds { per_bucket: 1_000_000, total: 1_000_000 }),
-        (1..12_usize, 1..30_usize).prop_map(|(per_bucket, total)| Bounds { per_bucket, total }),
-    ]
+    prop_oneof![Just(WIDE), narrow()]
 }
+
+/// A queue that is full after a few calls.
+pub(crate) fn narrow() -> impl Strategy<Value = Bounds> {
+    (1..12_usize, 1..30_usize).prop_map(|(per_bucket, total)| Bounds { per_bucket, total })
+}
+
+/// A queue that is never full.
+pub(crate) const WIDE: Bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
 
 /// Lets all of it happen to a scheduler, and checks each step by the model. What the scheduler
 /// notes goes to `keeper`, which its successors ask after a restart.
