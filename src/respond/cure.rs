@@ -13,6 +13,10 @@ const QUEUE_FULL: &str = "make fewer calls at once, or raise queue.max_depth, qu
                           the caller's max_depth, whichever bound it has met";
 const MEMORY: &str = "send fewer or smaller bodies at once, or raise queue.max_bytes";
 
+/// The cure for calls that go nowhere.
+pub(super) const BASE_URL: &str = "let the base URL of the Slack client end with /api/, as in \
+                                   http://HOST:PORT/api/";
+
 /// The cure for calls that are shed for that reason; nothing where it is somebody's will.
 pub(super) fn cure(reason: ShedReason, record: &Record) -> Option<&'static str> {
     match reason {

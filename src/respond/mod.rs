@@ -7,6 +7,7 @@
 mod cure;
 mod headroom;
 mod metrics;
+mod shown_path;
 mod warnings;
 
 use std::{
@@ -98,6 +99,9 @@ const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
 
+const UNKNOWN_PATH: &str = "unknown_path";
+const UNKNOWN_METHOD: &str = "unknown_method";
+
 // === impl Failure ===
 
 impl From<Shed> for Failure {
@@ -113,6 +117,15 @@ impl Failure {
             Self::Shed(shed) => Some(shed.reason),
             Self::Body(BodyError::Memory) => Some(ShedReason::Memory),
             Self::Refused(_) => Some(ShedReason::Upstream),
+            _ => None,
+        }
+    }
+
+    /// The error, if the call goes nowhere because its URL is wrong.
+    fn lost(&self) -> Option<&'static str> {
+        match self {
+            Self::Route(RouteError::UnknownPath { .. }) => Some(UNKNOWN_PATH),
+            Self::Method(_) => Some(UNKNOWN_METHOD),
             _ => None,
         }
     }
@@ -133,7 +146,7 @@ impl Failure {
             }
             Self::Route(error) => match error {
                 RouteError::UnknownPath { .. } => {
-                    error_response(StatusCode::NOT_FOUND, "unknown_path", &text)
+                    error_response(StatusCode::NOT_FOUND, UNKNOWN_PATH, &text)
                 }
                 RouteError::Lane(_) => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
@@ -145,7 +158,7 @@ impl Failure {
                     error_response(StatusCode::BAD_REQUEST, "invalid_request", &text)
                 }
             },
-            Self::Method(_) => error_response(StatusCode::NOT_FOUND, "unknown_method", &text),
+            Self::Method(_) => error_response(StatusCode::NOT_FOUND, UNKNOWN_METHOD, &text),
             Self::Body(BodyError::Memory) => {
                 let retry_after = Duration::from_secs(1);
                 let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
@@ -262,6 +275,8 @@ where
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let Inner { below, metrics, warnings } = &*shared;
+            // Shares the memory of the request's.
+            let uri = request.uri().clone();
             let record = Arc::new(Record::of(Ids::of(request.headers())));
             let answered =
                 below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
@@ -273,6 +288,9 @@ where
                 reason = failure.shed_reason();
                 if let Some(reason) = reason {
                     warnings.shed(&record, reason, failure.could_go_in());
+                }
+                if let Some(error) = failure.lost() {
+                    warnings.lost(&record, error, uri.path());
                 }
                 if let Failure::Upstream(error) = &failure {
                     tracing::info!(

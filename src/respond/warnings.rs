@@ -1,5 +1,5 @@
 //! Warns of refused calls that somebody can do something about: at most once a minute for each
-//! caller and method, in bounded memory.
+//! caller and method, or for each kind of mistake in a URL, in bounded memory.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,10 @@ use std::{
 use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
-use super::cure::cure;
+use super::{
+    cure::{BASE_URL, cure},
+    shown_path::shown,
+};
 use crate::{
     call::record::Record,
     queue::{ShedReason, whole_seconds},
@@ -22,6 +25,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Warnings {
     sheds: Arc<Mutex<Limiter<Pair>>>,
+    /// Of calls that go nowhere, by the error that they get.
+    lost: Arc<Mutex<Limiter<&'static str>>>,
 }
 
 /// A caller, and the method that it calls; none where calls are only forwarded.
@@ -60,11 +65,7 @@ impl Warnings {
         let (Some(cure), Some(labels)) = (cure(reason, record), record.labels()) else { return };
         let method = labels.method.as_ref().map(|method| Arc::clone(&method.name));
         let pair = (Arc::clone(labels.caller.shared()), method);
-        let refused = {
-            let mut sheds = self.sheds.lock().unwrap_or_else(PoisonError::into_inner);
-            sheds.count(Instant::now(), pair)
-        };
-        let Some(refused) = refused else { return };
+        let Some(refused) = count(&self.sheds, pair) else { return };
         tracing::warn!(
             caller = &*labels.caller,
             method = record.method(),
@@ -78,6 +79,24 @@ impl Warnings {
             "calls are refused instead of held"
         );
     }
+
+    /// A call goes nowhere, for this error.
+    pub(super) fn lost(&self, record: &Record, error: &'static str, path: &str) {
+        let Some(refused) = count(&self.lost, error) else { return };
+        tracing::warn!(
+            error,
+            path = shown(path),
+            refused,
+            cure = BASE_URL,
+            request_id = record.ids().request(),
+            trace_id = record.ids().trace(),
+            "calls go nowhere: their URL is wrong"
+        );
+    }
+}
+
+fn count<K: Clone + Eq + Hash>(limiter: &Mutex<Limiter<K>>, kind: K) -> Option<u64> {
+    limiter.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now(), kind)
 }
 
 // === impl Limiter ===

@@ -90,3 +90,30 @@ async fn what_somebody_wants_is_not_warned_of() {
     assert_eq!(proxy.bot().call(RARE).patient().send().await.shed().1, "draining");
     assert_eq!(log.take(), [] as [Value; 0]);
 }
+
+/// Turned red by: a line for each call, one for both mistakes, and a webhook's path in any.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_base_url_is_warned_of_without_what_is_secret_in_it() {
+    let log = Log::warnings();
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    let at = async |path: &str| bot.at(http::Method::POST, path).send().await.status;
+    for path in ["/hooks/T1/B1/hunter", "/hooks/T1/B1/hunter", "/api/services/T1/B1/hunter"] {
+        assert_eq!(at(path).await, 404);
+    }
+    let told = |event: &Value| {
+        assert_eq!(event["message"], "calls go nowhere: their URL is wrong");
+        assert!(event["cure"].as_str().unwrap().contains("end with /api/"), "{event}");
+        json!([event["error"], event["path"], event["refused"]])
+    };
+    let all: Vec<_> = log.take().iter().map(told).collect();
+    let nowhere = json!(["unknown_path", "/hooks/…", 1]);
+    assert_eq!(all, [nowhere, json!(["unknown_method", "/api/services/…", 1])]);
+    proxy.until(secs(61)).await;
+    assert_eq!(at("/chat.postMessage").await, 404);
+    let all: Vec<_> = log.take().iter().map(told).collect();
+    assert_eq!(all, [json!(["unknown_path", "/chat.postMessage", 2])]);
+    // What is refused for another reason says so to its caller.
+    assert_eq!(at("/api/..").await, 400);
+    assert_eq!(log.take(), [] as [Value; 0]);
+}
