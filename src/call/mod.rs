@@ -1,10 +1,10 @@
 //! A call: what was asked, what is sent of it, its answer, and what is recorded of it.
 
-pub mod answer;
 pub mod body;
 pub mod headers;
 pub mod ids;
 pub mod record;
+pub mod response;
 pub mod token;
 
 use std::{fmt, sync::Arc};

@@ -27,10 +27,10 @@ use tower::Layer;
 use crate::{
     call::{
         Call, Head,
-        answer::Answer,
         body::{Body, BodyError, Memory},
         headers,
         record::Labels,
+        response::ResponseBody,
         token::bearer,
     },
     identity::Identities,
@@ -111,7 +111,7 @@ impl ClassifyLayer {
 
 impl<S> Layer<S> for ClassifyLayer
 where
-    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
     type Service = Classify<S>;
@@ -129,13 +129,13 @@ where
 
 impl<S> Step<Routed<Incoming>> for Classify<S>
 where
-    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = S::Error;
 
-    async fn call(&self, routed: Routed<Incoming>) -> Result<Response<Answer>, S::Error> {
+    async fn call(&self, routed: Routed<Incoming>) -> Result<Response<ResponseBody>, S::Error> {
         let request = self.classify(routed).await?;
         self.inner.call(request).await
     }
@@ -143,7 +143,7 @@ where
 
 impl<S> Classify<S>
 where
-    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
     S::Error: From<NoMethod> + From<BodyError>,
 {
     async fn classify(&self, routed: Routed<Incoming>) -> Result<QueueRequest, S::Error> {

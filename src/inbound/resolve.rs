@@ -30,9 +30,9 @@ use tokio_util::task::TaskTracker;
 use crate::{
     call::{
         Call, Head,
-        answer::Answer,
         body::{Body, Memory},
         record::Record,
+        response::ResponseBody,
     },
     identity::{Identities, Whose},
     inbound::route::target,
@@ -100,7 +100,7 @@ const ANSWER: usize = 16 << 10;
 
 impl<S> IdentityResolver<S>
 where
-    S: Step<QueueRequest, Response = Response<Answer>> + 'static,
+    S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
 {
     /// Asks by the way that the callers' calls take. Questions that outlive their call are tracked
     /// by `tasks`.
@@ -253,7 +253,7 @@ impl<S> Questions<S> {
 
 impl<S> Questions<S>
 where
-    S: Step<QueueRequest, Response = Response<Answer>>,
+    S: Step<QueueRequest, Response = Response<ResponseBody>>,
 {
     /// What the answer tells is taken in on its way, as from every answer.
     async fn ask(&self, call: QueueRequest, token: &TokenHash) {

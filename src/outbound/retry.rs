@@ -10,7 +10,7 @@ use http::Response;
 use tower::Layer;
 
 use crate::{
-    call::answer::{Answer, SlackRefused},
+    call::response::{ResponseBody, SlackRefused},
     outbound::exchange::{Exchanged, RefusedCall},
     queue::{Attempt, QueueRequest},
     step::Step,
@@ -63,10 +63,10 @@ where
     S: Step<QueueRequest, Response = Exchanged>,
     S::Error: From<SlackRefused>,
 {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = S::Error;
 
-    async fn call(&self, mut request: QueueRequest) -> Result<Response<Answer>, S::Error> {
+    async fn call(&self, mut request: QueueRequest) -> Result<Response<ResponseBody>, S::Error> {
         loop {
             match self.inner.call(request).await? {
                 Exchanged::Answered(response) => return Ok(*response),

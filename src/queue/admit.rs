@@ -9,7 +9,7 @@ use super::{Admission, Permit, Shed};
 use crate::{
     call::{
         Call,
-        answer::{Answer, SlackRefused},
+        response::{ResponseBody, SlackRefused},
     },
     step::Step,
 };
@@ -22,7 +22,7 @@ pub struct QueueRequest {
     /// What it asks with.
     pub attempt: Attempt,
     /// What Slack said of its last attempt, for the case that it is not sent again.
-    pub refusal: Option<Box<Response<Answer>>>,
+    pub refusal: Option<Box<Response<ResponseBody>>>,
 }
 
 /// What a call asks to go with.
@@ -105,7 +105,7 @@ where
 
 /// A call that Slack refused and that is not held till it could go again: its caller hears
 /// from Slack, and is not told to come back before there is room for the call here.
-fn handed_on(mut refusal: Response<Answer>, shed: &Shed) -> SlackRefused {
+fn handed_on(mut refusal: Response<ResponseBody>, shed: &Shed) -> SlackRefused {
     let said = reply::retry_after(refusal.headers()).unwrap_or_default();
     let seconds = shed.retry_after_seconds().max(said.as_secs());
     refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

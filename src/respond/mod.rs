@@ -31,10 +31,10 @@ pub use self::{
 };
 use crate::{
     call::{
-        answer::{Answer, SlackRefused},
         body::BodyError,
         ids::Ids,
         record::{Headroom, Record},
+        response::{ResponseBody, SlackRefused},
     },
     causes::with_causes,
     inbound::{
@@ -138,7 +138,7 @@ impl Failure {
         }
     }
 
-    fn into_response(self, record: &Record) -> Response<Answer> {
+    fn into_response(self, record: &Record) -> Response<ResponseBody> {
         let text = with_causes(&self);
         match self {
             Self::NotAllowed(_) => {
@@ -185,13 +185,13 @@ impl Failure {
     }
 }
 
-fn error_response(status: StatusCode, error: &str, message: &str) -> Response<Answer> {
+fn error_response(status: StatusCode, error: &str, message: &str) -> Response<ResponseBody> {
     let body = serde_json::json!({ "ok": false, "error": error, "message": message });
     json_response(status, body.to_string())
 }
 
 /// What a shed call gets: what Slack would have said, in the way that its client takes best, and why.
-fn shed_response(shed: &Shed, record: &Record) -> Response<Answer> {
+fn shed_response(shed: &Shed, record: &Record) -> Response<ResponseBody> {
     let seconds = shed.retry_after_seconds();
     let refused_as = record.refused_as();
     let body = refused_as.body(seconds, Some(&message(shed, record)));
@@ -207,19 +207,22 @@ fn shed_response(shed: &Shed, record: &Record) -> Response<Answer> {
 
 /// What a call gets that Slack refused: Slack's own answer. A client that a 429 stops as a
 /// whole stops at one of Slack's just the same, so it is told in the other way.
-fn refused_response(mut answer: Response<Answer>, refused_as: RefusedAs) -> Response<Answer> {
+fn refused_response(
+    mut answer: Response<ResponseBody>,
+    refused_as: RefusedAs,
+) -> Response<ResponseBody> {
     if answer.status() == StatusCode::TOO_MANY_REQUESTS && refused_as == RefusedAs::OkFalse {
         reply::reword(answer.headers_mut());
         *answer.status_mut() = StatusCode::OK;
-        *answer.body_mut() = Answer::ours(reply::RATE_LIMITED);
+        *answer.body_mut() = ResponseBody::ours(reply::RATE_LIMITED);
     }
     let reason = HeaderValue::from_static(ShedReason::Upstream.as_str());
     answer.headers_mut().insert(REASON, reason);
     answer
 }
 
-fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<Answer> {
-    let mut response = Response::new(Answer::ours(body));
+fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::ours(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -227,7 +230,7 @@ fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<Answer>
 }
 
 /// What a bug of ours costs: this one call.
-pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Answer> {
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<ResponseBody> {
     let text = "a bug in slackwater ended this call; whether it was sent is not known";
     error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", text)
 }
@@ -260,11 +263,11 @@ impl<S> Clone for Respond<S> {
 
 impl<S> Service<Request<Incoming>> for Respond<S>
 where
-    S: Step<Arriving<Incoming>, Response = Response<Answer>, Error = Failure> + 'static,
+    S: Step<Arriving<Incoming>, Response = Response<ResponseBody>, Error = Failure> + 'static,
 {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The steps below are always ready: whatever waits, waits in its call.

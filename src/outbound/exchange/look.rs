@@ -14,13 +14,13 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::call::answer::{Answer, Begun};
+use crate::call::response::{Begun, ResponseBody};
 
 /// An answer's body after the look.
 #[derive(Debug)]
 pub(super) struct Looked {
     /// All of it, as it came.
-    pub(super) body: Answer,
+    pub(super) body: ResponseBody,
     /// Its bytes, if they are all here.
     pub(super) whole: Option<Bytes>,
 }
@@ -49,7 +49,7 @@ pub(super) async fn look(mut incoming: Incoming, idle: Duration) -> Looked {
         begun.idle_since = None;
     }
     let whole = (read == Ok(true)).then(|| begun.data());
-    Looked { body: Answer::begun(begun, incoming, idle), whole }
+    Looked { body: ResponseBody::begun(begun, incoming, idle), whole }
 }
 
 /// Whether a body may be small enough to be looked into.

@@ -27,9 +27,9 @@ pub use self::{learn::Learner, metrics::ExchangeMetrics};
 use crate::{
     call::{
         Call,
-        answer::{Answer, SlackRefused},
         body::Outgoing,
         headers,
+        response::{ResponseBody, SlackRefused},
     },
     outbound::upstream::UpstreamError,
     queue::{Admitted, Permit, whole_seconds},
@@ -40,7 +40,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Exchanged {
     /// An answer for the caller.
-    Answered(Box<Response<Answer>>),
+    Answered(Box<Response<ResponseBody>>),
     /// Slack refused the call for a limit. Its permit may be used to queue again.
     Refused(Box<RefusedCall>),
 }
@@ -53,7 +53,7 @@ pub struct RefusedCall {
     /// Its permit; the bucket is frozen.
     pub permit: Permit,
     /// Slack's answer, for when the call is not sent again.
-    pub answer: Response<Answer>,
+    pub answer: Response<ResponseBody>,
 }
 
 /// Judges what comes back.
@@ -221,7 +221,7 @@ where
             status => status.is_success() && call.method.is_some(),
         };
         if !may_refuse || !look::may_be_small(&body) {
-            return Looked { body: Answer::upstream(body, idle), whole: None };
+            return Looked { body: ResponseBody::upstream(body, idle), whole: None };
         }
         let mut look = pin!(look::look(body, idle));
         // As a rule a small body is here with its headers.
@@ -233,7 +233,7 @@ where
     }
 }
 
-fn answered(parts: Parts, body: Answer) -> Exchanged {
+fn answered(parts: Parts, body: ResponseBody) -> Exchanged {
     Exchanged::Answered(Box::new(Response::from_parts(parts, body)))
 }
 
@@ -241,11 +241,11 @@ fn answered(parts: Parts, body: Answer) -> Exchanged {
 /// whose body no SDK understands, or which has none, gets one.
 fn refusal(
     mut parts: Parts,
-    body: Answer,
+    body: ResponseBody,
     understood: bool,
     pause: Duration,
     refused_as: RefusedAs,
-) -> Response<Answer> {
+) -> Response<ResponseBody> {
     let headers = &mut parts.headers;
     let seconds = whole_seconds(pause).max(1);
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -253,7 +253,7 @@ fn refusal(
         return Response::from_parts(parts, body);
     }
     reply::reword(headers);
-    Response::from_parts(parts, Answer::ours(refused_as.body(seconds, None)))
+    Response::from_parts(parts, ResponseBody::ours(refused_as.body(seconds, None)))
 }
 
 /// A status as metrics have it.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 pin_project! {
     /// The body of an answer: the upstream's, passed through as it comes, or our own.
-    pub struct Answer {
+    pub struct ResponseBody {
         #[pin]
         from: From,
     }
@@ -57,7 +57,7 @@ type Next = Result<Frame<Bytes>, hyper::Error>;
 /// Slack refused the call for a limit, and it is not sent again: its caller gets Slack's own answer.
 #[derive(Debug, thiserror::Error)]
 #[error("refused by Slack")]
-pub struct SlackRefused(pub Box<Response<Answer>>);
+pub struct SlackRefused(pub Box<Response<ResponseBody>>);
 
 /// An answer's body that ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +70,9 @@ pub enum AnswerError {
     Idle(Duration),
 }
 
-// === impl Answer ===
+// === impl ResponseBody ===
 
-impl Answer {
+impl ResponseBody {
     /// The upstream's body. It is given up when nothing comes for `limit`.
     pub fn upstream(body: Incoming, limit: Duration) -> Self {
         Self { from: From::Upstream { first: None, then: None, body, idle: None, limit } }
@@ -125,7 +125,7 @@ impl Begun {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = AnswerError;
 
@@ -184,8 +184,8 @@ impl HttpBody for Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").finish_non_exhaustive()
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
