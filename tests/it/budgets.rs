@@ -1,6 +1,6 @@
 //! What the operator allows each caller: limits per caller, and ceilings over what callers claim.
 
-use fake_slack::Outcome;
+use fake_slack::RecordedAs;
 
 use crate::harness::{Answer, Ask, Proxy, all, fake, ms, secs, settled};
 
@@ -40,7 +40,7 @@ async fn a_caller_has_done_no_more_than_its_budget_in_any_half_hour() {
     proxy.until(secs(31 * 60 + 30)).await;
     assert_eq!(fake.totals().calls, 31, "the next five of each, and the list");
     drop(held);
-    assert!(fake.ledger().calls.iter().all(|call| call.outcome == Outcome::Ok));
+    assert!(fake.ledger().calls.iter().all(|call| call.outcome == RecordedAs::Ok));
 }
 
 /// A ceiling holds over a rule's caller, whether it says who it is and how urgent in its lane, in a

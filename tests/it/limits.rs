@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fake_slack::{FakeSlack, Latency, Outcome, Shape};
+use fake_slack::{FakeSlack, Latency, RecordedAs, Shape};
 
 use crate::harness::{Answer, Ask, Proxy, Scripted, all, assert_near, json, ms, secs, slack};
 
@@ -140,5 +140,5 @@ async fn closes_keep_to_both_of_their_limits() {
     let took = proxy.now();
     assert!((secs(64)..secs(67)).contains(&took), "{took:?}");
     let calls = fake.ledger().calls;
-    assert!(calls.iter().all(|call| call.outcome == Outcome::Ok));
+    assert!(calls.iter().all(|call| call.outcome == RecordedAs::Ok));
 }

@@ -1,6 +1,6 @@
 //! Calls that are only watched go as if nobody were there, and what would have been is counted.
 
-use fake_slack::Outcome;
+use fake_slack::RecordedAs;
 use slack::{AppKind, Catalogue, Mode};
 
 use crate::harness::{Answer, Proxy, Scripted, all, fake, json, ms, secs, settled};
@@ -138,6 +138,6 @@ async fn in_shadow_nothing_is_refused() {
     proxy.admission.pause(&job, 0, true).unwrap();
     assert!(bot.call("conversations.list").lane("job").send().await.is_ok());
     assert!(bot.call("users.list").send().await.is_ok());
-    assert!(fake.ledger().calls.iter().all(|call| call.outcome == Outcome::Ok));
+    assert!(fake.ledger().calls.iter().all(|call| call.outcome == RecordedAs::Ok));
     assert_eq!(metric(&proxy, "slackwater_shadow_sheds_total"), 2);
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use limits::{Dimension, Limit};
 
-use super::{Cause, Identity, Refusal};
+use super::{Cause, Identity, LimitHit};
 
 /// What the judge is told of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +91,9 @@ impl Key {
     }
 
     /// A refusal that does not say yet when to come back.
-    pub(super) fn refusal(&self, used: u32, n: u32, cause: Cause) -> Refusal {
+    pub(super) fn refusal(&self, used: u32, n: u32, cause: Cause) -> LimitHit {
         let limit = Arc::clone(&self.limit);
-        Refusal { limit, key: self.to_string().into(), used, n, cause, retry_after: None }
+        LimitHit { limit, key: self.to_string().into(), used, n, cause, retry_after: None }
     }
 }
 

@@ -13,7 +13,7 @@ pub enum Decision {
     /// The call counts. The flight goes back with [`Judge::land`](super::Judge::land) when the answer is sent.
     Accept(Flight),
     /// The call is refused.
-    Refuse(Refusal),
+    Refuse(LimitHit),
 }
 
 /// A call under way, as limits on calls at once see it. It cannot be copied, so it lands once.
@@ -26,7 +26,7 @@ pub struct Flight {
 
 /// Which limit refused a call, and when to come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub struct LimitHit {
     /// The limit's name.
     pub limit: Arc<str>,
     /// The values it counts by: `app=A1 workspace=T1 method=conversations.list`.
@@ -54,9 +54,9 @@ pub enum Cause {
     Concurrency,
 }
 
-// === impl Refusal ===
+// === impl LimitHit ===
 
-impl Refusal {
+impl LimitHit {
     /// The status of the answer.
     pub const fn status(&self) -> u16 {
         if self.retry_after.is_some() { 429 } else { 200 }

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{
-    AuthError, Fault, Identity, Refusal, Reply, arguments::Arguments, identity::fingerprint,
+    AuthError, Fault, Identity, LimitHit, Reply, arguments::Arguments, identity::fingerprint,
 };
 
 /// A call, before it has arrived.
@@ -118,7 +118,7 @@ impl Asked {
     }
 
     /// What a refused call is answered.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Reply {
+    pub(super) fn refused(&self, refusal: &LimitHit) -> Reply {
         match (self.host, refusal.retry_after) {
             (Host::Hooks, Some(seconds)) => {
                 let seconds = seconds.get();

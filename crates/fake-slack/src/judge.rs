@@ -17,7 +17,7 @@ use limits::{Rate, Rule};
 use slack::{Kind, Method};
 
 use super::{
-    Call, Cause, Decision, Flight, Options, Penalty, Refusal, Shape,
+    Call, Cause, Decision, Flight, LimitHit, Options, Penalty, Shape,
     call::Key,
     random::share_of,
     window::{Model, Window},
@@ -29,7 +29,7 @@ pub struct Judge {
     options: Options,
     latest: Duration,
     windows: HashMap<Key, Window>,
-    closed: HashMap<Closed, (Duration, Refusal)>,
+    closed: HashMap<Closed, (Duration, LimitHit)>,
     flying: HashMap<Key, u32>,
     era: u64,
     sweep_at: usize,
@@ -72,7 +72,7 @@ impl Judge {
         let method = self.method(&call.method);
 
         let mut keys = Vec::new();
-        let mut fullest: Option<(Duration, Refusal)> = None;
+        let mut fullest: Option<(Duration, LimitHit)> = None;
         for limit in &method.limits {
             let Rule::Rate(rate) = limit.rule else { continue };
             let Some(key) = Key::of(limit, call) else { continue };
@@ -176,10 +176,10 @@ impl Judge {
     }
 
     /// The refusal that still closes the call's scope.
-    fn penalty(&self, now: Duration, method: &Method, call: &Call) -> Option<Refusal> {
+    fn penalty(&self, now: Duration, method: &Method, call: &Call) -> Option<LimitHit> {
         let (until, refusal) = self.closed.get(&self.scope(method, call)?)?;
         let left = until.saturating_sub(now);
-        (!left.is_zero()).then(|| Refusal {
+        (!left.is_zero()).then(|| LimitHit {
             cause: Cause::Penalty,
             retry_after: Some(whole_seconds(left)),
             ..refusal.clone()
@@ -191,12 +191,12 @@ impl Judge {
         &mut self,
         now: Duration,
         wait: Duration,
-        refusal: Refusal,
+        refusal: LimitHit,
         method: &Method,
         call: &Call,
-    ) -> Refusal {
+    ) -> LimitHit {
         let seconds = whole_seconds(wait);
-        let refusal = Refusal { retry_after: Some(seconds), ..refusal };
+        let refusal = LimitHit { retry_after: Some(seconds), ..refusal };
         if let Some(scope) = self.scope(method, call) {
             let until = now + Duration::from_secs(seconds.get());
             self.closed.insert(scope, (until, refusal.clone()));

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Call, Cause, Fault, Refusal};
+use super::{Call, Cause, Fault, LimitHit};
 
 /// The latest calls and violations, and the totals of all.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub struct Entry {
     /// The status of the answer.
     pub status: u16,
     /// How it came out.
-    pub outcome: Outcome,
+    pub outcome: RecordedAs,
     /// What went wrong with it on purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
@@ -93,7 +93,7 @@ pub struct Entry {
 /// How a call came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RecordedAs {
     /// Answered with `ok: true`.
     Ok,
     /// Refused for a limit.
@@ -120,7 +120,7 @@ pub struct Violation {
     pub status: u16,
     /// Which limit, and why.
     #[serde(flatten)]
-    pub refusal: Refusal,
+    pub refusal: LimitHit,
 }
 
 /// So many methods are told apart in the totals.
@@ -150,19 +150,19 @@ impl Ledger {
         at: Duration,
         call: &Call,
         status: u16,
-        outcome: Outcome,
+        outcome: RecordedAs,
         posts: bool,
     ) {
         let totals = &mut self.totals;
         totals.calls += 1;
         match outcome {
-            Outcome::Ok => totals.ok += 1,
-            Outcome::Refused => totals.refused += 1,
-            Outcome::Failed => totals.failed += 1,
-            Outcome::Scripted => totals.scripted += 1,
-            Outcome::Faulted => totals.faulted += 1,
+            RecordedAs::Ok => totals.ok += 1,
+            RecordedAs::Refused => totals.refused += 1,
+            RecordedAs::Failed => totals.failed += 1,
+            RecordedAs::Scripted => totals.scripted += 1,
+            RecordedAs::Faulted => totals.faulted += 1,
         }
-        let order = (posts && outcome == Outcome::Ok).then(|| {
+        let order = (posts && outcome == RecordedAs::Ok).then(|| {
             totals.posts += 1;
             totals.posts
         });
@@ -174,7 +174,7 @@ impl Ledger {
         };
         let method = totals.by_method.entry(name).or_default();
         method.calls += 1;
-        method.refused += u64::from(outcome == Outcome::Refused);
+        method.refused += u64::from(outcome == RecordedAs::Refused);
 
         let entry = Entry {
             seq: totals.calls,
@@ -199,17 +199,17 @@ impl Ledger {
     pub(super) fn spoil(&mut self, fault: Fault, status: u16) {
         let Some(entry) = self.calls.back_mut() else { return };
         entry.fault = Some(fault.as_str());
-        if entry.outcome == Outcome::Ok && !fault.is_harmless() {
-            (entry.outcome, entry.status) = (Outcome::Faulted, status);
+        if entry.outcome == RecordedAs::Ok && !fault.is_harmless() {
+            (entry.outcome, entry.status) = (RecordedAs::Faulted, status);
             self.totals.ok -= 1;
             self.totals.faulted += 1;
         }
     }
 
     /// Writes down a call that was refused for a limit.
-    pub(super) fn refuse(&mut self, at: Duration, call: &Call, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, at: Duration, call: &Call, refusal: &LimitHit) {
         let status = refusal.status();
-        self.record(at, call, status, Outcome::Refused, false);
+        self.record(at, call, status, RecordedAs::Refused, false);
         let violation = Violation {
             seq: self.totals.calls,
             at,

@@ -40,11 +40,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use call::Call;
-pub use decision::{Cause, Decision, Flight, Refusal};
+pub use decision::{Cause, Decision, Flight, LimitHit};
 pub use faults::{Fault, FaultRule};
 pub use identity::{AuthError, Identity};
 pub use judge::Judge;
-pub use ledger::{Entry, Ledger, MethodTotals, Outcome, Totals, Violation};
+pub use ledger::{Entry, Ledger, MethodTotals, RecordedAs, Totals, Violation};
 pub use options::{Latency, OptionError, Options, Penalty, Shape};
 pub use reply::Reply;
 pub use rules::Rules;
@@ -57,11 +57,11 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// A Slack that limits like Slack. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct FakeSlack {
-    shared: Arc<Shared>,
+    shared: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     options: Options,
     started: Instant,
     /// The same instant for people: messages and the ledger name it.
@@ -77,7 +77,7 @@ impl FakeSlack {
     pub fn new(options: Options) -> Self {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let state = Mutex::new(State::new(&options));
-        let shared = Shared {
+        let shared = Inner {
             options,
             started: Instant::now(),
             started_unix: unix.unwrap_or_default(),

@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde::Serialize;
 
-use super::{Body, Refusal, faults::Delivery};
+use super::{Body, LimitHit, faults::Delivery};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Reply {
 
 /// The members in the order in which Slack writes them.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ReplyBody<'a> {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -73,7 +73,7 @@ impl Reply {
 
     /// `{"ok":true}`.
     pub fn ok() -> Self {
-        Self::json(StatusCode::OK, &Answer { ok: true, error: None })
+        Self::json(StatusCode::OK, &ReplyBody { ok: true, error: None })
     }
 
     /// `{"ok":false,"error":…}` with status 200, as Slack answers nearly every error.
@@ -94,11 +94,11 @@ impl Reply {
 
     /// An error with a status of its own.
     pub(super) fn failed(status: StatusCode, error: &str) -> Self {
-        Self::json(status, &Answer { ok: false, error: Some(error) })
+        Self::json(status, &ReplyBody { ok: false, error: Some(error) })
     }
 
     /// What a refused call is answered.
-    pub(super) fn refused(refusal: &Refusal) -> Self {
+    pub(super) fn refused(refusal: &LimitHit) -> Self {
         match refusal.retry_after {
             Some(seconds) => Self::rate_limited(seconds.get()),
             None => Self::error("too_many_requests"),

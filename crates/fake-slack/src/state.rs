@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    AuthError, Call, Decision, Fault, Flight, Identity, Judge, Ledger, Options, Outcome, Reply,
+    AuthError, Call, Decision, Fault, Flight, Identity, Judge, Ledger, Options, RecordedAs, Reply,
     answers,
     faults::Faults,
     hosts::{Asked, Host},
@@ -61,7 +61,7 @@ impl State {
         match &decision {
             Decision::Accept(_) => {
                 let posts = self.judge.method(&call.method).in_order;
-                self.ledger.record(now, call, 200, Outcome::Ok, posts);
+                self.ledger.record(now, call, 200, RecordedAs::Ok, posts);
             }
             Decision::Refuse(refusal) => self.ledger.refuse(now, call, refusal),
         }
@@ -73,7 +73,7 @@ impl State {
     pub(super) fn fault(&mut self, now: Duration, method: &str) -> Option<Fault> {
         let fault = self.faults.draw(method, &mut self.random);
         if fault == Some(Fault::ResetEarly) {
-            self.ledger.record(now, &Call::new(method, "", ""), 0, Outcome::Faulted, false);
+            self.ledger.record(now, &Call::new(method, "", ""), 0, RecordedAs::Faulted, false);
             self.ledger.spoil(Fault::ResetEarly, 0);
         }
         fault
@@ -90,7 +90,7 @@ impl State {
         let Some(fault) = asked.fault else { return self.judged(now, unix, asked) };
         let (reply, flight) = if let Some(reply) = fault.instead() {
             let (call, _) = self.read(asked);
-            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Faulted, false);
+            self.ledger.record(now, &call, reply.status.as_u16(), RecordedAs::Faulted, false);
             (reply, None)
         } else {
             let (reply, flight) = self.judged(now, unix, asked);
@@ -106,7 +106,7 @@ impl State {
         let method = &*asked.name;
         let (call, auth) = self.read(asked);
         if let Some(reply) = self.next_scripted(method) {
-            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Scripted, false);
+            self.ledger.record(now, &call, reply.status.as_u16(), RecordedAs::Scripted, false);
             return (reply, None);
         }
         let failure = match auth {
@@ -116,7 +116,7 @@ impl State {
         };
         if let Some(error) = failure {
             let reply = asked.failed(&error);
-            self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Failed, false);
+            self.ledger.record(now, &call, reply.status.as_u16(), RecordedAs::Failed, false);
             return (reply, None);
         }
         match self.judge.handle(now, &call) {
@@ -126,7 +126,7 @@ impl State {
             }
             Decision::Accept(flight) if asked.host != Host::Api => {
                 let reply = asked.answer();
-                self.ledger.record(now, &call, reply.status.as_u16(), Outcome::Ok, false);
+                self.ledger.record(now, &call, reply.status.as_u16(), RecordedAs::Ok, false);
                 (reply, Some(flight))
             }
             Decision::Accept(flight) => {
@@ -134,7 +134,7 @@ impl State {
                 let (identity, arguments) = (&call.identity, &asked.arguments);
                 let body = answers::body(method, identity, arguments, &ts, self.items);
                 let ok = body.get("ok").and_then(Value::as_bool) == Some(true);
-                let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
+                let outcome = if ok { RecordedAs::Ok } else { RecordedAs::Failed };
                 let posts = self.judge.method(method).in_order;
                 self.ledger.record(now, &call, 200, outcome, posts);
                 (Reply::json(http::StatusCode::OK, &body), Some(flight))

@@ -33,7 +33,7 @@ pub(super) struct CallGroup {
     /// The bucket in whose queue it is parked.
     pub(super) parked: BucketId,
     /// Each caller's calls.
-    queues: SmallMap<CallerId, Queue>,
+    queues: SmallMap<CallerId, CallerQueue>,
 }
 
 /// The oldest call of a queue, before and after a change.
@@ -46,7 +46,7 @@ pub(super) struct HeadChange {
 /// One caller's calls in a group. Most come in the order of their age. These form a linked row:
 /// each call knows its neighbours, so none is ever searched for.
 #[derive(Debug, Default)]
-struct Queue {
+struct CallerQueue {
     row: Option<Row>,
     /// Calls that came out of order, when younger ones were here: from an attempt before, a place
     /// or another group.
@@ -100,7 +100,7 @@ impl CallGroup {
     /// Adds a call. Returns its caller's oldest call before and after.
     pub(super) fn add(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
-        let queue = self.queues.get_or_insert_with(caller, Queue::default);
+        let queue = self.queues.get_or_insert_with(caller, CallerQueue::default);
         let (before, new) = (queue.head(), (sequence, call));
         queue.add(held, new);
         HeadChange { before, after: Some(before.map_or(new, |head| head.min(new))) }
@@ -130,9 +130,9 @@ impl CallGroup {
     }
 }
 
-// === impl Queue ===
+// === impl CallerQueue ===
 
-impl Queue {
+impl CallerQueue {
     /// The oldest one.
     fn head(&self) -> Option<Aged> {
         let oldest = self.row.map(|row| (row.ages.0, row.oldest));

@@ -23,7 +23,7 @@ struct Live {
 }
 
 /// An answer.
-struct Answer {
+struct HttpReply {
     status: u16,
     took: Duration,
     body: Bytes,
@@ -89,7 +89,7 @@ impl Live {
         if kind != Kind::WebApi {
             return Ok(self.ask(Method::GET, url.to_string(), None).await?.took);
         }
-        let Answer { status, took, body } =
+        let HttpReply { status, took, body } =
             self.ask(Method::POST, format!("{url}api.test"), None).await?;
         if json(&body).is_some_and(|body| body["ok"] == true) {
             return Ok(took);
@@ -140,7 +140,7 @@ impl Live {
         verb: Method,
         url: String,
         bearer: Option<&HeaderValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpReply, Failure> {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = verb;
         *request.uri_mut() = url.parse().map_err(|_| "its URL is none".to_owned())?;
@@ -155,7 +155,7 @@ impl Live {
             let status = response.status().as_u16();
             let body = Limited::new(response.into_body(), ANSWER).collect().await;
             let body = body.map_err(|error| with_causes(&*error))?.to_bytes();
-            Ok(Answer { status, took, body })
+            Ok(HttpReply { status, took, body })
         };
         match timeout(self.limit, exchange).await {
             Ok(answer) => answer,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use fake_slack::{Call, Decision, Flight, Judge, Options, Refusal, Rules};
+use fake_slack::{Call, Decision, Flight, Judge, LimitHit, Options, Rules};
 use limits::Rule;
 use scheduler::Instant;
 use slack::Method;
@@ -61,7 +61,7 @@ impl Server {
                 return Verdict::Refused { retry_after: seconds(left) };
             }
         }
-        let asks = |refusal: Refusal| {
+        let asks = |refusal: LimitHit| {
             Duration::from_secs(refusal.retry_after.map_or(1, std::num::NonZeroU64::get))
         };
         for (from, until, judge) in &mut self.surprises {

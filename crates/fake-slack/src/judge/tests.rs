@@ -29,7 +29,7 @@ fn post(channel: &str) -> Call {
     Call::new("chat.postMessage", "A1", "T1").to_channel(channel)
 }
 
-fn refusal(decision: Decision) -> Refusal {
+fn refusal(decision: Decision) -> LimitHit {
     match decision {
         Decision::Accept(_) => panic!("accepted"),
         Decision::Refuse(refusal) => refusal,
@@ -52,7 +52,7 @@ fn a_refusal_says_which_limit_and_when_to_come_back() {
     let refused = refusal(judge.handle(secs(10), &list("A1", "T1")));
     assert_eq!(
         refused,
-        Refusal {
+        LimitHit {
             limit: "tier2".into(),
             key: "app=A1 workspace=T1 method=conversations.list".into(),
             used: 20,

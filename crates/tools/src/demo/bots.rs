@@ -49,7 +49,7 @@ pub(super) struct Bot {
 }
 
 /// How a call comes out.
-enum Outcome {
+enum BotCall {
     Ok,
     /// With the `Retry-After`.
     Refused(Duration),
@@ -88,13 +88,13 @@ impl Bot {
                 let Ok((conversation, outcome)) = called else { continue };
                 let mut counts = self.score.counts();
                 match outcome {
-                    Outcome::Ok => counts.closed += 1,
-                    Outcome::Refused(told) => {
+                    BotCall::Ok => counts.closed += 1,
+                    BotCall::Refused(told) => {
                         counts.job_refused += 1;
                         pause = pause.max(told);
                         left.push_back(conversation);
                     }
-                    Outcome::Failed => {
+                    BotCall::Failed => {
                         counts.failed += 1;
                         pause = pause.max(AFTER_FAILURE);
                         left.push_back(conversation);
@@ -118,9 +118,9 @@ impl Bot {
                 // A click's trigger_id lasts 3 s, so it is not kept for later.
                 let form = "trigger_id=1.2.3&view={}".to_owned();
                 match self.call("views.open", person, form).await {
-                    Outcome::Ok => break,
-                    Outcome::Refused(_) => self.score.counts().people_refused += 1,
-                    Outcome::Failed => self.score.counts().failed += 1,
+                    BotCall::Ok => break,
+                    BotCall::Refused(_) => self.score.counts().people_refused += 1,
+                    BotCall::Failed => self.score.counts().failed += 1,
                 }
                 sleep(patience).await;
             }
@@ -130,22 +130,22 @@ impl Bot {
     }
 
     /// A call of the app, in one of its workspaces.
-    async fn call(&self, method: &str, nth: usize, form: String) -> Outcome {
+    async fn call(&self, method: &str, nth: usize, form: String) -> BotCall {
         let workspace = nth % WORKSPACES + 1;
         let request = Request::post(format!("{}{method}", self.base))
             .header(header::AUTHORIZATION, format!("Bearer xoxb-T{workspace}-A1-demo"))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::from(form)));
-        let Ok(request) = request else { return Outcome::Failed };
-        let Ok(answer) = self.client.request(request).await else { return Outcome::Failed };
+        let Ok(request) = request else { return BotCall::Failed };
+        let Ok(answer) = self.client.request(request).await else { return BotCall::Failed };
         let (head, body) = answer.into_parts();
-        let Ok(body) = Limited::new(body, ANSWER).collect().await else { return Outcome::Failed };
+        let Ok(body) = Limited::new(body, ANSWER).collect().await else { return BotCall::Failed };
         if head.status == StatusCode::TOO_MANY_REQUESTS {
             let told = head.headers.get(header::RETRY_AFTER).and_then(|it| it.to_str().ok());
             let seconds = told.and_then(|it| it.parse().ok()).unwrap_or(1);
-            return Outcome::Refused(Duration::from_secs(seconds));
+            return BotCall::Refused(Duration::from_secs(seconds));
         }
         let body: Option<serde_json::Value> = serde_json::from_slice(&body.to_bytes()).ok();
-        if body.is_some_and(|body| body["ok"] == true) { Outcome::Ok } else { Outcome::Failed }
+        if body.is_some_and(|body| body["ok"] == true) { BotCall::Ok } else { BotCall::Failed }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs::File};
 
 use super::{
     call::Call,
-    entry::{Entry, Outcome},
+    entry::{Entry, EntryResult},
     input::Calls,
     journal::Past,
 };
@@ -64,13 +64,13 @@ impl Backlog {
 impl Tally {
     pub(super) fn add(&mut self, entry: &Entry) {
         match entry.result {
-            Outcome::Sent => {}
-            Outcome::Ok => self.done += 1,
-            Outcome::Already => {
+            EntryResult::Sent => {}
+            EntryResult::Ok => self.done += 1,
+            EntryResult::Already => {
                 self.done += 1;
                 self.already += 1;
             }
-            Outcome::Failed => {
+            EntryResult::Failed => {
                 self.failed += 1;
                 let kind = entry.error.as_deref().unwrap_or("unknown");
                 let known = self.kinds.contains_key(kind) || self.kinds.len() < KINDS;

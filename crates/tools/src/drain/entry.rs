@@ -22,7 +22,7 @@ pub(super) struct Header {
 pub(super) struct Entry {
     pub(super) line: u64,
     pub(super) id: Value,
-    pub(super) result: Outcome,
+    pub(super) result: EntryResult,
     /// Slack's error, or ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Entry {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
+pub(super) enum EntryResult {
     /// It is about to be sent. Only where a cap has to know.
     Sent,
     /// Done.
@@ -120,7 +120,7 @@ impl<R: BufRead> Walk<R> {
                 return Ok(Some(entry));
             }
             let Some(entry) = self.read()? else { return Ok(None) };
-            if entry.result == Outcome::Sent {
+            if entry.result == EntryResult::Sent {
                 self.sent_at(entry.millis());
                 self.noted.insert(entry.line);
             } else {
@@ -164,7 +164,7 @@ impl<R: BufRead> Walk<R> {
 mod tests {
     use super::*;
 
-    fn entry(line: u64, result: Outcome, at: f64) -> String {
+    fn entry(line: u64, result: EntryResult, at: f64) -> String {
         let entry = Entry { line, id: line.into(), result, error: None, at };
         serde_json::to_string(&entry).unwrap() + "\n"
     }
@@ -172,19 +172,19 @@ mod tests {
     #[test]
     fn results_are_found_in_the_order_of_the_input_whatever_theirs_is() {
         let text = [
-            entry(1, Outcome::Sent, 1.0),
-            entry(2, Outcome::Sent, 1.5),
-            entry(5, Outcome::Ok, 2.0),
-            entry(2, Outcome::Failed, 2.5),
-            entry(1, Outcome::Ok, 3.0),
+            entry(1, EntryResult::Sent, 1.0),
+            entry(2, EntryResult::Sent, 1.5),
+            entry(5, EntryResult::Ok, 2.0),
+            entry(2, EntryResult::Failed, 2.5),
+            entry(1, EntryResult::Ok, 3.0),
         ]
         .concat();
         let mut walk = Walk::new(text.as_bytes(), 2);
         let mut result = |line| walk.result(line).unwrap().map(|entry| entry.result);
-        assert_eq!(result(1), Some(Outcome::Ok));
-        assert_eq!(result(2), Some(Outcome::Failed));
+        assert_eq!(result(1), Some(EntryResult::Ok));
+        assert_eq!(result(2), Some(EntryResult::Failed));
         assert_eq!(result(4), None);
-        assert_eq!(result(5), Some(Outcome::Ok));
+        assert_eq!(result(5), Some(EntryResult::Ok));
         assert_eq!(result(6), None);
         // Of those that were noted as sent, and one that was not, the last.
         assert!(walk.sent().eq([1500, 2000]));
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_journal_of_something_else_does_not_fill_memory() {
-        let text: String = (1000..3000).map(|line| entry(line, Outcome::Ok, 0.0)).collect();
+        let text: String = (1000..3000).map(|line| entry(line, EntryResult::Ok, 0.0)).collect();
         assert!(matches!(Walk::new(text.as_bytes(), 0).result(1), Err(WalkError::Order)));
     }
 

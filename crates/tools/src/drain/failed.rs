@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{call::Call, entry::Outcome, input::Input, journal};
+use super::{call::Call, entry::EntryResult, input::Input, journal};
 use crate::files::{beside, put};
 
 /// A call, and why it failed.
@@ -33,7 +33,7 @@ pub(super) fn write(input: &Input, journal: &Path, path: &Path) -> anyhow::Resul
     while let Some(next) = calls.next()? {
         let Ok(call) = next else { continue };
         if let Some(entry) = past.result(call.line)?
-            && entry.result == Outcome::Failed
+            && entry.result == EntryResult::Failed
         {
             let error = entry.error.as_deref().unwrap_or("unknown");
             let line = serde_json::to_string(&Failed { call: &call, error })?;

@@ -183,10 +183,10 @@ mod tests {
 
     use tempfile::tempdir;
 
-    use super::{super::entry::Outcome, *};
+    use super::{super::entry::EntryResult, *};
 
     fn entry(line: u64) -> Entry {
-        Entry { line, id: line.into(), result: Outcome::Ok, error: None, at: 1.5 }
+        Entry { line, id: line.into(), result: EntryResult::Ok, error: None, at: 1.5 }
     }
 
     #[tokio::test]

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     already::{is_already, is_repeatable},
     call::Call,
-    entry::Outcome,
+    entry::EntryResult,
 };
-use crate::through::{self, Answer, Outgoing};
+use crate::through::{self, CallResult, Outgoing};
 
 /// Sends the calls of a backlog.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) type Tokens = BTreeMap<Option<String>, HeaderValue>;
 #[derive(Debug)]
 pub(super) enum Sent {
     /// It is over, perhaps with an error.
-    Over(Outcome, Option<String>),
+    Over(EntryResult, Option<String>),
     /// It waited when all was to stop, and is not done.
     Stopped,
     /// No call can be made, for that reason, and this one was not.
@@ -53,16 +53,16 @@ impl Sender {
             repeatable: is_repeatable(method) || self.catalogue.entry(method).reads,
         };
         match self.through.send(outgoing, stop).await {
-            Answer::Done(_) => Sent::Over(Outcome::Ok, None),
-            Answer::Refused(error)
+            CallResult::Done(_) => Sent::Over(EntryResult::Ok, None),
+            CallResult::Refused(error)
                 if is_already(method, &error) || self.done_on.contains(&error) =>
             {
-                Sent::Over(Outcome::Already, Some(error))
+                Sent::Over(EntryResult::Already, Some(error))
             }
-            Answer::Refused(error) | Answer::Unsure(error) => {
-                Sent::Over(Outcome::Failed, Some(error))
+            CallResult::Refused(error) | CallResult::Unsure(error) => {
+                Sent::Over(EntryResult::Failed, Some(error))
             }
-            Answer::Token(error) => {
+            CallResult::Token(error) => {
                 let name = call.token_env.as_deref().unwrap_or("--token-env");
                 let line = call.line;
                 Sent::Ended(format!(
@@ -70,8 +70,8 @@ impl Sender {
                      made"
                 ))
             }
-            Answer::Stopped => Sent::Stopped,
-            Answer::Ended(why) => Sent::Ended(why),
+            CallResult::Stopped => Sent::Stopped,
+            CallResult::Ended(why) => Sent::Ended(why),
         }
     }
 }

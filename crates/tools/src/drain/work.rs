@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     backlog::{Backlog, Tally},
     call::Call,
-    entry::{Entry, Outcome, WINDOW, seconds},
+    entry::{Entry, EntryResult, WINDOW, seconds},
     journal::Journal,
     pace::Pace,
     page::View,
@@ -120,7 +120,7 @@ impl Work {
                 if let Some(pace) = &mut self.pace {
                     let at = now();
                     pace.sent(at);
-                    self.journal.append(&entry(&call, Outcome::Sent, None, at)).await?;
+                    self.journal.append(&entry(&call, EntryResult::Sent, None, at)).await?;
                 }
                 flight.begin(call, &self.sender, &stop);
                 next = self.next().await?;
@@ -222,7 +222,7 @@ impl Flight {
     }
 }
 
-fn entry(call: &Call, result: Outcome, error: Option<String>, at: u64) -> Entry {
+fn entry(call: &Call, result: EntryResult, error: Option<String>, at: u64) -> Entry {
     Entry { line: call.line, id: call.id.clone(), result, error, at: seconds(at) }
 }
 

@@ -9,7 +9,7 @@ use super::request::Next;
 
 /// A page.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
+pub(super) struct ListPage<'a> {
     /// As Slack wrote them.
     pub(super) items: Vec<&'a RawValue>,
     /// The key under which they were.
@@ -63,9 +63,9 @@ const KNOWN: [(&str, &str); 7] = [
 
 type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-// === impl Answer ===
+// === impl ListPage ===
 
-impl<'a> Answer<'a> {
+impl<'a> ListPage<'a> {
     /// Reads the body of an answer to a method. The list has that key, or else one that is found.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ mod tests {
         body: &str,
     ) -> Result<(Vec<String>, Option<Next>), String> {
         let answer =
-            Answer::read(method, key, body.as_bytes()).map_err(|error| error.to_string())?;
+            ListPage::read(method, key, body.as_bytes()).map_err(|error| error.to_string())?;
         let items = answer.items.iter().map(|item| item.get().to_owned()).collect();
         Ok((items, answer.next))
     }

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::Answer,
+    answer::ListPage,
     output::{Output, Page, State},
     page::View,
     shape,
@@ -48,7 +48,7 @@ struct Run {
 
 /// What there is to do next.
 enum Happening {
-    Answer(through::Answer),
+    Answer(through::CallResult),
     Heard(Beat),
     Note(String),
 }
@@ -88,32 +88,34 @@ impl Walk {
             let state = output.state.clone();
             let page = state.pages + 1;
             let end = match self.ask(&state, &mut run, watch, out).await? {
-                None | Some(through::Answer::Stopped) => End::Stopped,
-                Some(through::Answer::Done(body)) => {
+                None | Some(through::CallResult::Stopped) => End::Stopped,
+                Some(through::CallResult::Done(body)) => {
                     let taken = self.take(body).await;
                     taken.with_context(|| format!("page {page} of {}", state.request.method))?;
                     run.seen += 1;
                     run.note = run.stop.is_cancelled().then(|| STOPPING.to_owned());
                     continue;
                 }
-                Some(through::Answer::Refused(error)) if error == OLD && state.next.is_some() => {
+                Some(through::CallResult::Refused(error))
+                    if error == OLD && state.next.is_some() =>
+                {
                     End::Ended(format!(
                         "Slack says {OLD} to page {page}: where the export was is too old for it to \
                          go on there; begin anew with --again"
                     ))
                 }
-                Some(through::Answer::Refused(error)) => {
+                Some(through::CallResult::Refused(error)) => {
                     End::Ended(format!("Slack says {error} to page {page}. {GOES_ON}"))
                 }
-                Some(through::Answer::Token(error)) => {
+                Some(through::CallResult::Token(error)) => {
                     let name = &state.request.token_env;
                     End::Ended(format!("Slack says {error} of the token in {name}. {GOES_ON}"))
                 }
-                Some(through::Answer::Unsure(error)) => End::Ended(format!(
+                Some(through::CallResult::Unsure(error)) => End::Ended(format!(
                     "page {page} did not come ({error}); where it is too long, ask for less with \
                      --arg limit=. {GOES_ON}"
                 )),
-                Some(through::Answer::Ended(why)) => End::Ended(format!("{why}. {GOES_ON}")),
+                Some(through::CallResult::Ended(why)) => End::Ended(format!("{why}. {GOES_ON}")),
             };
             return Ok(end);
         }
@@ -127,7 +129,7 @@ impl Walk {
         run: &mut Run,
         watch: &mut Watch,
         out: &mut impl Write,
-    ) -> anyhow::Result<Option<through::Answer>> {
+    ) -> anyhow::Result<Option<through::CallResult>> {
         let form = state.request.form(state.next.as_ref());
         let stop = run.stop.clone();
         let outgoing = Outgoing {
@@ -192,7 +194,7 @@ impl Run {
 fn shaped(body: &[u8], state: &State) -> anyhow::Result<Page> {
     let request = &state.request;
     let key = state.key.as_deref().or(request.items.as_deref());
-    let answer = Answer::read(&request.method, key, body)?;
+    let answer = ListPage::read(&request.method, key, body)?;
     if state.next.is_some() && answer.next == state.next {
         anyhow::bail!("Slack says that it is the next page itself, so there is no end");
     }

@@ -11,6 +11,6 @@ pub(crate) use self::{
     names::{is_method, is_variable, unknown},
     own::{Means, Way},
     route::{Route, token},
-    send::{Answer, Outgoing, Sender, agent, base},
+    send::{CallResult, Outgoing, Sender, agent, base},
     watch::{Beat, Watch},
 };

@@ -44,7 +44,7 @@ pub(crate) struct Outgoing<'a> {
 
 /// What became of it.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum CallResult {
     /// It is done, and this is what Slack says.
     Done(Bytes),
     /// It was not done, with this error of Slack's.
@@ -140,7 +140,7 @@ impl Sender {
     /// not.
     ///
     /// Dropping the future gives the call up; it may have been done.
-    pub(crate) async fn send(&self, call: Outgoing<'_>, stop: &CancellationToken) -> Answer {
+    pub(crate) async fn send(&self, call: Outgoing<'_>, stop: &CancellationToken) -> CallResult {
         let (mut repeats, mut reached) = (0, Instant::now());
         loop {
             let answer = self.once(call).await;
@@ -149,10 +149,10 @@ impl Sender {
                 reached = now;
             }
             let unsure = match answer {
-                Ok((Verdict::Done, body)) => return Answer::Done(body),
-                Ok((Verdict::Refused(error), _)) => return Answer::Refused(error),
-                Ok((Verdict::Token(error), _)) => return Answer::Token(error),
-                Err(Silence::TooLong) => return Answer::Unsure("answer_too_long".to_owned()),
+                Ok((Verdict::Done, body)) => return CallResult::Done(body),
+                Ok((Verdict::Refused(error), _)) => return CallResult::Refused(error),
+                Ok((Verdict::Token(error), _)) => return CallResult::Token(error),
+                Err(Silence::TooLong) => return CallResult::Unsure("answer_too_long".to_owned()),
                 Ok((Verdict::Again(pause), _)) => Err(pause),
                 Ok((Verdict::Unreachable, _)) => {
                     self.note("the proxy does not reach Slack");
@@ -167,7 +167,7 @@ impl Sender {
             };
             let pause = match unsure {
                 Ok(error) if repeats == REPEATS || !call.repeatable => {
-                    return Answer::Unsure(error);
+                    return CallResult::Unsure(error);
                 }
                 Ok(_) => {
                     repeats += 1;
@@ -177,12 +177,12 @@ impl Sender {
             };
             if now.duration_since(reached) > PATIENCE {
                 let base = &self.base;
-                return Answer::Ended(format!(
+                return CallResult::Ended(format!(
                     "for {PATIENCE:?} nothing was reached through {base}"
                 ));
             }
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-                return Answer::Stopped;
+                return CallResult::Stopped;
             }
         }
     }
