@@ -96,7 +96,7 @@ struct Turn {
     waiting: u32,
     places: u32,
     /// How many turns it has had since this entry was made.
-    served: u64,
+    served: u32,
     /// Its groups that are parked here, each by its oldest call of this caller.
     groups: SmallSet<Head>,
 }
@@ -158,7 +158,7 @@ impl FairQueue {
 
     /// How many turns that caller has had since its entry was made; zero if it has none.
     pub(super) fn served(&self, class: Class, caller: CallerId) -> u64 {
-        self.turn(class, caller).map_or(0, |turn| turn.served)
+        self.turn(class, caller).map_or(0, |turn| u64::from(turn.served))
     }
 
     /// Whether a group is parked here.
@@ -195,10 +195,7 @@ impl FairQueue {
             self.close(class);
             return;
         }
-        let Some(turn) = queue.turns.get_mut(&caller) else { return };
-        turn.waiting -= 1;
-        queue.callers -= u32::from(turn.waiting == 0);
-        queue.exit(caller);
+        queue.exit(caller, |turn| turn.waiting -= 1);
     }
 
     /// Counts a place that is kept.
@@ -216,9 +213,7 @@ impl FairQueue {
             self.close(class);
             return;
         }
-        let Some(turn) = queue.turns.get_mut(&caller) else { return };
-        turn.places -= 1;
-        queue.exit(caller);
+        queue.exit(caller, |turn| turn.places -= 1);
     }
 
     /// A class's queue, for one that comes. The caller that had the last turn does not start as if
@@ -370,9 +365,12 @@ impl ClassQueue {
         turn
     }
 
-    /// A call or place of a caller has been uncounted.
-    fn exit(&mut self, caller: CallerId) {
+    /// Uncounts a call or place of a caller.
+    fn exit(&mut self, caller: CallerId, uncount: impl FnOnce(&mut Turn)) {
         let Some(turn) = self.turns.get_mut(&caller) else { return };
+        let waited = turn.waiting > 0;
+        uncount(turn);
+        self.callers -= u32::from(waited && turn.waiting == 0);
         if turn.present() == 0 {
             self.present -= 1;
             if turn.start > self.virtual_time {
@@ -394,7 +392,7 @@ impl ClassQueue {
             self.resting.remove((turn.start, id));
             self.resting.insert((end, id));
         }
-        turn.served += 1;
+        turn.served = turn.served.saturating_add(1);
         // The virtual time never passes the tag of a caller with groups parked here.
         let first = self.ready.first().map_or(start, |(tag, _)| tag);
         self.virtual_time = self.virtual_time.max(start.min(first));

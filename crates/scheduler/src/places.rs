@@ -32,7 +32,7 @@
 //! any of the places. The shorter of both is taken. Limits on calls in flight, and open ones, keep
 //! nothing: their slots are free again soon.
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
 use core::{num::NonZeroU64, time::Duration};
 
 use hashbrown::HashMap;
@@ -75,7 +75,7 @@ pub(super) struct Returned {
     /// Whether its time has come.
     pub(super) is_due: bool,
     /// What still counts in its queues, so that its caller keeps its turn until the call is there.
-    pub(super) left: Place,
+    pub(super) left: Box<Place>,
 }
 
 /// What a call waits for that is sent away.
@@ -254,6 +254,9 @@ impl Scheduler {
         buckets: &[BucketId],
         class: Class,
     ) -> Option<Returned> {
+        if self.places.len() == 0 {
+            return None;
+        }
         let left = self.places.remove(id)?;
         if left.class != class || !left.buckets.iter().copied().eq(self.without_gates(buckets)) {
             self.leave_place(&left);
@@ -262,7 +265,12 @@ impl Scheduler {
         let own = left
             .turn
             .map_or(0, |(id, turn)| turn.saturating_sub(self.served(id, class, left.caller)));
-        Some(Returned { sequence: left.sequence, own, is_due: left.due <= now, left })
+        Some(Returned {
+            sequence: left.sequence,
+            own,
+            is_due: left.due <= now,
+            left: Box::new(left),
+        })
     }
 
     /// Lets a place count in its queues no more.
@@ -281,6 +289,9 @@ impl Scheduler {
         buckets: &[BucketId],
         class: Class,
     ) -> Option<(Instant, BucketId)> {
+        if self.places.len() == 0 {
+            return None;
+        }
         let kept = buckets.iter().filter_map(|&id| Some((self.kept_in(now, id, class)?, id)));
         kept.max()
     }
