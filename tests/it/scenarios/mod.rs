@@ -56,6 +56,7 @@ scenarios! {
     incident;
     made_up_lanes;
     mass_hang_up;
+    nobody_comes;
     order;
     patience;
     people;

@@ -337,7 +337,7 @@ fn who_has_waited_or_is_more_urgent_does_not_give_way() {
     }
 }
 
-/// Red when nobody knows that a call has its turn before another's place.
+/// Red when the turns of others do not count by their tags.
 #[test]
 fn who_is_sent_away_is_told_by_the_turns_that_each_has() {
     let (mut model, tier) = busy(WIDE);
@@ -355,4 +355,22 @@ fn who_is_sent_away_is_told_by_the_turns_that_each_has() {
     assert_eq!(told(3, 100), seconds(20), "behind the first one of the other");
     assert_eq!(told(3, 101), seconds(40), "behind two, and its own");
     assert_eq!(told(2, 102), seconds(530), "behind fifty, and two");
+}
+
+/// Red when who gives way does not look at the next slot.
+#[test]
+fn who_gives_way_goes_before_the_moment_is_over_if_there_is_another_slot() {
+    let tier = [bucket(&rate("tier", 2, 9_980, AgeFrom::Answer), "w")];
+    let mut model = Model::new();
+    for number in flood(&mut model, &tier, 1, 2) {
+        model.settle(number, Outcome::Answered);
+        model.pass(millis(100));
+    }
+    leaves_a_place(&mut model, &tier, Class::Normal, 2, 1);
+    model.pass(millis(9_850));
+    let gives_way = model.arrive(&tier, Class::Normal, 3, PATIENT);
+    model.pass(millis(49));
+    assert!(model.held.contains_key(&gives_way));
+    model.pass(millis(1));
+    assert!(model.in_flight.contains_key(&gives_way));
 }
