@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use config::{Config, Queue};
+use config::{Config, QueueBounds};
 use http::{header, request::Parts};
 use limits::Class;
 use slack::{Client, Kind, Method};
@@ -73,7 +73,7 @@ impl<'c> Known<'c> {
             (Some(_), Class::Normal) => own.map_or(holds.normal, |own| own.max(holds.normal)),
             // Whoever has clicked clicks again sooner.
             (Some(_), Class::Interactive) | (None, _) => own.unwrap_or({
-                let is_default = queue.max_wait == Queue::MAX_WAIT;
+                let is_default = queue.max_wait == QueueBounds::MAX_WAIT;
                 let is_secret = self.kind.has_secret_url();
                 if is_default && is_secret { holds.secret_url } else { queue.max_wait }
             }),

@@ -21,7 +21,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use config::{Config, Queue};
+use config::{Config, QueueBounds};
 use limits::{BucketKey, Share};
 use scheduler::{Bounds, Enqueued, Event, Memory, Note, Policy, Scheduler};
 use slack::{Identity, buckets};
@@ -92,7 +92,7 @@ type Verdict = Result<scheduler::Permit, Shed>;
 
 impl Admission {
     /// An empty queue with these bounds; background calls take at most that share of a window.
-    pub fn new(queue: &Queue, background: Share, metrics: QueueMetrics) -> Self {
+    pub fn new(queue: &QueueBounds, background: Share, metrics: QueueMetrics) -> Self {
         let policy = policy(queue, background);
         Self {
             shared: Arc::new(Inner {
@@ -390,6 +390,6 @@ impl State {
     }
 }
 
-fn policy(queue: &Queue, background: Share) -> Policy {
+fn policy(queue: &QueueBounds, background: Share) -> Policy {
     Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
 }

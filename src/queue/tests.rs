@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use config::{Kind, Queue, Upstream};
+use config::{Kind, QueueBounds, Upstream};
 use http::HeaderMap;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
 use scheduler::{BlockReason, CallerId, PlaceId};
@@ -27,7 +27,7 @@ fn metrics() -> QueueMetrics {
 }
 
 fn admission() -> Admission {
-    Admission::new(&Queue::default(), Share::default(), metrics())
+    Admission::new(&QueueBounds::default(), Share::default(), metrics())
 }
 
 /// A limit of one a minute.
@@ -237,7 +237,8 @@ async fn what_is_asked_for_alone_is_what_the_whole_tells() {
 #[expect(clippy::disallowed_types, reason = "it measures what the machine takes")]
 async fn a_look_at_a_hundred_thousand_calls_is_short() {
     const CALLS: usize = 100_000;
-    let bounds = Queue { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..Queue::default() };
+    let bounds =
+        QueueBounds { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..QueueBounds::default() };
     let admission = Admission::new(&bounds, Share::default(), metrics());
     let _permit = sent(&admission).await;
     let _held: Vec<_> = (0..CALLS).map(|_| waits(&admission, 4 * 100_000 * MINUTE)).collect();

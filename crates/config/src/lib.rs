@@ -82,7 +82,7 @@ pub struct Config {
     /// slot to the others.
     pub background_share: Share,
     /// How long and how many calls are held.
-    pub queue: Queue,
+    pub queue: QueueBounds,
     /// How long the upstream may take.
     pub timeouts: Timeouts,
     /// Whether callers may raise their own class.
@@ -153,7 +153,7 @@ pub struct KnownToken {
 
 /// How long and how many calls are held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue {
+pub struct QueueBounds {
     /// How long a call is held when nothing tells its client's patience.
     pub max_wait: Duration,
     /// The longest any call is held, whatever its client says.
@@ -243,7 +243,7 @@ impl Config {
             callers: Vec::new(),
             clients: Vec::new(),
             background_share: Share::default(),
-            queue: Queue::default(),
+            queue: QueueBounds::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,
             shed_as: ShedAs::Auto,
@@ -273,15 +273,15 @@ impl Default for Admin {
     }
 }
 
-// === impl Queue ===
+// === impl QueueBounds ===
 
-impl Queue {
+impl QueueBounds {
     /// How long a call is held when nothing tells its client's patience, and the operator says nothing
     /// else. Many clients give up after 10 s.
     pub const MAX_WAIT: Duration = Duration::from_secs(8);
 }
 
-impl Default for Queue {
+impl Default for QueueBounds {
     fn default() -> Self {
         Self {
             max_wait: Self::MAX_WAIT,

@@ -222,7 +222,7 @@ log: { format: json, level: debug }
     assert_eq!(config.catalogue.method("no.such").tier, Tier::Tier1);
     assert_eq!(
         config.queue,
-        Queue {
+        QueueBounds {
             max_wait: Duration::ZERO,
             max_hold: Duration::from_secs(90),
             max_depth: 1,

@@ -13,7 +13,7 @@ use super::table::{
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     slackwater: String,
-    queues: Vec<Queue>,
+    queues: Vec<QueueRow>,
     buckets: Vec<Bucket>,
     mode: Mode,
     paused: Vec<Pause>,
@@ -48,7 +48,7 @@ struct Reload {
 }
 
 #[derive(Debug, Deserialize)]
-struct Queue {
+struct QueueRow {
     method: String,
     class: String,
     caller: String,
@@ -136,7 +136,7 @@ impl Page {
             lines.push("Nobody waits.".to_owned());
         } else {
             let head = ["METHOD", "CLASS", "CALLER", "HELD", "OLDEST", "WHY", "WAITS FOR"];
-            let rows = self.queues.iter().take(QUEUES).map(Queue::row);
+            let rows = self.queues.iter().take(QUEUES).map(QueueRow::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
             lines.extend(table([Left, Left, Left, Right, Right, Left, Left], &rows));
             lines.extend(rest(self.queues.len(), QUEUES, "queues"));
@@ -227,9 +227,9 @@ impl Reload {
     }
 }
 
-// === impl Queue ===
+// === impl QueueRow ===
 
-impl Queue {
+impl QueueRow {
     fn row(&self) -> [String; 7] {
         let until = self.until_ms.map(|ms| format!(" for {}", seconds(ms)));
         let why = self.why.as_deref().map_or("", why);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs::File};
 
 use super::{
-    call::Call,
+    call::BacklogCall,
     entry::{Entry, EntryResult},
     input::Calls,
     journal::Past,
@@ -40,7 +40,7 @@ impl Backlog {
     ///
     /// # Errors
     /// If the input or the journal cannot be read.
-    pub(super) fn next(&mut self, tally: &mut Tally) -> anyhow::Result<Option<Call>> {
+    pub(super) fn next(&mut self, tally: &mut Tally) -> anyhow::Result<Option<BacklogCall>> {
         while let Some(next) = self.calls.next()? {
             // What is no call was counted when all was looked at.
             let Ok(call) = next else { continue };

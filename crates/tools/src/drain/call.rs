@@ -9,7 +9,7 @@ use crate::through::{is_method, is_variable};
 
 /// What is to be called, with which arguments, as whom.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Call {
+pub(super) struct BacklogCall {
     /// Where in the file it stands. Blank lines count, too.
     #[serde(skip)]
     pub(super) line: u64,
@@ -40,9 +40,9 @@ struct Line<'a> {
 /// The longest id.
 const ID: usize = 256;
 
-// === impl Call ===
+// === impl BacklogCall ===
 
-impl Call {
+impl BacklogCall {
     /// Reads a line of NDJSON. `method` is that of lines that name none.
     ///
     /// # Errors
@@ -130,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Call, String> {
-        Call::read(7, text.as_bytes(), None)
+    fn read(text: &str) -> Result<BacklogCall, String> {
+        BacklogCall::read(7, text.as_bytes(), None)
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(call.form(), "channel=C1&n=1&x=%5Btrue%5D");
         let named = read(r#"{"id":"x","method":"a.b","token_env":"T","error":"why"}"#).unwrap();
         assert_eq!((named.id, named.token_env), (json!("x"), Some("T".to_owned())));
-        assert_eq!(Call::read(1, b"{}", Some("c.d")).unwrap().method, "c.d");
+        assert_eq!(BacklogCall::read(1, b"{}", Some("c.d")).unwrap().method, "c.d");
     }
 
     #[test]

@@ -9,14 +9,14 @@ use std::{
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{call::Call, entry::EntryResult, input::Input, journal};
+use super::{call::BacklogCall, entry::EntryResult, input::Input, journal};
 use crate::files::{beside, put};
 
 /// A call, and why it failed.
 #[derive(Serialize)]
 struct Failed<'a> {
     #[serde(flatten)]
-    call: &'a Call,
+    call: &'a BacklogCall,
     error: &'a str,
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use yaml::nearest;
 
-use super::call::Call;
+use super::call::BacklogCall;
 
 /// Where the calls are, and how they are written.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl<R: Read> Calls<R> {
     ///
     /// # Errors
     /// If the file cannot be read any further.
-    pub(super) fn next(&mut self) -> io::Result<Option<Result<Call, BadLine>>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Result<BacklogCall, BadLine>>> {
         match &mut self.0 {
             Lines::Ndjson { reader, line, text, method } => loop {
                 text.clear();
@@ -132,7 +132,7 @@ impl<R: Read> Calls<R> {
                 let call = match text.trim_ascii() {
                     [] => continue,
                     _ if text.len() > LINE => Err("is longer than 1 MiB".to_owned()),
-                    text => Call::read(*line, text, method.as_deref()),
+                    text => BacklogCall::read(*line, text, method.as_deref()),
                 };
                 return Ok(Some(call.map_err(|why| BadLine { line: *line, why })));
             },
@@ -167,7 +167,7 @@ fn from_row(
     row: &csv::StringRecord,
     method: &str,
     columns: &[(String, usize)],
-) -> Result<Call, String> {
+) -> Result<BacklogCall, String> {
     let mut args = Map::new();
     for (name, at) in columns {
         match row.get(*at) {
@@ -175,7 +175,7 @@ fn from_row(
             Some(value) => args.insert(name.clone(), value.into()),
         };
     }
-    Call::new(line, Value::from(line), method, args, None)
+    BacklogCall::new(line, Value::from(line), method, args, None)
 }
 
 /// Reads a line, of which no more is kept than tells that it is too long.

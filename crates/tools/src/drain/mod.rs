@@ -26,7 +26,7 @@ use tokio::{runtime, sync::mpsc};
 pub use self::args::Args;
 use self::{
     backlog::{Backlog, Tally},
-    call::Call,
+    call::BacklogCall,
     journal::Journal,
     pace::Pace,
     send::{Sender, Tokens},
@@ -121,7 +121,7 @@ impl Begun {
         args: &Args,
         means: Means,
         calls: u64,
-        first: Call,
+        first: BacklogCall,
         out: &mut impl Write,
     ) -> anyhow::Result<(End, Tally)> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     already::{is_already, is_repeatable},
-    call::Call,
+    call::BacklogCall,
     entry::EntryResult,
 };
 use crate::through::{self, CallResult, Outgoing};
@@ -44,7 +44,7 @@ impl Sender {
     /// not.
     ///
     /// Dropping the future gives the call up; it may have been done.
-    pub(super) async fn send(&self, call: &Call, stop: &CancellationToken) -> Sent {
+    pub(super) async fn send(&self, call: &BacklogCall, stop: &CancellationToken) -> Sent {
         let method = &*call.method;
         let outgoing = Outgoing {
             method,

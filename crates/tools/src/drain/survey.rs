@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use slack::push_hex;
 
 use super::{
-    call::Call,
+    call::BacklogCall,
     input::{BadLine, Form, Input, open},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Survey {
     /// Whether calls go without a variable of their own.
     pub(super) default_token: bool,
     /// The first calls.
-    pub(super) first: Vec<Call>,
+    pub(super) first: Vec<BacklogCall>,
     /// What a journal knows it by.
     pub(super) fingerprint: String,
 }
@@ -82,7 +82,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn call(&mut self, call: Call) -> anyhow::Result<()> {
+    fn call(&mut self, call: BacklogCall) -> anyhow::Result<()> {
         self.calls += 1;
         if let Some(calls) = self.methods.get_mut(&call.method) {
             *calls += 1;

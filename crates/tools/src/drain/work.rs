@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backlog::{Backlog, Tally},
-    call::Call,
+    call::BacklogCall,
     entry::{Entry, EntryResult, WINDOW, seconds},
     journal::Journal,
     pace::Pace,
@@ -53,7 +53,7 @@ pub(super) enum End {
 struct Flight {
     set: JoinSet<(u64, Sent)>,
     /// By the order in which they began.
-    calls: BTreeMap<u64, Arc<Call>>,
+    calls: BTreeMap<u64, Arc<BacklogCall>>,
     begun: u64,
 }
 
@@ -89,7 +89,11 @@ impl Work {
     ///
     /// # Errors
     /// If something cannot be read or written.
-    pub(super) async fn run(&mut self, first: Call, out: &mut impl Write) -> anyhow::Result<End> {
+    pub(super) async fn run(
+        &mut self,
+        first: BacklogCall,
+        out: &mut impl Write,
+    ) -> anyhow::Result<End> {
         let mut watch = Watch::new()?;
         let end = self.go(first, &mut watch, out).await;
         watch.end(out)?;
@@ -98,7 +102,7 @@ impl Work {
 
     async fn go(
         &mut self,
-        first: Call,
+        first: BacklogCall,
         watch: &mut Watch,
         out: &mut impl Write,
     ) -> anyhow::Result<End> {
@@ -176,7 +180,7 @@ impl Work {
     }
 
     /// The next call without a result, read where it blocks nobody.
-    async fn next(&mut self) -> anyhow::Result<Option<Call>> {
+    async fn next(&mut self) -> anyhow::Result<Option<BacklogCall>> {
         let Some(mut backlog) = self.backlog.take() else { return Ok(None) };
         let mut tally = mem::take(&mut self.tally);
         let read = spawn_blocking(move || {
@@ -206,14 +210,14 @@ impl Work {
 
 impl Flight {
     /// Whether it may begin now: in its order, beside few, and not too far before the oldest.
-    fn has_room_for(&self, call: &Call) -> bool {
+    fn has_room_for(&self, call: &BacklogCall) -> bool {
         let oldest = self.calls.keys().next().copied().unwrap_or(self.begun);
         self.calls.len() < AT_ONCE
             && self.begun - oldest < WINDOW
             && self.calls.values().all(|before| call.may_pass(before))
     }
 
-    fn begin(&mut self, call: Call, sender: &Arc<Sender>, stop: &CancellationToken) {
+    fn begin(&mut self, call: BacklogCall, sender: &Arc<Sender>, stop: &CancellationToken) {
         let (number, call) = (self.begun, Arc::new(call));
         self.begun += 1;
         self.calls.insert(number, Arc::clone(&call));
@@ -222,7 +226,7 @@ impl Flight {
     }
 }
 
-fn entry(call: &Call, result: EntryResult, error: Option<String>, at: u64) -> Entry {
+fn entry(call: &BacklogCall, result: EntryResult, error: Option<String>, at: u64) -> Entry {
     Entry { line: call.line, id: call.id.clone(), result, error, at: seconds(at) }
 }
 

@@ -20,7 +20,7 @@ use slack::{
 
 use super::{
     job::Job,
-    live::{Live, Queue},
+    live::{Live, QueueRow},
     simulate::{FIRST_BEFORE, OWN},
 };
 
@@ -147,7 +147,7 @@ impl Live {
     /// The calls of a queue that share a limit with the job, by workspace.
     fn waiting(
         &self,
-        queue: &Queue,
+        queue: &QueueRow,
         job: &Job,
         config: &Config,
         limits: &HashMap<&str, &Arc<Limit>>,

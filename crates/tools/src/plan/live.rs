@@ -19,7 +19,7 @@ pub(crate) struct Live {
 /// What `/status` answers, as far as it is read.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Page {
-    pub(super) queues: Vec<Queue>,
+    pub(super) queues: Vec<QueueRow>,
     pub(super) buckets: Vec<Bucket>,
     pub(super) mode: Mode,
     pub(super) paused: Vec<Pause>,
@@ -43,7 +43,7 @@ pub(super) struct Pause {
 
 /// Calls that are held.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Queue {
+pub(super) struct QueueRow {
     pub(super) method: String,
     pub(super) class: String,
     pub(super) caller: String,
