@@ -94,7 +94,7 @@ impl Filter {
         let stands = match self.stands {
             None => true,
             Some(Stands::Shut) => bucket.frozen_for_ms > 0 || bucket.probing,
-            Some(Stands::Full) => bucket.used >= bucket.quota,
+            Some(Stands::Full) => bucket.is_full(),
             Some(Stands::Waiting) => bucket.waiting > 0,
         };
         if !stands || self.words.is_empty() {
@@ -119,7 +119,7 @@ mod tests {
             limit: Arc::clone(&catalogue.method("conversations.list").limits[0]),
             key: key.into(),
             used,
-            quota: 20,
+            quota: Some(20),
             waiting,
             places: 0,
             frozen_for_ms,

@@ -146,7 +146,7 @@ impl Gauges {
             if let Some(method) = bucket.method() {
                 let label = [catalogue.get(method).map_or(OTHER, |method| &method.name)];
                 self.slots_used.with_label_values(&label).add(bucket.used.into());
-                self.slots_quota.with_label_values(&label).add(bucket.quota.into());
+                self.slots_quota.with_label_values(&label).add(bucket.quota.unwrap_or(0).into());
             }
         }
     }

@@ -152,9 +152,9 @@ impl Slots {
         self.join(&Self {
             limit: Arc::clone(&bucket.limit.name),
             used: bucket.used,
-            quota: bucket.quota,
+            quota: bucket.quota.unwrap_or(0),
             buckets: 1,
-            full: usize::from(bucket.used >= bucket.quota),
+            full: usize::from(bucket.is_full()),
             frozen: usize::from(bucket.frozen_for_ms > 0),
             frozen_for_ms: bucket.frozen_for_ms,
             probing: bucket.probing,
@@ -285,11 +285,9 @@ fn activities(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Activity> {
 /// Shut ones first, then those that calls wait for, then the fullest.
 pub(super) fn most_pressing_first(buckets: &mut [BucketStatus]) {
     buckets.sort_by_cached_key(|bucket| {
-        let free = u64::from(bucket.quota.saturating_sub(bucket.used));
-        let left = free * 1000 / u64::from(bucket.quota.max(1));
         let is_open = bucket.frozen_for_ms == 0 && !bucket.probing;
         let name = (Arc::clone(&bucket.limit.name), Arc::clone(bucket.key.shared()));
-        (is_open, Reverse(bucket.waiting > 0), left, Reverse(bucket.waiting), name)
+        (is_open, Reverse(bucket.waiting > 0), bucket.left(), Reverse(bucket.waiting), name)
     });
 }
 
@@ -311,7 +309,7 @@ mod tests {
             limit: Arc::clone(limit),
             key: key.into(),
             used,
-            quota: 20,
+            quota: Some(20),
             waiting: 0,
             places: 0,
             frozen_for_ms,

@@ -92,8 +92,8 @@ pub struct BucketStatus {
     pub key: Values,
     /// Slots taken.
     pub used: u32,
-    /// Slots in all.
-    pub quota: u32,
+    /// Slots in all; none if its limit has no figure, because it shuts on evidence only.
+    pub quota: Option<u32>,
     /// Calls that are held for it.
     pub waiting: u64,
     /// Places in its line, of calls that were sent away.
@@ -205,16 +205,29 @@ impl QueueStatus {
 
 impl BucketStatus {
     fn new(bucket: BucketState, now: scheduler::Instant) -> Self {
+        let has_figure = !matches!(bucket.key.limit.rule, Rule::Open | Rule::Gate);
         Self {
             limit: bucket.key.limit,
             key: bucket.key.values,
             used: bucket.used,
-            quota: bucket.quota,
+            quota: has_figure.then_some(bucket.quota),
             waiting: bucket.waiting,
             places: bucket.places,
             frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
             probing: bucket.probing,
         }
+    }
+
+    /// Whether every slot is taken.
+    pub fn is_full(&self) -> bool {
+        self.quota.is_some_and(|quota| self.used >= quota)
+    }
+
+    /// How much of it is left, in thousandths.
+    pub(super) fn left(&self) -> u64 {
+        let Some(quota) = self.quota else { return 1000 };
+        let free = u64::from(quota.saturating_sub(self.used));
+        free * 1000 / u64::from(quota.max(1))
     }
 
     /// The method that it counts, if its limit counts by method.
@@ -312,6 +325,9 @@ mod tests {
         let status = Status::new(snapshot, 700);
         let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();
         assert_eq!(shown, ["A1/T1/conversations.list", "A1/T2"]);
+        // Nobody wants to read 4,294,967,295.
+        let quotas = status.buckets.iter().map(|one| one.quota).collect::<Vec<_>>();
+        assert_eq!(quotas, [Some(20), None]);
         assert_eq!(status.workspaces, [Held { name: "T1".into(), depth: 4 }]);
         assert_eq!((status.paused[0].waiting, status.paused[0].paused_for_ms), (3, 200));
     }

@@ -10,8 +10,9 @@ use std::{
 
 use config::load;
 use console::{
-    NO,
+    NO, Screen,
     limit::{as_json, in_words},
+    table::{self, Align},
 };
 use limits::{Class, Dimension, Limit, Rule};
 use serde_json::{Value, json};
@@ -120,58 +121,58 @@ fn sorted(catalogue: &Catalogue) -> Vec<&Method> {
 /// A line for each method.
 fn table(catalogue: &Catalogue, out: &mut impl Write) -> io::Result<()> {
     let rows = sorted(catalogue).into_iter().map(row);
-    columns(["METHOD", "TIER", "LIMITS", "CHANNEL", "FLAGS"], rows, out)
+    columns(["METHOD", "TIER", "", "FLAGS", "OTHER LIMITS"], rows, out)
 }
 
-/// Rows below a header, each column as wide as its widest cell.
+/// Rows below a header.
 fn columns<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
-    }
-    for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        writeln!(out, "{}", line.trim_end())?;
+    for line in table::table([Align::Left; N], &rows, Screen::width()) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
 
 fn row(method: &Method) -> [String; 5] {
-    let limits: Vec<String> = method.limits.iter().map(|limit| short(limit)).collect();
+    let (own, others): (Vec<_>, Vec<_>) =
+        method.limits.iter().partition(|limit| *limit.name == *method.tier.as_str());
+    let tier: Vec<String> = own.into_iter().map(|limit| figure(limit)).collect();
+    let others: Vec<String> = others.into_iter().map(|limit| short(limit)).collect();
     let flags = [
         method.reads.then(|| "reads".to_owned()),
         method.in_order.then(|| "in_order".to_owned()),
         method.class.map(|class| class.to_string()),
         method.max_wait.map(|most| format!("max_wait={}", show_duration(most))),
+        method.channel_arg.as_ref().map(|channel| format!("channel={channel}")),
         method.user_arg.as_ref().map(|user| format!("user={user}")),
     ];
     [
         method.name.to_string(),
         method.tier.to_string(),
-        if limits.is_empty() { "none".to_owned() } else { limits.join("; ") },
-        method.channel_arg.as_deref().unwrap_or("").to_owned(),
+        tier.concat(),
         flags.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        if method.limits.is_empty() { "none".to_owned() } else { others.join("; ") },
     ]
 }
 
 /// `20/1m by app+workspace+method`.
 fn short(limit: &Limit) -> String {
     let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
-    let figure = match limit.rule {
+    format!("{} by {}", figure(limit), scope.join("+"))
+}
+
+/// `20/1m`.
+fn figure(limit: &Limit) -> String {
+    match limit.rule {
         Rule::Rate(rate) => format!("{}/{}", rate.limit, show_duration(rate.per)),
         Rule::Concurrency(at_once) => format!("{at_once} at once"),
         Rule::Open => "any number".to_owned(),
         Rule::Gate => "none".to_owned(),
-    };
-    format!("{figure} by {}", scope.join("+"))
+    }
 }
 
 /// All about one method.

@@ -40,6 +40,26 @@ fn check_says_what_a_configuration_comes_to() {
     assert!(out.ends_with("  holding    8s if nothing tells the client's patience, 1h at most\n"));
 }
 
+/// Red when the built-in catalogue, which looks like a configuration, is answered with what is wrong in
+/// each of its lines.
+#[test]
+fn check_knows_the_catalogue() {
+    let (out, yes) = run(&["check", "config/slack.yaml"]);
+    assert!(!yes);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    assert!(out.contains(": endpoints: this file is a catalogue of Slack's limits"), "{out}");
+}
+
+#[test]
+fn without_a_command_it_runs_and_takes_its_arguments() {
+    let cli =
+        Cli::try_parse_from(["slackwater", "--config", "/no/such/file", "--minute", "6s"]).unwrap();
+    assert!(cli.command.is_none());
+    let error = cli.run(&mut Vec::new()).unwrap_err();
+    assert!(format!("{error:#}").starts_with("cannot read /no/such/file: "), "{error:#}");
+    assert!(Cli::try_parse_from(["slackwater", "--config", "a", "limits"]).is_err());
+}
+
 #[test]
 fn check_says_everything_that_is_wrong() {
     let file = File::new("ap: 1\nqueue: { max_wait: 1 }\n");
@@ -66,10 +86,7 @@ fn limits_shows_a_line_for_each_method() {
     assert!(out.lines().count() > 400);
     let line = out.lines().find(|line| line.starts_with("conversations.close ")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
-    assert_eq!(
-        words.join(" "),
-        "conversations.close tier2 20/1m by app+workspace+method; 1/1s by app channel"
-    );
+    assert_eq!(words.join(" "), "conversations.close tier2 20/1m channel=channel 1/1s by app");
     assert!(out.lines().any(|line| {
         line.starts_with("views.open ") && line.ends_with("interactive max_wait=1.5s")
     }));
@@ -83,7 +100,7 @@ fn limits_shows_all_about_a_method() {
         out,
         "chat.postMessage
   tier      special
-  limits    post_per_channel    1 per 1s, per app, workspace and channel; counted from the send, since short bursts of 3 are tolerated
+  limits    post_per_channel    1 per 1s, per app, workspace and channel; counted from the send, since Slack tolerates short bursts
             post_per_workspace  300 per 1m, per app and workspace
   channel   the argument channel
   in order  calls of one caller to one channel go one at a time

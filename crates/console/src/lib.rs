@@ -1,11 +1,12 @@
-//! What commands share: where the operators' listener is, asking it, a page on the terminal, a limit in
-//! words.
+//! What commands share: where the operators' listener is, asking it, pages and tables on the terminal,
+//! a limit in words.
 
 mod ask;
 pub mod limit;
 pub mod place;
 mod screen;
 pub mod status;
+pub mod table;
 
 pub use self::{
     ask::{Ask, AskError},

@@ -4,7 +4,7 @@ use limits::{AgeFrom, Dimension, Limit, Rule};
 use serde_json::{Value, json};
 use yaml::units::show_duration;
 
-/// `1 per 1s, per app and channel; aged from the send, since short bursts of 3 are tolerated`.
+/// `1 per 1s, per app and channel; counted from the send, since Slack tolerates short bursts`.
 pub fn in_words(limit: &Limit) -> String {
     let scope: Vec<&str> = limit.scope.iter().map(Dimension::as_str).collect();
     let scope = match scope.as_slice() {
@@ -19,13 +19,15 @@ pub fn in_words(limit: &Limit) -> String {
     };
     let figure = format!("{} per {}, per {scope}", rate.limit, show_duration(rate.per));
     let burst = rate.burst.map(|burst| format!("bursts of {burst} at most"));
-    let tolerates = rate.tolerates.map(|most| match limit.age_from {
-        AgeFrom::Send => {
-            format!("counted from the send, since short bursts of {most} are tolerated")
-        }
-        AgeFrom::Answer => format!("short bursts of {most} are tolerated"),
+    let tolerates = rate.tolerates.map(|_| match limit.age_from {
+        AgeFrom::Send => "counted from the send, since Slack tolerates short bursts",
+        AgeFrom::Answer => "Slack tolerates short bursts",
     });
-    [Some(figure), burst, tolerates].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [Some(figure), burst, tolerates.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// A limit, as `limits --json` has it.

@@ -41,6 +41,11 @@ impl Screen {
         }
     }
 
+    /// The columns that a line may have; none where standard output is no terminal.
+    pub fn width() -> Option<usize> {
+        io::stdout().is_terminal().then(|| Self::size().0)
+    }
+
     /// Draws the page in place of the one before. What is below the terminal's end is left out.
     ///
     /// # Errors

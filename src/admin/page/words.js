@@ -42,5 +42,6 @@ export const rate = (number) => (number >= 9.95 ? count(Math.round(number)) : nu
 export function why(reason, until) {
   if (!reason) return "";
   const said = WHY[reason] ?? reason;
-  return until === null || until === undefined ? said : `${said}, for ${left(until)} more`;
+  // What is over in a moment is over before it is read.
+  return until === null || until === undefined || until < 100 ? said : `${said}, for ${left(until)} more`;
 }

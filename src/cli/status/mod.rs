@@ -1,7 +1,6 @@
 //! `slackwater status`: who waits, and why, as the running proxy says.
 
 mod page;
-mod table;
 
 use std::{
     io::{self, Write},
@@ -76,7 +75,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             writeln!(out)?;
         } else {
             let page: Page = status::read(&text, &admin)?;
-            writeln!(out, "{}", page.lines(&admin).join("\n"))?;
+            writeln!(out, "{}", page.lines(&admin, Screen::width()).join("\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -123,7 +122,7 @@ async fn watch(
         loop {
             let answer = status::fetch(ask, admin).await;
             let lines = match answer.and_then(|text| status::read::<Page>(&text, admin)) {
-                Ok(page) => page.lines(admin),
+                Ok(page) => page.lines(admin, Screen::width()),
                 Err(error) => vec![format!("error: {error:#}")],
             };
             match &mut screen {

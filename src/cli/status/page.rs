@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Deserialize;
-
-use super::table::{
+use console::table::{
     Align::{Left, Right},
     shown, table,
 };
+use serde::Deserialize;
 
 /// What `/status` answers, as far as it is shown.
 #[derive(Debug, Deserialize)]
@@ -64,7 +63,8 @@ struct Bucket {
     limit: String,
     key: String,
     used: u64,
-    quota: u64,
+    /// Absent if the limit has no figure.
+    quota: Option<u64>,
     waiting: u64,
     places: u64,
     frozen_for_ms: u64,
@@ -110,8 +110,8 @@ const CALLERS: usize = 5;
 // === impl Page ===
 
 impl Page {
-    /// The lines that are shown.
-    pub(super) fn lines(mut self, admin: &str) -> Vec<String> {
+    /// The lines that are shown, on a terminal of that width.
+    pub(super) fn lines(mut self, admin: &str, width: Option<usize>) -> Vec<String> {
         let Totals { held, places, frozen, ready, .. } = self.totals;
         let version = shown(&self.slackwater);
         let ready = if ready { "ready" } else { "draining" };
@@ -138,7 +138,7 @@ impl Page {
             let head = ["METHOD", "CLASS", "CALLER", "HELD", "OLDEST", "WHY", "WAITS FOR"];
             let rows = self.queues.iter().take(QUEUES).map(QueueRow::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-            lines.extend(table([Left, Left, Left, Right, Right, Left, Left], &rows));
+            lines.extend(table([Left, Left, Left, Right, Right, Left, Left], &rows, width));
             lines.extend(rest(self.queues.len(), QUEUES, "queues"));
         }
         lines.push(String::new());
@@ -148,7 +148,7 @@ impl Page {
             let head = ["LIMIT", "COUNTED PER", "FREE", "OF", "WAITING", "PLACES", "STATE"];
             let rows = self.buckets.iter().take(BUCKETS).map(Bucket::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-            lines.extend(table([Left, Left, Right, Right, Right, Right, Left], &rows));
+            lines.extend(table([Left, Left, Right, Right, Right, Right, Left], &rows, width));
             lines.extend(rest(self.buckets.len(), BUCKETS, "limits in use"));
         }
         lines
@@ -231,7 +231,9 @@ impl Reload {
 
 impl QueueRow {
     fn row(&self) -> [String; 7] {
-        let until = self.until_ms.map(|ms| format!(" for {}", seconds(ms)));
+        // What is over in a moment is over before it is read.
+        let until = self.until_ms.filter(|ms| *ms >= 100);
+        let until = until.map(|ms| format!(" for {}", seconds(ms)));
         let why = self.why.as_deref().map_or("", why);
         [
             self.method.clone(),
@@ -271,8 +273,8 @@ impl Bucket {
         [
             self.limit.clone(),
             self.key.clone(),
-            self.quota.saturating_sub(self.used).to_string(),
-            self.quota.to_string(),
+            figure(self.quota.map(|quota| quota.saturating_sub(self.used))),
+            figure(self.quota),
             self.waiting.to_string(),
             self.places.to_string(),
             state,
@@ -287,7 +289,7 @@ impl Bucket {
     /// How much of it is used.
     #[expect(clippy::cast_precision_loss, reason = "an order, for people")]
     fn share(&self) -> f64 {
-        self.used as f64 / self.quota.max(1) as f64
+        self.used as f64 / self.quota.unwrap_or(u64::MAX).max(1) as f64
     }
 }
 
@@ -307,6 +309,10 @@ impl Totals {
     }
 }
 
+fn figure(figure: Option<u64>) -> String {
+    figure.map(|figure| figure.to_string()).unwrap_or_default()
+}
+
 /// `58.1 s`.
 fn seconds(ms: u64) -> String {
     format!("{:.1} s", Duration::from_millis(ms).as_secs_f64())
@@ -318,7 +324,7 @@ mod tests {
 
     fn page(json: &serde_json::Value) -> String {
         let page: Page = serde_json::from_value(json.clone()).unwrap();
-        page.lines("http://127.0.0.1:9090").join("\n")
+        page.lines("http://127.0.0.1:9090", None).join("\n")
     }
 
     fn busy() -> serde_json::Value {
@@ -334,7 +340,7 @@ mod tests {
                   "places": 0, "frozen_for_ms": 0, "probing": false },
                 { "limit": "tier2", "key": "A1/T1/conversations.list", "used": 20, "quota": 20,
                   "waiting": 40, "places": 3, "frozen_for_ms": 0, "probing": false },
-                { "limit": "whole_app", "key": "A1", "used": 0, "quota": 0, "waiting": 0,
+                { "limit": "whole_app", "key": "A1", "used": 3, "quota": null, "waiting": 0,
                   "places": 0, "frozen_for_ms": 12_300, "probing": false },
             ],
             "mode": { "proxy": "enforce", "methods": {} }, "paused": [], "reload": null,
@@ -357,10 +363,25 @@ METHOD              CLASS   CALLER      HELD  OLDEST  WHY                       
 conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s  tier2:A1/T1/conversations.list
 
 LIMIT      COUNTED PER               FREE   OF  WAITING  PLACES  STATE
-whole_app  A1                           0    0        0       0  frozen for 12.3 s
+whole_app  A1                                         0       0  frozen for 12.3 s
 tier2      A1/T1/conversations.list     0   20       40       3
 tier4      A1/T1/users.info            99  100        0       0"
         );
+    }
+
+    /// Red when the reason is cut off.
+    #[test]
+    fn on_a_narrow_terminal_the_reason_stands_below() {
+        let page: Page = serde_json::from_value(busy()).unwrap();
+        let lines = page.lines("http://127.0.0.1:9090", Some(80));
+        assert_eq!(
+            lines[6..8],
+            [
+                "conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s",
+                "    tier2:A1/T1/conversations.list",
+            ]
+        );
+        assert!(lines.iter().all(|line| line.len() <= 80), "{lines:#?}");
     }
 
     #[test]
