@@ -1,6 +1,9 @@
 //! A change at the running proxy: one request to its operators' listener, and what it says.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use config::environment;
@@ -37,9 +40,14 @@ pub(super) fn ask(
     let (Some(answer), Some(message)) = (&answer, message) else {
         bail!("what answers at {base} is no slackwater, or an older one");
     };
+    if answer["ok"] != true {
+        // Where standard error is closed, the exit code tells.
+        let _ = writeln!(io::stderr(), "error: {message}");
+        return Ok(ExitCode::from(NO));
+    }
     writeln!(out, "{message}")?;
     if let Some(note) = answer["note"].as_str() {
         writeln!(out, "{note}")?;
     }
-    Ok(if answer["ok"] == true { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+    Ok(ExitCode::SUCCESS)
 }

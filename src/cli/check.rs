@@ -8,7 +8,8 @@ use std::{
     process::ExitCode,
 };
 
-use config::{Config, Kind, LoadError, Proxies, load};
+use anyhow::bail;
+use config::{CONFIG_ENV, Config, Kind, LoadError, Proxies, load};
 use console::NO;
 use slack::Catalogue;
 use tokio::runtime;
@@ -28,8 +29,8 @@ Examples:
   slackwater check slackwater.yaml --live"
 )]
 pub struct Args {
-    /// The configuration
-    pub file: PathBuf,
+    /// The configuration; else what the variable `SLACKWATER_CONFIG` names
+    pub file: Option<PathBuf>,
 
     /// Also ask the upstreams: do they answer, and whose are the tokens of identity.tokens?
     #[arg(long)]
@@ -41,9 +42,12 @@ pub struct Args {
 /// # Errors
 /// If the file cannot be read or the answer not written.
 pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    match load(Some(&args.file)) {
+    let Some(file) = config::file_of(args.file.as_deref()) else {
+        bail!("no file to check: name one, or set {CONFIG_ENV}");
+    };
+    match load(Some(&file)) {
         Ok(config) => {
-            writeln!(out, "{}: ok", args.file.display())?;
+            writeln!(out, "{}: ok", file.display())?;
             summary(&config, out)?;
             if args.live && !look(&config, out)? {
                 return Ok(ExitCode::from(NO));

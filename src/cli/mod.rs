@@ -53,6 +53,7 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(
     version,
+    args_conflicts_with_subcommands = true,
     after_help = concat!(
         examples!(),
         "
@@ -63,6 +64,8 @@ Exit codes: 0 done, or yes; 1 no: problems found, method unknown, proxy not read
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,7 +99,7 @@ impl Cli {
     /// # Errors
     /// If it cannot be done, or the answer not written.
     pub fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        match self.command.unwrap_or_else(|| Command::Run(run::Args::default())) {
+        match self.command.unwrap_or(Command::Run(self.run)) {
             Command::Run(args) => run::run(&args),
             #[cfg(feature = "tools")]
             Command::Demo(args) => tools::demo::run(&args, launch, out),

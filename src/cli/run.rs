@@ -11,7 +11,7 @@ use crate::{app, reload::Source, telemetry};
 /// Without a configuration it listens on 127.0.0.1:8080, forwards `/api/` to
 /// `https://slack.com/api/`, and shows its state on 127.0.0.1:9090. Ends on SIGTERM or SIGINT, when
 /// held calls had their turn or `drain_timeout` has passed; on a second signal at once.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\

@@ -19,6 +19,14 @@ pub const LISTEN_ENV: &str = "SLACKWATER_LISTEN";
 /// Where operators connect, over the file.
 pub const ADMIN_LISTEN_ENV: &str = "SLACKWATER_ADMIN_LISTEN";
 
+/// A key that only the built-in catalogue has.
+const CATALOGUE_ONLY: &str = "endpoints";
+
+/// What is said of a file that has it.
+const IS_CATALOGUE: &str = "this file is a catalogue of Slack's limits, which is built in, and no \
+                            configuration; write what you want to change in a file of your own, under \
+                            tiers and methods, as config/slackwater.yaml shows";
+
 /// Checks a configuration, as [`check_on`] does, on a machine that has nothing but variables.
 ///
 /// # Errors
@@ -41,7 +49,13 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     let env = |name: &str| machine.variable(name);
     let mut report = Report::new(instead_of_token);
     let tree = Tree::parse(text, &env, &mut report);
-    let root = tree.root();
+    let nothing = Tree::parse("", &env, &mut report);
+    let mut root = tree.root();
+    if let Some(at) = root.get(CATALOGUE_ONLY) {
+        // All else that is wrong with it is no news.
+        report.add(at, IS_CATALOGUE);
+        root = nothing.root();
+    }
     shape::check(root, &keys::CONFIG, &mut report);
     let app = app_kind(root, &mut report).unwrap_or_default();
     let mut draft = read::built_in_draft(app)?;

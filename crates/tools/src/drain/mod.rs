@@ -174,5 +174,5 @@ fn tokens(args: &Args, survey: &Survey) -> anyhow::Result<Tokens> {
     if wrong.is_empty() {
         return Ok(tokens);
     }
-    bail!("set to a token what is not: {}", wrong.join(", "))
+    bail!("no token: set {}", wrong.join(", "))
 }

@@ -36,9 +36,10 @@ pub(super) fn report(
     }
     if survey.bad > 0 && args.on_bad_line == "stop" {
         let bad = survey.bad;
+        let lines = if bad == 1 { "1 line is".to_owned() } else { format!("{bad} lines are") };
         writeln!(
             out,
-            "{bad} lines are no calls, so nothing was sent; mend them, or --on-bad-line skip"
+            "error: {lines} not valid, so nothing was sent; correct the input, or use --on-bad-line skip"
         )?;
         return Ok(false);
     }

@@ -52,7 +52,7 @@ pub fn run(args: &Args, launch: Launch, out: &mut impl Write) -> anyhow::Result<
     }
     let Some(token) = token(&request.token_env) else {
         let name = &request.token_env;
-        bail!("set to a token what is not: {name} (or name another with --token-env)");
+        bail!("no token: set {name} (or name another with --token-env)");
     };
     if output.mended > 0 {
         let bytes = output.mended;

@@ -25,6 +25,8 @@ pub(super) struct Output {
     pub(super) state: State,
     /// So many bytes of a page that was not finished were taken away.
     pub(super) mended: u64,
+    /// Whether there was no file before.
+    is_new: bool,
 }
 
 /// Where an export is.
@@ -77,6 +79,7 @@ impl Output {
         if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
             bail!("{name} is no file, and an export goes on in the one that it has begun");
         }
+        let is_new = !path.exists();
         let file = OpenOptions::new().append(true).create(true).open(path);
         let file = file.with_context(|| format!("cannot write {name}"))?;
         match file.try_lock() {
@@ -104,6 +107,7 @@ impl Output {
             file,
             state: state.unwrap_or_else(|| State::new(request)),
             mended: 0,
+            is_new,
         };
         let state = &output.state;
         if let Some(what) = state.request.differs(request) {
@@ -165,6 +169,17 @@ impl Output {
         let mut text = serde_json::to_vec_pretty(&self.state)?;
         text.push(b'\n');
         replace(&beside(&self.path, ".cursor"), &text)
+    }
+}
+
+/// Leaves nothing behind where no page came.
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.is_new && self.state.pages == 0 {
+            // What cannot be removed is an empty export, which the same command goes on with.
+            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(beside(&self.path, ".cursor"));
+        }
     }
 }
 
@@ -267,6 +282,23 @@ mod tests {
         let output = Output::open(&out, &request("a.list"), false).unwrap();
         assert_eq!((output.mended, output.state.pages, output.state.items), (0, 2, 4));
         assert_eq!(fs::read(&out).unwrap(), after.0);
+    }
+
+    /// Red when a failed start leaves an empty file that looks like an export.
+    #[test]
+    fn an_export_without_a_page_leaves_nothing() {
+        let directory = tempdir().unwrap();
+        let (out, cursor) = paths(&directory);
+        drop(Output::open(&out, &request("a.list"), false).unwrap());
+        assert!(!out.exists() && !cursor.exists());
+        // A file of the user's stays.
+        fs::write(&out, "").unwrap();
+        drop(Output::open(&out, &request("a.list"), false).unwrap());
+        assert!(out.exists() && cursor.exists());
+        let mut output = Output::open(&out, &request("a.list"), false).unwrap();
+        output.take(page("1\n", Some("x"))).unwrap();
+        drop(output);
+        assert!(out.exists() && cursor.exists());
     }
 
     #[test]

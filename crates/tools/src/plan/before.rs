@@ -112,9 +112,10 @@ impl Live {
         for bucket in &self.page.buckets {
             let Some(limit) = limits.get(&*bucket.limit) else { continue };
             if let Rule::Rate(rate) = limit.rule
-                && rate.limit.get() != bucket.quota
+                && let Some(quota) = bucket.quota
+                && rate.limit.get() != quota
             {
-                other.insert(&limit.name, (bucket.quota, rate.limit));
+                other.insert(&limit.name, (quota, rate.limit));
             }
             before.slots.push(Slots {
                 bucket: BucketKey { limit: Arc::clone(limit), values: bucket.key.clone() },

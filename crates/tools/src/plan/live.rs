@@ -58,7 +58,7 @@ pub(super) struct Bucket {
     #[serde(deserialize_with = "values")]
     pub(super) key: Values,
     pub(super) used: u32,
-    pub(super) quota: u32,
+    pub(super) quota: Option<u32>,
     pub(super) waiting: u64,
     pub(super) frozen_for_ms: u64,
 }

@@ -29,7 +29,7 @@ pub(crate) fn unknown(method: &str, catalogue: &Catalogue) -> Option<String> {
     let near = nearest(method, catalogue.methods().map(|method| &*method.name), OFFERED);
     let like =
         if near.is_empty() { String::new() } else { format!("; like it: {}", near.join(", ")) };
-    Some(format!("{method} is not in the catalogue, and is limited as what is not{like}"))
+    Some(format!("{method} is not in the catalogue, so it has the limit of unknown methods{like}"))
 }
 
 #[cfg(test)]
