@@ -30,26 +30,32 @@ pub fn table<const N: usize>(
             *widest = cell.chars().count().max(*widest);
         }
     }
-    let padded = |row: &[String; N]| {
+    let padded = |row: &[String; N]| -> Vec<String> {
         let cells = row.iter().zip(widths).zip(align).map(|((cell, width), align)| match align {
             Align::Left => format!("{cell:<width$}"),
             Align::Right => format!("{cell:>width$}"),
         });
         cells.collect()
     };
-    rows.iter().flat_map(|row| lines(padded(row), width.unwrap_or(usize::MAX))).collect()
+    rows.iter().flat_map(|row| fold(padded(row), GAP, width)).collect()
 }
 
-/// The cells of a row side by side, as many in each line as fit.
-fn lines(cells: Vec<String>, width: usize) -> Vec<String> {
+/// A sentence in lines that are no wider.
+pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
+    fold(text.split(' ').map(str::to_owned), " ", width)
+}
+
+/// Pieces side by side, as many in each line as fit.
+fn fold(pieces: impl IntoIterator<Item = String>, gap: &str, width: Option<usize>) -> Vec<String> {
+    let width = width.unwrap_or(usize::MAX);
     let mut lines = Vec::with_capacity(1);
     let mut line = String::new();
-    for cell in cells {
-        let takes = GAP.len() + cell.trim_end().chars().count();
+    for cell in pieces {
+        let takes = gap.len() + cell.trim_end().chars().count();
         if line.is_empty() {
             line = cell;
         } else if line.chars().count() + takes <= width || cell.trim().is_empty() {
-            line.push_str(GAP);
+            line.push_str(gap);
             line.push_str(&cell);
         } else {
             lines.push(line);
@@ -80,6 +86,13 @@ mod tests {
             ["NAME       HELD", "a[31mé        1", "long name  1000"]
         );
         assert_eq!(shown("a\u{202e}b\u{9b}c\u{7f}\r\n\td"), "abcd");
+    }
+
+    #[test]
+    fn a_sentence_is_wrapped_between_words() {
+        assert_eq!(wrap("one two three", Some(9)), ["one two", "    three"]);
+        assert_eq!(wrap("one two three", None), ["one two three"]);
+        assert_eq!(wrap("", Some(9)), [""]);
     }
 
     /// Red when cells are cut off, and when a line is wider than the terminal.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use console::table::{
     Align::{Left, Right},
-    shown, table,
+    shown, table, wrap,
 };
 use serde::Deserialize;
 
@@ -125,6 +125,7 @@ impl Page {
         lines.extend(self.paused.iter().take(PAUSES).map(Pause::line));
         lines.extend(rest(self.paused.len(), PAUSES, "pauses"));
         lines.extend(self.reload.as_ref().and_then(Reload::line));
+        let mut lines: Vec<_> = lines.iter().flat_map(|line| wrap(line, width)).collect();
         lines.push(String::new());
         self.queues.sort_by_key(|queue| std::cmp::Reverse(queue.depth));
         self.buckets.sort_by(|one, other| {
@@ -375,7 +376,7 @@ tier4      A1/T1/users.info            99  100        0       0"
         let page: Page = serde_json::from_value(busy()).unwrap();
         let lines = page.lines("http://127.0.0.1:9090", Some(80));
         assert_eq!(
-            lines[6..8],
+            lines[7..9],
             [
                 "conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s",
                 "    tier2:A1/T1/conversations.list",
