@@ -14,7 +14,8 @@ use super::{
 /// Which buckets are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Filter {
-    /// Each of these is in the limit's name or in the key, in small letters.
+    /// Each of these is in the limit's name, in the key, or in what people call those in it; in small
+    /// letters.
     words: Vec<String>,
     stands: Option<Stands>,
 }
@@ -48,7 +49,7 @@ pub(super) async fn buckets(
     RawQuery(query): RawQuery,
 ) -> Result<Response, RequestError> {
     let filter = Filter::read(query.as_deref().unwrap_or_default())?;
-    let mut buckets = status::buckets(&state.admission);
+    let mut buckets = status::buckets(&state.admission, &state.names.all());
     buckets.retain(|bucket| filter.is(bucket));
     most_pressing_first(&mut buckets);
     let found = buckets.len();
@@ -100,7 +101,8 @@ impl Filter {
         if !stands || self.words.is_empty() {
             return stands;
         }
-        let name = format!("{}:{}", bucket.limit.name, bucket.key).to_lowercase();
+        let whose = bucket.whose.as_deref().unwrap_or_default();
+        let name = format!("{}:{} {whose}", bucket.limit.name, bucket.key).to_lowercase();
         self.words.iter().all(|word| name.contains(word.as_str()))
     }
 }
@@ -118,6 +120,7 @@ mod tests {
         BucketStatus {
             limit: Arc::clone(&catalogue.method("conversations.list").limits[0]),
             key: key.into(),
+            whose: Some("helper in Acme".to_owned()),
             used,
             quota: Some(20),
             waiting,
@@ -135,7 +138,14 @@ mod tests {
     #[test]
     fn every_word_is_in_the_name() {
         let bucket = bucket("A1/T0042/conversations.list", 3, 0, 0);
-        for query in ["", "find=", "find=t0042", "find=TIER2+list", "find=tier2%3Aa1%2Ft00"] {
+        for query in [
+            "",
+            "find=",
+            "find=t0042",
+            "find=TIER2+list",
+            "find=tier2%3Aa1%2Ft00",
+            "find=acme+t0042",
+        ] {
             assert!(finds(query, &bucket), "{query}");
         }
         for query in ["find=T0043", "find=tier2+T0043", "find=tier3"] {

@@ -47,15 +47,17 @@ use self::{
 pub use self::{
     guard::{Guard, is_local},
     metrics::Metrics,
-    status::{BucketStatus, Held, PauseStatus, QueueStatus, Status},
+    status::{BucketStatus, ById, Held, PauseStatus, QueueStatus, Status},
 };
-use crate::{queue::Admission, reload::Live, respond::Top};
+use crate::{identity::Names, queue::Admission, reload::Live, respond::Top};
 
 /// What the operators' pages are made of and change.
 #[derive(Clone, Debug)]
 pub struct AdminState {
     /// Where calls wait.
     pub admission: Admission,
+    /// What people call workspaces and bots.
+    pub names: Names,
     /// What is counted.
     pub metrics: Metrics,
     /// Where bots connect to.
@@ -155,14 +157,14 @@ async fn metrics_page(State(state): State<AdminState>) -> Response {
     let AdminState { admission, metrics, live, ready, .. } = &state;
     let config = live.config();
     metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
-    match metrics.text(&Status::of(admission), &config.catalogue) {
+    match metrics.text(&Status::of(admission, &ById::new()), &config.catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 async fn status_page(State(state): State<AdminState>) -> Response {
-    let status = Status::of(&state.admission);
+    let status = Status::of(&state.admission, &state.names.all());
     let totals = Totals::of(&state, &status);
     let Top { callers, workspaces } = state.metrics.counters.answers.top();
     let page = StatusPage {

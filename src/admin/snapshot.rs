@@ -107,7 +107,7 @@ const BUCKETS: usize = 100;
 
 impl<'s> Snapshot<'s> {
     pub(super) fn of(state: &AdminState, sample: Option<&'s Sample>) -> Self {
-        let status = Status::of(&state.admission);
+        let status = Status::of(&state.admission, &state.names.all());
         let totals = Totals::of(state, &status);
         let config = state.live.config();
         let methods = methods(&status, sample, &config.catalogue);
@@ -308,6 +308,7 @@ mod tests {
         BucketStatus {
             limit: Arc::clone(limit),
             key: key.into(),
+            whose: None,
             used,
             quota: Some(20),
             waiting: 0,

@@ -1,9 +1,12 @@
 //! What operators are shown: who waits, why, and until when; who calls most; what became of a reload.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use config::CallerName;
-use limits::{Dimension, Limit, Rule, Values};
+use limits::{BucketKey, Dimension, Limit, Rule, Values};
 use scheduler::BucketState;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -15,6 +18,9 @@ use crate::{
     reload::LastReload,
     state::unix_millis,
 };
+
+/// What people call workspaces and bots, by their ids.
+pub type ById = HashMap<Arc<str>, Arc<str>>;
 
 /// Who waits, and for what.
 #[derive(Clone, Debug, Serialize)]
@@ -90,6 +96,9 @@ pub struct BucketStatus {
     /// The values it counts by.
     #[serde(serialize_with = "values")]
     pub key: Values,
+    /// What people call its bot and its workspace, as far as Slack has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whose: Option<String>,
     /// Slots taken.
     pub used: u32,
     /// Slots in all; none if its limit has no figure, because it shuts on evidence only.
@@ -137,22 +146,22 @@ fn values<S: serde::Serializer>(values: &Values, to: S) -> Result<S::Ok, S::Erro
 }
 
 /// The buckets that there is something to show of, in no order.
-pub(super) fn buckets(admission: &Admission) -> Vec<BucketStatus> {
+pub(super) fn buckets(admission: &Admission, names: &ById) -> Vec<BucketStatus> {
     let (now, buckets) = admission.buckets();
     let shown = buckets.into_iter().filter(is_shown);
-    shown.map(|bucket| BucketStatus::new(bucket, now)).collect()
+    shown.map(|bucket| BucketStatus::new(bucket, names, now)).collect()
 }
 
 // === impl Status ===
 
 impl Status {
     /// How the queue stands now.
-    pub fn of(admission: &Admission) -> Self {
-        Self::new(admission.snapshot(), unix_millis())
+    pub fn of(admission: &Admission, names: &ById) -> Self {
+        Self::new(admission.snapshot(), names, unix_millis())
     }
 
     /// `clock` is now in milliseconds of Unix time.
-    fn new(snapshot: QueueSnapshot, clock: u64) -> Self {
+    fn new(snapshot: QueueSnapshot, names: &ById, clock: u64) -> Self {
         let QueueSnapshot { now, mut queues, buckets: all, paused, places } = snapshot;
         queues.sort_by(|one, other| {
             (&one.method, one.class, &one.caller).cmp(&(&other.method, other.class, &other.caller))
@@ -165,7 +174,8 @@ impl Status {
         }));
         let (buckets, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_shown);
         let buckets = buckets.into_iter();
-        let mut buckets: Vec<_> = buckets.map(|bucket| BucketStatus::new(bucket, now)).collect();
+        let mut buckets: Vec<_> =
+            buckets.map(|bucket| BucketStatus::new(bucket, names, now)).collect();
         buckets.sort_by(|one, other| {
             (&one.limit.name, &one.key).cmp(&(&other.limit.name, &other.key))
         });
@@ -204,11 +214,13 @@ impl QueueStatus {
 // === impl BucketStatus ===
 
 impl BucketStatus {
-    fn new(bucket: BucketState, now: scheduler::Instant) -> Self {
+    fn new(bucket: BucketState, names: &ById, now: scheduler::Instant) -> Self {
+        let whose = whose(&bucket.key, names);
         let has_figure = !matches!(bucket.key.limit.rule, Rule::Open | Rule::Gate);
         Self {
             limit: bucket.key.limit,
             key: bucket.key.values,
+            whose,
             used: bucket.used,
             quota: has_figure.then_some(bucket.quota),
             waiting: bucket.waiting,
@@ -257,6 +269,15 @@ impl From<LastReload> for ReloadStatus {
     }
 }
 
+/// `helper in Acme`.
+fn whose(key: &BucketKey, names: &ById) -> Option<String> {
+    let name = |by| key.value(by).and_then(|id| names.get(id));
+    match (name(Dimension::App), name(Dimension::Workspace)) {
+        (Some(bot), Some(workspace)) => Some(format!("{bot} in {workspace}")),
+        (one, other) => one.or(other).map(ToString::to_string),
+    }
+}
+
 /// The workspace that a bucket is the whole of.
 fn workspace(bucket: &BucketState) -> Option<&str> {
     let is_whole = bucket.key.limit.rule == Rule::Open;
@@ -289,7 +310,6 @@ fn millis(duration: std::time::Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use limits::BucketKey;
     use slack::{AppKind, Catalogue, OPEN};
 
     use super::*;
@@ -322,9 +342,12 @@ mod tests {
         let paused = vec![Paused { target, since: 500, shed: false }];
         let queues = Vec::new();
         let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused, places: 0 };
-        let status = Status::new(snapshot, 700);
+        let names = [("A1", "helper"), ("T1", "Acme")].map(|(id, name)| (id.into(), name.into()));
+        let status = Status::new(snapshot, &names.into(), 700);
         let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();
         assert_eq!(shown, ["A1/T1/conversations.list", "A1/T2"]);
+        let owners = status.buckets.iter().map(|one| one.whose.as_deref()).collect::<Vec<_>>();
+        assert_eq!(owners, [Some("helper in Acme"), Some("helper")]);
         // Nobody wants to read 4,294,967,295.
         let quotas = status.buckets.iter().map(|one| one.quota).collect::<Vec<_>>();
         assert_eq!(quotas, [Some(20), None]);

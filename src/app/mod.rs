@@ -136,6 +136,7 @@ async fn serve(
     let ready = Arc::new(AtomicBool::new(true));
     let admin_state = AdminState {
         admission: shared.admission.clone(),
+        names: shared.identities.names().clone(),
         metrics: wired.metrics.clone(),
         listen,
         live: wired.live.clone(),

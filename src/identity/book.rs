@@ -284,11 +284,10 @@ impl Book {
         moved
     }
 
-    /// In which workspace the calls of a token are, if that is known.
-    pub(super) fn workspace(&self, token: &TokenHash) -> Option<Arc<str>> {
-        let known = self.known.peek(token).map(|known| &known.identity);
-        let identity = known.or_else(|| Some(&self.configured.get(token)?.identity))?;
-        Some(Arc::clone(&identity.workspace))
+    /// For whom the calls of a token count, if that is known.
+    pub(super) fn identity(&self, token: &TokenHash) -> Option<&Identity> {
+        let known = self.known.peek(token).map(|known| &*known.identity);
+        known.or_else(|| Some(&*self.configured.get(token)?.identity))
     }
 
     /// Whose a token with these facts is.

@@ -20,21 +20,26 @@
 //! have an identity of their own at a time, the others share sixteen.
 
 mod book;
+mod names;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::IdentityRules;
-use slack::{Identity, TokenHash, Told};
+use slack::{Called, Identity, TokenHash, Told};
 use tokio::time::Instant;
 
 use self::book::Book;
-pub use self::book::{Learnt, Moved, Whose};
+pub use self::{
+    book::{Learnt, Moved, Whose},
+    names::Names,
+};
 
 /// What is known of which token. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Identities {
     book: Arc<Mutex<Book>>,
     nobody: Arc<Identity>,
+    names: Names,
 }
 
 // === impl Identities ===
@@ -45,12 +50,18 @@ impl Identities {
         Self {
             book: Arc::new(Mutex::new(Book::new(rules))),
             nobody: Arc::new(Identity::only("none".into())),
+            names: Names::default(),
         }
     }
 
     /// Whose call it is that has no token: all of these count for one app, `none`.
     pub fn nobody(&self) -> Arc<Identity> {
         Arc::clone(&self.nobody)
+    }
+
+    /// What people call workspaces and bots.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Whose token it is that has this hash.
@@ -69,17 +80,40 @@ impl Identities {
     pub fn learn(&self, caller: Option<&TokenHash>, told: Told) -> (Vec<Moved>, Vec<Learnt>) {
         let mut book = self.lock();
         let moved = match (told, caller) {
-            (Told::Caller(facts), Some(token)) => book.learn(token, facts),
+            (Told::Caller(facts, names), Some(token)) => {
+                let is_bot = facts.bot.is_some();
+                let moved = book.learn(token, facts);
+                if let Some(identity) = book.identity(token) {
+                    self.call_by_name(identity, &names, is_bot);
+                }
+                moved
+            }
             (Told::Tokens(tokens), _) => {
                 tokens.into_iter().flat_map(|(token, facts)| book.learn(&token, facts)).collect()
             }
-            (Told::Bot { bot, app }, Some(token)) => match book.workspace(token) {
-                Some(workspace) => book.bot_is_of(workspace, bot, &app),
-                None => Vec::new(),
-            },
-            (Told::Caller(_) | Told::Bot { .. }, None) => Vec::new(),
+            (Told::Bot { bot, app }, Some(token)) => {
+                match book.identity(token).map(|identity| Arc::clone(&identity.workspace)) {
+                    Some(workspace) => book.bot_is_of(workspace, bot, &app),
+                    None => Vec::new(),
+                }
+            }
+            (Told::Caller(..) | Told::Bot { .. }, None) => Vec::new(),
         };
+        for Moved { from, to } in moved.iter().filter(|moved| moved.from.app != moved.to.app) {
+            self.names.moved(&from.app, &to.app);
+        }
         (moved, book.news())
+    }
+
+    fn call_by_name(&self, identity: &Identity, called: &Called, is_bot: bool) {
+        let Called { workspace, user } = called;
+        if let Some(name) = workspace {
+            self.names.tell(&identity.workspace, name);
+        }
+        // A person is no app.
+        if let Some(name) = user.as_ref().filter(|_| is_bot) {
+            self.names.tell(&identity.app, name);
+        }
     }
 
     /// The operator tells otherwise from now on. The calls that count for somebody else now are to be

@@ -21,7 +21,7 @@ fn late(by: Duration) -> Scripted {
         if seen.path == "/api/auth.test" {
             tokio::time::sleep(by).await;
         }
-        json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#)
+        json(200, r#"{"ok":true,"team":"Acme","user":"helper","team_id":"T1","bot_id":"B1"}"#)
     })
 }
 
@@ -145,8 +145,9 @@ async fn a_token_for_an_organization_counts_in_the_workspace_that_a_call_names()
         assert_eq!(answer.header("slackwater-bucket"), format!("tier2:{key}"), "{answer:?}");
     }
     // Of any other token the argument means nothing.
-    let upstream =
-        Scripted::new(|_| async { json(200, r#"{"ok":true,"team_id":"T1","bot_id":"B1"}"#) });
+    let upstream = Scripted::new(|_| async {
+        json(200, r#"{"ok":true,"team":"Acme","user":"helper","team_id":"T1","bot_id":"B1"}"#)
+    });
     let proxy = Proxy::configured(RESOLVE, &upstream);
     let answer = with(&proxy.bot(), "xoxb-1", "users.list").form("team_id=T2").send().await;
     assert_eq!(answer.header("slackwater-bucket"), "tier2:B1/T1/users.list");
@@ -244,6 +245,7 @@ async fn what_was_counted_before_slack_told_counts_together_then() {
     let of = |key: &str| status.buckets.iter().find(|bucket| bucket.key.as_str() == key);
     let both = of("B1/T1/users.list").unwrap();
     assert_eq!((both.used, both.quota), (24, Some(20)), "{status:?}");
+    assert_eq!(both.whose.as_deref(), Some("helper in Acme"));
     assert_eq!(
         status.buckets.iter().filter(|bucket| bucket.key.as_str().contains("users.list")).count(),
         1

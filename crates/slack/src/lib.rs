@@ -23,7 +23,7 @@ pub use draft::{Draft, Flaw, Rules};
 pub mod reply;
 
 pub use endpoint::{Action, Endpoint, Resource};
-pub use identity::{Facts, Identity, Told};
+pub use identity::{Called, Facts, Identity, Told};
 pub use kind::Kind;
 pub use mode::Mode;
 pub use own::{OPEN, PAUSED, POSTS_IN_ORDER};

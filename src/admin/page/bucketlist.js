@@ -21,7 +21,7 @@ export class BucketList {
         make: (cell) => cell.append(make("span", "name"), " ", make("span", "small")),
         show(cell, bucket) {
           set(cell.children[0], bucket.key);
-          set(cell.children[1], bucket.limit);
+          set(cell.children[1], bucket.whose ? `${bucket.limit}, ${bucket.whose}` : bucket.limit);
         } },
       { head: "slots taken", kind: "slots", make: slots.make, show: slots.show },
       { head: "waiting", kind: "number", show: (cell, { waiting }) => set(cell, count(waiting)) },

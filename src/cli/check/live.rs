@@ -107,7 +107,7 @@ impl Live {
             .map_err(|_| "it has a character that no token has; look at the variable".to_owned())?;
         bearer.set_sensitive(true);
         let answer = self.ask(Method::POST, format!("{api}auth.test"), Some(&bearer)).await?;
-        let Some(Told::Caller(told)) = identity::read("auth.test", &answer.body) else {
+        let Some(Told::Caller(told, _)) = identity::read("auth.test", &answer.body) else {
             let said = json(&answer.body).and_then(|body| Some(body["error"].as_str()?.to_owned()));
             return Err(match said {
                 Some(error) => format!(
@@ -129,7 +129,7 @@ impl Live {
         };
         let app = app.and_then(|told| match told {
             Told::Bot { app, .. } => Some(app),
-            Told::Caller(_) | Told::Tokens(_) => None,
+            Told::Caller(..) | Told::Tokens(_) => None,
         });
         let name = json(&answer.body).and_then(|body| Some(body["team"].as_str()?.to_owned()));
         compare(known, &Facts { app, ..told }, name.as_deref())

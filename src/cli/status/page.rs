@@ -62,6 +62,8 @@ struct QueueRow {
 struct Bucket {
     limit: String,
     key: String,
+    /// Absent where Slack has not told it.
+    whose: Option<String>,
     used: u64,
     /// Absent if the limit has no figure.
     quota: Option<u64>,
@@ -273,7 +275,10 @@ impl Bucket {
         };
         [
             self.limit.clone(),
-            self.key.clone(),
+            match &self.whose {
+                Some(whose) => format!("{} ({whose})", self.key),
+                None => self.key.clone(),
+            },
             figure(self.quota.map(|quota| quota.saturating_sub(self.used))),
             figure(self.quota),
             self.waiting.to_string(),
@@ -339,7 +344,7 @@ mod tests {
             "buckets": [
                 { "limit": "tier4", "key": "A1/T1/users.info", "used": 1, "quota": 100, "waiting": 0,
                   "places": 0, "frozen_for_ms": 0, "probing": false },
-                { "limit": "tier2", "key": "A1/T1/conversations.list", "used": 20, "quota": 20,
+                { "limit": "tier2", "key": "A1/T1/conversations.list", "whose": "helper in Ac\u{1b}me", "used": 20, "quota": 20,
                   "waiting": 40, "places": 3, "frozen_for_ms": 0, "probing": false },
                 { "limit": "whole_app", "key": "A1", "used": 3, "quota": null, "waiting": 0,
                   "places": 0, "frozen_for_ms": 12_300, "probing": false },
@@ -363,10 +368,10 @@ since the start: 61 answered, 2 shed (2 deadline), 1 refused by Slack, 1 of them
 METHOD              CLASS   CALLER      HELD  OLDEST  WHY                         WAITS FOR
 conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s  tier2:A1/T1/conversations.list
 
-LIMIT      COUNTED PER               FREE   OF  WAITING  PLACES  STATE
-whole_app  A1                                         0       0  frozen for 12.3 s
-tier2      A1/T1/conversations.list     0   20       40       3
-tier4      A1/T1/users.info            99  100        0       0"
+LIMIT      COUNTED PER                                FREE   OF  WAITING  PLACES  STATE
+whole_app  A1                                                          0       0  frozen for 12.3 s
+tier2      A1/T1/conversations.list (helper in Acme)     0   20       40       3
+tier4      A1/T1/users.info                             99  100        0       0"
         );
     }
 

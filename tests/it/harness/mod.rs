@@ -202,7 +202,8 @@ impl Proxy {
 
     /// How its queue stands, as operators see it.
     pub(crate) fn status(&self) -> Status {
-        Status::of(&self.admission)
+        let (shared, _) = &*self.reloading.lock().unwrap();
+        Status::of(&self.admission, &shared.identities.names().all())
     }
 
     /// The limits of now.

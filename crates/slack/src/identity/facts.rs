@@ -22,11 +22,20 @@ pub struct Facts {
     pub org_wide: bool,
 }
 
+/// What people call a token's workspace and its user, for those who read pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Called {
+    /// The workspace.
+    pub workspace: Option<Arc<str>>,
+    /// The bot, or the person.
+    pub user: Option<Arc<str>>,
+}
+
 /// What an answer tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// Whose the token of the call is.
-    Caller(Facts),
+    Caller(Facts, Called),
     /// Whose the tokens are that it brings.
     Tokens(Vec<(TokenHash, Facts)>),
     /// Of which app a bot of the caller's workspace is.
@@ -46,7 +55,12 @@ pub fn read(method: &str, body: &[u8]) -> Option<Told> {
     match method {
         "auth.test" => {
             let answer: AuthTest<'_> = serde_json::from_slice(body).ok()?;
-            answer.ok.then(|| answer.facts()).flatten().map(Told::Caller)
+            let called = Called {
+                workspace: answer.team.as_deref().map(Arc::from),
+                user: answer.user.as_deref().map(Arc::from),
+            };
+            let facts = answer.ok.then(|| answer.facts()).flatten()?;
+            Some(Told::Caller(facts, called))
         }
         "oauth.v2.access" => {
             let answer: Access<'_> = serde_json::from_slice(body).ok()?;
@@ -65,6 +79,10 @@ pub fn read(method: &str, body: &[u8]) -> Option<Told> {
 #[derive(Deserialize)]
 struct AuthTest<'a> {
     ok: bool,
+    #[serde(borrow, default)]
+    team: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    user: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     team_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -202,10 +220,11 @@ mod tests {
             org: Some("E1".into()),
             ..Facts::default()
         };
-        assert_eq!(read("auth.test", body), Some(Told::Caller(facts)));
+        let called = Called { workspace: Some("X".into()), user: Some("bot".into()) };
+        assert_eq!(read("auth.test", body), Some(Told::Caller(facts, called)));
         let person = read("auth.test", br#"{"ok":true,"team_id":"T1","bot_id":null}"#);
         let facts = Facts { workspace: Some("T1".into()), ..Facts::default() };
-        assert_eq!(person, Some(Told::Caller(facts)));
+        assert_eq!(person, Some(Told::Caller(facts, Called::default())));
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod facts;
 
 use std::sync::Arc;
 
-pub use self::facts::{Facts, Told, is_id, read};
+pub use self::facts::{Called, Facts, Told, is_id, read};
 
 /// Whom a call counts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
