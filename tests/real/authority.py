@@ -17,9 +17,9 @@ class Authority:
         done = subprocess.run(["openssl", *map(str, words)], cwd=self.directory, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    def sign(self, host, file="server"):
-        """The files of a key and of its certificate."""
-        (self.directory / "names").write_text(f"subjectAltName=DNS:{host}\n")
+    def sign(self, host, file="server", *more):
+        """The files of a key and of its certificate, for one host or for more."""
+        (self.directory / "names").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in (host, *more)) + "\n")
         self.openssl("req", "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={host}")
         self.openssl(
             "x509", "-req", "-in", f"{file}.csr", "-out", f"{file}.pem", "-days", 2, "-extfile", "names",

@@ -18,7 +18,9 @@ import pytest
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="namespaces take root: run tests/run as root")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="namespaces take root: run tests/run as root"
+)
 
 
 def system(call: str, *arguments: int) -> None:

@@ -6,7 +6,9 @@ The tests of a file stay in one worker, one after the other, since they share th
 import pytest
 
 # Files whose tests share no fixture: each of them goes to any worker.
-APART = {"cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py"}
+APART = {
+    "cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py", "edges/test_hosts_entry.py",
+}  # fmt: skip
 
 # Files that share one: the Prometheus that watches.
 TOGETHER = {"operators/test_grafana.py": "watched", "operators/test_prometheus.py": "watched"}

@@ -66,6 +66,16 @@ def test_cargo_has_all_that_the_build_copies(tmp_path):
             assert (source.parent / part.split('"')[0]).exists(), f"{source} includes {part.split(chr(34))[0]}"
 
 
+def test_the_compose_example_for_a_hosts_entry_is_compose():
+    document = (REPO / "docs/hosts-entry.md").read_text()
+    (text,) = (block for block in re.findall(r"```yaml\n(.*?)```", document, re.DOTALL) if "extra_hosts" in block)
+    PyCompose.from_yaml(text)
+    services = yaml.safe_load(text)["services"]
+    address = services["slackwater"]["networks"]["slack"]["ipv4_address"]
+    assert services["bot"]["extra_hosts"] == [f"{host}:{address}" for host in ("slack.com", "hooks.slack.com", "api.slack.com")]
+    assert "extra_hosts" not in services["slackwater"] and "aliases" not in text, "it does not find itself at slack.com"
+
+
 def test_compose_is_compose():
     # `${NAME:-default}` is what docker sees when nobody sets NAME.
     text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", (DEPLOY / "docker-compose.yaml").read_text())

@@ -134,6 +134,34 @@ def test_its_configuration_has_no_mistake(rendered, name, tmp_path):
     assert opened == ("0.0.0.0:9090" if name in ("mine", "watched") else None), "on loopback unless scraped"
 
 
+def test_slacks_names_lead_to_the_sidecar_but_not_for_the_sidecar(tmp_path):
+    everything = tmp_path / "kubernetes"
+    shutil.copytree(MANIFESTS, everything)
+    led = everything / "led"
+    led.mkdir()
+    (led / "jobs.yaml").write_text(MINE["jobs.yaml"])
+    (led / "kustomization.yaml").write_text("resources: [jobs.yaml]\ncomponents: [../sidecar, ../hosts-entry]\n")
+    documents = kustomize(led)
+    for version in VERSIONS:
+        for document in documents:
+            kubernetes_validate.validate(document, version, strict=True)
+    pod = pod_of(documents)
+    slack = ["slack.com", "hooks.slack.com", "api.slack.com"]
+    assert pod["hostAliases"] == [{"ip": "127.0.0.1", "hostnames": slack}]
+    # Whoever mounts a file there has no part in the pod's.
+    hosts = {
+        container["name"]: mount for container in pod["initContainers"] + pod["containers"]
+        for mount in container.get("volumeMounts", []) if mount["mountPath"] == "/etc/hosts"
+    }  # fmt: skip
+    assert list(hosts) == ["slackwater"] and hosts["slackwater"]["subPath"] == "hosts"
+    (volume,) = (v for v in pod["volumes"] if v["name"] == hosts["slackwater"]["name"])
+    (own,) = (d for d in documents if d["kind"] == "ConfigMap" and d["metadata"]["name"] == volume["configMap"]["name"])
+    assert not any(name in own["data"]["hosts"] for name in slack)
+    # What the document has slackwater listen at, without being root.
+    assert pod["securityContext"]["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "443"}]
+    assert slackwater_of(pod)["securityContext"]["runAsUser"] > 0
+
+
 def test_the_gateway_is_never_two_at_once(rendered):
     deployment = of_kind(rendered["gateway"], "Deployment")
     assert deployment["spec"]["replicas"] == 1 and deployment["spec"]["strategy"] == {"type": "Recreate"}

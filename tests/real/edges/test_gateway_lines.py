@@ -12,7 +12,7 @@ import pytest
 from authority import Authority
 from island import Island, needs_root, seeing
 from sdk import NODE_DIR, node_binary
-from stand import ENVIRONMENT, REPO, FakeSlack, Process, Proxy, eventually
+from stand import ENVIRONMENT, REPO, FakeSlack, Proxy, eventually
 
 pytestmark = needs_root
 
@@ -59,7 +59,6 @@ class Gateway:
 def gateway(tmp_path):
     with Island():
         yield Gateway(tmp_path)
-        Process.kill_all_since(0)
 
 
 @pytest.mark.parametrize("number, caller", [(0, "reports"), (1, "cleanup")])
