@@ -34,7 +34,7 @@ pub struct Wired<S> {
 pub type Rebuild = Box<dyn FnMut(&Shared) -> Result<(), rustls::Error> + Send>;
 
 /// Wires a proxy that listens at that address and connects to its upstreams by what `connector` makes
-/// of a configuration.
+/// of a configuration and that address.
 ///
 /// # Errors
 /// If no TLS connector can be made, or no metrics, which a sound build never meets.
@@ -44,14 +44,14 @@ pub fn wire<C, F>(
     connector: F,
 ) -> Result<Wired<impl HttpService + use<C, F>>, StartError>
 where
-    F: Fn(&Config) -> Result<C, rustls::Error> + Send + 'static,
+    F: Fn(&Config, SocketAddr) -> Result<C, rustls::Error> + Send + 'static,
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let service = Swap::new(stack(shared, listen, connector(&shared.config)?));
+    let service = Swap::new(stack(shared, listen, connector(&shared.config, listen)?));
     let (secure, secured) = watch::channel(shared.config.listen_tls.clone());
     let swap = service.clone();
     let rebuild = move |shared: &Shared| {
-        swap.replace(stack(shared, listen, connector(&shared.config)?));
+        swap.replace(stack(shared, listen, connector(&shared.config, listen)?));
         secure.send_replace(shared.config.listen_tls.clone());
         Ok(())
     };

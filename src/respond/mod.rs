@@ -178,6 +178,9 @@ impl Failure {
             Self::Upstream(UpstreamError::Connect(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
             }
+            Self::Upstream(UpstreamError::Loop(_)) => {
+                error_response(StatusCode::BAD_GATEWAY, "upstream_loop", &text)
+            }
             Self::Upstream(UpstreamError::Broken(_) | UpstreamError::NotTaken(_)) => {
                 error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
             }

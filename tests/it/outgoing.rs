@@ -15,6 +15,7 @@ use crate::harness::{
     Authority, Machine, Proxy, Scripted, Wire, all, assert_near, json, ms, pipe, secs,
 };
 
+mod loops;
 mod moves;
 mod proxies;
 

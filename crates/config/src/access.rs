@@ -18,6 +18,8 @@ use crate::CallerName;
 pub struct ListenTls {
     /// What the listener is.
     pub server: Arc<ServerConfig>,
+    /// The certificate that it shows.
+    pub certificate: CertificateDer<'static>,
 }
 
 /// Who may call.
@@ -66,10 +68,13 @@ pub(super) fn read(
         let clients = client_ca.map(|at| verifier(at, by_key, outside, report));
         // Whoever has to show a certificate must not be let in without.
         let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
-        let made = server(chain?, secret?, clients);
-        made.map_err(|wrong| report.add(key.unwrap_or(at), wrong)).ok()
+        let (chain, secret) = (chain?, secret?);
+        let certificate = chain.first()?.clone();
+        let made = server(chain, secret, clients);
+        let server = made.map_err(|wrong| report.add(key.unwrap_or(at), wrong)).ok()?;
+        Some(ListenTls { server: Arc::new(server), certificate })
     });
-    (listen_tls.map(|server| ListenTls { server: Arc::new(server) }), allow)
+    (listen_tls, allow)
 }
 
 fn allowed(entry: Cursor<'_>, asks: bool, report: &mut Report) -> Option<Allowed> {

@@ -41,7 +41,7 @@ const ANSWER: usize = 64 << 10;
 /// # Errors
 /// If TLS cannot be set up, or the answer not be written.
 pub(super) async fn look(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
-    let client = Client::builder(TokioExecutor::new()).build(connector(config)?);
+    let client = Client::builder(TokioExecutor::new()).build(connector(config, config.listen)?);
     let limit = config.timeouts.connect + Duration::from_secs(10);
     let live = Live { client, limit };
     let mut well = true;

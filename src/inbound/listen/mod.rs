@@ -160,7 +160,7 @@ async fn arrived<I, S>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService,
 {
-    let Some(ListenTls { server: who }) = tls else {
+    let Some(ListenTls { server: who, .. }) = tls else {
         return connection(server, io, service, end).await;
     };
     let secured = tokio::select! {

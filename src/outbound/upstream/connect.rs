@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,26 +12,32 @@ use std::{
 
 use config::{Config, Proxies, Tls};
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{HttpConnector, dns::GaiResolver};
-use rustls::{CertificateError, ClientConfig};
+use rustls::{CertificateError, ClientConfig, pki_types::CertificateDer};
 use tower::Service;
 
-use super::proxied::Proxied;
+use super::{
+    loops::{self, NotBack},
+    proxied::Proxied,
+};
 use crate::step::BoxError;
 
 /// What connects to upstreams in the program; tests bring their own transport.
 pub type Connector = Over<HttpConnector>;
 
 /// TLS, where a URL asks for it, and proxies over a transport.
-pub type Over<T> = InTime<HttpsConnector<Proxied<T>>>;
+pub type Over<T> = InTime<HttpsConnector<Proxied<NotBack<T>>>>;
 
-/// A connector whose connections are ready in time, proxy and TLS included, or not at all.
+/// A connector whose connections are ready in time, proxy and TLS included, or not at all, and
+/// lead to somebody else.
 #[derive(Clone, Debug)]
 pub struct InTime<C> {
     inner: C,
     proxies: Proxies,
     limit: Duration,
+    /// What this proxy shows to its own clients.
+    own: Option<CertificateDer<'static>>,
 }
 
 /// A certificate that is not believed, with what to do about it.
@@ -41,29 +48,34 @@ struct NotTrusted {
     source: BoxError,
 }
 
-/// The connector of the program.
+/// The connector of the program, which listens at that address.
 ///
 /// # Errors
 /// If TLS cannot be set up, which a sound build never meets.
-pub fn connector(config: &Config) -> Result<Connector, rustls::Error> {
-    over(tcp(GaiResolver::new(), config.timeouts.connect), config)
+pub fn connector(config: &Config, listen: SocketAddr) -> Result<Connector, rustls::Error> {
+    over(tcp(GaiResolver::new(), config.timeouts.connect), config, listen)
 }
 
-/// A connector over a transport.
+/// A connector over a transport, for a proxy that listens at that address.
 ///
 /// # Errors
 /// If TLS cannot be set up, which a sound build never meets.
-pub fn over<T>(transport: T, config: &Config) -> Result<Over<T>, rustls::Error> {
+pub fn over<T>(
+    transport: T,
+    config: &Config,
+    listen: SocketAddr,
+) -> Result<Over<T>, rustls::Error> {
     let proxies = &config.proxies;
     let builder = HttpsConnectorBuilder::new().with_tls_config(client(&config.tls)?);
     let builder = builder.https_or_http().enable_http1();
-    let transport = Proxied::new(transport, proxies.clone());
+    let transport = Proxied::new(NotBack::new(transport, listen), proxies.clone());
     let inner = if config.tls.http2 {
         builder.enable_http2().wrap_connector(transport)
     } else {
         builder.wrap_connector(transport)
     };
-    Ok(InTime { inner, proxies: proxies.clone(), limit: config.timeouts.connect })
+    let own = config.listen_tls.as_ref().map(|tls| tls.certificate.clone());
+    Ok(InTime { inner, proxies: proxies.clone(), limit: config.timeouts.connect, own })
 }
 
 /// TCP to the addresses that a resolver finds for a name, anew for each connection. Each of them
@@ -114,9 +126,9 @@ fn explained(error: BoxError) -> BoxError {
 
 // === impl InTime ===
 
-impl<C> Service<Uri> for InTime<C>
+impl<C, T> Service<Uri> for InTime<C>
 where
-    C: Service<Uri>,
+    C: Service<Uri, Response = MaybeHttpsStream<T>>,
     C::Error: Into<BoxError>,
     C::Future: Send + 'static,
 {
@@ -129,12 +141,12 @@ where
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
-        let proxy = self.proxies.of(&url);
+        let (proxy, host, own) = (self.proxies.of(&url), loops::host(&url), self.own.clone());
         let connecting = self.inner.call(url);
         let limit = self.limit;
         Box::pin(async move {
             let connected = tokio::time::timeout(limit, connecting).await;
-            connected
+            let stream = connected
                 .map_err(|_| {
                     let through = proxy.as_ref().map(Proxies::name);
                     let through =
@@ -142,7 +154,8 @@ where
                     let text = format!("no connection within {limit:?}{through}");
                     io::Error::new(io::ErrorKind::TimedOut, text)
                 })?
-                .map_err(|error| explained(error.into()))
+                .map_err(|error| explained(error.into()))?;
+            Ok(loops::refuse_own(stream, own.as_ref(), host)?)
         })
     }
 }

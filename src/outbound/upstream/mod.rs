@@ -1,6 +1,7 @@
 //! The exchange with the upstream: a pooled client over TCP or TLS, HTTP/1.1 or HTTP/2.
 
 pub mod connect;
+pub mod loops;
 pub mod proxied;
 
 use std::{
@@ -55,6 +56,9 @@ pub enum UpstreamError {
     /// Nothing was sent: there was no connection to send it on.
     #[error("no connection to the upstream")]
     Connect(#[source] hyper_util::client::legacy::Error),
+    /// Nothing was sent: what is at the upstream's address is this proxy.
+    #[error("the upstream is slackwater itself")]
+    Loop(#[source] hyper_util::client::legacy::Error),
     /// The answer's headers did not come in time.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
@@ -109,6 +113,7 @@ where
             Err(error) => error,
         };
         Err(match () {
+            () if loops::is_loop(&error) => UpstreamError::Loop(error),
             () if error.is_connect() => UpstreamError::Connect(error),
             () if self.http2 && was_not_taken(&error) => UpstreamError::NotTaken(error),
             () => UpstreamError::Broken(error),
@@ -186,6 +191,6 @@ where
 impl UpstreamError {
     /// Whether it is certain that the upstream did nothing with the request.
     pub fn nothing_sent(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::NotTaken(_))
+        matches!(self, Self::Connect(_) | Self::Loop(_) | Self::NotTaken(_))
     }
 }

@@ -8,7 +8,7 @@ mod wire;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
@@ -58,6 +58,8 @@ pub(crate) struct Proxy {
 /// A listener without a socket.
 struct Listener(mpsc::Receiver<DuplexStream>);
 
+/// Where it would listen if it had a socket.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// More connections than any test opens at once.
 const BACKLOG: usize = 4096;
 
@@ -126,7 +128,7 @@ impl Proxy {
     {
         let config =
             config::check_on(machine, &unasked(file), "test").unwrap_or_else(|e| panic!("{e}"));
-        let connector = connect::over(transport, &config).unwrap();
+        let connector = connect::over(transport, &config, LISTEN).unwrap();
         Self::with(Arc::new(config), connector)
     }
 
@@ -147,8 +149,7 @@ impl Proxy {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let shared = Shared::new(config).unwrap();
-        let listen: SocketAddr = ([127, 0, 0, 1], 8080).into();
-        let wired = wire(&shared, listen, move |_| Ok(upstream.clone())).unwrap();
+        let wired = wire(&shared, LISTEN, move |_, _| Ok(upstream.clone())).unwrap();
         let metrics = wired.metrics.clone();
         let (pipes, accept) = mpsc::channel(BACKLOG);
         let (end, connections, tasks) =

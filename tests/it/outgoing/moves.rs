@@ -17,7 +17,14 @@ use super::*;
 
 /// Knows one address at a time.
 #[derive(Clone)]
-struct Resolver(Arc<Mutex<SocketAddr>>);
+pub(super) struct Resolver(Arc<Mutex<SocketAddr>>);
+
+impl Resolver {
+    /// Knows this address.
+    pub(super) fn of(address: SocketAddr) -> Self {
+        Self(Arc::new(Mutex::new(address)))
+    }
+}
 
 impl tower::Service<Name> for Resolver {
     type Response = iter::Once<SocketAddr>;
@@ -52,7 +59,7 @@ async fn server(upstream: &Scripted) -> (SocketAddr, JoinSet<()>) {
 async fn a_new_connection_goes_where_the_name_points_now() {
     let (old, new) = (ok(), ok());
     let ((was, serving), (is, _serving)) = (server(&old).await, server(&new).await);
-    let resolver = Resolver(Arc::new(Mutex::new(was)));
+    let resolver = Resolver::of(was);
     let transport = connect::tcp(resolver.clone(), secs(5));
     let file = "upstreams: [{ prefix: /api/, url: http://moves.test/api/, kind: web_api }]";
     let proxy = Proxy::on(&Machine::default(), file, transport);

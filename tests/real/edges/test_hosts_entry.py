@@ -208,3 +208,54 @@ stream.end();
 """
     assert stand.run(node_binary(), "-e", ask).split() == ["h2", "200", "true", "true"]
     assert len(stand.slack.calls("users.info")) == 2
+
+
+def assert_refused_as_a_loop(stand: Stand, proxy: Proxy, hint: str) -> None:
+    start = time.monotonic()
+    outcomes = stand.flood("slack_sdk", 3)
+    assert time.monotonic() - start < 10
+    for outcome in outcomes:
+        assert outcome["error"] == "upstream_loop", outcome
+        assert hint in outcome["message"] and "docs/hosts-entry.md" in outcome["message"], outcome
+    metrics = proxy.metrics()
+    assert metrics.sum("slackwater_requests_total") == 3, "none came in again"
+    assert metrics.sum("slackwater_upstream_seconds_sum") < 1
+    assert all(bucket["used"] == 0 for bucket in proxy.status()["buckets"]), "it cost no slot"
+    assert stand.slack.ledger()["calls"] == []
+
+
+def test_a_proxy_that_finds_itself_at_slack_refuses_to_call_itself(stand):
+    """As in a pod, where all containers have the same hosts file. It trusts its own CA, lest TLS refuse the loop."""
+    proxy = Beside(stand.config(stand.folder / "ca.crt"), stand.led)
+    assert_refused_as_a_loop(stand, proxy, "slack.com is 127.0.0.1:443 here, where slackwater itself listens")
+    checked = subprocess.run([*seeing(stand.led), BINARY, "check", proxy.config, "--live"], env=ENVIRONMENT, text=True,
+                             capture_output=True, timeout=20)
+    assert checked.returncode == 1 and "where slackwater itself listens" in checked.stdout, checked.stdout
+
+
+def test_a_proxy_that_finds_itself_behind_another_address_refuses_too(stand):
+    """As behind a Service, whose address is translated."""
+    proxy = Beside(stand.config(stand.folder / "ca.crt"), stand.led)
+    with_relay = stand.folder / "relayed-hosts"
+    with_relay.write_text(f"{BEGINS}127.0.0.3 {' '.join(SLACK)}\n")
+    proxy.kill()
+    relay = Process("relay", [sys.executable, "-B", "-c", RELAY])
+    relay.wait_for("listening", lambda line: line == "relaying")
+    proxy = Beside(proxy.config, with_relay)
+    assert_refused_as_a_loop(stand, proxy, "shows the certificate of listen_tls")
+
+
+RELAY = """
+import socket, threading
+def pump(a, b):
+    while data := a.recv(65536):
+        b.sendall(data)
+    b.shutdown(socket.SHUT_WR)
+server = socket.create_server(("127.0.0.3", 443))
+print("relaying", flush=True)
+while True:
+    near, _ = server.accept()
+    far = socket.create_connection(("127.0.0.1", 443))
+    for pair in ((near, far), (far, near)):
+        threading.Thread(target=pump, args=pair, daemon=True).start()
+"""

@@ -43,6 +43,9 @@ const TOKEN: [&str; 7] = [
     "token_revoked",
 ];
 
+/// The proxy's errors after which nothing was sent.
+const UNSENT: [&str; 2] = ["upstream_unreachable", "upstream_loop"];
+
 /// The pause after a 429 that asks for none.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The longest error that is kept.
@@ -60,7 +63,7 @@ pub(super) fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> V
         _ => format!("http_{}", status.as_u16()),
     };
     match status {
-        StatusCode::BAD_GATEWAY if error == "upstream_unreachable" => Verdict::Unreachable,
+        StatusCode::BAD_GATEWAY if UNSENT.contains(&&*error) => Verdict::Unreachable,
         _ if status.is_server_error() => Verdict::Unsure(error),
         _ if TOKEN.contains(&&*error) => Verdict::Token(error),
         _ => Verdict::Refused(error),
@@ -104,6 +107,8 @@ mod tests {
             (500, "", unsure("http_500")),
             (504, r#"{"ok":false,"error":"upstream_timeout"}"#, unsure("upstream_timeout")),
             (502, r#"{"ok":false,"error":"upstream_unreachable"}"#, Verdict::Unreachable),
+            (502, r#"{"ok":false,"error":"upstream_loop"}"#, Verdict::Unreachable),
+            (502, r#"{"ok":false,"error":"upstream_broken"}"#, unsure("upstream_broken")),
         ] {
             assert_eq!(of(status, body), expected, "{status} {body}");
         }
