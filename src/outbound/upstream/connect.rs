@@ -98,12 +98,17 @@ fn client(tls: &Tls) -> Result<ClientConfig, rustls::Error> {
     Ok(client)
 }
 
-/// Adds what to do, where a certificate is not believed.
-fn explained(error: BoxError) -> BoxError {
+/// Adds what to do, where a certificate is not believed. It may be this proxy's own, if it has one.
+fn explained(error: BoxError, has_own: bool) -> BoxError {
     let mut next: Option<&(dyn Error + 'static)> = Some(&*error);
     while let Some(at) = next {
         if let Some(rustls::Error::InvalidCertificate(wrong)) = at.downcast_ref() {
             let advice = match wrong {
+                CertificateError::UnknownIssuer if has_own => {
+                    "if a hosts entry or DNS record leads slackwater to its own listener, see \
+                     docs/hosts-entry.md; if the network puts its own in the place of Slack's, name \
+                     its CA in tls.ca"
+                }
                 CertificateError::UnknownIssuer => {
                     "if the network puts its own in the place of Slack's, name its CA in tls.ca"
                 }
@@ -154,7 +159,7 @@ where
                     let text = format!("no connection within {limit:?}{through}");
                     io::Error::new(io::ErrorKind::TimedOut, text)
                 })?
-                .map_err(|error| explained(error.into()))?;
+                .map_err(|error| explained(error.into(), own.is_some()))?;
             Ok(loops::refuse_own(stream, own.as_ref(), host)?)
         })
     }

@@ -235,14 +235,18 @@ def test_a_proxy_that_finds_itself_at_slack_refuses_to_call_itself(stand):
 
 def test_a_proxy_that_finds_itself_behind_another_address_refuses_too(stand):
     """As behind a Service, whose address is translated."""
-    proxy = Beside(stand.config(stand.folder / "ca.crt"), stand.led)
     with_relay = stand.folder / "relayed-hosts"
     with_relay.write_text(f"{BEGINS}127.0.0.3 {' '.join(SLACK)}\n")
-    proxy.kill()
     relay = Process("relay", [sys.executable, "-B", "-c", RELAY])
     relay.wait_for("listening", lambda line: line == "relaying")
-    proxy = Beside(proxy.config, with_relay)
+    proxy = Beside(stand.config(stand.folder / "ca.crt"), with_relay)
     assert_refused_as_a_loop(stand, proxy, "shows the certificate of listen_tls")
+    # Before anybody has followed the advice to trust it.
+    proxy.kill()
+    Beside(stand.config(stand.real_ca), with_relay)
+    (outcome,) = stand.flood("slack_sdk", 1)
+    assert outcome["error"] == "upstream_unreachable", outcome
+    assert "UnknownIssuer" in outcome["message"] and "docs/hosts-entry.md" in outcome["message"], outcome
 
 
 RELAY = """
