@@ -298,7 +298,7 @@ fn most_held(all: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<Held> {
 /// A whole workspace or app says something only while it is shut. Pauses are told by themselves.
 fn is_shown(bucket: &BucketState) -> bool {
     match bucket.key.limit.rule {
-        Rule::Rate(_) | Rule::Concurrency(_) => true,
+        Rule::Rate(_) | Rule::Concurrency(_) | Rule::InOrder(_) => true,
         Rule::Open => bucket.frozen_until.is_some() || bucket.probing,
         Rule::Gate => false,
     }

@@ -170,6 +170,7 @@ fn figure(limit: &Limit) -> String {
     match limit.rule {
         Rule::Rate(rate) => format!("{}/{}", rate.limit, show_duration(rate.per)),
         Rule::Concurrency(at_once) => format!("{at_once} at once"),
+        Rule::InOrder(_) => "one at a time".to_owned(),
         Rule::Open => "any number".to_owned(),
         Rule::Gate => "none".to_owned(),
     }

@@ -209,7 +209,7 @@ impl Ledger {
                 let ages = if age_from == AgeFrom::Send { Ages::Grant } else { Ages::Answer };
                 (per, ages)
             }
-            (Rule::Concurrency(_) | Rule::Open | Rule::Gate, _) => (0, Ages::Never),
+            (_, _) => (0, Ages::Never),
         };
         let (id, by) = (self.next, key.limit.scope);
         self.say(Record::Bucket { id, limit, by, values, per, ages }, text);

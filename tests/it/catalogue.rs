@@ -82,6 +82,7 @@ fn ours(limit: &Limit) -> String {
             rate.tolerates.map(u32::from)
         ),
         Rule::Concurrency(n) => format!("{n} at once"),
+        Rule::InOrder(_) => "one at a time".into(),
         Rule::Open => "any number".into(),
         Rule::Gate => "none".into(),
     };

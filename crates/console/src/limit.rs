@@ -13,6 +13,7 @@ pub fn in_words(limit: &Limit) -> String {
     };
     let rate = match limit.rule {
         Rule::Concurrency(at_once) => return format!("{at_once} at once, per {scope}"),
+        Rule::InOrder(_) => return format!("one at a time, per {scope}"),
         Rule::Open => return format!("any number, per {scope}"),
         Rule::Gate => return "none".to_owned(),
         Rule::Rate(rate) => rate,
@@ -48,6 +49,8 @@ pub fn as_json(limit: &Limit) -> Value {
             "concurrency": at_once,
             "scope": scope,
         }),
-        Rule::Open | Rule::Gate => json!({ "name": &*limit.name, "scope": scope }),
+        Rule::InOrder(_) | Rule::Open | Rule::Gate => {
+            json!({ "name": &*limit.name, "scope": scope })
+        }
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     fn rate(limit: &Limit) -> Rate {
         match limit.rule {
             Rule::Rate(rate) => rate,
-            Rule::Concurrency(_) | Rule::Open | Rule::Gate => panic!("not a rate"),
+            _ => panic!("not a rate"),
         }
     }
 

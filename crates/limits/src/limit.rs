@@ -25,6 +25,9 @@ pub enum Rule {
     Rate(Rate),
     /// At most so many calls in flight.
     Concurrency(NonZeroU32),
+    /// One call in flight, so that calls arrive in their order. One that has no answer after so
+    /// long no longer holds up the next.
+    InOrder(Duration),
     /// Any number of calls, until refusals show that it is shut: a workspace, an app.
     Open,
     /// No call, as long as it is there: what the operator has paused.
@@ -53,8 +56,7 @@ pub enum AgeFrom {
     /// before, so a period after the answer it has certainly forgotten it.
     #[default]
     Answer,
-    /// From the send. Only for limits that tolerate short bursts. Of calls in flight: a slot
-    /// ends when the call is given up, though its answer may still be on the way.
+    /// From the send. Only for limits that tolerate short bursts.
     Send,
 }
 
@@ -89,14 +91,10 @@ pub struct Scope(u16);
 // === impl Limit ===
 
 impl Limit {
-    /// Whether its slots outlive the process. Those of posts that go one at a time do not: the
-    /// calls have ended with it.
+    /// Whether its slots outlive the process. Those of calls in order do not: the calls have ended
+    /// with it.
     pub fn is_remembered(&self) -> bool {
-        match self.rule {
-            Rule::Rate(_) => true,
-            Rule::Concurrency(_) => self.age_from == AgeFrom::Answer,
-            Rule::Open | Rule::Gate => false,
-        }
+        matches!(self.rule, Rule::Rate(_) | Rule::Concurrency(_))
     }
 }
 

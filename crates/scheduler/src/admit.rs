@@ -80,7 +80,13 @@ impl Scheduler {
     pub(super) fn grant(&mut self, now: Instant, buckets: &[BucketId], held: Held) -> Permit {
         let caller = held.caller();
         let Held { sequence, class, deadline, place, kept, .. } = held;
-        let mut slots = SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
+        let mut slots: SmallVec<[Slot; 6]> =
+            SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
+        for slot in &mut slots {
+            self.buckets[slot.bucket].resume(now, slot);
+            // Its slot may have an end now.
+            self.touch(slot.bucket);
+        }
         for &id in buckets {
             self.touch(id);
             // A gate has no slots: a call that goes before the end of a pause takes none of it.
@@ -88,7 +94,7 @@ impl Scheduler {
                 continue;
             }
             self.buckets[id].take(now, class);
-            slots.push(Slot { bucket: id, taken: now });
+            slots.push(Slot { bucket: id, taken: now, kept: false });
         }
         self.note_grant(now, sequence, &slots);
         let granted = Granted { sequence, class, caller, deadline, place, slots, answered: None };
@@ -105,7 +111,7 @@ impl Scheduler {
     /// Ends slots of a call.
     pub(super) fn release(&mut self, now: Instant, slots: &[Slot], class: Class, end: Outcome) {
         for slot in slots {
-            self.buckets[slot.bucket].settle(slot.taken, now, class, end);
+            self.buckets[slot.bucket].settle(*slot, now, class, end);
             self.touch(slot.bucket);
         }
     }

@@ -1,12 +1,13 @@
 //! A bucket: one limit at one value of its dimensions.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::time::Duration;
+use core::{num::NonZeroU32, time::Duration};
 
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Share};
 
 use super::{
     Block, BlockReason, BucketState, Outcome,
+    call::Slot,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     fair_queue::{Ahead, FairQueue},
@@ -66,6 +67,7 @@ impl Bucket {
         let (window, burst, reserve) = match key.limit.rule {
             Rule::Open | Rule::Gate => (Window::open(), None, Reserve::new(0, share)),
             Rule::Concurrency(quota) => (Window::at_once(quota), None, Reserve::new(0, share)),
+            Rule::InOrder(_) => (Window::at_once(NonZeroU32::MIN), None, Reserve::new(0, share)),
             Rule::Rate(rate) => (
                 Window::sliding(rate.limit, rate.per),
                 rate.burst.map(|burst| {
@@ -181,8 +183,12 @@ impl Bucket {
     /// What blocks every call now: full windows, enough probes, or a freeze.
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_free_slot());
-        let full =
-            full.map(|window| Block { reason: BlockReason::Full, until: window.next_free_at(now) });
+        let is_in_order = self.patience().is_some();
+        let full = full.map(|window| Block {
+            reason: BlockReason::Full,
+            // Its answer comes long before it is given up, as a rule.
+            until: window.next_free_at(now).filter(|_| !is_in_order),
+        });
         let probing =
             self.half_open.as_ref().filter(|half_open| half_open.has_enough_probes(self.in_flight));
         let probing = probing.map(|_| Block { reason: BlockReason::Probing, until: None });
@@ -220,6 +226,10 @@ impl Bucket {
         if self.is_open() {
             return;
         }
+        if let Some(patience) = self.patience() {
+            self.window.take_ageing(now + patience);
+            return;
+        }
         let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
         self.reserve.take(now, class, &self.window, ages);
         for window in self.windows_mut() {
@@ -227,9 +237,18 @@ impl Bucket {
         }
     }
 
-    /// Settles the slot that a call of that class took at `taken`.
-    pub(super) fn settle(&mut self, taken: Instant, now: Instant, class: Class, outcome: Outcome) {
+    /// Settles a slot that a call of that class took.
+    pub(super) fn settle(&mut self, slot: Slot, now: Instant, class: Class, outcome: Outcome) {
+        let Slot { taken, kept, .. } = slot;
         self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(patience) = self.patience() {
+            match kept {
+                true => self.window.give_back(),
+                // Nothing happens where it was given up.
+                false => self.window.give_back_ageing(taken + patience),
+            }
+            return;
+        }
         let ages_from_send = self.key.limit.age_from == AgeFrom::Send;
         let counts_in_flight = self.counts_in_flight();
         let change = |window: &mut Window| match (outcome, ages_from_send) {
@@ -247,6 +266,33 @@ impl Bucket {
         {
             self.half_open = None;
         }
+    }
+
+    /// The call of a slot was refused and waits for its next attempt. Whether it keeps the slot
+    /// meanwhile: one in order has no end then. Where it was given up, another call may have it.
+    pub(super) fn keep(&mut self, now: Instant, slot: &mut Slot) -> bool {
+        let Some(patience) = self.patience() else { return self.counts_in_flight() };
+        self.window.give_back_ageing(slot.taken + patience);
+        self.expire(now);
+        slot.kept = self.window.has_free_slot();
+        if slot.kept {
+            self.window.take();
+        }
+        slot.kept
+    }
+
+    /// The call of a slot that was kept goes again.
+    pub(super) fn resume(&mut self, now: Instant, slot: &mut Slot) {
+        if let Some(patience) = self.patience().filter(|_| slot.kept) {
+            self.window.give_back();
+            self.window.take_ageing(now + patience);
+            (slot.taken, slot.kept) = (now, false);
+        }
+    }
+
+    /// When the next call in order goes although the one before it has no answer.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        self.patience().and_then(|_| self.window.first_end())
     }
 
     /// Closes the bucket until `until`; then one call probes.
@@ -304,7 +350,7 @@ impl Bucket {
     /// limit. Never for one on calls in flight: it has no period that Slack could name.
     pub(super) fn suspicion(&self) -> Option<Suspicion> {
         match self.key.limit.rule {
-            Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
+            Rule::Concurrency(_) | Rule::InOrder(_) | Rule::Open | Rule::Gate => None,
             Rule::Rate(rate) => Some(Suspicion {
                 used: self.window.used().saturating_sub(1),
                 quota: self.window.quota(),
@@ -316,7 +362,15 @@ impl Bucket {
 
     /// Whether it limits how many calls are in flight, and not how many go in a period.
     pub(super) fn counts_in_flight(&self) -> bool {
-        matches!(self.key.limit.rule, Rule::Concurrency(_))
+        matches!(self.key.limit.rule, Rule::Concurrency(_) | Rule::InOrder(_))
+    }
+
+    /// How long a call in order holds up the next at most, if its calls go in order.
+    fn patience(&self) -> Option<Duration> {
+        match self.key.limit.rule {
+            Rule::InOrder(patience) => Some(patience),
+            _ => None,
+        }
     }
 
     /// How long a slot ages; zero where it ends with the answer.
@@ -363,12 +417,15 @@ impl Bucket {
             // Slots that had to wait for their answers, and have an end from now on.
             since.extend((0..self.window.in_flight()).map(|_| now));
             0
+        } else if self.patience().is_some() {
+            // The others have an end.
+            self.window.in_flight()
         } else {
             self.in_flight
         };
         let Self { key, mut window, mut burst, mut reserve, .. } = new;
         for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
-            if matches!(key.limit.rule, Rule::Rate(_) | Rule::Concurrency(_)) {
+            if !matches!(key.limit.rule, Rule::Open | Rule::Gate) {
                 window.take_over(now, flying, since.iter().copied());
             }
         }

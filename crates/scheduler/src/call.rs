@@ -115,6 +115,8 @@ pub(super) struct Granted {
 pub(super) struct Slot {
     pub(super) bucket: BucketId,
     pub(super) taken: Instant,
+    /// Whether its call was refused, and waits for its next attempt: a slot of calls in order.
+    pub(super) kept: bool,
 }
 
 // === impl Ticket ===

@@ -32,9 +32,9 @@
 //!   its buckets; see [`claims`].
 //! - A call that would wait longer than its client does is refused at once, with the time when to
 //!   come back, and keeps its place in the queue until then; see [`forecast`] and [`places`].
-//! - Posts of one caller to one channel go one at a time: a limit on calls in flight, with a
-//!   quota of one. A replayed call keeps its slots of such limits while it waits, so no other
-//!   post overtakes it.
+//! - Calls in order, such as posts of one caller to one channel, go one at a time. A replayed call
+//!   keeps its slot while it waits, so no other overtakes it. A slot whose call has no answer after
+//!   a few seconds is given up: the next call goes, and two calls may change places.
 //!
 //! # When Slack refuses
 //!
@@ -260,8 +260,11 @@ impl Scheduler {
         let Granted { sequence, class, caller, deadline, place, slots, answered } =
             self.granted.remove(permit.spend());
         self.note_end(sequence, &slots, answered.unwrap_or(now), Outcome::Refused);
-        let (kept, spent): (Vec<_>, Vec<_>) =
-            slots.into_iter().partition(|slot| self.buckets[slot.bucket].counts_in_flight());
+        let (mut kept, mut spent) = (Vec::new(), Vec::new());
+        for mut slot in slots {
+            let is_kept = self.buckets[slot.bucket].keep(now, &mut slot);
+            if is_kept { &mut kept } else { &mut spent }.push(slot);
+        }
         self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
         let mut buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
         // Two of them may have become one since.

@@ -152,7 +152,7 @@ impl Scheduler {
                 return None;
             }
             if let Some(block) = bucket.shut(now, leave) {
-                return block.until;
+                return block.until.or(bucket.gives_up_at());
             }
             let (mut open, mut opens) = ([false; 3], None);
             for class in Class::ALL.into_iter().filter(|class| bucket.queue.has_parked_of(*class)) {

@@ -208,7 +208,7 @@ fn scale(
                 Rule::Rate(rate) => {
                     Rule::Rate(Rate { per: scale_period(rate.per, minute), ..rate })
                 }
-                rule @ (Rule::Concurrency(_) | Rule::Open | Rule::Gate) => rule,
+                rule => rule,
             };
             Arc::new(Limit { rule, ..Limit::clone(limit) })
         });

@@ -36,7 +36,7 @@ fn widened(limit: &Limit) -> &'static str {
             "Slack refused several methods: the whole workspace waits"
         }
         Rule::Open => "Slack refused several workspaces: the whole app waits",
-        Rule::Rate(_) | Rule::Concurrency(_) | Rule::Gate => {
+        Rule::Rate(_) | Rule::Concurrency(_) | Rule::InOrder(_) | Rule::Gate => {
             "Slack refused several of a method's channels or users: the whole method waits"
         }
     }

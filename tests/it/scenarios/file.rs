@@ -52,6 +52,8 @@ pub(super) struct LimitSpec {
     pub(super) tolerates: Option<u32>,
     /// Calls at once, in place of a rate.
     pub(super) concurrency: Option<u32>,
+    /// Calls in order, in place of a rate: how long one without an answer holds up the next.
+    pub(super) in_order: Option<Span>,
     #[serde(default)]
     pub(super) age_from: Named<AgeFrom>,
     pub(super) scope: Vec<Named<Dimension>>,

@@ -68,7 +68,7 @@ impl World {
     pub(super) fn rate(&self, limit: &str) -> Option<Rate> {
         match rule(&self.scenario.limits[limit]) {
             Rule::Rate(rate) => Some(rate),
-            Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
+            _ => None,
         }
     }
 
@@ -125,6 +125,9 @@ fn rule(spec: &LimitSpec) -> Rule {
     let whole = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
     if let Some(most) = spec.concurrency {
         return Rule::Concurrency(whole(most));
+    }
+    if let Some(patience) = &spec.in_order {
+        return Rule::InOrder(patience.0);
     }
     Rule::Rate(Rate {
         limit: spec.limit.map_or(NonZeroU32::MIN, whole),

@@ -197,10 +197,10 @@ impl Limits {
                 AgeFrom::Answer,
             ),
             in_order: limit(
-                "posts_in_order",
-                Rule::Concurrency(NonZeroU32::MIN),
+                "in_order",
+                Rule::InOrder(Duration::from_secs(5)),
                 &[App, Workspace, Channel, Caller],
-                AgeFrom::Send,
+                AgeFrom::Answer,
             ),
             whole_workspace: limit("whole_workspace", Rule::Open, team, AgeFrom::Answer),
             whole_app: limit("whole_app", Rule::Open, &[App], AgeFrom::Answer),

@@ -28,6 +28,24 @@ pub(super) struct Grant {
     pub(super) at: Instant,
     /// When its answer came.
     pub(super) answered: Option<Instant>,
+    /// Of calls in order: when it holds up the next no longer, unless it waits for its next attempt.
+    pub(super) gives_up: Option<Instant>,
+}
+
+// === impl Grant ===
+
+impl Grant {
+    /// Whether it holds up the next call in order.
+    pub(super) fn holds_up(&self, now: Instant) -> bool {
+        matches!(self.bucket.limit.rule, Rule::InOrder(_))
+            && self.answered.is_none()
+            && self.gives_up.is_none_or(|at| at > now)
+    }
+}
+
+/// Whether a limit counts calls in flight, and not those of a period.
+pub(super) fn counts_in_flight(rule: &Rule) -> bool {
+    matches!(rule, Rule::Concurrency(_) | Rule::InOrder(_))
 }
 
 // === impl Model ===
@@ -38,14 +56,21 @@ impl Model {
         self.sent.push((self.now, call.number));
         let grants = self.grants.entry(call.number).or_default();
         for bucket in &call.buckets {
-            // A replayed call kept the slots of limits on calls in flight.
-            if !grants.iter().any(|grant| grant.bucket == *bucket && grant.answered.is_none()) {
-                grants.push(Grant {
+            let gives_up = match bucket.limit.rule {
+                Rule::InOrder(patience) => Some(self.now + patience),
+                _ => None,
+            };
+            let has = |grant: &&mut Grant| grant.bucket == *bucket && grant.answered.is_none();
+            match grants.iter_mut().find(has) {
+                // A replayed call kept the slots of limits on calls in flight.
+                Some(kept) => kept.gives_up = gives_up,
+                None => grants.push(Grant {
                     bucket: bucket.clone(),
                     class: call.class,
                     at: self.now,
                     answered: None,
-                });
+                    gives_up,
+                }),
             }
         }
         if call.class == Class::Background {
@@ -87,6 +112,27 @@ impl Model {
             if grant.answered.is_none() && which(&grant.bucket.limit.rule) {
                 grant.answered = Some(answered);
             }
+        }
+    }
+
+    /// A call that was refused keeps its slots of calls in order while it waits, but for those that
+    /// were given up and have gone to another.
+    pub(super) fn keep_order(&mut self, number: u64) {
+        let taken: BTreeSet<_> = self
+            .grants
+            .iter()
+            .filter(|(other, _)| **other != number)
+            .flat_map(|(_, grants)| grants)
+            .filter(|grant| grant.holds_up(self.now))
+            .map(|grant| grant.bucket.to_string())
+            .collect();
+        let now = self.now;
+        let in_order = |grant: &&mut Grant| matches!(grant.bucket.limit.rule, Rule::InOrder(_));
+        let grants = self.grants.get_mut(&number).into_iter().flatten().filter(in_order);
+        for grant in grants.filter(|grant| grant.answered.is_none()) {
+            let lost = !grant.holds_up(now) && taken.contains(&grant.bucket.to_string());
+            grant.answered = lost.then_some(now);
+            grant.gives_up = None;
         }
     }
 

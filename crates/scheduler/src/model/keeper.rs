@@ -108,7 +108,7 @@ impl Keeper for InMemory {
         self.buckets.retain(|_, (key, memory)| {
             let per = match key.limit.rule {
                 Rule::Rate(rate) => rate.per,
-                Rule::Concurrency(_) | Rule::Open | Rule::Gate => Duration::ZERO,
+                Rule::Concurrency(_) | Rule::InOrder(_) | Rule::Open | Rule::Gate => Duration::ZERO,
             };
             // The scheduler adds a little to a period.
             memory.ages_from.retain(|from| *from + per + ON_ITS_WAY > now);

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use limits::{AgeFrom, BucketKey, Class, Rate, Rule};
 
-use super::{Arriving, Model, books::Grant};
+use super::{
+    Arriving, Model,
+    books::{Grant, counts_in_flight},
+};
 use crate::Call;
 
 /// The clock's grain that the scheduler adds to every period.
@@ -64,7 +67,7 @@ impl Model {
         });
         // One that was on its way under another name, or counted against other buckets, with the
         // slot for which the older one waits, is before it when it is replayed.
-        let concurrency = |bucket: &BucketKey| matches!(bucket.limit.rule, Rule::Concurrency(_));
+        let concurrency = |bucket: &BucketKey| counts_in_flight(&bucket.limit.rule);
         let met = (self.rebucketed || !self.former.is_empty())
             && granted.granted_at.is_some()
             && granted.buckets.iter().any(concurrency);
@@ -167,12 +170,11 @@ impl Model {
         match bucket.limit.rule {
             Rule::Concurrency(quota) => {
                 // An answer that was given up may still be on the way.
-                let lost = bucket.limit.age_from == AgeFrom::Answer;
-                let counts = |grant: &&Grant| {
-                    grant.answered.is_none_or(|answered| lost && answered > self.now)
-                };
+                let counts =
+                    |grant: &&Grant| grant.answered.is_none_or(|answered| answered > self.now);
                 (all.filter(counts).count(), quota.get() as usize)
             }
+            Rule::InOrder(_) => (all.filter(|grant| grant.holds_up(self.now)).count(), 1),
             Rule::Open | Rule::Gate => (0, usize::MAX),
             Rule::Rate(rate) => {
                 let counts = |grant: &&Grant| self.counts(grant, rate.per);

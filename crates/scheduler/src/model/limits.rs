@@ -44,13 +44,18 @@ pub(crate) fn gate(name: &str) -> Arc<Limit> {
 }
 
 /// A limit of so many calls at once.
-pub(crate) fn at_once(name: &str, limit: u32, age_from: AgeFrom) -> Arc<Limit> {
-    Arc::new(Limit {
-        name: name.into(),
-        rule: Rule::Concurrency(NonZeroU32::new(limit).unwrap()),
-        scope: Scope::of(&[Dimension::Channel, Dimension::Caller]),
-        age_from,
-    })
+pub(crate) fn at_once(name: &str, limit: u32) -> Arc<Limit> {
+    in_flight(name, Rule::Concurrency(NonZeroU32::new(limit).unwrap()))
+}
+
+/// Calls go in order. One without an answer holds up the next for so many milliseconds.
+pub(crate) fn in_order(name: &str, patience_ms: u64) -> Arc<Limit> {
+    in_flight(name, Rule::InOrder(Duration::from_millis(patience_ms)))
+}
+
+fn in_flight(name: &str, rule: Rule) -> Arc<Limit> {
+    let scope = Scope::of(&[Dimension::Channel, Dimension::Caller]);
+    Arc::new(Limit { name: name.into(), rule, scope, age_from: AgeFrom::Answer })
 }
 
 /// That limit's bucket at this value.

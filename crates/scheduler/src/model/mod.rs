@@ -15,8 +15,8 @@ use std::{
 
 use ::limits::{BucketKey, Class, Dimension, Rule, Share, Weight};
 
-use self::books::{Grant, Kept};
-pub(super) use self::limits::{at_once, bucket, gate, in_bursts, open, rate};
+use self::books::{Grant, Kept, counts_in_flight};
+pub(super) use self::limits::{at_once, bucket, gate, in_bursts, in_order, open, rate};
 #[cfg(test)]
 pub(super) use self::{
     keeper::InMemory,
@@ -233,10 +233,13 @@ impl Model {
     /// A call in flight is refused and waits again.
     pub(super) fn replay(&mut self, number: u64, retry_after: Duration) {
         self.refuse(number, retry_after);
+        // The pause may have let another call go.
+        self.poll();
         let (permit, call) = self.in_flight.remove(&number).unwrap();
+        self.keep_order(number);
         let enqueued = self.scheduler.replay(self.now, permit);
         let ended = self.ended_at(number);
-        self.age(number, ended, |rule| !matches!(rule, Rule::Concurrency(_)));
+        self.age(number, ended, |rule| !counts_in_flight(rule));
         self.enqueued(call, None, enqueued);
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use limits::{AgeFrom, BucketKey, Class, Dimension, Weight};
 use proptest::prelude::*;
 
-use super::{Keeper, Model, at_once, bucket, gate, in_bursts, of, open, rate};
+use super::{Keeper, Model, at_once, bucket, gate, in_bursts, in_order, of, open, rate};
 use crate::{Bounds, Call, Caller, Outcome, PlaceId};
 
 /// One thing that can happen to a scheduler.
@@ -71,8 +71,8 @@ fn buckets() -> Vec<BucketKey> {
     let method = rate("method", 3, 600, AgeFrom::Answer);
     let app = rate("app", 5, 1000, AgeFrom::Answer);
     let channel = rate("channel", 1, 100, AgeFrom::Send);
-    let order = at_once("in_order", 1, AgeFrom::Send);
-    let bookmarks = at_once("bookmarks", 2, AgeFrom::Answer);
+    let order = in_order("in_order", 700);
+    let bookmarks = at_once("bookmarks", 2);
     let single = rate("single", 1, 300, AgeFrom::Answer);
     let bursts = in_bursts(&rate("bursts", 6, 900, AgeFrom::Answer), 2);
     let whole = open("whole", &[Dimension::App]);

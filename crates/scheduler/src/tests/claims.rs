@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn a_claim_lets_others_go_as_soon_as_the_window_of_bursts_has_another_slot() {
     let tier = in_bursts(&rate("tier", 6, 900, AgeFrom::Answer), 2);
-    let order = at_once("in_order", 1, AgeFrom::Send);
+    let order = in_order("in_order", 5_000);
     let mut model = Model::new();
     flood(&mut model, &[bucket(&order, "c")], 1, 1);
     for wait in [100, 0] {

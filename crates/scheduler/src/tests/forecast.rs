@@ -1,7 +1,7 @@
 //! When a call is told to come back.
 
 use super::{
-    super::{Instant, Share, bucket::Bucket, model::End},
+    super::{Instant, Share, bucket::Bucket, call::Slot, model::End, table::Id},
     *,
 };
 
@@ -161,7 +161,8 @@ proptest! {
                 4 => {
                     let outcome = if ms < 300 { Outcome::Lost } else { Outcome::Answered };
                     if let Some((at, class)) = taken.pop() {
-                        bucket.settle(at, now, class, outcome);
+                        let slot = Slot { bucket: Id::default(), taken: at, kept: false };
+                        bucket.settle(slot, now, class, outcome);
                     }
                 }
                 5 if ms < 100 => bucket.freeze(now + millis(ms * 10)),

@@ -10,7 +10,7 @@ use super::*;
 fn a_call_is_told_of_its_tightest_bucket() {
     let minute = rate("minute", 3, 60_000, AgeFrom::Answer);
     let second = rate("second", 2, 1000, AgeFrom::Answer);
-    let order = at_once("in_order", 1, AgeFrom::Answer);
+    let order = at_once("in_order", 1);
     let keys = [bucket(&order, "1"), bucket(&second, "a"), bucket(&minute, "w")];
     let mut model = Model::new();
     let mut seen = Vec::new();

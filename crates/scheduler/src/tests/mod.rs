@@ -22,7 +22,8 @@ use proptest::prelude::*;
 use super::{
     Bounds, Call, Caller, Instant, Outcome, PlaceId,
     model::{
-        self, InMemory, Model, PATIENT, at_once, bucket, gate, in_bursts, of, open, per, rate,
+        self, InMemory, Model, PATIENT, at_once, bucket, gate, in_bursts, in_order, of, open, per,
+        rate,
     },
 };
 

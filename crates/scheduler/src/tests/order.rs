@@ -73,7 +73,7 @@ fn thirty_channels_do_not_buy_thirty_turns() {
 #[test]
 fn who_was_held_up_elsewhere_comes_back_one_turn_behind_at_most() {
     let tier = bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w");
-    let other = bucket(&at_once("other", 1, AgeFrom::Answer), "w");
+    let other = bucket(&at_once("other", 1), "w");
     let mut model = Model::new();
     let holds_up = model.arrive(std::slice::from_ref(&other), Class::Normal, 3, PATIENT);
     let held_up = flood(&mut model, &[tier.clone(), other], 1, 20);

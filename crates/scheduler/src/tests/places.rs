@@ -137,7 +137,7 @@ fn who_waited_in_vain_keeps_its_place_too() {
 #[test]
 fn a_replayed_post_that_is_sent_away_finds_its_place() {
     let tier = [bucket(&rate("tier", 1, 9_980, AgeFrom::Answer), "w")];
-    let order = bucket(&at_once("in_order", 1, AgeFrom::Send), "c");
+    let order = bucket(&in_order("in_order", 5_000), "c");
     for waits in [0, 15] {
         let both = [tier[0].clone(), order.clone()];
         let mut model = Model::new();

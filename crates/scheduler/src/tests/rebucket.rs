@@ -91,7 +91,7 @@ fn a_paused_call_keeps_no_slot_from_others() {
 /// are replaced. Red when the kept slot is given back, and when a second one is taken.
 #[test]
 fn a_replayed_post_keeps_its_turn_under_other_limits() {
-    let order = bucket(&at_once("order", 1, AgeFrom::Send), "c");
+    let order = bucket(&in_order("order", 5_000), "c");
     let [old, new] = ["old", "new"].map(|name| bucket(&rate(name, 9, 1000, AgeFrom::Answer), "w"));
     let shut = bucket(&rate("shut", 1, 1000, AgeFrom::Answer), "w");
     let mut model = Model::new();

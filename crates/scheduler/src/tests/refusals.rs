@@ -50,7 +50,7 @@ fn calls_that_were_on_their_way_do_not_open_a_frozen_bucket() {
 fn a_replayed_post_is_not_overtaken_by_another_method() {
     let post = rate("post", 10, 1000, AgeFrom::Answer);
     let ephemeral = rate("ephemeral", 10, 1000, AgeFrom::Answer);
-    let order = at_once("in_order", 1, AgeFrom::Send);
+    let order = in_order("in_order", 5_000);
     let mut model = Model::new();
     let posts = [bucket(&post, "w"), bucket(&order, "c")];
     let whispers = [bucket(&ephemeral, "w"), bucket(&order, "c")];

@@ -155,3 +155,20 @@ proptest! {
         }
     }
 }
+
+/// Red when the slot of a call on its way has two ends, or none.
+#[test]
+fn calls_in_order_stay_in_order() {
+    let order = [bucket(&in_order("in_order", 5_000), "c")];
+    let mut model = Model::new();
+    let [first, second, third] = flood(&mut model, &order, 1, 3)[..] else { panic!("three") };
+    let bounds = Bounds { per_bucket: 1_000, total: 1_000 };
+    let policy = Policy { bounds, background: Share::new(0.5).unwrap() };
+    model.scheduler.relimit(model.now, policy, [].into_iter());
+    model.pass(millis(4_999));
+    assert_eq!(sent(&model, 0), [first]);
+    model.pass(millis(1));
+    assert_eq!(sent(&model, 1), [second]);
+    model.settle(second, Outcome::Answered);
+    assert_eq!(sent(&model, 2), [third]);
+}

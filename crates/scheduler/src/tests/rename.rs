@@ -130,7 +130,7 @@ fn a_bucket_answers_to_its_last_four_names() {
 #[test]
 fn posts_stay_in_order() {
     use Dimension::{App, Caller, Channel, Workspace};
-    let order = per(&at_once("order", 1, AgeFrom::Send), &[App, Workspace, Channel, Caller]);
+    let order = per(&in_order("order", 5_000), &[App, Workspace, Channel, Caller]);
     let posts = rate("posts", 100, 1000, AgeFrom::Answer);
     let keys =
         |identity: &str| [bucket(&order, &format!("{identity}/c/1")), bucket(&posts, "everybody")];

@@ -38,7 +38,7 @@ fn a_limit_that_refuses_bursts_is_kept_in_a_second_shorter_window() {
 /// ends at once.
 #[test]
 fn a_lost_call_counts_as_in_flight_for_another_minute() {
-    let bookmarks = [bucket(&at_once("bookmarks", 1, AgeFrom::Answer), "w")];
+    let bookmarks = [bucket(&at_once("bookmarks", 1), "w")];
     let mut model = Model::new();
     let lost = flood(&mut model, &bookmarks, 1, 1)[0];
     let next = flood(&mut model, &bookmarks, 1, 1)[0];
@@ -53,10 +53,82 @@ fn a_lost_call_counts_as_in_flight_for_another_minute() {
 /// Red when a lost call's slot is kept everywhere.
 #[test]
 fn a_lost_post_does_not_hold_up_the_next() {
-    let order = [bucket(&at_once("in_order", 1, AgeFrom::Send), "c")];
+    let order = [bucket(&in_order("in_order", 5_000), "c")];
     let mut model = Model::new();
     let lost = flood(&mut model, &order, 1, 1)[0];
     let next = flood(&mut model, &order, 1, 1)[0];
     model.settle(lost, Outcome::Lost);
     assert!(model.in_flight.contains_key(&next));
+}
+
+/// Red when a slot is kept until its answer comes, and where nobody looks when it is given up.
+#[test]
+fn a_post_without_an_answer_holds_up_the_next_for_a_few_seconds() {
+    let order = [bucket(&in_order("in_order", 5_000), "c")];
+    let mut model = Model::new();
+    let slow = flood(&mut model, &order, 1, 1)[0];
+    let [second, third] = flood(&mut model, &order, 1, 2)[..] else { panic!("two") };
+    model.pass(millis(4_999));
+    assert_eq!(sent(&model, 0), [slow]);
+    model.pass(millis(1));
+    assert_eq!(sent(&model, 1), [second]);
+    // The answer of the one that was given up is no reason for the third to go.
+    model.settle(slow, Outcome::Answered);
+    assert!(model.held.contains_key(&third));
+    model.settle(second, Outcome::Answered);
+    assert_eq!(sent(&model, 2), [third]);
+    model.settle(third, Outcome::Answered);
+    model.wind_up();
+}
+
+/// Red when a call that waits for its next attempt is given up, and when it is not after that.
+#[test]
+fn a_post_that_waits_to_be_sent_again_is_not_given_up() {
+    let order = bucket(&in_order("in_order", 5_000), "c");
+    let posts = [bucket(&rate("post", 10, 1_000, AgeFrom::Answer), "w"), order.clone()];
+    let mut model = Model::new();
+    let refused = flood(&mut model, &posts, 1, 1)[0];
+    let other = flood(&mut model, &[order], 1, 1)[0];
+    model.pass(seconds(3));
+    model.replay(refused, seconds(30));
+    model.pass(seconds(30));
+    assert_eq!(sent(&model, 1), [refused]);
+    model.pass(millis(4_999));
+    assert!(model.held.contains_key(&other));
+    model.pass(millis(1));
+    assert_eq!(sent(&model, 2), [other]);
+}
+
+/// Red when it takes the slot of the one after it, and when it waits behind all others.
+#[test]
+fn a_post_that_was_given_up_and_is_refused_goes_before_all_that_wait() {
+    let order = bucket(&in_order("in_order", 5_000), "c");
+    let posts = [bucket(&rate("post", 10, 1_000, AgeFrom::Answer), "w"), order];
+    let mut model = Model::new();
+    let slow = flood(&mut model, &posts, 1, 1)[0];
+    let [second, third] = flood(&mut model, &posts, 1, 2)[..] else { panic!("two") };
+    model.pass(seconds(6));
+    model.replay(slow, seconds(1));
+    model.pass(seconds(2));
+    assert_eq!(sent(&model, 0), [slow, second]);
+    model.settle(second, Outcome::Answered);
+    assert_eq!(sent(&model, 2), [slow]);
+    model.settle(slow, Outcome::Answered);
+    assert_eq!(sent(&model, 3), [third]);
+}
+
+/// Where no other has gone meanwhile, there is no order to lose.
+#[test]
+fn a_post_that_was_given_up_for_nobody_keeps_its_place() {
+    let order = bucket(&in_order("in_order", 5_000), "c");
+    let posts = [bucket(&rate("post", 10, 1_000, AgeFrom::Answer), "w"), order.clone()];
+    let mut model = Model::new();
+    let slow = flood(&mut model, &posts, 1, 1)[0];
+    model.pass(seconds(6));
+    model.replay(slow, seconds(10));
+    let next = flood(&mut model, &[order], 1, 1)[0];
+    model.pass(seconds(10));
+    assert_eq!(sent(&model, 1), [slow]);
+    model.settle(slow, Outcome::Answered);
+    assert_eq!(sent(&model, 2), [next]);
 }

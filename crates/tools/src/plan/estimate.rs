@@ -192,7 +192,7 @@ fn left(job: &Job, waits: &[Waited], steady: &Record, pace: f64) -> Option<Left>
         |rate: Rate, limit: &Limit| f64::from(rate.limit.get()) / cycle(rate, limit).as_secs_f64();
     let rates = job.limits().into_iter().filter_map(|limit| match limit.rule {
         Rule::Rate(rate) => Some((limit, rate)),
-        Rule::Concurrency(_) | Rule::Open | Rule::Gate => None,
+        _ => None,
     });
     let waited = waits.iter().find_map(|waited| match &waited.what {
         Holds::Limit(limit) => Some(&limit.name),

@@ -83,8 +83,10 @@ impl Scenario {
         };
         for (name, spec) in &self.limits {
             let rate = spec.limit.is_some() && spec.per.is_some();
-            if rate == spec.concurrency.is_some() || spec.limit == Some(0) {
-                return Err(format!("limits.{name}: either `limit` and `per`, or `concurrency`"));
+            let kinds = [rate, spec.concurrency.is_some(), spec.in_order.is_some()];
+            if kinds.into_iter().filter(|is| *is).count() != 1 || spec.limit == Some(0) {
+                let kinds = "`limit` and `per`, or `concurrency`, or `in_order`";
+                return Err(format!("limits.{name}: either {kinds}"));
             }
         }
         for (name, limits) in &self.methods {
@@ -106,7 +108,7 @@ impl Scenario {
             let without = format!("{at}.beside_without");
             band.beside_without.iter().try_for_each(|of| caller(&without, of))?;
             let limits = band.limit.iter().map(|name| &self.limits[name]);
-            let rated = limits.filter(|spec| spec.concurrency.is_none()).count() > 0;
+            let rated = limits.filter(|spec| spec.per.is_some()).count() > 0;
             if band.measure == Measure::Goodput && !rated
                 || band.measure == Measure::MostWithin && !rated && band.within.is_none()
             {
