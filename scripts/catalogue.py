@@ -28,6 +28,9 @@ CLASSES = ("interactive", "normal", "background")
 KEEP_ALIVE = ("interim", "none")
 # Widest first, as the proxy writes them.
 DIMENSIONS = ("org", "app", "workspace", "token", "method", "channel", "user", "url", "caller")
+# An argument that is a part of an ordering key, or alternatives.
+ARGUMENT = re.compile(r"[a-z0-9_]{1,32}(\|[a-z0-9_]{1,32})*")
+MOST_ORDERING = 6
 LINE = 100
 
 # How the last part of a read's name begins. Which methods are reads is decided by hand; this
@@ -132,7 +135,8 @@ class Builder:
 
     def catalogue(self):
         self.keys("the file", self.overrides, required=(
-            "unknown_method", "tiers", "clients", "apps", "limits", "methods", "endpoints", "reads",
+            "unknown_method", "tiers", "clients", "apps", "limits", "methods", "in_order", "endpoints",
+            "reads",
         ))  # fmt: skip
         if self.problems:
             raise Mistakes(self.problems)
@@ -142,7 +146,7 @@ class Builder:
             "unknown_method": self.unknown_method(),
             "clients": self.clients(),
             "apps": self.apps(),
-            "methods": self.methods(limits, self.reads()),
+            "methods": self.methods(limits, self.reads(), self.in_order()),
             "endpoints": self.endpoints(limits),
         }
         if self.problems:
@@ -279,7 +283,31 @@ class Builder:
                 self.wrong(f"reads: {method} is what its name says, despite_name has a reason")
         return set(listed)
 
-    def methods(self, limits, reads):
+    def in_order(self):
+        """The arguments by which each method is in order."""
+        by = {}
+        for entry in self.overrides["in_order"]:
+            where = f"in_order by {entry.get('by')}"
+            self.keys(where, entry, required=("by", "why", "methods"))
+            arguments = entry.get("by", [])
+            if not arguments or not all(ARGUMENT.fullmatch(text) for text in arguments):
+                self.wrong(f"{where}: by is a list of arguments, such as channel, or view_id|external_id")
+            if sum(len(text.split("|")) for text in arguments) > MOST_ORDERING:
+                self.wrong(f"{where}: more than {MOST_ORDERING} arguments")
+            if not str(entry.get("why", "")).strip():
+                self.wrong(f"{where}: an order without a reason")
+            for method in entry.get("methods", []):
+                self.exists(where, method)
+                if method in by:
+                    self.wrong(f"in_order: {method} is there twice")
+                if method in self.overrides["reads"].get("methods", []):
+                    self.wrong(f"in_order: {method} only reads, so its order changes nothing")
+                by[method] = arguments
+        for arguments in twice(entry.get("by") for entry in self.overrides["in_order"]):
+            self.wrong(f"in_order by {arguments} is there twice")
+        return by
+
+    def methods(self, limits, reads, in_order):
         given = self.overrides["methods"]
         for method, override in given.items():
             self.exists("methods", method)
@@ -292,7 +320,9 @@ class Builder:
         for method in twice(row["method"] for row in self.rows):
             self.wrong(f"{METHODS}: {method} is there twice")
         return {
-            row["method"]: self.method(row, given.get(row["method"], {}), limits, reads)
+            row["method"]: self.method(
+                row, given.get(row["method"], {}), limits, reads, in_order.get(row["method"])
+            )
             for row in sorted(self.rows, key=lambda row: row["method"])
         }
 
@@ -319,10 +349,9 @@ class Builder:
 
     def override(self, where, override, limits):
         self.keys(where, override, optional=(
-            "tier", "channel", "user", "in_order", "class", "max_wait", "limits", "source",
+            "tier", "channel", "user", "class", "max_wait", "limits", "source",
         ))  # fmt: skip
         self.one_of(where, override, "tier", (*TIERS, "special"))
-        self.one_of(where, override, "in_order", (True,))
         if override.get("tier") in TIERS:
             self.source(where, override)
         self.ways(where, override, limits)
@@ -339,7 +368,7 @@ class Builder:
         for name in twice(override.get("limits", [])):
             self.wrong(f"{where}: limit {name} is there twice")
 
-    def method(self, row, override, limits, reads):
+    def method(self, row, override, limits, reads, in_order):
         name = row["method"]
         own = [limit for limit in override.get("limits", []) if limit in limits]
         method = {
@@ -347,7 +376,7 @@ class Builder:
             "channel": override.get("channel") or channel_argument(row["notes"]),
             "user": override.get("user"),
             "reads": name in reads,
-            "in_order": override.get("in_order", False),
+            "in_order": in_order,
             "class": override.get("class"),
             "max_wait": override.get("max_wait"),
             "limits": written(own, limits),
@@ -357,8 +386,6 @@ class Builder:
             self.wrong(f"{name}: tier special, but no limit of its own: methods.{name}.limits")
         if "channel" in counted and not method["channel"]:
             self.wrong(f"{name}: a limit counts by channel, but no argument names one")
-        if method["in_order"] and not method["channel"]:
-            self.wrong(f"{name}: in_order, but no argument names a channel")
         # Where no argument names the user, it is the token's own.
         if method["user"] and "user" not in counted:
             self.wrong(f"{name}: user is named, but no limit counts by user")
@@ -439,11 +466,9 @@ def written(names, limits):
 
 
 def twice(values):
-    seen, again = set(), []
+    seen, again = [], []
     for value in values:
-        if value in seen:
-            again.append(value)
-        seen.add(value)
+        (again if value in seen else seen).append(value)
     return again
 
 

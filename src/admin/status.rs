@@ -295,10 +295,13 @@ fn most_held(all: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<Held> {
     held
 }
 
-/// A whole workspace or app says something only while it is shut. Pauses are told by themselves.
+/// A whole workspace or app says something only while it is shut, and an order only while a call
+/// waits for the one before: there is one for each thing that calls change. Pauses are told by
+/// themselves.
 fn is_shown(bucket: &BucketState) -> bool {
     match bucket.key.limit.rule {
-        Rule::Rate(_) | Rule::Concurrency(_) | Rule::InOrder(_) => true,
+        Rule::Rate(_) | Rule::Concurrency(_) => true,
+        Rule::InOrder(_) => bucket.waiting > 0,
         Rule::Open => bucket.frozen_until.is_some() || bucket.probing,
         Rule::Gate => false,
     }
@@ -310,7 +313,7 @@ fn millis(duration: std::time::Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use slack::{AppKind, Catalogue, OPEN};
+    use slack::{AppKind, Catalogue, IN_ORDER, OPEN};
 
     use super::*;
 
@@ -323,7 +326,8 @@ mod tests {
     }
 
     /// Red when a pause is among the buckets, when a whole workspace is one that is open, and when
-    /// another bucket's calls are taken for those that wait for the end of a pause.
+    /// another bucket's calls are taken for those that wait for the end of a pause. And when there is
+    /// an order for each message that is changed.
     #[test]
     fn pauses_and_what_is_open_are_not_among_the_buckets() {
         let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
@@ -334,6 +338,8 @@ mod tests {
         let shut = BucketState { frozen_until: Some(NOW), ..bucket(whole, "A1/T2", 0) };
         let buckets = vec![
             shut,
+            bucket(&IN_ORDER, "A1/T1/channel=C1,ts=1/job", 0),
+            bucket(&IN_ORDER, "A1/T1/channel=C1,ts=2/job", 1),
             bucket(&gate.limit, "job", 3),
             bucket(&gate.limit, "other", 9),
             bucket(whole, "A1/T1", 4),
@@ -345,12 +351,13 @@ mod tests {
         let names = [("A1", "helper"), ("T1", "Acme")].map(|(id, name)| (id.into(), name.into()));
         let status = Status::new(snapshot, &names.into(), 700);
         let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();
-        assert_eq!(shown, ["A1/T1/conversations.list", "A1/T2"]);
+        let wanted = ["A1/T1/channel=C1,ts=2/job", "A1/T1/conversations.list", "A1/T2"];
+        assert_eq!(shown, wanted);
         let owners = status.buckets.iter().map(|one| one.whose.as_deref()).collect::<Vec<_>>();
-        assert_eq!(owners, [Some("helper in Acme"), Some("helper")]);
+        assert_eq!(owners, [Some("helper in Acme"), Some("helper in Acme"), Some("helper")]);
         // Nobody wants to read 4,294,967,295.
         let quotas = status.buckets.iter().map(|one| one.quota).collect::<Vec<_>>();
-        assert_eq!(quotas, [Some(20), None]);
+        assert_eq!(quotas, [Some(20), Some(20), None]);
         assert_eq!(status.workspaces, [Held { name: "T1".into(), depth: 4 }]);
         assert_eq!((status.paused[0].waiting, status.paused[0].paused_for_ms), (3, 200));
     }

@@ -16,7 +16,7 @@ use console::{
 };
 use limits::{Class, Dimension, Limit, Rule};
 use serde_json::{Value, json};
-use slack::{Catalogue, Kind, Method};
+use slack::{Catalogue, Kind, Method, OrderingArguments};
 use yaml::{nearest, units::show_duration};
 
 /// How many names are offered for one that is not known.
@@ -144,7 +144,7 @@ fn row(method: &Method) -> [String; 5] {
     let others: Vec<String> = others.into_iter().map(|limit| short(limit)).collect();
     let flags = [
         method.reads.then(|| "reads".to_owned()),
-        method.in_order.then(|| "in_order".to_owned()),
+        method.in_order.as_ref().map(|order| format!("in_order={}", in_list(order))),
         method.class.map(|class| class.to_string()),
         method.max_wait.map(|most| format!("max_wait={}", show_duration(most))),
         method.channel_arg.as_ref().map(|channel| format!("channel={channel}")),
@@ -157,6 +157,11 @@ fn row(method: &Method) -> [String; 5] {
         flags.into_iter().flatten().collect::<Vec<_>>().join(" "),
         if method.limits.is_empty() { "none".to_owned() } else { others.join("; ") },
     ]
+}
+
+/// `channel,thread_ts`.
+fn in_list(order: &OrderingArguments) -> String {
+    order.words().collect::<Vec<_>>().join(",")
 }
 
 /// `20/1m by app+workspace+method`.
@@ -203,8 +208,9 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
             "  reads     it changes nothing, so it is sent again after a 503 with Retry-After"
         )?;
     }
-    if method.in_order {
-        writeln!(out, "  in order  calls of one caller to one channel go one at a time")?;
+    if let Some(order) = &method.in_order {
+        let order = order.words().collect::<Vec<_>>().join(", ");
+        writeln!(out, "  in order  calls of one caller with the same {order} go one at a time")?;
     }
     if let Some(class) = method.class {
         writeln!(out, "  class     {class}, where the caller names none")?;
@@ -225,7 +231,7 @@ fn to_json(method: &Method) -> Value {
         "channel": method.channel_arg.as_deref(),
         "user": method.user_arg.as_deref(),
         "reads": method.reads,
-        "in_order": method.in_order,
+        "in_order": method.in_order.as_ref().map(|order| order.words().collect::<Vec<_>>()),
         "class": method.class.map(Class::as_str),
         "max_wait_seconds": method.max_wait.map(|most| most.as_secs_f64()),
     })

@@ -103,7 +103,7 @@ fn limits_shows_all_about_a_method() {
   limits    post_per_channel    1 per 1s, per app, workspace and channel; counted from the send, since Slack tolerates short bursts
             post_per_workspace  300 per 1m, per app and workspace
   channel   the argument channel
-  in order  calls of one caller to one channel go one at a time
+  in order  calls of one caller with the same channel, thread_ts go one at a time
 "
     );
 }

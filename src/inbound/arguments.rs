@@ -10,69 +10,84 @@ const FIELDS: usize = 64;
 /// The longest value of a multipart field that is read.
 const VALUE: usize = 4096;
 
-/// The values of the arguments that were asked for, in that order.
-pub type Values<const N: usize> = [Option<String>; N];
+/// The arguments that were asked for, and their values.
+#[derive(Debug, Default)]
+pub struct Arguments<'n>(Vec<(&'n str, Option<String>)>);
 
 /// Looks for arguments by name. The query is stronger than the body. A body that is not what
 /// its content type says has no arguments; Slack will say what is wrong with it.
-pub async fn find<const N: usize>(
-    names: [&str; N],
+pub async fn find<'n>(
+    names: &[&'n str],
     query: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Values<N> {
-    let mut values = [const { None }; N];
-    if let Some(query) = query {
-        from_form(&names, query.as_bytes(), &mut values);
+) -> Arguments<'n> {
+    let mut wanted = Arguments::default();
+    for &name in names {
+        if !wanted.contains(name) {
+            wanted.0.push((name, None));
+        }
     }
-    if body.is_empty() || values.iter().all(Option::is_some) {
-        return values;
+    if let Some(query) = query {
+        from_form(query.as_bytes(), &mut wanted);
+    }
+    if body.is_empty() || wanted.0.iter().all(|(_, value)| value.is_some()) {
+        return wanted;
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     match kind {
-        Some(kind) if is(kind, "application/json") => from_json(&names, body, &mut values),
+        Some(kind) if is(kind, "application/json") => from_json(body, &mut wanted),
         Some(kind) if is(kind, "multipart/form-data") => {
-            from_multipart(&names, kind, body, &mut values).await;
+            from_multipart(kind, body, &mut wanted).await;
         }
         // Slack takes a form for granted too.
-        _ => from_form(&names, body, &mut values),
+        _ => from_form(body, &mut wanted),
     }
-    values
+    wanted
+}
+
+// === impl Arguments ===
+
+impl Arguments<'_> {
+    /// The value of an argument, if the call has it and it was asked for.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(wanted, _)| *wanted == name).and_then(|(_, value)| value.as_deref())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(wanted, _)| *wanted == name)
+    }
+
+    fn set(&mut self, name: &str, value: Cow<'_, str>) {
+        if let Some((_, slot)) = self.0.iter_mut().find(|(wanted, _)| *wanted == name)
+            && slot.is_none()
+            && !value.is_empty()
+        {
+            *slot = Some(value.into_owned());
+        }
+    }
 }
 
 fn is(kind: &str, wanted: &str) -> bool {
     kind.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
-fn set(names: &[&str], values: &mut [Option<String>], name: &str, value: Cow<'_, str>) {
-    let found = names.iter().position(|wanted| *wanted == name);
-    if let Some(slot) = found.and_then(|at| values.get_mut(at))
-        && slot.is_none()
-        && !value.is_empty()
-    {
-        *slot = Some(value.into_owned());
-    }
-}
-
-fn from_form(names: &[&str], form: &[u8], values: &mut [Option<String>]) {
+fn from_form(form: &[u8], wanted: &mut Arguments<'_>) {
     for (name, value) in form_urlencoded::parse(form) {
-        set(names, values, &name, value);
+        wanted.set(&name, value);
     }
 }
 
-fn from_json(names: &[&str], body: &[u8], values: &mut [Option<String>]) {
+fn from_json(body: &[u8], wanted: &mut Arguments<'_>) {
     let mut json = serde_json::Deserializer::from_slice(body);
     // What was read before a mistake still counts: the body may be cut.
-    let _ = json.deserialize_map(Wanted { names, values });
+    let _ = json.deserialize_map(Members(wanted));
 }
 
 /// Reads the wanted members of a JSON object and skips the others.
-struct Wanted<'w> {
-    names: &'w [&'w str],
-    values: &'w mut [Option<String>],
-}
+struct Members<'w, 'n>(&'w mut Arguments<'n>);
 
-impl<'de> Visitor<'de> for Wanted<'_> {
+impl<'de> Visitor<'de> for Members<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,9 +96,12 @@ impl<'de> Visitor<'de> for Wanted<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if self.names.contains(&&*name) {
-                if let serde_json::Value::String(value) = map.next_value()? {
-                    set(self.names, self.values, &name, value.into());
+            if self.0.contains(&name) {
+                match map.next_value()? {
+                    serde_json::Value::String(value) => self.0.set(&name, value.into()),
+                    // A timestamp, perhaps.
+                    serde_json::Value::Number(value) => self.0.set(&name, value.to_string().into()),
+                    _ => {}
                 }
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -93,13 +111,13 @@ impl<'de> Visitor<'de> for Wanted<'_> {
     }
 }
 
-async fn from_multipart(names: &[&str], kind: &str, body: &[u8], values: &mut [Option<String>]) {
+async fn from_multipart(kind: &str, body: &[u8], wanted: &mut Arguments<'_>) {
     let Ok(boundary) = multer::parse_boundary(kind) else { return };
     let mut form = multer::Multipart::with_reader(body, boundary);
     for _ in 0..FIELDS {
         let Ok(Some(mut field)) = form.next_field().await else { return };
         let name = field.name().unwrap_or_default().to_owned();
-        if !names.contains(&&*name) {
+        if !wanted.contains(&name) {
             continue;
         }
         let mut value = Vec::new();
@@ -109,7 +127,7 @@ async fn from_multipart(names: &[&str], kind: &str, body: &[u8], values: &mut [O
                 break;
             }
         }
-        set(names, values, &name, String::from_utf8_lossy(&value));
+        wanted.set(&name, String::from_utf8_lossy(&value));
     }
 }
 
@@ -117,13 +135,15 @@ async fn from_multipart(names: &[&str], kind: &str, body: &[u8], values: &mut [O
 mod tests {
     use super::*;
 
-    async fn found(query: Option<&str>, kind: &str, body: &str) -> Values<2> {
+    async fn found(query: Option<&str>, kind: &str, body: &str) -> [Option<String>; 2] {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
-        find(["token", "channel"], query, &headers, body.as_bytes()).await
+        let names = ["token", "channel", "token"];
+        let found = find(&names, query, &headers, body.as_bytes()).await;
+        ["token", "channel"].map(|name| found.get(name).map(str::to_owned))
     }
 
-    fn both() -> Values<2> {
+    fn both() -> [Option<String>; 2] {
         [Some("xoxb-1".to_owned()), Some("C 1".to_owned())]
     }
 
@@ -138,6 +158,15 @@ mod tests {
              \r\nchannel=no\r\n--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nxoxb-1\
              \r\n--b\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nC 1\r\n--b--\r\n";
         assert_eq!(found(None, "multipart/form-data; boundary=b", multipart).await, both());
+    }
+
+    /// Red when only texts are read.
+    #[tokio::test]
+    async fn a_number_is_a_value_too() {
+        let [_, channel] = found(None, "application/json", r#"{"channel":17.5}"#).await;
+        assert_eq!(channel.as_deref(), Some("17.5"));
+        let [_, channel] = found(None, "application/json", r#"{"channel":["C1"]}"#).await;
+        assert_eq!(channel, None);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Makes a call of a request: reads its body and everything that decides when it goes.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
     sync::Arc,
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use limits::{Class, Dimension};
 use scheduler::{CallerId, PlaceId};
 use slack::{
-    Endpoint, Identity, Kind, Method, TokenHash,
+    Endpoint, Identity, Kind, Method, OrderingArguments, TokenHash,
     buckets::{self, Dimensions},
     holds_token,
     identity::is_id,
@@ -35,7 +36,7 @@ use crate::{
     },
     identity::Identities,
     inbound::{
-        arguments::{self, Values},
+        arguments::{self, Arguments},
         patience::Known,
         resolve::{self, IdentityResolver},
         route::{Routed, rest},
@@ -164,11 +165,11 @@ where
         let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
-        let [text, channel, user] = match method {
+        let arguments = match method {
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
-            _ => Values::default(),
+            _ => Arguments::default(),
         };
-        let text = bearer(&parts.headers).or(text.as_deref());
+        let text = bearer(&parts.headers).or(arguments.get("token"));
         // Whoever knows the URL may call it; no token decides anything.
         let text = text.filter(|_| !upstream.kind.has_secret_url());
         // Hashing is a good part of what a call costs.
@@ -221,6 +222,11 @@ where
         let buckets = method.map_or_else(Vec::new, |method| {
             let by_url = buckets::counts_by(method, Dimension::Url);
             let url = by_url.then(|| buckets::url_key(url.path()));
+            let value = |name: &Option<Arc<str>>| Some(shown(arguments.get(name.as_deref()?)?));
+            let (channel, user) = (value(&method.channel_arg), value(&method.user_arg));
+            let ordering_key = method.in_order.as_ref().and_then(|order| {
+                order.key(&method.name, &identity.token, |name| arguments.get(name))
+            });
             let dimensions = Dimensions {
                 identity: &identity,
                 // The rest of a webhook's path is its secret.
@@ -228,6 +234,7 @@ where
                 channel: channel.as_deref(),
                 user: user.as_deref(),
                 url: url.as_deref(),
+                ordering_key: ordering_key.as_deref(),
                 caller: &caller,
             };
             buckets::of(method, dimensions)
@@ -306,39 +313,35 @@ async fn within(
     parts: &http::request::Parts,
     body: &[u8],
 ) -> Arc<Identity> {
-    let [team] = arguments::find(["team_id"], parts.uri.query(), &parts.headers, body).await;
-    match team.filter(|team| is_id(team)) {
-        Some(team) => Arc::new(identity.within(&team)),
+    let found = arguments::find(&["team_id"], parts.uri.query(), &parts.headers, body).await;
+    match found.get("team_id").filter(|team| is_id(team)) {
+        Some(team) => Arc::new(identity.within(team)),
         None => Arc::clone(identity),
     }
 }
 
 /// A value that is shown, as it is but for a token that stands there by mistake.
-fn unshown(value: Option<String>) -> Option<String> {
-    value.map(
-        |value| {
-            if holds_token(&value) { TokenHash::of(&value).name().to_string() } else { value }
-        },
-    )
+fn shown(value: &str) -> Cow<'_, str> {
+    if holds_token(value) { TokenHash::of(value).name().to_string().into() } else { value.into() }
 }
 
-/// The token, the channel and the user that a call names. Nothing is read that nothing depends
-/// on.
-async fn arguments_of(method: &Method, parts: &http::request::Parts, body: &[u8]) -> Values<3> {
-    let argument = |by: Dimension, name: &Option<Arc<str>>| {
-        name.clone().filter(|_| buckets::counts_by(method, by))
+/// The token that a call names, and what its limits and its order depend on. Nothing is read that
+/// nothing depends on.
+async fn arguments_of<'m>(
+    method: &'m Method,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Arguments<'m> {
+    let limited = |by: Dimension, name: &'m Option<Arc<str>>| {
+        name.as_deref().filter(|_| buckets::counts_by(method, by))
     };
-    let channel_arg = argument(Dimension::Channel, &method.channel_arg);
-    let user_arg = argument(Dimension::User, &method.user_arg);
-    if bearer(&parts.headers).is_some() && channel_arg.is_none() && user_arg.is_none() {
-        return Values::default();
+    let token = bearer(&parts.headers).is_none().then_some("token");
+    let channel = limited(Dimension::Channel, &method.channel_arg);
+    let user = limited(Dimension::User, &method.user_arg);
+    let ordering = method.in_order.iter().flat_map(OrderingArguments::names);
+    let names: Vec<_> = [token, channel, user].into_iter().flatten().chain(ordering).collect();
+    if names.is_empty() {
+        return Arguments::default();
     }
-    let names = [
-        "token",
-        channel_arg.as_deref().unwrap_or_default(),
-        user_arg.as_deref().unwrap_or_default(),
-    ];
-    let [token, channel, user] =
-        arguments::find(names, parts.uri.query(), &parts.headers, body).await;
-    [token, unshown(channel), unshown(user)]
+    arguments::find(&names, parts.uri.query(), &parts.headers, body).await
 }

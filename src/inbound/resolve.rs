@@ -227,6 +227,7 @@ impl<S> Questions<S> {
                 channel: None,
                 user: None,
                 url: None,
+                ordering_key: None,
                 caller: &self.caller,
             },
         );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use limits::{AgeFrom, Class, Limit, Rule};
 use serde::Deserialize;
-use slack::{AppKind, Catalogue, Endpoint};
+use slack::{AppKind, Catalogue, Endpoint, OrderingArguments};
 
 #[derive(Deserialize)]
 struct File {
@@ -31,7 +31,7 @@ struct Method {
     #[serde(default)]
     reads: bool,
     #[serde(default)]
-    in_order: bool,
+    in_order: Vec<String>,
     class: Option<String>,
     max_wait: Option<String>,
     #[serde(default)]
@@ -123,7 +123,9 @@ fn another_reader_finds_the_same_in_the_catalogue() {
         assert_eq!(method.tier.as_str(), theirs_of.tier, "{name}");
         assert_eq!(method.channel_arg.as_deref(), theirs_of.channel.as_deref(), "{name}");
         assert_eq!(method.user_arg.as_deref(), theirs_of.user.as_deref(), "{name}");
-        assert_eq!((method.reads, method.in_order), (theirs_of.reads, theirs_of.in_order));
+        assert_eq!(method.reads, theirs_of.reads, "{name}");
+        let order = method.in_order.iter().flat_map(OrderingArguments::words);
+        assert_eq!(order.collect::<Vec<_>>(), theirs_of.in_order, "{name}");
         assert_eq!(method.class.map(Class::as_str), theirs_of.class.as_deref());
         let wait = theirs_of.max_wait.as_deref().map(millis);
         assert_eq!(method.max_wait.map(|wait| wait.as_millis()), wait, "{name}");

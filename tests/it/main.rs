@@ -25,6 +25,7 @@ mod keep_alive;
 mod kinds;
 mod limits;
 mod mix;
+mod order;
 mod outgoing;
 mod patience;
 mod pausing;

@@ -4,7 +4,7 @@
 //! unless it asks for nothing: who builds the function replaces its line.
 
 use slack::read::{LIMIT, TIERS};
-use yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value};
+use yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value, ValueOrList};
 
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[
@@ -101,7 +101,7 @@ const METHOD: Shape = Map(&[
     ("channel", Value),
     ("user", Value),
     ("reads", Value),
-    ("in_order", Value),
+    ("in_order", ValueOrList),
     ("mode", Value),
     ("enabled", Value),
 ]);

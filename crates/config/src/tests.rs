@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use limits::{AgeFrom, Class, Rule};
-use slack::{Endpoint, KeepAlive, Tier};
+use slack::{Endpoint, KeepAlive, OrderingArguments, Tier};
 use yaml::shape::Shape;
 
 use super::*;
@@ -89,7 +89,7 @@ fn keys(shape: &Shape, found: &mut Vec<&'static str>) {
             }
         }
         Shape::Named(shape) | Shape::List(shape) => keys(shape, found),
-        Shape::Value | Shape::Nullable | Shape::Unbuilt { .. } => {}
+        Shape::Value | Shape::Nullable | Shape::ValueOrList | Shape::Unbuilt { .. } => {}
     }
 }
 
@@ -97,7 +97,9 @@ fn is_built(shape: &Shape) -> bool {
     match shape {
         Shape::Unbuilt { .. } => false,
         Shape::Map(entries) => entries.iter().any(|(_, shape)| is_built(shape)),
-        Shape::Value | Shape::Nullable | Shape::Named(_) | Shape::List(_) => true,
+        Shape::Value | Shape::Nullable | Shape::ValueOrList | Shape::Named(_) | Shape::List(_) => {
+            true
+        }
     }
 }
 
@@ -321,7 +323,33 @@ fn limits_replace_those_of_the_catalogue_and_the_tier_stays() {
     assert_eq!((post.limits.len(), post.max_wait), (2, Some(Duration::from_secs(3))));
     assert!(config.catalogue.get("users.info").unwrap().limits.is_empty());
     let new = config.catalogue.get("brand.new").unwrap();
-    assert!(new.reads && new.in_order && new.channel_arg.as_deref() == Some("where"));
+    assert!(new.reads && new.channel_arg.as_deref() == Some("where"));
+    assert_eq!(in_order(&config, "brand.new"), ["where"]);
+}
+
+fn in_order(config: &Config, method: &str) -> Vec<String> {
+    let order = &config.catalogue.get(method).unwrap().in_order;
+    order.iter().flat_map(OrderingArguments::words).collect()
+}
+
+/// Red when a list does not replace the catalogue's, and when `false` leaves that.
+#[test]
+fn an_order_is_by_arguments_or_by_channel_or_none() {
+    let config = checked(
+        "methods:
+  chat.postMessage: { in_order: true }
+  chat.update: { in_order: false }
+  chat.delete: { in_order: [] }
+  views.update: { in_order: ['external_id|view_id', hash] }
+  users.info: { in_order: true }
+",
+    );
+    assert_eq!(in_order(&config, "chat.postMessage"), ["channel"]);
+    assert_eq!(in_order(&config, "views.update"), ["external_id|view_id", "hash"]);
+    for method in ["chat.update", "chat.delete", "users.info"] {
+        assert!(in_order(&config, method).is_empty(), "{method}");
+    }
+    assert_eq!(in_order(&config, "chat.startStream"), ["channel", "thread_ts"]);
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Call {
             Dimension::Channel => self.channel.clone().unwrap_or_default(),
             // Who names nobody means the token's own.
             Dimension::User => self.user.clone().unwrap_or_else(|| identity.user_id().into()),
-            Dimension::Caller => return None,
+            Dimension::OrderingKey | Dimension::Caller => return None,
         })
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn rules() -> Rules {
             channel_arg: Some("channel".into()),
             user_arg: None,
             reads: false,
-            in_order: name == "chat.postMessage",
+            in_order: None,
             class: None,
             max_wait: None,
             enabled: true,

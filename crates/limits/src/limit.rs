@@ -80,6 +80,8 @@ pub enum Dimension {
     User,
     /// The URL's path, for webhooks.
     Url,
+    /// What stands for that which the call changes, of calls that go in order.
+    OrderingKey,
     /// Who sent the call.
     Caller,
 }
@@ -117,7 +119,7 @@ impl AgeFrom {
 
 impl Dimension {
     /// All of them, widest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Org,
         Self::App,
         Self::Workspace,
@@ -126,6 +128,7 @@ impl Dimension {
         Self::Channel,
         Self::User,
         Self::Url,
+        Self::OrderingKey,
         Self::Caller,
     ];
 
@@ -140,6 +143,7 @@ impl Dimension {
             Self::Channel => "channel",
             Self::User => "user",
             Self::Url => "url",
+            Self::OrderingKey => "ordering_key",
             Self::Caller => "caller",
         }
     }

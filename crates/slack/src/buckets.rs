@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Catalogue, Identity, Kind, Method, OPEN, POSTS_IN_ORDER, push_hex, shown};
+use crate::{Catalogue, IN_ORDER, Identity, Kind, Method, OPEN, push_hex, shown};
 use aws_lc_rs::digest;
 use limits::{BucketKey, Dimension, Joiner, Rule, Scope, Values};
 
@@ -19,6 +19,8 @@ pub struct Dimensions<'c> {
     pub user: Option<&'c str>,
     /// What stands for its URL.
     pub url: Option<&'c str>,
+    /// What it is in order with.
+    pub ordering_key: Option<&'c str>,
     /// Who sent it.
     pub caller: &'c str,
 }
@@ -35,7 +37,7 @@ const LONGEST: usize = 80;
 pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
     let mut buckets = Vec::with_capacity(method.limits.len() + 3);
     let mut joiner = Joiner::default();
-    let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
+    let in_order = method.in_order.as_ref().map(|_| &*IN_ORDER);
     let open = (method.kind == Kind::WebApi).then_some(&*OPEN);
     for limit in method.limits.iter().chain(in_order).chain(open.into_iter().flatten()) {
         joiner.clear();
@@ -62,7 +64,7 @@ pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<
         Kind::WebApi => catalogue.method(name),
         _ => catalogue.entry(&method.name),
     };
-    let in_order = method.in_order.then(|| &*POSTS_IN_ORDER);
+    let in_order = method.in_order.as_ref().map(|_| &*IN_ORDER);
     let mut joiner = Joiner::default();
     let limits = method.limits.iter().chain(in_order).filter_map(|limit| {
         joiner.clear();
@@ -91,8 +93,15 @@ pub fn renamed(from: &Identity, to: &Identity) -> impl Iterator<Item = (Scope, V
     ];
     let name = |identity: &Identity, by: &[Dimension]| {
         let mut name = Joiner::default();
-        let call =
-            Dimensions { identity, method: "", channel: None, user: None, url: None, caller: "" };
+        let call = Dimensions {
+            identity,
+            method: "",
+            channel: None,
+            user: None,
+            url: None,
+            ordering_key: None,
+            caller: "",
+        };
         join(&mut name, Scope::of(by), call).map(|()| name.values())
     };
     BY.into_iter().filter_map(move |by| {
@@ -101,10 +110,9 @@ pub fn renamed(from: &Identity, to: &Identity) -> impl Iterator<Item = (Scope, V
     })
 }
 
-/// Whether the buckets of a method depend on this.
+/// Whether a limit of a method counts by this.
 pub fn counts_by(method: &Method, dimension: Dimension) -> bool {
-    (method.in_order && dimension == Dimension::Channel)
-        || method.limits.iter().any(|limit| limit.scope.contains(dimension))
+    method.limits.iter().any(|limit| limit.scope.contains(dimension))
 }
 
 /// Joins the call's values of these dimensions, if it has all of them.
@@ -119,9 +127,14 @@ fn join(joiner: &mut Joiner, scope: Scope, call: Dimensions<'_>) -> Option<()> {
             Dimension::Channel => call.channel?,
             Dimension::User => call.user.unwrap_or(&call.identity.token),
             Dimension::Url => call.url?,
+            Dimension::OrderingKey => call.ordering_key?,
             Dimension::Caller => call.caller,
         };
-        push(joiner, value);
+        match dimension {
+            // Its parts are short already.
+            Dimension::OrderingKey => joiner.push(value),
+            _ => push(joiner, value),
+        }
     }
     Some(())
 }

@@ -11,7 +11,10 @@ use http::HeaderMap;
 use limits::{Class, Limit, Rate, Rule};
 use yaml::Problems;
 
-use super::{AppKind, Client, ClientTimeout, Endpoint, Kind, Mode, Tier, endpoint::is_read, read};
+use super::{
+    AppKind, Client, ClientTimeout, Endpoint, Kind, Mode, OrderingArguments, Tier,
+    endpoint::is_read, read,
+};
 
 /// What methods are called that the catalogue does not know, in metrics and status: what callers
 /// send must not choose the names.
@@ -63,8 +66,8 @@ pub struct Method {
     pub user_arg: Option<Arc<str>>,
     /// Whether it only reads, so that sending it twice does no harm.
     pub reads: bool,
-    /// Whether calls of one caller to one channel go one at a time, in their order.
-    pub in_order: bool,
+    /// The arguments that are alike in calls of one caller that go one at a time, in their order.
+    pub in_order: Option<OrderingArguments>,
     /// Its class where the caller names none.
     pub class: Option<Class>,
     /// The longest that holding a call of it makes sense.

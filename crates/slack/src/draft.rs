@@ -10,7 +10,8 @@ use std::{
 use limits::{AgeFrom, Class, Dimension, Limit, Rate, Rule, Scope};
 
 use super::{
-    Catalogue, Client, Endpoint, Holds, Kind, Method, Mode, Tier,
+    Catalogue, Client, Endpoint, Holds, Kind, Method, Mode, OrderingArgument, OrderingArguments,
+    Tier,
     catalogue::{OTHER, index},
 };
 
@@ -39,8 +40,8 @@ pub struct Rules {
     pub user: Option<Arc<str>>,
     /// Whether it only reads.
     pub reads: Option<bool>,
-    /// Whether its calls to one channel go in order.
-    pub in_order: Option<bool>,
+    /// Which of its calls go in order.
+    pub in_order: Option<InOrder>,
     /// The class of calls that say none.
     pub class: Option<Class>,
     /// The longest that a call makes sense.
@@ -49,6 +50,17 @@ pub struct Rules {
     pub enabled: Option<bool>,
     /// Whether its limits are kept.
     pub mode: Option<Mode>,
+}
+
+/// Which calls of a caller go in order.
+#[derive(Clone, Debug)]
+pub enum InOrder {
+    /// None.
+    No,
+    /// Those that name one channel.
+    PerChannel,
+    /// Those that are alike in these arguments.
+    By(OrderingArguments),
 }
 
 /// Why the rules of a method cannot hold.
@@ -122,7 +134,7 @@ impl Draft {
             channel_arg: None,
             user_arg: None,
             reads: false,
-            in_order: false,
+            in_order: None,
             class: None,
             max_wait: None,
             enabled: true,
@@ -149,7 +161,7 @@ impl Rules {
         self.channel = over.channel.or(self.channel.take());
         self.user = over.user.or(self.user.take());
         self.reads = over.reads.or(self.reads);
-        self.in_order = over.in_order.or(self.in_order);
+        self.in_order = over.in_order.or(self.in_order.take());
         self.class = over.class.or(self.class);
         self.max_wait = over.max_wait.or(self.max_wait);
         self.enabled = over.enabled.or(self.enabled);
@@ -213,6 +225,14 @@ impl Limits {
                 limits.push(self.shared(&name, i, limit));
             }
         }
+        let in_order = match rules.in_order {
+            None | Some(InOrder::No) => None,
+            Some(InOrder::By(arguments)) => Some(arguments),
+            Some(InOrder::PerChannel) => {
+                let channel = rules.channel.iter().map(Arc::clone).map(OrderingArgument::from);
+                OrderingArguments::new(channel.collect())
+            }
+        };
         Method {
             kind: Endpoint::named(&name).map_or(Kind::WebApi, Endpoint::kind),
             name,
@@ -221,7 +241,7 @@ impl Limits {
             channel_arg: rules.channel,
             user_arg: rules.user,
             reads: rules.reads.unwrap_or(false),
-            in_order: rules.in_order.unwrap_or(false),
+            in_order,
             class: rules.class,
             max_wait: rules.max_wait,
             enabled: rules.enabled.unwrap_or(true),

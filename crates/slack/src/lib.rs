@@ -10,6 +10,7 @@ mod endpoint;
 pub mod identity;
 mod kind;
 mod mode;
+mod ordering;
 mod own;
 pub mod read;
 mod refused_as;
@@ -19,14 +20,15 @@ mod token_hash;
 
 pub use catalogue::{Catalogue, Holds, Method, OTHER};
 pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive};
-pub use draft::{Draft, Flaw, Rules};
+pub use draft::{Draft, Flaw, InOrder, Rules};
 pub mod reply;
 
 pub use endpoint::{Action, Endpoint, Resource};
 pub use identity::{Called, Facts, Identity, Told};
 pub use kind::Kind;
 pub use mode::Mode;
-pub use own::{OPEN, PAUSED, POSTS_IN_ORDER};
+pub use ordering::{OrderingArgument, OrderingArguments};
+pub use own::{IN_ORDER, OPEN, PAUSED};
 pub use refused_as::RefusedAs;
 pub use tier::{AppKind, Tier};
 pub use token::{TOKEN_LIKE, holds_token, instead_of_token};

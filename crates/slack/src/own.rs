@@ -11,11 +11,11 @@ use limits::{AgeFrom, Dimension, Limit, Rule, Scope};
 /// sooner, and a client that is held for eight seconds still has its turn behind a lost call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Posts of one caller to one channel go one at a time, so that they arrive in the order in
-/// which they were sent. One that is given up holds up the next no longer.
-pub static POSTS_IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
-    let by = [Dimension::App, Dimension::Workspace, Dimension::Channel, Dimension::Caller];
-    own("posts_in_order", Rule::InOrder(PATIENCE), &by)
+/// Calls of one caller that have one ordering key go one at a time, so that they arrive in the
+/// order in which they were sent.
+pub static IN_ORDER: LazyLock<Arc<Limit>> = LazyLock::new(|| {
+    let by = [Dimension::App, Dimension::Workspace, Dimension::OrderingKey, Dimension::Caller];
+    own("in_order", Rule::InOrder(PATIENCE), &by)
 });
 
 /// What is shut only on evidence: whole workspaces and apps, narrowest first.
@@ -34,7 +34,7 @@ pub static PAUSED: LazyLock<[Arc<Limit>; 3]> = LazyLock::new(|| {
 
 /// Whether a limit of the proxy's own has that name. One name has one definition.
 pub(super) fn is_own(name: &str) -> bool {
-    let all = [&*POSTS_IN_ORDER].into_iter().chain(&*OPEN).chain(&*PAUSED);
+    let all = [&*IN_ORDER].into_iter().chain(&*OPEN).chain(&*PAUSED);
     all.into_iter().any(|limit| &*limit.name == name)
 }
 

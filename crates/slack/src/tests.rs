@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use limits::{AgeFrom, Class, Dimension, Limit, Rule, Scope};
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Scope};
 
-use super::*;
+use super::{buckets::Dimensions, *};
 
 fn built_in() -> Catalogue {
     Catalogue::built_in(AppKind::Internal).unwrap_or_else(|problems| panic!("{problems}"))
@@ -61,7 +61,7 @@ fn posting_is_counted_from_the_send_since_bursts_are_tolerated() {
     let catalogue = built_in();
     let post = catalogue.method("chat.postMessage");
     assert_eq!(post.tier, Tier::Special);
-    assert!(post.in_order && !post.reads);
+    assert!(!post.reads);
     let channel = own(&catalogue, "chat.postMessage", "post_per_channel");
     assert_eq!(rate(channel), (1, seconds(1)));
     assert_eq!(channel.age_from, AgeFrom::Send);
@@ -270,7 +270,7 @@ fn a_catalogue_may_say_little() {
     let catalogue = with_methods("  a.b: { tier: none }\n").unwrap();
     let method = catalogue.get("a.b").unwrap();
     assert_eq!((method.tier, method.limits.len()), (Tier::None, 0));
-    assert!(!method.reads && !method.in_order);
+    assert!(!method.reads && method.in_order.is_none());
 }
 
 #[test]
@@ -308,4 +308,99 @@ fn mistakes_in_a_catalogue_are_found() {
     ] {
         assert_eq!(with_methods(methods).unwrap_err(), problem, "{methods}");
     }
+}
+
+/// The ordering key of a call of a method with these arguments.
+fn ordering_key(method: &str, call: &[(&str, &str)]) -> Option<String> {
+    let catalogue = built_in();
+    let method = catalogue.get(method).unwrap();
+    let value = |name: &str| call.iter().find(|(it, _)| *it == name).map(|(_, value)| *value);
+    method.in_order.as_ref()?.key(&method.name, "token-1", value)
+}
+
+/// Red when a message is in order with all of its channel, and when its update and its end are not
+/// in order.
+#[test]
+fn calls_are_in_order_with_what_changes_the_same() {
+    let message = [("channel", "C1"), ("ts", "1.1"), ("thread_ts", "1.0"), ("user", "U1")];
+    for method in ["chat.update", "chat.delete", "chat.appendStream", "chat.stopStream"] {
+        assert_eq!(ordering_key(method, &message).as_deref(), Some("channel=C1,ts=1.1"));
+    }
+    for method in ["chat.postMessage", "chat.meMessage", "chat.startStream"] {
+        assert_eq!(ordering_key(method, &message).as_deref(), Some("channel=C1,thread_ts=1.0"));
+        assert_eq!(
+            ordering_key(method, &[("channel", "C1")]).as_deref(),
+            Some("channel=C1,thread_ts=")
+        );
+        assert_eq!(ordering_key(method, &[("text", "good morning")]), None);
+    }
+    let ephemeral = ordering_key("chat.postEphemeral", &message);
+    assert_eq!(ephemeral.as_deref(), Some("channel=C1,user=U1"));
+    assert_eq!(ordering_key("chat.scheduleMessage", &message), None);
+    assert_eq!(ordering_key("conversations.info", &message), None);
+}
+
+/// Red when two things have one key, and when one has two.
+#[test]
+fn what_is_replaced_in_place_has_a_key() {
+    for (method, call, key) in [
+        ("views.update", &[("external_id", "e"), ("view_id", "V1")][..], "view_id=V1"),
+        ("views.update", &[("external_id", "e")], "external_id=e"),
+        ("views.publish", &[("user_id", "U1")], "user_id=U1"),
+        ("users.profile.set", &[("user", "U1")], "user=U1"),
+        ("users.profile.set", &[("name", "status_text")], "token=token-1"),
+        ("users.setPresence", &[("presence", "away")], "token=token-1"),
+        ("conversations.setTopic", &[("channel", "C1"), ("topic", "x")], "channel=C1"),
+        ("conversations.rename", &[("channel", "C1")], "channel=C1"),
+        ("conversations.mark", &[("channel", "C1")], "channel=C1,method=conversations.mark"),
+        (
+            "assistant.threads.setStatus",
+            &[("channel_id", "D1"), ("thread_ts", "1.0")],
+            "channel_id=D1,thread_ts=1.0,method=assistant.threads.setStatus",
+        ),
+        (
+            "reactions.remove",
+            &[("channel", "C1"), ("timestamp", "1.0"), ("name", "eyes")],
+            "channel=C1,timestamp=1.0,name=eyes",
+        ),
+        ("usergroups.users.update", &[("usergroup", "S1")], "usergroup=S1"),
+        ("canvases.edit", &[("canvas_id", "F1")], "canvas_id=F1"),
+        ("bookmarks.edit", &[("bookmark_id", "Bk1"), ("channel_id", "C1")], "bookmark_id=Bk1"),
+        ("slackLists.items.update", &[("list_id", "F1")], "list_id=F1"),
+        (
+            "chat.unfurl",
+            &[("unfurl_id", "a"), ("source", "composer")],
+            "unfurl_id=a,source=composer",
+        ),
+    ] {
+        assert_eq!(ordering_key(method, call).as_deref(), Some(key), "{method}");
+    }
+}
+
+/// Red when a key is part of no bucket, and when a call that waits loses it in a reload.
+#[test]
+fn a_call_keeps_its_ordering_key_in_a_reload() {
+    let catalogue = built_in();
+    let method = catalogue.get("chat.update").unwrap();
+    let identity = Identity::only("token-1".into());
+    let call = Dimensions {
+        identity: &identity,
+        method: "chat.update",
+        channel: None,
+        user: None,
+        url: None,
+        ordering_key: Some("channel=C1,ts=1.1"),
+        caller: "job",
+    };
+    let held = buckets::of(method, call);
+    let order = |keys: &[BucketKey]| {
+        let mut orders = keys.iter().filter(|key| matches!(key.limit.rule, Rule::InOrder(_)));
+        orders.next().map(|key| key.value(Dimension::OrderingKey).unwrap().to_owned())
+    };
+    assert_eq!(order(&held).as_deref(), Some("channel=C1,ts=1.1"));
+    let again = buckets::again(&catalogue, method, &held);
+    assert_eq!(again, held);
+    let less = with_methods("  chat.update: { tier: tier3 }\n").unwrap();
+    assert_eq!(order(&buckets::again(&less, method, &held)), None);
+    assert_eq!(order(&buckets::of(method, Dimensions { ordering_key: None, ..call })), None);
 }

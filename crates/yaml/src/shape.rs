@@ -16,6 +16,8 @@ pub enum Shape {
     Named(&'static Shape),
     /// A list.
     List(&'static Shape),
+    /// A single value, or a list of such.
+    ValueOrList,
     /// Anything, but what the key does is not built.
     Unbuilt {
         /// What the key would do, as the beginning of a sentence: `shadow mode is`.
@@ -30,7 +32,7 @@ pub enum Shape {
 pub fn check(at: Cursor<'_>, shape: &Shape, report: &mut Report) {
     match (shape, at.form()) {
         (_, Form::Broken)
-        | (Shape::Value | Shape::Nullable, Form::Value)
+        | (Shape::Value | Shape::Nullable | Shape::ValueOrList, Form::Value)
         | (Shape::Nullable | Shape::Map(_) | Shape::Named(_) | Shape::List(_), Form::Null) => {}
         (Shape::Map(keys), Form::Map) => {
             for (key, value) in at.entries() {
@@ -50,6 +52,11 @@ pub fn check(at: Cursor<'_>, shape: &Shape, report: &mut Report) {
                 check(item, shape, report);
             }
         }
+        (Shape::ValueOrList, Form::List) => {
+            for item in at.items() {
+                check(item, &Shape::Value, report);
+            }
+        }
         (Shape::Unbuilt { what, inert }, _) => {
             if !inert.contains(&written(at)) {
                 let advised = inert[0];
@@ -57,11 +64,14 @@ pub fn check(at: Cursor<'_>, shape: &Shape, report: &mut Report) {
                 report.add(at, text);
             }
         }
-        (Shape::Value, Form::Null) => {
+        (Shape::Value | Shape::ValueOrList, Form::Null) => {
             report.add(at, "has no value; give it one, or delete the key");
         }
         (Shape::Value | Shape::Nullable, Form::List | Form::Map) => {
             report.add(at, format!("is a {}; write a single value", form(at)));
+        }
+        (Shape::ValueOrList, Form::Map) => {
+            report.add(at, "is a mapping; write a single value, or a list, as in [a, b]");
         }
         (Shape::Map(_) | Shape::Named(_), Form::Value | Form::List) => {
             report.add(at, format!("is a {}; write a mapping, `key: value` each", form(at)));

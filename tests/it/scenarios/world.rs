@@ -146,7 +146,7 @@ fn method(name: &str, limits: Vec<Arc<Limit>>) -> Method {
         channel_arg: None,
         user_arg: None,
         reads: true,
-        in_order: false,
+        in_order: None,
         class: None,
         max_wait: None,
         enabled: true,

@@ -403,6 +403,34 @@ fn endpoints() {
             ],
         ),
         (
+            "methods: { chat.update: { in_order: channel } }",
+            &[
+                "1:37: methods.chat.update.in_order: \"channel\" is none of true, false; write one of them",
+            ],
+        ),
+        (
+            "methods: { chat.update: { in_order: [Channel, a b] } }",
+            &[
+                "1:38: methods.chat.update.in_order[0]: is no name of an argument; write one as in thread_ts, or several as in view_id|external_id",
+            ],
+        ),
+        (
+            "methods: { chat.update: { in_order: [a, b, c, d, e, f, g] } }",
+            &["1:27: methods.chat.update.in_order: names too many arguments; write up to six"],
+        ),
+        (
+            "methods: { chat.update: { in_order: { a: b } } }",
+            &[
+                "1:27: methods.chat.update.in_order: is a mapping; write a single value, or a list, as in [a, b]",
+            ],
+        ),
+        (
+            "methods: { chat.update: { limits: [{ name: x, limit: 1, per: 1s, scope: [ordering_key] }] } }",
+            &[
+                "1:74: methods.chat.update.limits[0].scope[0]: \"ordering_key\" is none of org, app, workspace, token, method, channel, user, url, caller",
+            ],
+        ),
+        (
             "methods: { scim.user.read: {} }",
             &[
                 "1:12: methods.scim.user.read: is no method of the catalogue; is it scim.users.read? For a method that is new, name its tier",

@@ -110,7 +110,9 @@ fn read_scope(at: Cursor<'_>, report: &mut Report) -> Option<Scope> {
     if at.form() != Form::List {
         return None;
     }
-    let words = Dimension::ALL.map(|dimension| (dimension.as_str(), dimension));
+    // The proxy's own limit alone counts by ordering keys.
+    let all = Dimension::ALL.into_iter().filter(|by| *by != Dimension::OrderingKey);
+    let words: Vec<_> = all.map(|dimension| (dimension.as_str(), dimension)).collect();
     let mut scope = Some(BTreeSet::new());
     for item in at.items() {
         match (item.read_word(&words, report), &mut scope) {

@@ -15,7 +15,7 @@ use yaml::{
 pub use self::limit::LIMIT;
 use super::{
     AppKind, Catalogue, Client, ClientSigns, ClientTimeout, Draft, Endpoint, Flaw, HeaderSign,
-    KeepAlive, Mode, Rules, Tier, instead_of_token,
+    InOrder, KeepAlive, Mode, OrderingArgument, OrderingArguments, Rules, Tier, instead_of_token,
 };
 
 const BUILT_IN: &str = include_str!("../../../../config/slack.yaml");
@@ -34,7 +34,7 @@ const METHODS: Shape = Shape::Named(&Shape::Map(&[
     ("channel", VALUE),
     ("user", VALUE),
     ("reads", VALUE),
-    ("in_order", VALUE),
+    ("in_order", Shape::ValueOrList),
     ("class", VALUE),
     ("max_wait", VALUE),
     ("limits", Shape::List(&LIMIT)),
@@ -117,7 +117,7 @@ pub fn rules(at: Cursor<'_>, report: &mut Report) -> Rules {
         channel: at.get("channel").and_then(|it| it.read_text(report)),
         user: at.get("user").and_then(|it| it.read_text(report)),
         reads: at.get("reads").and_then(|it| it.read_bool(report)),
-        in_order: at.get("in_order").and_then(|it| it.read_bool(report)),
+        in_order: at.get("in_order").and_then(|it| in_order(it, report)),
         class: at
             .get("class")
             .and_then(|it| it.read_word(&Class::ALL.map(|class| (class.as_str(), class)), report)),
@@ -125,6 +125,31 @@ pub fn rules(at: Cursor<'_>, report: &mut Report) -> Rules {
         enabled: at.get("enabled").and_then(|it| it.read_bool(report)),
         mode: at.get("mode").and_then(|it| mode(it, report)),
     }
+}
+
+/// Which calls go in order: by these arguments, or by the channel if it is only said that they do.
+fn in_order(at: Cursor<'_>, report: &mut Report) -> Option<InOrder> {
+    if at.form() != Form::List {
+        let yes = at.read_bool(report)?;
+        return Some(if yes { InOrder::PerChannel } else { InOrder::No });
+    }
+    let mut arguments = Vec::new();
+    for item in at.items() {
+        let text = item.read_text(report)?;
+        let argument = OrderingArgument::parse(&text);
+        if argument.is_none() {
+            report.add(item, "is no name of an argument; write one as in thread_ts, or several as in view_id|external_id");
+        }
+        arguments.push(argument?);
+    }
+    if arguments.is_empty() {
+        return Some(InOrder::No);
+    }
+    let ordering = OrderingArguments::new(arguments);
+    if ordering.is_none() {
+        report.add(at, "names too many arguments; write up to six");
+    }
+    ordering.map(InOrder::By)
 }
 
 /// Whether limits are kept, or calls are only watched.

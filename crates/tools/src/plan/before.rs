@@ -208,6 +208,7 @@ impl Live {
                 channel: None,
                 user: None,
                 url: None,
+                ordering_key: None,
                 caller: &queue.caller,
             };
             Waiting {

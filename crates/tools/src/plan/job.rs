@@ -131,6 +131,8 @@ impl Job {
                 channel: channel.as_deref(),
                 user: user.as_deref(),
                 url: url.as_deref(),
+                // Calls of a job are about different things, as a rule.
+                ordering_key: None,
                 caller: caller.unwrap_or(&planned.terms.caller),
             },
         )

@@ -147,12 +147,7 @@ impl Waited {
                 let kept = if self.for_people { "; a part of it is kept for people" } else { "" };
                 format!("{}: {}{kept}", limit.name, limit::in_words(limit))
             }
-            Holds::Other(name) => match &**name {
-                "posts_in_order" => {
-                    format!("{name}: calls of one caller to one channel go one at a time")
-                }
-                _ => format!("{name}: Slack wants a pause"),
-            },
+            Holds::Other(name) => format!("{name}: Slack wants a pause"),
             Holds::Cap => {
                 let (most, every) = job.cap.unwrap_or_default();
                 format!("--per-cycle: {most} in {}", show_duration(every))
