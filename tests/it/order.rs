@@ -3,7 +3,7 @@
 use fake_slack::{FakeSlack, Latency, RecordedAs, Reply};
 use tokio::time::Instant;
 
-use crate::harness::{Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, slack};
+use crate::harness::{Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, secs, slack};
 
 /// A Slack whose round trips take 0.3 s.
 fn usual() -> FakeSlack {
@@ -190,4 +190,28 @@ async fn what_is_changed_is_found_in_every_encoding() {
     assert!(all(one_after_the_other(updates)).await.iter().all(Answer::is_ok));
     assert_eq!(done(&fake), ["0", "1", "2", "3"]);
     assert_near(proxy.now(), ms(4 * 300));
+}
+
+/// An update that waits for its limit is not overtaken by the deletion of the message, whose limit has
+/// room, nor by a click.
+///
+/// Turned red by: an order that only calls keep that are under way.
+#[tokio::test(start_paused = true)]
+async fn no_call_overtakes_one_that_waits_for_its_limit() {
+    let fake = usual();
+    let proxy = Proxy::start(&fake);
+    let bot = proxy.bot();
+    let others = (0..50).map(|n| update(&bot, &format!("2.{n}"), "x").patient());
+    assert!(all(others).await.iter().all(Answer::is_ok));
+    let changes = [
+        update(&bot, "1.1", "first").patient(),
+        update(&bot, "1.1", "second").lane("job;class=interactive;max-wait=1h").after(ms(1)),
+        bot.call("chat.delete").form("channel=C1&ts=1.1&text=gone").patient().after(ms(2)),
+        bot.call("chat.delete").form("channel=C1&ts=1.2&text=other").after(ms(3)),
+    ];
+    let answers = all(changes).await;
+    assert!(answers.iter().all(Answer::is_ok), "{answers:?}");
+    assert_near(answers[3].took, ms(300));
+    assert_eq!(done(&fake)[50..], ["other", "first", "second", "gone"]);
+    assert!(answers[2].took > secs(59), "{:?}", answers[2].took);
 }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     Block, Caller, Enqueued, Instant, Outcome, Permit, Scheduler,
-    call::{Granted, Held, Slot},
+    call::{Granted, Held, Sequence, Slot},
     call_group::{BucketId, BucketIds, CallId},
     forecast::Arrival,
 };
@@ -34,7 +34,8 @@ impl Scheduler {
         arrival: Arrival,
         max_depth: Option<usize>,
     ) -> Enqueued {
-        let blocking = self.blocking(now, buckets, held.class, None).map(|(id, _)| id);
+        let (class, age) = (held.class, held.sequence);
+        let blocking = self.blocking(now, buckets, class, age, None).map(|(id, _)| id);
         let kept = match (blocking, arrival) {
             (None, Arrival::New | Arrival::Early { .. }) => {
                 self.kept_for_others(now, buckets, held.class)
@@ -63,11 +64,12 @@ impl Scheduler {
         now: Instant,
         buckets: &[BucketId],
         class: Class,
+        age: Sequence,
         call: Option<CallId>,
     ) -> Option<(BucketId, Block)> {
         let mut longest: Option<(BucketId, Block)> = None;
         for &id in buckets {
-            if let Some(block) = self.blocked(now, id, class, call)
+            if let Some(block) = self.blocked(now, id, class, age, call)
                 && longest.is_none_or(|(_, before)| block.outlasts(before))
             {
                 longest = Some((id, block));

@@ -183,7 +183,7 @@ impl Bucket {
     /// What blocks every call now: full windows, enough probes, or a freeze.
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_free_slot());
-        let is_in_order = self.patience().is_some();
+        let is_in_order = self.is_in_order();
         let full = full.map(|window| Block {
             reason: BlockReason::Full,
             // Its answer comes long before it is given up, as a rule.
@@ -288,6 +288,11 @@ impl Bucket {
             self.window.take_ageing(now + patience);
             (slot.taken, slot.kept) = (now, false);
         }
+    }
+
+    /// Whether its calls go in order.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.patience().is_some()
     }
 
     /// When the next call in order goes although the one before it has no answer.

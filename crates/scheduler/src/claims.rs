@@ -11,8 +11,9 @@
 //!
 //! A call claims all of its buckets or none, and a bucket is claimed by one call. Of two that
 //! want the same bucket the more urgent and older one has it, so calls never wait in a circle. A
-//! frozen bucket is not claimed: that would keep slots of other buckets for nothing. Nor is an open
-//! one: it has a slot for every call, and calls of all workspaces would want the same one.
+//! frozen bucket is not claimed: that would keep slots of other buckets for nothing. For the same
+//! reason a call claims nothing while an older one is before it in an order. Nor is an open bucket
+//! claimed: it has a slot for every call, and calls of all workspaces would want the same one.
 
 use alloc::vec::Vec;
 
@@ -20,7 +21,7 @@ use limits::Class;
 
 use super::{
     Block, BlockReason, Instant, Scheduler,
-    call::Held,
+    call::{Held, Sequence},
     call_group::{BucketId, CallId},
 };
 
@@ -34,16 +35,19 @@ pub(super) struct Claim {
 }
 
 impl Scheduler {
-    /// What blocks a call of that class, held as `call` if it is held, in a bucket.
+    /// What blocks a call of that class and age, held as `call` if it is held, in a bucket.
     pub(super) fn blocked(
         &mut self,
         now: Instant,
         id: BucketId,
         class: Class,
+        age: Sequence,
         call: Option<CallId>,
     ) -> Option<Block> {
         let leave = self.leaves_one_by(now, id, call);
-        self.buckets[id].blocked(now, class, leave)
+        let block = self.buckets[id].blocked(now, class, leave);
+        let turn = Block { reason: BlockReason::Turn, until: None };
+        block.or_else(|| self.has_older(id, age).then_some(turn))
     }
 
     /// By when a bucket's next slot is needed by the call for which it is kept, if that is another
@@ -95,9 +99,12 @@ impl Scheduler {
     }
 
     /// When the last of a call's buckets has a slot for it, as far as is known. `None`
-    /// while one of them is frozen, probing or paused.
+    /// while one of them is frozen, probing or paused, or an older call is before it.
     fn slots_by(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) -> Option<Instant> {
-        let class = self.held[call].class;
+        let Held { class, sequence, .. } = self.held[call];
+        if buckets.iter().any(|id| self.has_older(*id, sequence)) {
+            return None;
+        }
         let mut by = now;
         for &id in buckets {
             let bucket = &mut self.buckets[id];
@@ -140,7 +147,8 @@ impl Scheduler {
             self.give_up_claims(call);
             return true;
         }
-        let Some((other, _)) = self.blocking(now, &buckets, class, Some(call)) else {
+        let age = self.held[call].sequence;
+        let Some((other, _)) = self.blocking(now, &buckets, class, age, Some(call)) else {
             self.let_go(now, call);
             return true;
         };

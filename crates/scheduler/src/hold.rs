@@ -115,6 +115,7 @@ impl Scheduler {
         }
         self.callers.join(held.caller);
         let index = self.held.insert(held);
+        self.line_up(index, buckets);
         self.deadlines.add(deadline, Ticket { index, sequence });
         self.stand(index, buckets, blocking);
         Ticket { index, sequence }
@@ -144,6 +145,7 @@ impl Scheduler {
     pub(super) fn take_out(&mut self, index: CallId) -> Held {
         let buckets = self.step_out(index);
         let held = self.let_out(index);
+        self.leave_lines((held.sequence, index), &buckets);
         for id in buckets.iter().copied() {
             self.buckets[id].leave(held.class, held.caller);
             self.touch(id);

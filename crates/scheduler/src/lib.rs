@@ -32,7 +32,8 @@
 //!   its buckets; see [`claims`].
 //! - A call that would wait longer than its client does is refused at once, with the time when to
 //!   come back, and keeps its place in the queue until then; see [`forecast`] and [`places`].
-//! - Calls in order, such as posts of one caller to one channel, go one at a time. A replayed call
+//! - Calls in order, such as posts of one caller to one thread, go one at a time, and none
+//!   goes while an older one waits; see [`lines`]. A replayed call
 //!   keeps its slot while it waits, so no other overtakes it. A slot whose call has no answer after
 //!   a few seconds is given up: the next call goes, and two calls may change places.
 //!
@@ -102,6 +103,7 @@ mod half_open;
 mod headroom;
 mod hold;
 mod identity_index;
+mod lines;
 mod notes;
 mod places;
 mod prefetch;
@@ -138,6 +140,7 @@ use self::{
     call_groups::CallGroups,
     forecast::Arrival,
     hold::{Callers, is_held},
+    lines::Lines,
     places::{Places, Returned},
     table::Table,
 };
@@ -161,6 +164,7 @@ pub struct Scheduler {
     held: Table<Held>,
     granted: Table<Granted>,
     places: Places,
+    lines: Lines,
     callers: Callers,
     /// When each bucket is looked at next.
     alarms: Agenda<BucketId>,
@@ -207,6 +211,7 @@ impl Scheduler {
             held: Table::default(),
             granted: Table::default(),
             places: Places::default(),
+            lines: Lines::default(),
             callers: Callers::default(),
             alarms: Agenda::default(),
             deadlines: Agenda::default(),
@@ -346,9 +351,9 @@ impl Scheduler {
     /// The bucket in whose queue a held call is parked, and why the call does not go.
     pub fn waits_for(&mut self, now: Instant, ticket: Ticket) -> Option<(BucketKey, Block)> {
         let held = self.held.get(ticket.index).filter(|held| held.sequence == ticket.sequence)?;
-        let (class, parked) = (held.class, self.groups[held.group].parked);
+        let (class, age, parked) = (held.class, held.sequence, self.groups[held.group].parked);
         let turn = Block { reason: BlockReason::Turn, until: None };
-        let block = self.blocked(now, parked, class, Some(ticket.index)).unwrap_or(turn);
+        let block = self.blocked(now, parked, class, age, Some(ticket.index)).unwrap_or(turn);
         Some((self.buckets[parked].key.clone(), block))
     }
 

@@ -37,8 +37,8 @@ impl Scheduler {
             self.leave_for(now, *call, buckets);
         }
         for (call, buckets) in changes {
-            let class = self.held[call].class;
-            let blocking = self.blocking(now, &buckets, class, Some(call));
+            let (class, age) = (self.held[call].class, self.held[call].sequence);
+            let blocking = self.blocking(now, &buckets, class, age, Some(call));
             match blocking.map(|(id, _)| id).or(buckets.first().copied()) {
                 Some(at) => self.stand(call, &buckets, at),
                 None => self.go_free(now, call),
@@ -62,7 +62,7 @@ impl Scheduler {
     /// which it has no slot yet.
     fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut BucketIds) {
         let held = &mut self.held[call];
-        let (class, caller) = (held.class, held.caller());
+        let (class, caller, aged) = (held.class, held.caller(), (held.sequence, call));
         let kept = core::mem::take(&mut held.kept);
         let (kept, spent): (Vec<Slot>, Vec<_>) = kept
             .into_iter()
@@ -74,7 +74,10 @@ impl Scheduler {
         for id in &*buckets {
             self.buckets[*id].join(class, caller);
         }
-        for id in self.step_out(call).iter().copied() {
+        let before = self.step_out(call);
+        self.leave_lines(aged, &before);
+        self.line_up(call, buckets);
+        for id in before.iter().copied() {
             self.buckets[id].leave(class, caller.id);
             self.touch(id);
         }

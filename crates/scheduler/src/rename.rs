@@ -94,7 +94,8 @@ impl Scheduler {
             }
         }
         for (call, buckets) in calls {
-            let blocking = self.blocking(now, &buckets, self.held[call].class, Some(call));
+            let (class, age) = (self.held[call].class, self.held[call].sequence);
+            let blocking = self.blocking(now, &buckets, class, age, Some(call));
             if let Some(at) = blocking.map(|(id, _)| id).or(buckets.first().copied()) {
                 self.stand(call, &buckets, at);
             }
@@ -115,12 +116,16 @@ impl Scheduler {
         }
         calls.sort_unstable_by_key(|(call, _)| self.held[*call].sequence);
         for (call, buckets) in &calls {
-            let (class, caller) = (self.held[*call].class, self.held[*call].caller());
+            let held = &self.held[*call];
+            let (class, caller, aged) = (held.class, held.caller(), (held.sequence, *call));
             // In this order, so that its caller's turns are not forgotten where it stays.
             for id in buckets {
                 self.buckets[*id].join(class, caller);
             }
-            for id in &self.step_out(*call) {
+            let before = self.step_out(*call);
+            self.leave_lines(aged, &before);
+            self.line_up(*call, buckets);
+            for id in &before {
                 self.buckets[*id].leave(class, caller.id);
             }
         }

@@ -7,7 +7,7 @@ use super::{
     bucket::Bucket,
     buckets::Buckets,
     call::Held,
-    call_group::{BucketId, CallId},
+    call_group::{BucketId, CallId, GroupId},
     claims::Claim,
     fair_queue::Head,
     forecast::{Arrival, Comer, Told},
@@ -154,6 +154,16 @@ impl Scheduler {
             if let Some(block) = bucket.shut(now, leave) {
                 return block.until.or(bucket.gives_up_at());
             }
+            if let Some((_, first)) = self.first_in_line(id) {
+                let group = self.held[first].group;
+                // It waits elsewhere, and all others wait for it.
+                if self.groups[group].parked != id {
+                    return None;
+                }
+                self.try_to_go(now, first, group);
+                continue;
+            }
+            let bucket = &mut self.buckets[id];
             let (mut open, mut opens) = ([false; 3], None);
             for class in Class::ALL.into_iter().filter(|class| bucket.queue.has_parked_of(*class)) {
                 match bucket.withheld(now, class) {
@@ -161,19 +171,26 @@ impl Scheduler {
                     None => open[class.index()] = true,
                 }
             }
-            let Some((class, Head { call, group, .. })) = bucket.queue.next(open) else {
+            let Some((_, Head { call, group, .. })) = bucket.queue.next(open) else {
                 return opens;
             };
             if let Some(at) = self.gives_way(now, id, call) {
                 return [opens, Some(at)].into_iter().flatten().min();
             }
-            let buckets = self.prefetch_going(call, group);
-            match self.blocking(now, &buckets, class, Some(call)) {
-                None => self.let_go(now, call),
-                Some((other, _)) => {
-                    self.claim(now, call);
-                    self.park(group, other);
-                }
+            self.try_to_go(now, call, group);
+        }
+    }
+
+    /// Grants a held call whose turn it is where its group is parked, or parks the group where
+    /// another bucket blocks it.
+    fn try_to_go(&mut self, now: Instant, call: CallId, group: GroupId) {
+        let buckets = self.prefetch_going(call, group);
+        let (class, age) = (self.held[call].class, self.held[call].sequence);
+        match self.blocking(now, &buckets, class, age, Some(call)) {
+            None => self.let_go(now, call),
+            Some((other, _)) => {
+                self.claim(now, call);
+                self.park(group, other);
             }
         }
     }
@@ -230,7 +247,9 @@ impl Scheduler {
     /// it.
     fn opens_for_claim(&mut self, now: Instant, id: BucketId) -> Option<Instant> {
         let Claim { call, class, .. } = self.buckets[id].claim?;
-        self.blocked(now, id, class, Some(call))?.until
+        let age = self.held[call].sequence;
+        let block = self.blocked(now, id, class, age, Some(call))?;
+        block.until.or_else(|| self.buckets[id].gives_up_at())
     }
 
     /// Drops a bucket: it has nothing left to remember, or another one remembers it.

@@ -41,7 +41,7 @@ def test_a_message_ends_with_its_last_text(name):
     """Slack refuses the first text once, for a second, and the others wait for it."""
     slack = FakeSlack(latency="300ms")
     proxy = Proxy(("/api/", slack.url))
-    sdk = Sdk(name, proxy.base_url())
+    sdk = Sdk(name, proxy.base_url("/@bot;max-wait=20s"))
     slack.fault("chat.update", "429-no-body")
 
     def known() -> int:

@@ -52,6 +52,7 @@ pub(super) fn counts_in_flight(rule: &Rule) -> bool {
 
 impl Model {
     pub(super) fn granted(&mut self, mut call: Arriving, permit: Permit) {
+        self.goes_in_order(&call);
         call.granted_at = Some(self.now);
         self.sent.push((self.now, call.number));
         let grants = self.grants.entry(call.number).or_default();

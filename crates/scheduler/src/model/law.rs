@@ -74,14 +74,34 @@ impl Model {
         assert!(met || older.is_none(), "{granted:?} overtook {older:?}");
     }
 
+    /// Of calls in order, no older one waits. One that kept its slot while it waited is first.
+    pub(super) fn goes_in_order(&self, goes: &Arriving) {
+        let own = self.grants.get(&goes.number);
+        for bucket in &goes.buckets {
+            let keeps = |grant: &Grant| grant.bucket == *bucket && grant.answered.is_none();
+            if own.is_some_and(|own| own.iter().any(keeps)) {
+                continue;
+            }
+            assert!(!self.is_behind(bucket, goes), "at {:?} {goes:?} overtook", self.now);
+        }
+    }
+
+    /// Whether calls of a bucket go in order, and an older one waits for it.
+    fn is_behind(&self, bucket: &BucketKey, call: &Arriving) -> bool {
+        let waits = |other: &Arriving| other.age < call.age && other.buckets.contains(bucket);
+        matches!(bucket.limit.rule, Rule::InOrder(_))
+            && self.held.values().any(|(_, other)| waits(other))
+    }
+
     /// No call waits while all of its buckets have a free slot, except where free slots are kept
     /// for others.
     pub(super) fn conserves_work(&mut self) {
         let idle = self.held.values().find(|(_, call)| {
-            !call
-                .buckets
-                .iter()
-                .any(|bucket| self.is_shut(bucket, call.number) || self.keeps_slots(bucket, call))
+            !call.buckets.iter().any(|bucket| {
+                self.is_shut(bucket, call.number)
+                    || self.keeps_slots(bucket, call)
+                    || self.is_behind(bucket, call)
+            })
         });
         if let Some((ticket, call)) = idle {
             let because = self.scheduler.waits_for(self.now, *ticket);

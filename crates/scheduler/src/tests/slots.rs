@@ -132,3 +132,50 @@ fn a_post_that_was_given_up_for_nobody_keeps_its_place() {
     model.settle(slow, Outcome::Answered);
     assert_eq!(sent(&model, 2), [next]);
 }
+
+/// Red when a call that waits for another limit stands in no line, when classes count in one, and
+/// where nobody looks when the first has left.
+#[test]
+fn in_an_order_the_oldest_goes_first_for_whatever_it_waits() {
+    let order = bucket(&in_order("in_order", 5_000), "c");
+    let [update, delete] = ["update", "delete"].map(|name| {
+        let tier = bucket(&rate(name, 1, 980, AgeFrom::Answer), "w");
+        [tier, order.clone()]
+    });
+    let mut model = Model::new();
+    let first = model.arrive(&update, Class::Normal, 1, PATIENT);
+    model.settle(first, Outcome::Answered);
+    let second = model.arrive(&update, Class::Background, 1, PATIENT);
+    let third = model.arrive(&delete, Class::Interactive, 1, PATIENT);
+    let leaves = model.arrive(&update, Class::Normal, 1, millis(1_500));
+    let last = model.arrive(std::slice::from_ref(&order), Class::Interactive, 1, PATIENT);
+    assert_eq!(sent(&model, 1), []);
+    model.pass(seconds(1));
+    assert_eq!(sent(&model, 1), [second]);
+    model.settle(second, Outcome::Answered);
+    assert_eq!(sent(&model, 2), [third]);
+    model.settle(third, Outcome::Answered);
+    assert!(model.held.contains_key(&leaves) && model.held.contains_key(&last));
+    model.pass(millis(500));
+    assert_eq!(sent(&model, 3), [last]);
+    model.settle(last, Outcome::Answered);
+    model.wind_up();
+}
+
+/// Red when a call keeps slots of its limit free while an older one is before it in an order.
+#[test]
+fn who_waits_in_a_line_claims_nothing() {
+    let order = bucket(&in_order("in_order", 5_000), "c");
+    let tier = bucket(&rate("tier", 1, 980, AgeFrom::Answer), "w");
+    let frozen = bucket(&rate("frozen", 9, 980, AgeFrom::Answer), "w");
+    let mut model = Model::new();
+    model.freeze(&frozen, model.now + seconds(10));
+    model.arrive(&[frozen, order.clone()], Class::Normal, 1, PATIENT);
+    let full = flood(&mut model, std::slice::from_ref(&tier), 2, 1)[0];
+    let behind = model.arrive(&[tier.clone(), order], Class::Interactive, 1, PATIENT);
+    let other = flood(&mut model, &[tier], 2, 1)[0];
+    model.settle(full, Outcome::Answered);
+    model.pass(seconds(2));
+    assert_eq!(sent(&model, 1), [other]);
+    assert!(model.held.contains_key(&behind));
+}
