@@ -1,5 +1,7 @@
 //! Lets a call pass when it has its permit.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Response, header};
 use limits::BucketKey;
 use slack::reply;
@@ -106,7 +108,8 @@ where
 /// A call that Slack refused and that is not held till it could go again: its caller hears
 /// from Slack, and is not told to come back before there is room for the call here.
 fn handed_on(mut refusal: Response<ResponseBody>, shed: &Shed) -> SlackRefused {
-    let said = reply::retry_after(refusal.headers()).unwrap_or_default();
+    // It is in seconds by now, which need no clock.
+    let said = reply::retry_after(refusal.headers(), Duration::ZERO).unwrap_or_default();
     let seconds = shed.retry_after_seconds().max(said.as_secs());
     refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     SlackRefused(Box::new(refusal))

@@ -1,6 +1,9 @@
 //! What Slack's answers say about limits.
 
-use std::{borrow::Cow, time::Duration};
+use std::{
+    borrow::Cow,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, de::IgnoredAny};
@@ -25,9 +28,12 @@ pub fn hook_rate_limited(seconds: u64) -> String {
     format!(r#"{{"retry_after":{seconds},"ok":false,"error":"rate_limited"}}"#)
 }
 
-/// The longest pause that an answer is believed to ask for. Slack asks for seconds; a day
-/// would be somebody's mistake, and it would be ours to obey it.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest that a limit is frozen at Slack's word. When it is over, one call asks Slack again, which
+/// is what a mistake in the answer costs at most.
+const LONGEST_FREEZE: Duration = Duration::from_secs(24 * 3600);
+
+/// The same at the word of a 503, which any server in between can say, and which is about no limit.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(3600);
 
 /// The pause after a refusal of status 200 that asks for none: such a refusal is of a limit
 /// that is soon over, as calls at the same time are.
@@ -52,6 +58,9 @@ pub enum Verdict {
     Unavailable(Duration),
 }
 
+/// A moment, as the time since the beginning of 1970.
+pub type UnixTime = Duration;
+
 /// What every answer of Slack's says of itself, and nothing else of it.
 #[derive(Deserialize)]
 struct Said<'a> {
@@ -66,8 +75,9 @@ struct Pause {
     retry_after: f64,
 }
 
-/// What an answer says about limits. `text` is its whole body, where that was looked into. A 429
-/// that asks for no readable pause is taken to ask for `default`. A pause is at least a second.
+/// What an answer says about limits, that came `now`. `text` is its whole body, where that was looked
+/// into. A 429 that asks for no readable pause is taken to ask for `default`. A pause is at least a
+/// second, and as long as the answer says.
 ///
 /// <https://docs.slack.dev/apis/web-api/rate-limits>: status 429 with a `Retry-After` in
 /// seconds. A 503 with a `Retry-After` is any HTTP server's way to ask for a pause (RFC 9110,
@@ -77,17 +87,32 @@ pub fn verdict(
     headers: &HeaderMap,
     text: Option<&[u8]>,
     default: Duration,
+    now: UnixTime,
 ) -> Verdict {
-    let asked = || retry_after(headers).or_else(|| pause(text?));
+    let asked = || retry_after(headers, now).or_else(|| pause(text?));
     match status {
         StatusCode::TOO_MANY_REQUESTS => Verdict::Refused(asked().unwrap_or(default)),
         StatusCode::SERVICE_UNAVAILABLE => {
-            retry_after(headers).map_or(Verdict::Passed, Verdict::Unavailable)
+            retry_after(headers, now).map_or(Verdict::Passed, Verdict::Unavailable)
         }
         _ if status.is_success() && text.is_some_and(tells_of_a_limit) => {
             Verdict::Refused(asked().unwrap_or(SHORT))
         }
         _ => Verdict::Passed,
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// How long a bucket is frozen for it: as long as the answer asks, up to a day for a limit and an
+    /// hour for a server that is not there. Nothing for an answer that asks for nothing.
+    pub fn freeze(self) -> Duration {
+        match self {
+            Self::Passed => Duration::ZERO,
+            Self::Refused(pause) => pause.min(LONGEST_FREEZE),
+            Self::Unavailable(pause) => pause.min(LONGEST_OUTAGE),
+        }
     }
 }
 
@@ -103,11 +128,27 @@ pub fn reword(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 }
 
-/// The pause that a `Retry-After` header asks for, if it is there in seconds. Parts of a second
-/// are rounded up.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+/// The pause that a `Retry-After` header asks for, if it can be read: seconds, of which parts are rounded
+/// up, or a date (RFC 9110, 10.2.3). Of several the longest counts. A date that is over asks for a
+/// second, as 0 does.
+///
+/// A date is as far away as the answer's own `Date` says, since both are of one clock; without that, as
+/// far as it is from `now`.
+pub fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
+    let values = headers.get_all(header::RETRY_AFTER).iter();
+    let texts = values.filter_map(|value| value.to_str().ok()).map(str::trim);
+    let pauses = texts.filter_map(|text| {
+        seconds(text).or_else(|| {
+            let said = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(date);
+            Some(date(text)?.saturating_sub(said.unwrap_or(now)))
+        })
+    });
+    pauses.max().map(|pause| pause.max(SHORT))
+}
+
+/// Seconds in digits, with a part or without.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(part) {
         return None;
@@ -115,7 +156,12 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let more = u64::from(part.bytes().any(|digit| digit != b'0'));
     // Digits that are no number are too many.
     let seconds = whole.parse::<u64>().unwrap_or(u64::MAX).saturating_add(more);
-    Some(Duration::from_secs(seconds.max(1)).min(LONGEST))
+    Some(Duration::from_secs(seconds))
+}
+
+/// A date in one of the three forms that HTTP has.
+fn date(text: &str) -> Option<UnixTime> {
+    httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 /// The pause that a body asks for.
@@ -123,8 +169,8 @@ fn pause(text: &[u8]) -> Option<Duration> {
     let Pause { retry_after } = members(text)?;
     let asks = retry_after >= 0.0;
     asks.then(|| {
-        let seconds = retry_after.ceil().clamp(1.0, LONGEST.as_secs_f64());
-        Duration::from_secs_f64(seconds)
+        Duration::try_from_secs_f64(retry_after.ceil().max(1.0))
+            .unwrap_or(Duration::from_secs(u64::MAX))
     })
 }
 

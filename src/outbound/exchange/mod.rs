@@ -8,7 +8,12 @@ mod look;
 mod metrics;
 mod tell;
 
-use std::{marker::PhantomData, pin::pin, sync::Arc, time::Duration};
+use std::{
+    marker::PhantomData,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use config::Config;
 use futures_util::FutureExt;
@@ -174,7 +179,8 @@ where
         let default = self.config.on_429.default_retry_after;
         let method = call.method.as_ref();
         let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
-        let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default, now);
         let (pause, is_limit, again) = match verdict {
             Verdict::Passed => {
                 call.record.keep_headroom(permit.answered());
@@ -187,7 +193,7 @@ where
             Verdict::Unavailable(pause) => (pause, false, reads),
             Verdict::Refused(pause) => (pause, true, true),
         };
-        let refused = permit.refused(pause);
+        let refused = permit.refused(verdict.freeze());
         tell::refused(&call, &refused);
         if is_limit {
             self.metrics.refused(call.record.method(), refused.surprise);

@@ -7,6 +7,9 @@ use super::*;
 
 const DEFAULT: Duration = Duration::from_secs(30);
 
+/// Wed, 21 Oct 2026 07:28:00 GMT.
+const NOW: UnixTime = Duration::from_secs(1_792_567_680);
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -16,7 +19,7 @@ fn said(status: u16, retry_after: Option<&str>, text: &str) -> Verdict {
     if let Some(value) = retry_after {
         headers.insert(header::RETRY_AFTER, value.parse().unwrap());
     }
-    verdict(status.try_into().unwrap(), &headers, Some(text.as_bytes()), DEFAULT)
+    verdict(status.try_into().unwrap(), &headers, Some(text.as_bytes()), DEFAULT, NOW)
 }
 
 #[test]
@@ -24,7 +27,7 @@ fn a_pause_is_whole_seconds_and_at_least_one() {
     let asked = |value: &str| {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, value.parse().unwrap());
-        retry_after(&headers).map(|pause| pause.as_secs())
+        retry_after(&headers, NOW).map(|pause| pause.as_secs())
     };
     for (value, seconds) in [
         ("30", 30),
@@ -35,8 +38,8 @@ fn a_pause_is_whole_seconds_and_at_least_one() {
         ("2.0", 2),
         ("0.001", 1),
         ("3.", 3),
-        ("3601", 3600),
-        ("99999999999999999999999", 3600),
+        ("86400", 86_400),
+        ("99999999999999999999999", u64::MAX),
     ] {
         assert_eq!(asked(value), Some(seconds), "{value}");
     }
@@ -50,10 +53,62 @@ fn a_pause_is_whole_seconds_and_at_least_one() {
         "1e3",
         "1,5",
         "1 2",
-        "Wed, 21 Oct 2026 07:28:00 GMT",
+        "Wed, 32 Oct 2026 07:28:00 GMT",
+        "Wed, 21 Oct 2026 07:28:00 CET",
+        "2026-10-21T07:28:00Z",
     ] {
         assert_eq!(asked(unreadable), None, "{unreadable}");
     }
+}
+
+/// Turned red by: the clock of this machine where the answer has a `Date`; a date that is over as none;
+/// the first of several.
+#[test]
+fn a_date_is_as_far_away_as_the_answers_own_clock_says() {
+    let asked = |values: &[&str], date: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::RETRY_AFTER, value.parse().unwrap());
+        }
+        if let Some(date) = date {
+            headers.insert(header::DATE, date.parse().unwrap());
+        }
+        retry_after(&headers, NOW).map(|pause| pause.as_secs())
+    };
+    let at = "Wed, 21 Oct 2026 07:28:45 GMT";
+    // Without a `Date`, or with one that is none, this machine's clock counts.
+    assert_eq!(asked(&[at], None), Some(45));
+    assert_eq!(asked(&[at], Some("yesterday")), Some(45));
+    // A server whose clock is an hour behind, or ahead.
+    assert_eq!(asked(&[at], Some("Wed, 21 Oct 2026 06:28:00 GMT")), Some(3_645));
+    assert_eq!(asked(&[at], Some("Wed, 21 Oct 2026 07:28:44 GMT")), Some(1));
+    // What is over, or is now, asks for a second.
+    for date in [at, "Wed, 21 Oct 2026 08:28:00 GMT"] {
+        assert_eq!(asked(&[at], Some(date)), Some(1), "{date}");
+    }
+    assert_eq!(asked(&["Thu, 01 Jan 1970 00:00:00 GMT"], None), Some(1));
+    // The other forms that HTTP has, and a day that is far.
+    assert_eq!(asked(&["Wednesday, 21-Oct-26 07:28:45 GMT"], None), Some(45));
+    assert_eq!(asked(&["Wed Oct 21 07:28:45 2026"], None), Some(45));
+    assert_eq!(asked(&["Thu, 22 Oct 2026 07:28:00 GMT"], None), Some(86_400));
+    assert!(asked(&["Fri, 31 Dec 9999 23:59:59 GMT"], None).unwrap() > 200_000_000_000);
+    // A date that means nothing to the seconds beside it.
+    assert_eq!(asked(&["7"], Some(at)), Some(7));
+    for values in [&["5", at] as &[&str], &[at, "5"], &["soon", at, "5", "-1"]] {
+        assert_eq!(asked(values, None), Some(45), "{values:?}");
+    }
+}
+
+/// Turned red by: a freeze as long as anybody says.
+#[test]
+fn a_freeze_is_as_long_as_the_pause_and_a_day_at_most() {
+    for (seconds, limit, outage) in
+        [(1, 1, 1), (3_601, 3_601, 3_600), (86_400, 86_400, 3_600), (u64::MAX, 86_400, 3_600)]
+    {
+        assert_eq!(Verdict::Refused(secs(seconds)).freeze(), secs(limit));
+        assert_eq!(Verdict::Unavailable(secs(seconds)).freeze(), secs(outage));
+    }
+    assert_eq!(Verdict::Passed.freeze(), Duration::ZERO);
 }
 
 #[test]
@@ -68,14 +123,16 @@ fn a_429_always_asks_for_a_pause() {
     assert_eq!(said(429, Some("never"), body), Verdict::Refused(secs(3)));
     assert_eq!(said(429, Some("7"), body), Verdict::Refused(secs(7)));
     assert_eq!(
-        verdict(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), None, DEFAULT),
+        verdict(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), None, DEFAULT, NOW),
         Verdict::Refused(DEFAULT)
     );
 }
 
 #[test]
 fn a_body_asks_for_whole_seconds_too() {
-    for (text, seconds) in [("0", 1), ("0.2", 1), ("1.5", 2), ("60", 60), ("1e300", 3600)] {
+    for (text, seconds) in
+        [("0", 1), ("0.2", 1), ("1.5", 2), ("60", 60), ("86400", 86_400), ("1e300", u64::MAX)]
+    {
         let body = format!(r#"{{"retry_after":{text}}}"#);
         assert_eq!(said(429, None, &body), Verdict::Refused(secs(seconds)), "{text}");
     }
@@ -144,7 +201,7 @@ fn only_the_answers_own_error_refuses() {
     ] {
         assert_eq!(said(200, None, passes), Verdict::Passed, "{passes}");
     }
-    assert_eq!(verdict(StatusCode::OK, &HeaderMap::new(), None, DEFAULT), Verdict::Passed);
+    assert_eq!(verdict(StatusCode::OK, &HeaderMap::new(), None, DEFAULT, NOW), Verdict::Passed);
 }
 
 #[test]
@@ -188,7 +245,7 @@ proptest! {
         prop_assert_eq!(tells_of_a_limit(text.as_bytes()), limited, "{}", text);
         prop_assert_eq!(is_object(text.as_bytes()), body.is_object(), "{}", text);
         let asked = body["retry_after"].as_f64().filter(|asked| *asked >= 0.0);
-        let asked = asked.map(|asked| asked.ceil().clamp(1.0, 3600.0));
+        let asked = asked.map(|asked| asked.ceil().max(1.0));
         prop_assert_eq!(pause(text.as_bytes()).map(|pause| pause.as_secs_f64()), asked, "{}", text);
     }
 

@@ -48,13 +48,18 @@ const UNSENT: [&str; 2] = ["upstream_unreachable", "upstream_loop"];
 
 /// The pause after a 429 that asks for none.
 const PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause before the proxy is asked again: it may have been restarted, or have room before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// The longest error that is kept.
 const LONGEST: usize = 64;
 
 /// What an answer of the proxy's means.
 pub(super) fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
-    if let reply::Verdict::Refused(pause) = reply::verdict(status, headers, Some(body), PAUSE) {
-        return Verdict::Again(pause);
+    // The proxy says seconds, which need no clock.
+    let now = Duration::ZERO;
+    if let reply::Verdict::Refused(pause) = reply::verdict(status, headers, Some(body), PAUSE, now)
+    {
+        return Verdict::Again(pause.min(LONGEST_PAUSE));
     }
     let said: Option<Said<'_>> = serde_json::from_slice(body).ok();
     let error = match said {
