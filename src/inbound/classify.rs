@@ -20,6 +20,7 @@ use slack::{
     buckets::{self, Dimensions},
     holds_token,
     identity::is_id,
+    is_call,
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -156,7 +157,10 @@ where
         let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
         let method = match endpoint {
             Some(endpoint) => Some(catalogue.endpoint(endpoint)),
-            None if upstream.kind == Kind::WebApi => Some(knowledge.method(name)?),
+            // Also what only asks how to call has to ask it of a method.
+            None if upstream.kind == Kind::WebApi => {
+                Some(knowledge.method(name)?).filter(|_| is_call(&parts.method))
+            }
             None => None,
         };
         let body = knowledge.body(incoming).await;

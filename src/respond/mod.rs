@@ -284,6 +284,7 @@ where
             // Shares the memory of the request's.
             let uri = request.uri().clone();
             let record = Arc::new(Record::of(Ids::of(request.headers())));
+            let of_a_page = request.headers().contains_key(header::ORIGIN);
             let answered =
                 below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
@@ -308,7 +309,12 @@ where
                         "no answer from the upstream"
                     );
                 }
-                failure.into_response(&record)
+                let is_slacks = matches!(failure, Failure::Refused(_));
+                let mut response = failure.into_response(&record);
+                if of_a_page && !is_slacks {
+                    let_pages_read(response.headers_mut());
+                }
+                response
             });
             if let Some(Headroom { bucket, left, more_in }) = headroom {
                 headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
@@ -331,6 +337,14 @@ where
             Ok(response)
         })
     }
+}
+
+/// Lets the page that asked read an answer of ours, as it may read every answer of Slack's Web API;
+/// without that it learns only that something failed. There is nothing in it that is not for everybody.
+fn let_pages_read(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let shown = HeaderValue::from_static("retry-after, slackwater-reason, slackwater-error");
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, shown);
 }
 
 fn tell(headers: &mut HeaderMap, record: &Record) {

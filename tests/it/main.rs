@@ -30,6 +30,7 @@ mod outgoing;
 mod patience;
 mod pausing;
 mod plan;
+mod preflight;
 mod refusals;
 mod reload;
 mod scenarios;

@@ -68,9 +68,10 @@ impl Endpoint {
     ];
 
     /// What a call to an upstream of this kind counts as; nothing where it is a method of the
-    /// Web API, or not limited. `path` is that of the whole URL.
+    /// Web API, not limited, or no call. `path` is that of the whole URL.
     pub fn of(kind: Kind, verb: &Verb, path: &str) -> Option<Self> {
         match kind {
+            _ if !is_call(verb) => None,
             Kind::WebApi | Kind::Plain => None,
             Kind::Webhook => Some(Self::Webhook),
             Kind::ResponseUrl => Some(Self::ResponseUrl),
@@ -138,6 +139,14 @@ impl Endpoint {
     }
 }
 
+/// Whether a request with that verb calls something. OPTIONS asks how one may call (RFC 9110, 9.3.7): a
+/// browser does before it calls, without the token and the arguments
+/// (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>), and counts as none. Every other verb counts,
+/// since Slack's Web API takes any for any method.
+pub fn is_call(verb: &Verb) -> bool {
+    *verb != Verb::OPTIONS
+}
+
 /// Whether a call with that verb changes nothing.
 pub(super) fn is_read(verb: &Verb) -> bool {
     matches!(*verb, Verb::GET | Verb::HEAD)
@@ -182,11 +191,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked of SCIM counts, as a read exactly if it is one, in each version of the
-        /// API and under any prefix alike.
+        /// Whatever is asked of SCIM by a call counts, as a read exactly if it is one, in each version of
+        /// the API and under any prefix alike.
         #[test]
         fn every_scim_call_is_counted(
-            verb in "GET|HEAD|POST|PUT|PATCH|DELETE|[A-Z]{1,9}",
+            verb in "GET|HEAD|POST|PUT|PATCH|DELETE|TRACE|[A-Z]{1,6}",
             rest in "(/(Users|Groups|[A-Za-z0-9%._-]{0,9})){0,4}/?",
         ) {
             let name = scim(&verb, &format!("/scim/v1{rest}"));
@@ -206,6 +215,9 @@ mod tests {
         assert_eq!(Endpoint::named("auth.test"), None);
         for kind in [Kind::WebApi, Kind::Plain] {
             assert_eq!(Endpoint::of(kind, &Verb::GET, "/scim/v1/Users"), None);
+        }
+        for kind in Kind::ALL {
+            assert_eq!(Endpoint::of(kind, &Verb::OPTIONS, "/scim/v1/Users"), None);
         }
     }
 }

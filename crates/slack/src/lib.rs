@@ -23,7 +23,7 @@ pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive};
 pub use draft::{Draft, Flaw, InOrder, Rules};
 pub mod reply;
 
-pub use endpoint::{Action, Endpoint, Resource};
+pub use endpoint::{Action, Endpoint, Resource, is_call};
 pub use identity::{Called, Facts, Identity, Told};
 pub use kind::Kind;
 pub use mode::Mode;
