@@ -59,11 +59,11 @@ where
         .layer(CatchPanicLayer::custom(respond::panicked))
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
-        .layer(RespondLayer::new(&counters.answers, warnings))
+        .layer(RespondLayer::new(config, &counters.answers, warnings))
         // Before all else that looks at a call: a stranger learns nothing.
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
-        .layer(RouteLayer::new(&config.upstreams))
+        .layer(RouteLayer::new(config))
         .layer(ClassifyLayer::new(config, identities, hasher, exchanges, listen))
         // Around the queue, because a refused call waits again.
         .layer(RetryLayer::new(config.on_429.max_attempts))

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use limits::{Class, Dimension};
 use scheduler::{CallerId, PlaceId};
 use slack::{
-    Endpoint, Identity, Kind, Method, OrderingArguments, TokenHash,
+    Endpoint, Identity, Kind, Method, OTHER, OrderingArguments, TokenHash,
     buckets::{self, Dimensions},
     holds_token,
     identity::is_id,
@@ -153,16 +153,18 @@ where
         let knowledge = &*self.knowledge;
         let Config { catalogue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
-        let name = rest(&url, &upstream);
+        let path = rest(&url, &upstream).trim_end_matches('/');
         let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
         let method = match endpoint {
             Some(endpoint) => Some(catalogue.endpoint(endpoint)),
             // Also what only asks how to call has to ask it of a method.
             None if upstream.kind == Kind::WebApi => {
-                Some(knowledge.method(name)?).filter(|_| is_call(&parts.method))
+                Some(knowledge.method(path)?).filter(|_| is_call(&parts.method))
             }
             None => None,
         };
+        // A method that is known has one name, however it is written.
+        let name = method.map(|method| &*method.name).filter(|name| *name != OTHER).unwrap_or(path);
         let body = knowledge.body(incoming).await;
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
@@ -233,8 +235,7 @@ where
             });
             let dimensions = Dimensions {
                 identity: &identity,
-                // The rest of a webhook's path is its secret.
-                method: if endpoint.is_some() { &method.name } else { name },
+                method: name,
                 channel: channel.as_deref(),
                 user: user.as_deref(),
                 url: url.as_deref(),
@@ -244,7 +245,9 @@ where
             buckets::of(method, dimensions)
         });
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
-        let asks = (&parts.method, &*upstream.prefix, name, parts.uri.query());
+        // The rest of a webhook's path tells it from others, and is its secret.
+        let asked = if endpoint.is_some() { path } else { name };
+        let asks = (&parts.method, &*upstream.prefix, asked, parts.uri.query());
         let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
         headers::forward_request(&mut parts.headers);
         let call = Call {

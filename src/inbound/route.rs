@@ -6,13 +6,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use config::{CallerName, Upstream};
+use config::{CallerName, Config, Kind, Upstream};
 use http::{HeaderMap, Method, Request, Uri, Version, header, uri::PathAndQuery};
 use tower::Layer;
 
 use crate::{
     call::record::Record,
-    inbound::lane::{Lane, LaneError},
+    inbound::{
+        lane::{Lane, LaneError},
+        path,
+    },
     step::Step,
 };
 
@@ -51,6 +54,17 @@ pub enum RouteError {
         /// What is configured.
         prefixes: String,
     },
+    /// The path is that of a method, without what stands before it.
+    #[error(
+        "the base URL of the Slack client has to end with {prefix}, as in \
+         http://HOST:PORT{prefix}: no upstream for this path; calls go to {prefixes}"
+    )]
+    NoPrefix {
+        /// Where methods are called.
+        prefix: Arc<str>,
+        /// What is configured.
+        prefixes: String,
+    },
     /// CONNECT and the like.
     #[error("this is not a forward proxy: set the base URL of the Slack client, not HTTP_PROXY")]
     ForwardProxy,
@@ -71,22 +85,31 @@ pub enum RouteError {
 /// Finds the upstream by the path's prefix.
 #[derive(Clone, Debug)]
 pub struct RouteLayer {
-    upstreams: Arc<[Arc<Upstream>]>,
+    ways: Ways,
 }
 
 /// Finds the upstream by the path's prefix.
 #[derive(Debug)]
 pub struct Route<S> {
     inner: S,
+    ways: Ways,
+}
+
+/// Where requests can go.
+#[derive(Clone, Debug)]
+struct Ways {
     upstreams: Arc<[Arc<Upstream>]>,
+    /// Knows methods.
+    config: Arc<Config>,
 }
 
 // === impl RouteLayer ===
 
 impl RouteLayer {
-    /// Routes to these; the first that matches counts.
-    pub fn new(upstreams: &[Upstream]) -> Self {
-        Self { upstreams: upstreams.iter().cloned().map(Arc::new).collect() }
+    /// Routes to the configured upstreams; the first that matches counts.
+    pub fn new(config: &Arc<Config>) -> Self {
+        let upstreams = config.upstreams.iter().cloned().map(Arc::new).collect();
+        Self { ways: Ways { upstreams, config: Arc::clone(config) } }
     }
 }
 
@@ -94,7 +117,7 @@ impl<S> Layer<S> for RouteLayer {
     type Service = Route<S>;
 
     fn layer(&self, inner: S) -> Route<S> {
-        Route { inner, upstreams: Arc::clone(&self.upstreams) }
+        Route { inner, ways: self.ways.clone() }
     }
 }
 
@@ -115,47 +138,70 @@ where
     ) -> Result<S::Response, S::Error> {
         let (verb, uri) = (request.method(), request.uri());
         let (upstream, url, lane) =
-            route(&self.upstreams, verb, request.version(), uri, request.headers())?;
+            self.ways.of(verb, request.version(), uri, request.headers())?;
         self.inner.call(Routed { request, upstream, url, lane, proved, record }).await
     }
 }
 
-fn route(
-    upstreams: &[Arc<Upstream>],
-    verb: &Method,
-    version: Version,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<(Arc<Upstream>, Uri, Lane), RouteError> {
-    if verb == Method::CONNECT {
-        return Err(RouteError::ForwardProxy);
+// === impl Ways ===
+
+impl Ways {
+    fn of(
+        &self,
+        verb: &Method,
+        version: Version,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<Upstream>, Uri, Lane), RouteError> {
+        if verb == Method::CONNECT {
+            return Err(RouteError::ForwardProxy);
+        }
+        if version == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+            return Err(RouteError::Host);
+        }
+        // HTTP/2 always names the authority. In HTTP/1 a whole URL is what a client sends to a
+        // forward proxy; only one that can mean nothing but this machine is let through.
+        if let Some(host) = uri.host()
+            && version < Version::HTTP_2
+            && !is_this_machine(host)
+        {
+            return Err(RouteError::ForwardProxy);
+        }
+        if path::is_unsafe(uri.path()) {
+            return Err(RouteError::UnsafePath);
+        }
+        let normal = path::normal(uri.path());
+        let (lane, path) = Lane::split(&normal)?;
+        let lane = lane.with_headers(headers)?;
+        let found = self
+            .upstreams
+            .iter()
+            .find_map(|upstream| Some((upstream, path.strip_prefix(&*upstream.prefix)?)));
+        let Some((upstream, rest)) = found else { return Err(self.nowhere(path)) };
+        let rest = match upstream.kind {
+            // Nobody knows what its paths mean.
+            Kind::Plain => path::as_sent(uri.path(), &upstream.prefix).unwrap_or(rest),
+            Kind::WebApi => rest.trim_end_matches('/'),
+            _ => rest,
+        };
+        let url = target(&upstream.url, rest, uri.query()).ok_or(RouteError::InvalidUrl)?;
+        Ok((Arc::clone(upstream), url, lane))
     }
-    if version == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
-        return Err(RouteError::Host);
+
+    /// What is wrong with a path that no prefix matches.
+    fn nowhere(&self, path: &str) -> RouteError {
+        let prefixes: Vec<_> = self.upstreams.iter().map(|upstream| &*upstream.prefix).collect();
+        let prefixes = prefixes.join(", ");
+        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        // A base URL without its last slash leaves the two in one.
+        let names = [name, name.strip_prefix("api").unwrap_or_default()];
+        let is_method = names.iter().any(|name| self.config.catalogue.get(name).is_some());
+        let api = self.upstreams.iter().find(|upstream| upstream.kind == Kind::WebApi);
+        match api.filter(|_| is_method && name.contains('.')) {
+            Some(api) => RouteError::NoPrefix { prefix: Arc::clone(&api.prefix), prefixes },
+            None => RouteError::UnknownPath { prefixes },
+        }
     }
-    // HTTP/2 always names the authority. In HTTP/1 a whole URL is what a client sends to a
-    // forward proxy; only one that can mean nothing but this machine is let through.
-    if let Some(host) = uri.host()
-        && version < Version::HTTP_2
-        && !is_this_machine(host)
-    {
-        return Err(RouteError::ForwardProxy);
-    }
-    let path = uri.path();
-    if is_unsafe(path) {
-        return Err(RouteError::UnsafePath);
-    }
-    let (lane, path) = Lane::split(path)?;
-    let lane = lane.with_headers(headers)?;
-    let found = upstreams
-        .iter()
-        .find_map(|upstream| path.strip_prefix(&*upstream.prefix).map(|rest| (upstream, rest)));
-    let Some((upstream, rest)) = found else {
-        let prefixes: Vec<_> = upstreams.iter().map(|upstream| &*upstream.prefix).collect();
-        return Err(RouteError::UnknownPath { prefixes: prefixes.join(", ") });
-    };
-    let url = target(&upstream.url, rest, uri.query()).ok_or(RouteError::InvalidUrl)?;
-    Ok((Arc::clone(upstream), url, lane))
 }
 
 /// What the path of a request had after the prefix, without the query: what its URL has after
@@ -168,38 +214,6 @@ fn is_this_machine(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Whether a path could mean another place to whoever reads it next.
-fn is_unsafe(path: &str) -> bool {
-    let encoded = |pair: &[u8]| -> bool {
-        // Slash, backslash, NUL and the other control characters, and the percent sign
-        // itself, which would make a second decoding find something else.
-        matches!(
-            pair,
-            [b'2', b'f' | b'F' | b'5']
-                | [b'5', b'c' | b'C']
-                | [b'0' | b'1', _]
-                | [b'7', b'f' | b'F']
-        )
-    };
-    let bytes = path.as_bytes();
-    let disguised = bytes.iter().enumerate().any(|(at, byte)| match byte {
-        b'%' => bytes.get(at + 1..at + 3).is_none_or(encoded),
-        b'\\' | 0..=0x1f | 0x7f => true,
-        _ => false,
-    });
-    let dots = |segment: &str| {
-        // Nearly every segment shows it by its first byte.
-        if !segment.starts_with(['.', '%']) {
-            return false;
-        }
-        let plain = segment.replace("%2e", ".").replace("%2E", ".");
-        // A segment's parameters do not hide its dots.
-        let plain = plain.split(';').next().unwrap_or_default();
-        plain == "." || plain == ".."
-    };
-    disguised || path.split('/').any(dots)
 }
 
 /// The URL at an upstream.
@@ -223,20 +237,19 @@ pub(super) fn target(base: &Uri, rest: &str, query: Option<&str>) -> Option<Uri>
 
 #[cfg(test)]
 mod tests {
-    use config::Kind;
     use http::HeaderValue;
 
     use super::*;
 
     fn routed(verb: &Method, uri: &str) -> Result<(String, String), RouteError> {
-        let upstreams = [Arc::new(Upstream {
-            prefix: "/api/".into(),
-            url: "https://slack.com/api/".parse().unwrap(),
-            kind: Kind::WebApi,
-        })];
+        by("", verb, uri)
+    }
+
+    fn by(file: &str, verb: &Method, uri: &str) -> Result<(String, String), RouteError> {
+        let ways = RouteLayer::new(&Arc::new(config::check(file, "test", |_| None).unwrap())).ways;
         let uri: Uri = uri.parse().unwrap();
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("proxy"))]);
-        route(&upstreams, verb, Version::HTTP_11, &uri, &headers)
+        ways.of(verb, Version::HTTP_11, &uri, &headers)
             .map(|(upstream, url, _)| (url.to_string(), rest(&url, &upstream).to_owned()))
     }
 
@@ -268,6 +281,69 @@ mod tests {
         ] {
             assert_eq!(routed(&Method::GET, uri), Err(RouteError::UnsafePath), "{uri}");
         }
+    }
+
+    /// Turned red by: a prefix that is looked for in the path as it came.
+    #[test]
+    fn slashes_too_many_change_nothing() {
+        for (path, url) in [
+            ("/api//auth.test", "https://slack.com/api/auth.test"),
+            ("//api/auth.test", "https://slack.com/api/auth.test"),
+            ("///api///auth.test///?a=//b", "https://slack.com/api/auth.test?a=//b"),
+            ("/%61pi/auth%2etest", "https://slack.com/api/auth.test"),
+            ("//@job//api//auth.test/", "https://slack.com/api/auth.test"),
+            ("/%40job//api/auth.test", "https://slack.com/api/auth.test"),
+            ("//services//T1/B1/x", "https://hooks.slack.com/services/T1/B1/x"),
+            // What a slash at the end of other paths means, their server says.
+            ("/services/T1/B1/x/", "https://hooks.slack.com/services/T1/B1/x/"),
+            ("/scim/v1/Users//U1", "https://api.slack.com/scim/v1/Users/U1"),
+        ] {
+            assert_eq!(routed(&Method::GET, path).unwrap().0, url, "{path}");
+        }
+    }
+
+    /// Turned red by: the first prefix that matches what was sent, which would be the last of these.
+    #[test]
+    fn a_plain_path_goes_on_as_it_came_and_is_no_way_around_a_limit() {
+        let file = "upstreams:
+          - { prefix: /api/, url: 'https://slack.com/api/', kind: web_api }
+          - { prefix: /, url: 'https://slack.com/', kind: plain }";
+        for (path, url) in [
+            ("//files//a%2Db//", "https://slack.com//files//a%2Db//"),
+            ("/@job/files//%7ea/", "https://slack.com/files//%7ea/"),
+            ("//@job//files", "https://slack.com//files"),
+            ("//api//auth.test", "https://slack.com/api/auth.test"),
+            ("/%61pi/auth.test", "https://slack.com/api/auth.test"),
+        ] {
+            assert_eq!(by(file, &Method::GET, path).unwrap().0, url, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_method_without_its_prefix_is_told_from_any_other_path() {
+        for path in [
+            "/chat.postMessage",
+            "/apichat.postMessage",
+            "/@job/chat.postMessage/",
+            "/slack/chat.postMessage",
+            "//chat.postMessage",
+        ] {
+            let error = routed(&Method::POST, path).unwrap_err();
+            assert!(matches!(error, RouteError::NoPrefix { .. }), "{path}: {error}");
+            assert!(error.to_string().contains("http://HOST:PORT/api/"), "{error}");
+        }
+        for path in
+            ["/favicon.ico", "/", "/api", "/@job/api", "/@job", "/webhook", "/x.y", "/apiaudit"]
+        {
+            let error = routed(&Method::POST, path).unwrap_err();
+            assert!(matches!(error, RouteError::UnknownPath { .. }), "{path}: {error}");
+        }
+        let file = "upstreams: [{ prefix: /slack/, url: 'https://slack.com/api/', kind: web_api }]";
+        let error = by(file, &Method::POST, "/api/chat.postMessage").unwrap_err().to_string();
+        assert!(error.contains("http://HOST:PORT/slack/"), "{error}");
+        let file = "upstreams: [{ prefix: /s/, url: 'https://hooks.slack.com/', kind: webhook }]";
+        let error = by(file, &Method::POST, "/api/chat.postMessage").unwrap_err();
+        assert!(matches!(error, RouteError::UnknownPath { .. }), "{error}");
     }
 
     #[test]

@@ -19,9 +19,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use config::Config;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use slack::{RefusedAs, reply};
+use hyper::{body::Incoming, ext::ReasonPhrase};
+use slack::{Kind, RefusedAs, reply};
 use tower::{Layer, Service};
 
 use self::cure::message;
@@ -76,6 +77,7 @@ pub enum Failure {
 /// Answers every call.
 #[derive(Clone, Debug)]
 pub struct RespondLayer {
+    config: Arc<Config>,
     metrics: AnswerMetrics,
     warnings: Warnings,
 }
@@ -91,6 +93,7 @@ pub struct Respond<S> {
 #[derive(Debug)]
 struct Inner<S> {
     below: S,
+    config: Arc<Config>,
     metrics: AnswerMetrics,
     warnings: Warnings,
 }
@@ -99,7 +102,10 @@ const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
 
+const ERROR: HeaderName = HeaderName::from_static("slackwater-error");
+
 const UNKNOWN_PATH: &str = "unknown_path";
+const WRONG_BASE_URL: &str = "wrong_base_url";
 const UNKNOWN_METHOD: &str = "unknown_method";
 
 // === impl Failure ===
@@ -125,6 +131,7 @@ impl Failure {
     fn lost(&self) -> Option<&'static str> {
         match self {
             Self::Route(RouteError::UnknownPath { .. }) => Some(UNKNOWN_PATH),
+            Self::Route(RouteError::NoPrefix { .. }) => Some(WRONG_BASE_URL),
             Self::Method(_) => Some(UNKNOWN_METHOD),
             _ => None,
         }
@@ -147,6 +154,12 @@ impl Failure {
             Self::Route(error) => match error {
                 RouteError::UnknownPath { .. } => {
                     error_response(StatusCode::NOT_FOUND, UNKNOWN_PATH, &text)
+                }
+                RouteError::NoPrefix { prefix, .. } => {
+                    let mut response = error_response(StatusCode::NOT_FOUND, WRONG_BASE_URL, &text);
+                    let cure = format!("the base URL must end with {prefix}");
+                    say_in_status(&mut response, &cure);
+                    response
                 }
                 RouteError::Lane(_) => {
                     error_response(StatusCode::BAD_REQUEST, "invalid_lane", &text)
@@ -188,9 +201,41 @@ impl Failure {
     }
 }
 
-fn error_response(status: StatusCode, error: &str, message: &str) -> Response<ResponseBody> {
-    let body = serde_json::json!({ "ok": false, "error": error, "message": message });
-    json_response(status, body.to_string())
+/// An error of ours, wherever a client may look for it: several SDKs show nothing but the `error`, or the
+/// status line, or `response_metadata.messages`.
+fn error_response(
+    status: StatusCode,
+    error: &'static str,
+    message: &str,
+) -> Response<ResponseBody> {
+    let body = serde_json::json!({
+        "ok": false,
+        "error": error,
+        "message": message,
+        "response_metadata": { "messages": [format!("[ERROR] slackwater: {message}")] },
+    });
+    let mut response = json_response(status, body.to_string());
+    response.headers_mut().insert(ERROR, HeaderValue::from_static(error));
+    say_in_status(&mut response, error);
+    response
+}
+
+/// Says more in the status line, where there is one: it is all that clients in Go show.
+fn say_in_status(response: &mut Response<ResponseBody>, more: &str) {
+    let status = response.status().canonical_reason().unwrap_or_default();
+    if let Ok(reason) = ReasonPhrase::try_from(format!("{status}: {more}")) {
+        response.extensions_mut().insert(reason);
+    }
+}
+
+/// Makes an error one of status 200, as Slack's own are, if it is the caller's mistake. A client that
+/// takes every other status for an accident of the network would call again and again, and say nothing.
+fn say_at_once(response: &mut Response<ResponseBody>) {
+    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    if response.status().is_client_error() && !again.contains(&response.status()) {
+        *response.status_mut() = StatusCode::OK;
+        response.extensions_mut().remove::<ReasonPhrase>();
+    }
 }
 
 /// What a shed call gets: what Slack would have said, in the way that its client takes best, and why.
@@ -242,8 +287,9 @@ pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<ResponseBody> {
 
 impl RespondLayer {
     /// Counts in these metrics, and warns of what is refused.
-    pub fn new(metrics: &AnswerMetrics, warnings: &Warnings) -> Self {
-        Self { metrics: metrics.clone(), warnings: warnings.clone() }
+    pub fn new(config: &Arc<Config>, metrics: &AnswerMetrics, warnings: &Warnings) -> Self {
+        let config = Arc::clone(config);
+        Self { config, metrics: metrics.clone(), warnings: warnings.clone() }
     }
 }
 
@@ -251,8 +297,8 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        let Self { metrics, warnings } = self.clone();
-        Respond { shared: Arc::new(Inner { below: inner, metrics, warnings }) }
+        let Self { config, metrics, warnings } = self.clone();
+        Respond { shared: Arc::new(Inner { below: inner, config, metrics, warnings }) }
     }
 }
 
@@ -280,11 +326,12 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Inner { below, metrics, warnings } = &*shared;
+            let Inner { below, config, metrics, warnings } = &*shared;
             // Shares the memory of the request's.
             let uri = request.uri().clone();
             let record = Arc::new(Record::of(Ids::of(request.headers())));
             let of_a_page = request.headers().contains_key(header::ORIGIN);
+            let agent = request.headers().get(header::USER_AGENT).cloned();
             let answered =
                 below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
@@ -311,8 +358,13 @@ where
                 }
                 let is_slacks = matches!(failure, Failure::Refused(_));
                 let mut response = failure.into_response(&record);
-                if of_a_page && !is_slacks {
-                    let_pages_read(response.headers_mut());
+                if !is_slacks {
+                    if stops_whole(config, agent.as_ref()) {
+                        say_at_once(&mut response);
+                    }
+                    if of_a_page {
+                        let_pages_read(response.headers_mut());
+                    }
                 }
                 response
             });
@@ -337,6 +389,14 @@ where
             Ok(response)
         })
     }
+}
+
+/// Whether a client is one to which no status but 200 says anything, as far as its User-Agent tells, and
+/// the operator does not want otherwise.
+fn stops_whole(config: &Config, agent: Option<&HeaderValue>) -> bool {
+    let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let client = config.client(agent, &HeaderMap::new()).filter(|client| client.stops_whole);
+    client.is_some() && config.shed_as.to(Kind::WebApi, client) == RefusedAs::OkFalse
 }
 
 /// Lets the page that asked read an answer of ours, as it may read every answer of Slack's Web API;

@@ -18,11 +18,17 @@ async fn what_is_wrong_is_told_and_goes_nowhere() {
         let bot = if h2 { proxy.bot_h2() } else { proxy.bot() };
         for (path, status, error, hint) in [
             ("/", 404, "unknown_path", "/api/"),
-            ("/apis/auth.test", 404, "unknown_path", "/api/"),
+            ("/apis/auth.test", 404, "wrong_base_url", "/api/"),
             ("/api", 404, "unknown_path", "/api/"),
             ("/@job", 404, "unknown_path", "/api/"),
             ("/api/", 404, "unknown_method", "/api/chat.postMessage"),
             ("/api/a/b", 404, "unknown_method", "/api/chat.postMessage"),
+            ("/@job//api/", 404, "unknown_method", "/api/chat.postMessage"),
+            ("/@job/api", 404, "unknown_path", "/api/"),
+            ("/chat.postMessage", 404, "wrong_base_url", "has to end with /api/"),
+            ("/apichat.postMessage", 404, "wrong_base_url", "has to end with /api/"),
+            ("/@job//chat.postMessage/", 404, "wrong_base_url", "has to end with /api/"),
+            ("/slack.com/chat.postMessage", 404, "wrong_base_url", "has to end with /api/"),
             ("/api/caf%C3%A9", 404, "unknown_method", "/api/chat.postMessage"),
             ("/api/../admin", 400, "invalid_request", "dot segment"),
             ("/api/./x", 400, "invalid_request", "dot segment"),
@@ -46,9 +52,11 @@ async fn what_is_wrong_is_told_and_goes_nowhere() {
             let body = answer.json();
             assert_eq!((answer.status, &body["error"]), (status, &error.into()), "{path}");
             assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.header("slackwater-error"), error);
             assert_eq!(body["ok"], false);
             let message = body["message"].as_str().unwrap();
             assert!(message.contains(hint), "{path}: {message}");
+            assert_eq!(answer.message(), format!("[ERROR] slackwater: {message}"));
         }
         for (name, value, hint) in [
             ("slackwater-class", "vip", "interactive, normal or background"),
@@ -61,6 +69,56 @@ async fn what_is_wrong_is_told_and_goes_nowhere() {
             assert!(message.to_lowercase().contains(name) && message.contains(hint), "{message}");
         }
         assert_eq!(upstream.seen().len(), 0);
+    }
+}
+
+/// What Go's client shows of an answer that it does not read is its status line.
+///
+/// Turned red by: the status line of every other 404.
+#[tokio::test(start_paused = true)]
+async fn the_status_line_tells_what_is_wrong() {
+    let proxy = Proxy::start(&ok());
+    for (path, line) in [
+        ("/chat.postMessage", "HTTP/1.1 404 Not Found: the base URL must end with /api/\r\n"),
+        ("/x", "HTTP/1.1 404 Not Found: unknown_path\r\n"),
+        ("/api/", "HTTP/1.1 404 Not Found: unknown_method\r\n"),
+        ("/@a;class=vip/api/x", "HTTP/1.1 400 Bad Request: invalid_lane\r\n"),
+        ("/api/auth.test", "HTTP/1.1 200 OK\r\n"),
+    ] {
+        let said =
+            say(&proxy, format!("POST {path} HTTP/1.1\r\nhost: proxy\r\n\r\n").as_bytes()).await;
+        assert!(said.starts_with(line), "{path}: {said}");
+    }
+}
+
+/// Node's SDK repeats a call for half an hour after any status but 200, and says nothing.
+///
+/// Turned red by: another status for it; status 200 for others, for a webhook's client, for what is worth
+/// another try, or against the operator's will.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_would_repeat_a_mistake_is_told_at_once() {
+    const NODE: &str = "@slack:web-api/8.2.0 node/22.11.0 linux/6.1";
+    let upstream = Scripted::new(|_| async { Err(std::io::ErrorKind::ConnectionReset.into()) });
+    let bad = ["/chat.postMessage", "/x", "/api/", "/@/api/auth.test", "/api/../x"];
+    for (file, agent, status) in [
+        ("", NODE, 200),
+        ("shed_as: ok_false", NODE, 200),
+        ("shed_as: 429", NODE, 404),
+        ("", "@slack:webhook/7.0.0", 404),
+        ("shed_as: ok_false", "curl/8", 404),
+        ("", "", 404),
+    ] {
+        let proxy = Proxy::configured(file, &upstream);
+        let bot = proxy.bot();
+        for path in bad {
+            let answer = bot.at(Method::POST, path).header("user-agent", agent).send().await;
+            let refused = if path.contains("..") || path.contains('@') { 400 } else { status };
+            let expected = if status == 200 { 200 } else { refused };
+            assert_eq!(answer.status, expected, "{file} {agent} {path}");
+            assert_eq!(answer.json()["error"], answer.header("slackwater-error"));
+        }
+        let broken = bot.call("auth.test").header("user-agent", agent).send().await;
+        assert_eq!((broken.status, &broken.json()["error"]), (502, &"upstream_broken".into()));
     }
 }
 

@@ -37,6 +37,7 @@ mod scenarios;
 mod secrets;
 mod shadow;
 mod shedding;
+mod spellings;
 mod switched_off;
 mod tidy;
 mod top;

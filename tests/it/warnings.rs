@@ -111,9 +111,12 @@ async fn a_wrong_base_url_is_warned_of_without_what_is_secret_in_it() {
     let nowhere = json!(["unknown_path", "/hooks/…", 1]);
     assert_eq!(all, [nowhere, json!(["unknown_method", "/api/services/…", 1])]);
     proxy.until(secs(61)).await;
-    assert_eq!(at("/chat.postMessage").await, 404);
+    for path in ["/chat.postMessage", "/apichat.postMessage", "/hooks/T1/B1/hunter"] {
+        assert_eq!(at(path).await, 404);
+    }
     let all: Vec<_> = log.take().iter().map(told).collect();
-    assert_eq!(all, [json!(["unknown_path", "/chat.postMessage", 2])]);
+    let no_prefix = json!(["wrong_base_url", "/chat.postMessage", 1]);
+    assert_eq!(all, [no_prefix, json!(["unknown_path", "/hooks/…", 2])]);
     // What is refused for another reason says so to its caller.
     assert_eq!(at("/api/..").await, 400);
     assert_eq!(log.take(), [] as [Value; 0]);

@@ -139,8 +139,10 @@ fn join(joiner: &mut Joiner, scope: Scope, call: Dimensions<'_>) -> Option<()> {
     Some(())
 }
 
-/// What stands for a URL: the beginning of its path's SHA-256. The path of a webhook is a secret.
+/// What stands for a URL: the beginning of its path's SHA-256. The path of a webhook is a secret. A slash
+/// at its end makes no other webhook of it.
 pub fn url_key(path: &str) -> String {
+    let path = path.trim_end_matches('/');
     shown("url-", digest::digest(&digest::SHA256, path.as_bytes()).as_ref())
 }
 

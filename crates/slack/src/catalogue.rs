@@ -89,10 +89,15 @@ impl Catalogue {
         read::built_in(app)
     }
 
-    /// The Web API method of that name; the entry named [`OTHER`] for one that is not known.
+    /// The Web API method of that name; the entry named [`OTHER`] for one that is not known. No document
+    /// says whether Slack tells upper case from lower; if it does, it knows no method of the other name.
     pub fn method(&self, name: &str) -> &Arc<Method> {
-        let known = self.get(name).filter(|method| method.kind == Kind::WebApi);
-        known.unwrap_or(&self.unknown)
+        let is_api = |method: &&Arc<Method>| method.kind == Kind::WebApi;
+        let alike = |method: &&Arc<Method>| method.name.eq_ignore_ascii_case(name);
+        self.get(name)
+            .filter(is_api)
+            .or_else(|| self.methods.iter().filter(is_api).find(alike))
+            .unwrap_or(&self.unknown)
     }
 
     /// The entry of an endpoint.
