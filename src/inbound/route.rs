@@ -68,8 +68,11 @@ pub enum RouteError {
     /// CONNECT and the like.
     #[error("this is not a forward proxy: set the base URL of the Slack client, not HTTP_PROXY")]
     ForwardProxy,
-    /// `.` or `..` in the path, in any disguise, or an encoded slash.
-    #[error("the path has a dot segment, an encoded slash, a backslash or a control character")]
+    /// `.` or `..` in the path, in any disguise, an encoded slash, or what is no escape.
+    #[error(
+        "the path has a dot segment, an encoded slash, a backslash, a control character or a \
+         broken escape"
+    )]
     UnsafePath,
     /// No Host, or more than one (RFC 9112, 3.2).
     #[error("a request of HTTP/1.1 has one Host header, no more and no less")]

@@ -5,6 +5,7 @@
 //! how often it was sent.
 
 mod cure;
+mod error;
 mod headroom;
 mod metrics;
 mod shown_path;
@@ -18,14 +19,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use config::Config;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, ext::ReasonPhrase};
-use slack::{Kind, RefusedAs, reply};
+use hyper::body::Incoming;
+use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
-use self::cure::message;
+use self::{
+    cure::message,
+    error::{Asker, error_response, json_response, say_in_status},
+};
 pub use self::{
     metrics::{AnswerMetrics, Top},
     warnings::Warnings,
@@ -101,8 +104,6 @@ struct Inner<S> {
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
-
-const ERROR: HeaderName = HeaderName::from_static("slackwater-error");
 
 const UNKNOWN_PATH: &str = "unknown_path";
 const WRONG_BASE_URL: &str = "wrong_base_url";
@@ -201,43 +202,6 @@ impl Failure {
     }
 }
 
-/// An error of ours, wherever a client may look for it: several SDKs show nothing but the `error`, or the
-/// status line, or `response_metadata.messages`.
-fn error_response(
-    status: StatusCode,
-    error: &'static str,
-    message: &str,
-) -> Response<ResponseBody> {
-    let body = serde_json::json!({
-        "ok": false,
-        "error": error,
-        "message": message,
-        "response_metadata": { "messages": [format!("[ERROR] slackwater: {message}")] },
-    });
-    let mut response = json_response(status, body.to_string());
-    response.headers_mut().insert(ERROR, HeaderValue::from_static(error));
-    say_in_status(&mut response, error);
-    response
-}
-
-/// Says more in the status line, where there is one: it is all that clients in Go show.
-fn say_in_status(response: &mut Response<ResponseBody>, more: &str) {
-    let status = response.status().canonical_reason().unwrap_or_default();
-    if let Ok(reason) = ReasonPhrase::try_from(format!("{status}: {more}")) {
-        response.extensions_mut().insert(reason);
-    }
-}
-
-/// Makes an error one of status 200, as Slack's own are, if it is the caller's mistake. A client that
-/// takes every other status for an accident of the network would call again and again, and say nothing.
-fn say_at_once(response: &mut Response<ResponseBody>) {
-    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-    if response.status().is_client_error() && !again.contains(&response.status()) {
-        *response.status_mut() = StatusCode::OK;
-        response.extensions_mut().remove::<ReasonPhrase>();
-    }
-}
-
 /// What a shed call gets: what Slack would have said, in the way that its client takes best, and why.
 fn shed_response(shed: &Shed, record: &Record) -> Response<ResponseBody> {
     let seconds = shed.retry_after_seconds();
@@ -267,14 +231,6 @@ fn refused_response(
     let reason = HeaderValue::from_static(ShedReason::Upstream.as_str());
     answer.headers_mut().insert(REASON, reason);
     answer
-}
-
-fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::ours(body));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 /// What a bug of ours costs: this one call.
@@ -330,8 +286,7 @@ where
             // Shares the memory of the request's.
             let uri = request.uri().clone();
             let record = Arc::new(Record::of(Ids::of(request.headers())));
-            let of_a_page = request.headers().contains_key(header::ORIGIN);
-            let agent = request.headers().get(header::USER_AGENT).cloned();
+            let asker = Asker::of(request.headers());
             let answered =
                 below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
             // What is shed tells of its own bucket; what broke is not known to have been counted.
@@ -359,12 +314,7 @@ where
                 let is_slacks = matches!(failure, Failure::Refused(_));
                 let mut response = failure.into_response(&record);
                 if !is_slacks {
-                    if stops_whole(config, agent.as_ref()) {
-                        say_at_once(&mut response);
-                    }
-                    if of_a_page {
-                        let_pages_read(response.headers_mut());
-                    }
+                    asker.fit(&mut response, config);
                 }
                 response
             });
@@ -389,22 +339,6 @@ where
             Ok(response)
         })
     }
-}
-
-/// Whether a client is one to which no status but 200 says anything, as far as its User-Agent tells, and
-/// the operator does not want otherwise.
-fn stops_whole(config: &Config, agent: Option<&HeaderValue>) -> bool {
-    let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let client = config.client(agent, &HeaderMap::new()).filter(|client| client.stops_whole);
-    client.is_some() && config.shed_as.to(Kind::WebApi, client) == RefusedAs::OkFalse
-}
-
-/// Lets the page that asked read an answer of ours, as it may read every answer of Slack's Web API;
-/// without that it learns only that something failed. There is nothing in it that is not for everybody.
-fn let_pages_read(headers: &mut HeaderMap) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let shown = HeaderValue::from_static("retry-after, slackwater-reason, slackwater-error");
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, shown);
 }
 
 fn tell(headers: &mut HeaderMap, record: &Record) {
