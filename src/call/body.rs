@@ -2,6 +2,7 @@
 //! beyond that it streams through, once.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::{
         Arc,
@@ -23,8 +24,7 @@ pub const WHOLE: usize = 1 << 20;
 /// All that is kept may take this many times what one piece may.
 const PIECES: u32 = 5;
 
-/// A call's body.
-#[derive(Debug)]
+/// A call's body. It may have a token, so only its size is printed.
 pub enum Body {
     /// All of it is here; it can be sent any number of times.
     Whole(Bytes, Reservation),
@@ -35,7 +35,6 @@ pub enum Body {
 }
 
 /// A body on its way to the upstream.
-#[derive(Debug)]
 pub struct Outgoing {
     first: Option<Bytes>,
     rest: Option<Incoming>,
@@ -74,9 +73,14 @@ pub enum BodyError {
 // === impl Body ===
 
 impl Body {
-    /// A body without a byte.
-    pub fn nothing(memory: &Memory) -> Self {
-        Self::Whole(Bytes::new(), memory.nothing())
+    /// A body of ours.
+    ///
+    /// # Errors
+    /// If it does not fit into `memory`.
+    pub fn of(bytes: Bytes, memory: &Memory) -> Result<Self, BodyError> {
+        let mut reservation = memory.nothing();
+        reservation.grow(bytes.len())?;
+        Ok(Self::Whole(bytes, reservation))
     }
 
     /// Reads a body whole, or its first part if it is larger than [`WHOLE`].
@@ -149,7 +153,24 @@ impl Body {
     }
 }
 
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Whole(..) => "Whole",
+            Self::Streamed(..) => "Streamed",
+            Self::Spent => "Spent",
+        };
+        f.debug_struct(what).field("known", &self.known().len()).finish_non_exhaustive()
+    }
+}
+
 // === impl Outgoing ===
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}
 
 impl Outgoing {
     /// The same body once more, unless it streams.

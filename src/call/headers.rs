@@ -15,6 +15,16 @@ pub fn forward_request(headers: &mut HeaderMap) {
     accept_what_is_known(headers);
 }
 
+/// Leaves what says who asks, and nothing of what is asked: the body of another request, a condition,
+/// a part, or an id.
+pub fn about_nothing(headers: &mut HeaderMap) {
+    leave_out(headers, |name| {
+        name.starts_with("content-")
+            || name.starts_with("if-")
+            || matches!(name, "range" | "x-request-id")
+    });
+}
+
 /// Leaves what the caller is to see: nobody but us speaks for us.
 pub fn forward_response(headers: &mut HeaderMap) {
     leave_out(headers, concerns_one_connection);

@@ -293,7 +293,9 @@ impl Book {
     /// Whose a token with these facts is.
     fn derive(&self, token: &TokenHash, facts: &Facts) -> Identity {
         let name = token.name();
-        let org = facts.org.as_ref().or(facts.workspace.as_ref()).unwrap_or(&name);
+        // A token of a whole app has no workspace, and all such tokens of it count together.
+        let no_workspace = facts.app.as_ref().unwrap_or(&name);
+        let org = facts.org.as_ref().or(facts.workspace.as_ref()).unwrap_or(no_workspace);
         let workspace = facts.workspace.as_ref().unwrap_or(org);
         let by_bot = facts.bot.as_ref().map(|bot| {
             let key = (Arc::clone(workspace), Arc::clone(bot));

@@ -39,7 +39,7 @@ use crate::{
     inbound::{
         arguments::{self, Arguments},
         patience::Known,
-        resolve::{self, IdentityResolver},
+        resolve::{self, Brought, IdentityResolver},
         route::{Routed, rest},
     },
     queue::{Attempt, QueueRequest},
@@ -192,7 +192,10 @@ where
                     // A second at most, so the caller's rule, which is not known yet, matters little.
                     let deadline = arrived + patience.of_class(Class::Interactive);
                     // Boxed, because hardly any call asks, and each would carry it about.
-                    let asking = self.resolver.ask(whose.clone(), text, token, &upstream, deadline);
+                    let headers = &parts.headers;
+                    let brought =
+                        Brought { token: text, hash: token, headers, upstream: &upstream };
+                    let asking = self.resolver.ask(whose.clone(), brought, deadline);
                     whose.identity = Box::pin(asking).await;
                     record.waited(Instant::now().duration_since(arrived));
                 }

@@ -1,10 +1,17 @@
 //! Asks Slack whose a token is, by an `auth.test` of the proxy's own.
 //!
+//! It asks as the call would that brought the token: of the same upstream, with the call's headers,
+//! and with the token where the call has it. A token of a browser is one only with its cookie, an
+//! upstream may want a header of its own, and some of Slack's checks compare the User-Agent. Of a
+//! token that cannot be told of, nothing is asked.
+//!
 //! The first calls of an unknown token wait for the answer, a second at most; then they count by
 //! the token's hash, and are moved when the answer is here. The question is a call like others:
 //! it waits for its limits, and a pause that Slack asks for holds it, too. So that made-up tokens
 //! make no flood of questions, four are on the way at once, ten go in a second, and what Slack said
 //! no to is not asked again for a minute.
+
+mod brought;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,7 +20,7 @@ use std::{
 };
 
 use config::{CallerName, Config, Upstream};
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::Response;
 use http_body_util::{BodyExt, Limited};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
@@ -27,15 +34,15 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub use self::brought::Brought;
 use crate::{
     call::{
-        Call, Head,
+        Call,
         body::{Body, Memory},
         record::Record,
         response::ResponseBody,
     },
     identity::{Identities, Whose},
-    inbound::route::target,
     queue::{Attempt, QueueRequest},
     step::Step,
 };
@@ -129,31 +136,24 @@ where
     pub async fn ask(
         &self,
         known: Whose,
-        token: &str,
-        hash: &TokenHash,
-        upstream: &Arc<Upstream>,
+        brought: Brought<'_>,
         deadline: Instant,
     ) -> Arc<Identity> {
         let Questions { config, identities, .. } = &*self.questions;
         let Whose { identity, stranger, ask } = known;
-        if !ask || !config.identity.resolve {
+        if !ask || !config.identity.resolve || !brought.can_be_told_of() {
             return identity;
         }
-        let question = self.question(&identity, token, hash, upstream);
+        let question = self.question(&identity, brought);
         let Some(Question::Waited(told)) = question.filter(|_| stranger) else { return identity };
         // Whose time is up goes as a stranger.
         let _ = timeout_at(deadline, told.notified()).await;
-        identities.whose(Instant::now(), hash).identity
+        identities.whose(Instant::now(), brought.hash).identity
     }
 
     /// The question for a token, asked if it is not yet, and if it may be.
-    fn question(
-        &self,
-        known: &Identity,
-        token: &str,
-        hash: &TokenHash,
-        upstream: &Arc<Upstream>,
-    ) -> Option<Question> {
+    fn question(&self, known: &Identity, brought: Brought<'_>) -> Option<Question> {
+        let hash = brought.hash;
         let now = Instant::now();
         let mut open = self.questions.open();
         let most = open.by_token.len() < OPEN;
@@ -168,7 +168,7 @@ where
         if !most || at > now + PATIENCE / 2 {
             return None;
         }
-        let call = self.questions.call(known, token, hash, upstream)?;
+        let call = self.questions.call(known, brought)?;
         let told = Arc::new(Notify::new());
         let question = Question::Waited(Arc::clone(&told));
         entry.insert(question.clone());
@@ -199,24 +199,15 @@ impl<S> Questions<S> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The question as a call of whom it is taken for so far; none if the token cannot be a header's
-    /// value, or no upstream has Slack's Web API.
-    fn call(
-        &self,
-        identity: &Identity,
-        token: &str,
-        hash: &TokenHash,
-        upstream: &Arc<Upstream>,
-    ) -> Option<QueueRequest> {
+    /// The question as a call of whom it is taken for so far; none if no upstream has Slack's Web API, or
+    /// there is no memory for it.
+    fn call(&self, identity: &Identity, brought: Brought<'_>) -> Option<QueueRequest> {
         let is_api = |upstream: &&Upstream| upstream.kind == Kind::WebApi;
-        let upstream = match upstream.kind {
-            Kind::WebApi => Arc::clone(upstream),
+        let upstream = match brought.upstream.kind {
+            Kind::WebApi => Arc::clone(brought.upstream),
             _ => Arc::new(self.config.upstreams.iter().find(is_api)?.clone()),
         };
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-        bearer.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
-        let url = target(&upstream.url, METHOD, None)?;
+        let hash = brought.hash;
         let method = Arc::clone(self.config.catalogue.method(METHOD));
         let now = Instant::now();
         let buckets = buckets::of(
@@ -232,8 +223,8 @@ impl<S> Questions<S> {
             },
         );
         let call = Call {
-            head: Head { verb: Method::POST, url, headers },
-            body: Body::nothing(&self.memory),
+            head: brought.head(&upstream)?,
+            body: Body::of(brought.form(), &self.memory).ok()?,
             upstream,
             method: Some(method),
             token: Some(*hash),

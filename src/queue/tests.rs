@@ -1,5 +1,6 @@
 //! Waiting, leaving and telling, with a clock that stands still.
 
+use bytes::Bytes;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use config::{Kind, QueueBounds, Upstream};
@@ -49,7 +50,7 @@ fn call(patience: Duration) -> Call {
             url: "http://slack.test/api/x".parse().unwrap(),
             headers: HeaderMap::new(),
         },
-        body: Body::nothing(&Memory::new(0)),
+        body: Body::of(Bytes::new(), &Memory::new(0)).unwrap(),
         upstream: Arc::new(Upstream {
             prefix: "/api/".into(),
             url: "http://slack.test/api/".parse().unwrap(),

@@ -31,6 +31,7 @@ mod patience;
 mod pausing;
 mod plan;
 mod preflight;
+mod questions;
 mod refusals;
 mod reload;
 mod scenarios;

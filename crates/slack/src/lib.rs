@@ -31,7 +31,7 @@ pub use ordering::{OrderingArgument, OrderingArguments};
 pub use own::{IN_ORDER, OPEN, PAUSED};
 pub use refused_as::RefusedAs;
 pub use tier::{AppKind, Tier};
-pub use token::{TOKEN_LIKE, holds_token, instead_of_token};
+pub use token::{TOKEN_LIKE, holds_token, instead_of_token, needs_cookie};
 pub use token_hash::{TokenHash, push_hex, shown};
 
 #[cfg(test)]

@@ -17,9 +17,26 @@ pub fn instead_of_token(text: &str) -> Option<&'static str> {
     holds_token(text).then_some(TOKEN_LIKE)
 }
 
+/// Whether a token is that of a browser's session, which is one only together with the cookie `d`, as in
+/// <https://github.com/korotovsky/slack-mcp-server/blob/master/docs/01-authentication-setup.md>: the client
+/// of Slack's own pages sends both, and without the cookie every method says `invalid_auth`.
+pub fn needs_cookie(token: &str) -> bool {
+    token.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("xoxc-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_a_token_and_a_cookie() {
+        for token in ["xoxc-1-2", "XOXC-1"] {
+            assert!(needs_cookie(token), "{token}");
+        }
+        for token in ["xoxb-1", "xoxp-1", "xoxe.xoxp-1", "xapp-1", "xoxc", "a xoxc-1", ""] {
+            assert!(!needs_cookie(token), "{token}");
+        }
+    }
 
     #[test]
     fn tokens_are_known_by_their_beginning() {

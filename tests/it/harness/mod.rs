@@ -32,7 +32,7 @@ pub(crate) use self::{
     bot::{Answer, Ask, Bot, all},
     log::Log,
     tls::{Authority, Machine, Pair},
-    upstream::{Scripted, Stream, fake, json, slack, text},
+    upstream::{Scripted, Seen, Stream, fake, json, slack, text},
     wire::{Wire, pipe},
 };
 

@@ -75,7 +75,9 @@ pub fn read(method: &str, body: &[u8]) -> Option<Told> {
     }
 }
 
-/// <https://docs.slack.dev/reference/methods/auth.test>
+/// <https://docs.slack.dev/reference/methods/auth.test>. An app-level token has an `app_id` and no
+/// workspace, as in
+/// <https://github.com/slackapi/java-slack-sdk/blob/main/json-logs/samples/api/auth.test.json>.
 #[derive(Deserialize)]
 struct AuthTest<'a> {
     ok: bool,
@@ -83,6 +85,8 @@ struct AuthTest<'a> {
     team: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     user: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    app_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     team_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -159,11 +163,12 @@ impl Facts {
 
 impl AuthTest<'_> {
     fn facts(self) -> Option<Facts> {
+        let app = id(self.app_id);
         let workspace = id(self.team_id);
         let org = id(self.enterprise_id);
-        let known = workspace.is_some() || org.is_some();
+        let known = workspace.is_some() || org.is_some() || app.is_some();
         known.then_some(Facts {
-            app: None,
+            app,
             bot: id(self.bot_id),
             workspace,
             org,
@@ -222,6 +227,9 @@ mod tests {
         };
         let called = Called { workspace: Some("X".into()), user: Some("bot".into()) };
         assert_eq!(read("auth.test", body), Some(Told::Caller(facts, called)));
+        let app = read("auth.test", br#"{"ok":true,"app_name":"X","app_id":"A1"}"#);
+        let facts = Facts { app: Some("A1".into()), ..Facts::default() };
+        assert_eq!(app, Some(Told::Caller(facts, Called::default())));
         let person = read("auth.test", br#"{"ok":true,"team_id":"T1","bot_id":null}"#);
         let facts = Facts { workspace: Some("T1".into()), ..Facts::default() };
         assert_eq!(person, Some(Told::Caller(facts, Called::default())));
