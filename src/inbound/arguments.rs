@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
             if self.0.contains(&name) {
                 match map.next_value()? {
                     serde_json::Value::String(value) => self.0.set(&name, value.into()),
-                    // A timestamp, perhaps.
+                    // A form would have the same digits.
                     serde_json::Value::Number(value) => self.0.set(&name, value.to_string().into()),
                     _ => {}
                 }
@@ -175,6 +175,19 @@ mod tests {
         assert_eq!(found(None, "application/json", json).await, both());
         assert_eq!(found(None, "application/json", "[1]").await, [None, None]);
         assert_eq!(found(None, "multipart/form-data", "x").await, [None, None]);
+    }
+
+    #[tokio::test]
+    async fn a_number_is_its_digits_and_nothing_else_is_a_value() {
+        let json = r#"{"token":17,"channel":4}"#;
+        let digits = [Some("17".to_owned()), Some("4".to_owned())];
+        assert_eq!(found(None, "application/json", json).await, digits);
+        let json = r#"{"token":{"a":"b"},"channel":["C1"]}"#;
+        assert_eq!(found(None, "application/json", json).await, [None, None]);
+        assert_eq!(
+            found(None, "application/json", r#"{"token":null,"channel":true}"#).await,
+            [None, None]
+        );
     }
 
     #[tokio::test]
