@@ -1,6 +1,7 @@
 //! A call: what was asked, what is sent of it, its answer, and what is recorded of it.
 
 pub mod body;
+pub mod coding;
 pub mod headers;
 pub mod ids;
 pub mod record;

@@ -14,7 +14,7 @@ use config::{
 use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
 use limits::{Class, Dimension};
-use scheduler::{CallerId, PlaceId};
+use scheduler::CallerId;
 use slack::{
     Endpoint, Identity, Kind, Method, OTHER, OrderingArguments, TokenHash,
     buckets::{self, Dimensions},
@@ -29,8 +29,8 @@ use tower::Layer;
 use crate::{
     call::{
         Call, Head,
-        body::{Body, BodyError, Memory},
-        headers,
+        body::{Body, BodyError, Memory, WHOLE},
+        coding, headers,
         record::Labels,
         response::ResponseBody,
         token::bearer,
@@ -39,6 +39,7 @@ use crate::{
     inbound::{
         arguments::{self, Arguments},
         patience::Known,
+        place::Asks,
         resolve::{self, Brought, IdentityResolver},
         route::{Routed, rest},
     },
@@ -80,9 +81,6 @@ struct Knowledge {
 pub struct NoMethod {
     name: String,
 }
-
-/// So much of a body tells one call from another.
-const TELLING: usize = 4096;
 
 // === impl ClassifyLayer ===
 
@@ -171,11 +169,15 @@ where
         let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
         let known = body.as_ref().map_or(&[] as &[u8], Body::known);
+        // What is packed in a way that nobody knows says nothing here.
+        let known = coding::unpacked(&parts.headers, known, WHOLE).unwrap_or_default();
+        let known = &*known;
         let arguments = match method {
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
             _ => Arguments::default(),
         };
-        let text = bearer(&parts.headers).or(arguments.get("token"));
+        // What a client has read from a file may end with its line.
+        let text = bearer(&parts.headers).or(arguments.get("token").map(str::trim));
         // Whoever knows the URL may call it; no token decides anything.
         let text = text.filter(|_| !upstream.kind.has_secret_url());
         // Hashing is a good part of what a call costs.
@@ -231,11 +233,17 @@ where
         let buckets = method.map_or_else(Vec::new, |method| {
             let by_url = buckets::counts_by(method, Dimension::Url);
             let url = by_url.then(|| buckets::url_key(url.path()));
-            let value = |name: &Option<Arc<str>>| Some(shown(arguments.get(name.as_deref()?)?));
+            let is_channel = |name: &str| method.channel_arg.as_deref() == Some(name);
+            let argument = |name: &str| {
+                let value = arguments.get(name)?;
+                Some(if is_channel(name) { channel_of(value) } else { value })
+            };
+            let value = |name: &Option<Arc<str>>| Some(shown(argument(name.as_deref()?)?));
             let (channel, user) = (value(&method.channel_arg), value(&method.user_arg));
-            let ordering_key = method.in_order.as_ref().and_then(|order| {
-                order.key(&method.name, &identity.token, |name| arguments.get(name))
-            });
+            let ordering_key = method
+                .in_order
+                .as_ref()
+                .and_then(|order| order.key(&method.name, &identity.token, argument));
             let dimensions = Dimensions {
                 identity: &identity,
                 method: name,
@@ -250,8 +258,17 @@ where
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
         // The rest of a webhook's path tells it from others, and is its secret.
         let asked = if endpoint.is_some() { path } else { name };
-        let asks = (&parts.method, &*upstream.prefix, asked, parts.uri.query());
-        let place = knowledge.place(caller_id, token.as_ref(), asks, body.known());
+        let asks = Asks {
+            caller: caller_id,
+            token: token.as_ref(),
+            verb: &parts.method,
+            prefix: &upstream.prefix,
+            path: asked,
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            body: body.known(),
+        };
+        let place = asks.place(&knowledge.hasher);
         headers::forward_request(&mut parts.headers);
         let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
@@ -277,19 +294,6 @@ where
 // === impl Knowledge ===
 
 impl Knowledge {
-    /// What tells a call that returns: whose it is and what it asks for. Of two long bodies the
-    /// beginning tells.
-    fn place(
-        &self,
-        caller: CallerId,
-        token: Option<&TokenHash>,
-        asks: (&http::Method, &str, &str, Option<&str>),
-        body: &[u8],
-    ) -> PlaceId {
-        let beginning = &body[..body.len().min(TELLING)];
-        PlaceId::of(self.hasher.hash_one((caller, token, asks, body.len(), beginning)))
-    }
-
     async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {
         Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await
     }
@@ -333,6 +337,12 @@ async fn within(
 /// A value that is shown, as it is but for a token that stands there by mistake.
 fn shown(value: &str) -> Cow<'_, str> {
     if holds_token(value) { TokenHash::of(value).name().to_string().into() } else { value.into() }
+}
+
+/// A channel in one spelling: `#general` is no other channel than `general`.
+fn channel_of(value: &str) -> &str {
+    let value = value.trim();
+    value.strip_prefix('#').unwrap_or(value)
 }
 
 /// The token that a call names, and what its limits and its order depend on. Nothing is read that

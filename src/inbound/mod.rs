@@ -18,4 +18,5 @@ pub mod lane;
 pub mod arguments;
 pub mod classify;
 pub mod patience;
+mod place;
 pub mod resolve;

@@ -4,17 +4,19 @@
 //! read before it goes on, unpacked where it is compressed. What is large, or does not come,
 //! is handed on as it comes: nothing waits for it, and nothing of it is kept.
 
-use std::{borrow::Cow, io::Read, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::call::response::{Begun, ResponseBody};
+use crate::call::{
+    coding,
+    response::{Begun, ResponseBody},
+};
 
 /// An answer's body after the look.
 #[derive(Debug)]
@@ -23,15 +25,6 @@ pub(super) struct Looked {
     pub(super) body: ResponseBody,
     /// Its bytes, if they are all here.
     pub(super) whole: Option<Bytes>,
-}
-
-/// How a body is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    Plain,
-    Gzip,
-    Deflate,
-    Other,
 }
 
 /// The largest body that is looked into, packed and unpacked. Slack's refusals have fifty bytes.
@@ -59,15 +52,7 @@ pub(super) fn may_be_small(incoming: &Incoming) -> bool {
 
 /// The unpacked text of a body; none if it is large, or packed in a way that is not known.
 pub(super) fn text<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<Cow<'b, [u8]>> {
-    match coding(headers) {
-        Coding::Plain => Some(Cow::Borrowed(body)),
-        Coding::Gzip => unpack(MultiGzDecoder::new(body)).map(Cow::Owned),
-        // By the standard it is in zlib's format; some send it bare (RFC 9110, 8.4.1.2).
-        Coding::Deflate => unpack(ZlibDecoder::new(body))
-            .or_else(|| unpack(DeflateDecoder::new(body)))
-            .map(Cow::Owned),
-        Coding::Other => None,
-    }
+    coding::unpacked(headers, body, LARGEST)
 }
 
 /// Reads to the end, or until it is known that the body is not small. What has been read is in
@@ -92,24 +77,4 @@ async fn read(incoming: &mut Incoming, begun: &mut Begun) -> bool {
         }
     }
     true
-}
-
-fn coding(headers: &HeaderMap) -> Coding {
-    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Coding::Plain };
-    let is = |name: &str| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(name.as_bytes());
-    // What is packed twice is told in a list, too.
-    match codings.next() {
-        None if is("gzip") || is("x-gzip") => Coding::Gzip,
-        None if is("deflate") => Coding::Deflate,
-        None if is("identity") || is("") => Coding::Plain,
-        _ => Coding::Other,
-    }
-}
-
-/// All that comes out, if that is small: a bomb is left alone.
-fn unpack(from: impl Read) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    let read = from.take(LARGEST as u64 + 1).read_to_end(&mut text);
-    (read.is_ok() && text.len() <= LARGEST).then_some(text)
 }
