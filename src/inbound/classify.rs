@@ -8,12 +8,12 @@ use std::{
 };
 
 use config::{
-    Config,
+    Config, Upstream,
     callers::{CallerHints, CallerTerms, Callers},
 };
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, Uri, header};
 use hyper::body::Incoming;
-use limits::{Class, Dimension};
+use limits::{BucketKey, Class, Dimension};
 use scheduler::CallerId;
 use slack::{
     Endpoint, Identity, Kind, Method, OTHER, OrderingArguments, TokenHash,
@@ -73,6 +73,19 @@ struct Knowledge {
     memory: Memory,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
+}
+
+/// What a request calls.
+#[derive(Clone, Copy)]
+struct Called<'k, 'c> {
+    endpoint: Option<Endpoint>,
+    /// The rules that it is under.
+    method: Option<&'k Arc<Method>>,
+    /// The method's name: of one that is known the one that it has, however it is written.
+    name: &'c str,
+    /// The whole path at the upstream, and what of it follows the prefix.
+    path: &'c str,
+    rest: &'c str,
 }
 
 /// A method's name is not one.
@@ -149,29 +162,15 @@ where
     async fn classify(&self, routed: Routed<Incoming>) -> Result<QueueRequest, S::Error> {
         let Routed { request, upstream, url, lane, proved, record } = routed;
         let knowledge = &*self.knowledge;
-        let Config { catalogue, shed_as, .. } = &*knowledge.config;
         let (mut parts, incoming) = request.into_parts();
-        let path = rest(&url, &upstream).trim_end_matches('/');
-        let endpoint = Endpoint::of(upstream.kind, &parts.method, url.path());
-        let method = match endpoint {
-            Some(endpoint) => Some(catalogue.endpoint(endpoint)),
-            // Also what only asks how to call has to ask it of a method.
-            None if upstream.kind == Kind::WebApi => {
-                Some(knowledge.method(path)?).filter(|_| is_call(&parts.method))
-            }
-            None => None,
-        };
-        // A method that is known has one name, however it is written.
-        let name = method.map(|method| &*method.name).filter(|name| *name != OTHER).unwrap_or(path);
+        let called = knowledge.called(&upstream, &parts.method, &url)?;
+        let Called { endpoint, method, name, .. } = called;
         let body = knowledge.body(incoming).await;
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
-        let known = body.as_ref().map_or(&[] as &[u8], Body::known);
-        // What is packed in a way that nobody knows says nothing here.
-        let known = coding::unpacked(&parts.headers, known, WHOLE).unwrap_or_default();
-        let known = &*known;
+        let known = &*unpacked(&parts, body.as_ref().ok());
         let arguments = match method {
             Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
             _ => Arguments::default(),
@@ -194,9 +193,8 @@ where
                     // A second at most, so the caller's rule, which is not known yet, matters little.
                     let deadline = arrived + patience.of_class(Class::Interactive);
                     // Boxed, because hardly any call asks, and each would carry it about.
-                    let headers = &parts.headers;
-                    let brought =
-                        Brought { token: text, hash: token, headers, upstream: &upstream };
+                    let (headers, upstream) = (&parts.headers, &upstream);
+                    let brought = Brought { token: text, hash: token, headers, upstream };
                     let asking = self.resolver.ask(whose.clone(), brought, deadline);
                     whose.identity = Box::pin(asking).await;
                     record.waited(Instant::now().duration_since(arrived));
@@ -227,43 +225,17 @@ where
             class,
             caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
-            refused_as: shed_as.to(upstream.kind, patience.client),
+            refused_as: knowledge.config.shed_as.to(upstream.kind, patience.client),
         });
         let body = body?;
-        let buckets = method.map_or_else(Vec::new, |method| {
-            let by_url = buckets::counts_by(method, Dimension::Url);
-            let url = by_url.then(|| buckets::url_key(url.path()));
-            let is_channel = |name: &str| method.channel_arg.as_deref() == Some(name);
-            let argument = |name: &str| {
-                let value = arguments.get(name)?;
-                Some(if is_channel(name) { channel_of(value) } else { value })
-            };
-            let value = |name: &Option<Arc<str>>| Some(shown(argument(name.as_deref()?)?));
-            let (channel, user) = (value(&method.channel_arg), value(&method.user_arg));
-            let ordering_key = method
-                .in_order
-                .as_ref()
-                .and_then(|order| order.key(&method.name, &identity.token, argument));
-            let dimensions = Dimensions {
-                identity: &identity,
-                method: name,
-                channel: channel.as_deref(),
-                user: user.as_deref(),
-                url: url.as_deref(),
-                ordering_key: ordering_key.as_deref(),
-                caller: &caller,
-            };
-            buckets::of(method, dimensions)
-        });
+        let buckets = called.buckets(&arguments, &identity, &caller);
         let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
-        // The rest of a webhook's path tells it from others, and is its secret.
-        let asked = if endpoint.is_some() { path } else { name };
         let asks = Asks {
             caller: caller_id,
             token: token.as_ref(),
             verb: &parts.method,
             prefix: &upstream.prefix,
-            path: asked,
+            path: called.asks(),
             query: parts.uri.query(),
             headers: &parts.headers,
             body: body.known(),
@@ -291,9 +263,70 @@ where
     }
 }
 
+// === impl Called ===
+
+impl<'c> Called<'_, 'c> {
+    /// What it asks for. The rest of a webhook's path tells it from others, and is its secret.
+    fn asks(&self) -> &'c str {
+        if self.endpoint.is_some() { self.rest } else { self.name }
+    }
+
+    /// What it counts against, with these arguments.
+    fn buckets(
+        &self,
+        arguments: &Arguments<'_>,
+        identity: &Identity,
+        caller: &str,
+    ) -> Vec<BucketKey> {
+        let Some(method) = self.method else { return Vec::new() };
+        let by_url = buckets::counts_by(method, Dimension::Url);
+        let url = by_url.then(|| buckets::url_key(self.path));
+        let argument = |name: &str| {
+            let value = arguments.get(name)?;
+            let is_channel = method.channel_arg.as_deref() == Some(name);
+            Some(if is_channel { channel_of(value) } else { value })
+        };
+        let value = |name: &Option<Arc<str>>| Some(shown(argument(name.as_deref()?)?));
+        let (channel, user) = (value(&method.channel_arg), value(&method.user_arg));
+        let order = method.in_order.as_ref();
+        let key = order.and_then(|order| order.key(&method.name, &identity.token, argument));
+        let dimensions = Dimensions {
+            identity,
+            method: self.name,
+            channel: channel.as_deref(),
+            user: user.as_deref(),
+            url: url.as_deref(),
+            ordering_key: key.as_deref(),
+            caller,
+        };
+        buckets::of(method, dimensions)
+    }
+}
+
 // === impl Knowledge ===
 
 impl Knowledge {
+    /// What a request calls there.
+    fn called<'k: 'c, 'c>(
+        &'k self,
+        upstream: &Upstream,
+        verb: &http::Method,
+        url: &'c Uri,
+    ) -> Result<Called<'k, 'c>, NoMethod> {
+        let (path, rest) = (url.path(), rest(url, upstream).trim_end_matches('/'));
+        let endpoint = Endpoint::of(upstream.kind, verb, path);
+        let method = match endpoint {
+            Some(endpoint) => Some(self.config.catalogue.endpoint(endpoint)),
+            // Also what only asks how to call has to ask it of a method.
+            None if upstream.kind == Kind::WebApi => {
+                Some(self.method(rest)?).filter(|_| is_call(verb))
+            }
+            None => None,
+        };
+        let name = method.map(|method| &*method.name).filter(|name| *name != OTHER);
+        Ok(Called { endpoint, method, name: name.unwrap_or(rest), path, rest })
+    }
+
     async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {
         Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await
     }
@@ -314,6 +347,12 @@ impl Knowledge {
 pub(super) fn user_agent(headers: &HeaderMap) -> Option<&str> {
     let agent = headers.get(header::USER_AGENT)?;
     str::from_utf8(agent.as_bytes()).ok()
+}
+
+/// What is known of a call's body. One that is packed in a way that nobody knows says nothing here.
+fn unpacked<'b>(parts: &http::request::Parts, body: Option<&'b Body>) -> Cow<'b, [u8]> {
+    let known = body.map_or(&[] as &[u8], Body::known);
+    coding::unpacked(&parts.headers, known, WHOLE).unwrap_or_default()
 }
 
 /// Whether the call itself asks what would be asked.

@@ -1,5 +1,7 @@
 //! How Slack is asked whose a token is: as the call would ask that brought it, or not at all.
 
+use std::fmt::Write as _;
+
 use http::Method;
 
 use crate::harness::{Ask, Bot, Log, Proxy, Scripted, Seen, json, ms, secs};
@@ -214,7 +216,7 @@ async fn a_cookie_is_told_nowhere() {
             with_cookie(bot.call("users.list").lane("me;class=urgent")),
         ] {
             let answer = ask.send().await;
-            told += &format!("{:?} {:?}", answer.headers, answer.body);
+            write!(told, "{:?} {:?}", answer.headers, answer.body).unwrap();
         }
         let status = proxy.status();
         told += &serde_json::to_string(&(&status.buckets, &status.queues)).unwrap();

@@ -9,6 +9,9 @@ use http::Method;
 
 use crate::harness::{Ask, Bot, Proxy, Scripted, json};
 
+/// One call a minute.
+const RARE: &str = "admin.apps.uninstall";
+
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data; boundary=b";
@@ -273,7 +276,6 @@ async fn a_token_is_one_wherever_a_client_puts_it() {
 async fn a_returning_call_is_one_however_it_is_written() {
     let proxy = Proxy::start(&ok());
     let bot = proxy.bot();
-    const RARE: &str = "admin.apps.uninstall";
     assert!(bot.call(RARE).send().await.is_ok());
     let form = |boundary: &str| {
         let body =
