@@ -242,10 +242,11 @@ impl Bucket {
         let Slot { taken, kept, .. } = slot;
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(patience) = self.patience() {
-            match kept {
-                true => self.window.give_back(),
+            if kept {
+                self.window.give_back();
+            } else {
                 // Nothing happens where it was given up.
-                false => self.window.give_back_ageing(taken + patience),
+                self.window.give_back_ageing(taken + patience);
             }
             return;
         }
