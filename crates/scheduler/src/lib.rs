@@ -40,8 +40,8 @@
 //! # When Slack refuses
 //!
 //! When Slack refuses a call for a limit, the bucket that most likely refused it is frozen, and
-//! perhaps a wider one with it; see [`evidence`]. The call can be
-//! [replayed](Scheduler::replay): it keeps its age, so it is first in its queue. After the
+//! perhaps a wider one with it; see [`evidence`]. The call can be replayed, as one can whose attempt
+//! brought no response: it keeps its age, so it is first in its queue; see [`attempts`]. After the
 //! freeze the bucket is half-open: one call probes, and each that passes admits one more; see
 //! [`half_open`].
 //!
@@ -88,6 +88,7 @@ extern crate alloc;
 
 mod admit;
 mod agenda;
+mod attempts;
 mod bucket;
 mod buckets;
 mod bypass;
@@ -133,6 +134,7 @@ use limits::{BucketKey, Class, Limit, Share};
 
 use self::{
     agenda::Agenda,
+    attempts::Between,
     bucket::Bucket,
     buckets::Buckets,
     call::{Granted, Held, Sequence},
@@ -163,6 +165,7 @@ pub struct Scheduler {
     groups: CallGroups,
     held: Table<Held>,
     granted: Table<Granted>,
+    between: Between,
     places: Places,
     lines: Lines,
     callers: Callers,
@@ -210,6 +213,7 @@ impl Scheduler {
             groups: CallGroups::default(),
             held: Table::default(),
             granted: Table::default(),
+            between: Between::default(),
             places: Places::default(),
             lines: Lines::default(),
             callers: Callers::default(),
@@ -259,32 +263,6 @@ impl Scheduler {
         enqueued
     }
 
-    /// Lets a call that Slack refused wait again, before all calls of its queue that came after it.
-    pub fn replay(&mut self, now: Instant, permit: Permit) -> Enqueued {
-        self.advance(now);
-        let Granted { sequence, class, caller, deadline, place, slots, answered } =
-            self.granted.remove(permit.spend());
-        self.note_end(sequence, &slots, answered.unwrap_or(now), Outcome::Refused);
-        let (mut kept, mut spent) = (Vec::new(), Vec::new());
-        for mut slot in slots {
-            let is_kept = self.buckets[slot.bucket].keep(now, &mut slot);
-            if is_kept { &mut kept } else { &mut spent }.push(slot);
-        }
-        self.release(answered.unwrap_or(now), &spent, class, Outcome::Refused);
-        let mut buckets: Vec<_> = spent.iter().map(|slot| slot.bucket).collect();
-        // Two of them may have become one since.
-        buckets.sort_unstable();
-        buckets.dedup();
-        let mut held = Held { place, ..Held::new(sequence, class, caller, deadline) };
-        held.keep(kept);
-        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
-        if let Some(place) = place {
-            self.bound_places(place);
-        }
-        self.run(now);
-        enqueued
-    }
-
     /// The client of a held call is gone. Costs no slot. A ticket whose call is no longer
     /// held is ignored.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) {
@@ -307,10 +285,17 @@ impl Scheduler {
     /// A granted call has ended.
     pub fn settle(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
         self.advance(now);
+        let was_between = self.between.leave(&permit);
         let granted = self.granted.remove(permit.spend());
         granted.slots.iter().for_each(|slot| self.buckets.prefetch(slot.bucket));
         let ended = granted.answered.unwrap_or(now);
-        self.note_end(granted.sequence, &granted.slots, ended, outcome);
+        let outcome = if was_between {
+            // Its last attempt has ended, and is noted. What it kept for the next is free.
+            Outcome::Unsent
+        } else {
+            self.note_end(granted.sequence, &granted.slots, ended, outcome);
+            outcome
+        };
         self.release(ended, &granted.slots, granted.class, outcome);
         self.run(now);
     }

@@ -63,6 +63,7 @@ impl Scheduler {
             return;
         }
         self.note_rename(of, from, to);
+        self.between.rename(of, from, to);
         let mut joins = Joins::default();
         for id in self.buckets.of_identity(of, from) {
             let key = self.buckets[id].key.of_identity(to);

@@ -97,6 +97,27 @@ impl Model {
         self.age(call.number, answered, |_| true);
     }
 
+    /// An attempt ended, if it had not, and its call may be sent again. One that was not sent, or
+    /// refused, keeps its slots of limits on calls in flight.
+    pub(super) fn attempt_ended(&mut self, number: u64, outcome: Outcome) {
+        let ended = self.ended_at(number);
+        if !self.between.insert(number) {
+            return;
+        }
+        if matches!(outcome, Outcome::Refused | Outcome::Unsent) {
+            self.keep_order(number);
+        }
+        match outcome {
+            Outcome::Unsent => {
+                let grants = self.grants.get_mut(&number).unwrap();
+                grants.retain(|it| it.answered.is_some() || counts_in_flight(&it.bucket.limit.rule));
+            }
+            Outcome::Refused => self.age(number, ended, |rule| !counts_in_flight(rule)),
+            Outcome::Answered => self.age(number, ended, |_| true),
+            Outcome::Lost => self.age(number, ended + Duration::from_secs(60), |_| true),
+        }
+    }
+
     /// Since when its slots age that ends now: the beginning of its answer, if that was told.
     pub(super) fn ended_at(&mut self, number: u64) -> Instant {
         self.began.remove(&number).unwrap_or(self.now)

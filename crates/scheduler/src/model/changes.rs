@@ -68,12 +68,18 @@ impl Model {
             for grant in self.grants.get_mut(&number).into_iter().flatten() {
                 // Of calls at once, the one without an answer may still be on its way.
                 let at_once = matches!(grant.bucket.limit.rule, Rule::Concurrency(_));
-                let grace = Duration::from_secs(if at_once { 60 } else { 1 });
+                let between = self.between.contains(&number);
+                let grace = match (between, at_once) {
+                    (true, _) => Duration::ZERO,
+                    (_, true) => Duration::from_secs(60),
+                    (_, false) => Duration::from_secs(1),
+                };
                 grant.answered.get_or_insert(self.now + grace);
             }
             self.ended.push((number, End::Answered));
         }
         self.began.clear();
+        self.between.clear();
         self.places.clear();
         // It is not kept who is expected, and what background calls have.
         self.people.clear();

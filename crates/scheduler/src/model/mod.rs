@@ -15,7 +15,7 @@ use std::{
 
 use ::limits::{BucketKey, Class, Dimension, Rule, Share, Weight};
 
-use self::books::{Grant, Kept, counts_in_flight};
+use self::books::{Grant, Kept};
 pub(super) use self::limits::{at_once, bucket, gate, in_bursts, in_order, open, rate};
 #[cfg(test)]
 pub(super) use self::{
@@ -42,6 +42,8 @@ pub(super) struct Model {
     pub(super) in_flight: BTreeMap<u64, (Permit, Arriving)>,
     /// When the answers of some of them began.
     began: BTreeMap<u64, Instant>,
+    /// Those of them that are between two attempts.
+    between: BTreeSet<u64>,
     /// Every grant, by its call.
     grants: BTreeMap<u64, Vec<Grant>>,
     /// When the last interactive call came to a bucket.
@@ -112,6 +114,7 @@ impl Model {
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             began: BTreeMap::new(),
+            between: BTreeSet::new(),
             grants: BTreeMap::new(),
             people: BTreeMap::new(),
             drained: BTreeMap::new(),
@@ -215,7 +218,9 @@ impl Model {
     pub(super) fn settle(&mut self, number: u64, outcome: Outcome) {
         let (permit, call) = self.in_flight.remove(&number).unwrap();
         self.scheduler.settle(self.now, permit, outcome);
-        self.settled(&call, outcome);
+        // Between two attempts it has nothing on its way.
+        let between = self.between.remove(&number);
+        self.settled(&call, if between { Outcome::Unsent } else { outcome });
         self.ended.push((number, End::Answered));
         self.poll();
     }
@@ -235,11 +240,22 @@ impl Model {
         self.refuse(number, retry_after);
         // The pause may have let another call go.
         self.poll();
+        self.again(number, Outcome::Refused);
+    }
+
+    /// An attempt of a call ends so, and the call may be sent again later.
+    pub(super) fn end_attempt(&mut self, number: u64, outcome: Outcome) {
+        self.scheduler.end_attempt(self.now, &self.in_flight[&number].0, outcome);
+        self.attempt_ended(number, outcome);
+        self.poll();
+    }
+
+    /// An attempt of a call ends so, or has ended, and the call waits again.
+    pub(super) fn again(&mut self, number: u64, outcome: Outcome) {
         let (permit, call) = self.in_flight.remove(&number).unwrap();
-        self.keep_order(number);
-        let enqueued = self.scheduler.replay(self.now, permit);
-        let ended = self.ended_at(number);
-        self.age(number, ended, |rule| !counts_in_flight(rule));
+        let enqueued = self.scheduler.replay(self.now, permit, outcome);
+        self.attempt_ended(number, outcome);
+        self.between.remove(&number);
         self.enqueued(call, None, enqueued);
     }
 
@@ -341,6 +357,7 @@ impl Model {
         self.pass(Duration::from_secs(100_000));
         assert!(self.held.is_empty() && self.in_flight.is_empty() && self.places.is_empty());
         assert_eq!(self.scheduler.buckets(self.now).count(), 0, "memory follows live traffic");
+        assert!(self.scheduler.between.is_empty(), "nor what a call needs that is gone");
         assert!(self.scheduler.buckets.knows_nobody(), "no name is kept for longer");
         assert_eq!(self.scheduler.callers.len(), 0, "nor a caller");
         let mut ended: Vec<_> = self.ended.iter().map(|(number, _)| *number).collect();

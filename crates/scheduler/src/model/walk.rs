@@ -40,6 +40,16 @@ enum Happening {
         which: usize,
         retry_after: Duration,
     },
+    /// An attempt ends, and its call may be sent again.
+    EndAttempt {
+        which: usize,
+        outcome: Outcome,
+    },
+    /// An attempt ends, or has ended, and its call waits again.
+    Again {
+        which: usize,
+        outcome: Outcome,
+    },
     Cancel {
         which: usize,
     },
@@ -118,7 +128,9 @@ fn step() -> impl Strategy<Value = Happening> {
         2 => (any::<usize>(), 0..20_000_u64)
             .prop_map(|(which, wait_ms)| Happening::Return { which, wait_ms }),
         3 => any::<usize>().prop_map(|which| Happening::Begin { which }),
-        6 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Happening::Settle { which, outcome }),
+        6 => (any::<usize>(), outcome.clone()).prop_map(|(which, outcome)| Happening::Settle { which, outcome }),
+        1 => (any::<usize>(), outcome.clone()).prop_map(|(which, outcome)| Happening::EndAttempt { which, outcome }),
+        1 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Happening::Again { which, outcome }),
         1 => (any::<usize>(), 1..3000_u64).prop_map(|(which, ms)| {
             Happening::Replay { which, retry_after: Duration::from_millis(ms) }
         }),
@@ -178,6 +190,18 @@ fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
             if let Some(nth) = pick(model.in_flight.len(), which) {
                 let number = *model.in_flight.keys().nth(nth).unwrap();
                 model.replay(number, retry_after);
+            }
+        }
+        Happening::EndAttempt { which, outcome } => {
+            if let Some(nth) = pick(model.in_flight.len(), which) {
+                let number = *model.in_flight.keys().nth(nth).unwrap();
+                model.end_attempt(number, outcome);
+            }
+        }
+        Happening::Again { which, outcome } => {
+            if let Some(nth) = pick(model.in_flight.len(), which) {
+                let number = *model.in_flight.keys().nth(nth).unwrap();
+                model.again(number, outcome);
             }
         }
         Happening::Cancel { which } => {
