@@ -26,6 +26,7 @@ CATALOGUE = Path("config/slack.yaml")
 TIERS = ("tier1", "tier2", "tier3", "tier4")
 CLASSES = ("interactive", "normal", "background")
 KEEP_ALIVE = ("interim", "none")
+RETRIES = ("broken_connections", "none")
 # Widest first, as the proxy writes them.
 DIMENSIONS = ("org", "app", "workspace", "token", "method", "channel", "user", "url", "caller")
 # An argument that is a part of an ordering key, or alternatives.
@@ -173,7 +174,7 @@ class Builder:
 
     def clients(self):
         keys = ("name", "user_agent", "headers", "read_timeout", "total_timeout", "max_wait", "keep_alive",
-                "stops_whole", "source")  # fmt: skip
+                "stops_whole", "retries", "source")  # fmt: skip
         required = ("name", "max_wait", "source")
         clients = self.overrides["clients"]
         for client in clients:
@@ -188,6 +189,7 @@ class Builder:
                 if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
                     self.wrong(f"{where}: {name!r} is no name of a header in small letters")
             self.one_of(where, client, "keep_alive", KEEP_ALIVE)
+            self.one_of(where, client, "retries", RETRIES)
             self.patience(where, client)
         for name in twice(client.get("name") for client in clients):
             self.wrong(f"clients: {name} is there twice")

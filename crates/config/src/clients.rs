@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use slack::{
     Client, ClientSigns,
-    read::{keep_alive, missing},
+    read::{keep_alive, missing, retries},
 };
 use yaml::{Cursor, Report, units::show_duration};
 
@@ -58,6 +58,7 @@ pub(super) fn read(root: Cursor<'_>, report: &mut Report) -> Vec<ClientRule> {
         };
         let kept = entry.get("keep_alive").and_then(|it| keep_alive(it, report));
         let stops_whole = entry.get("stops_whole").and_then(|it| it.read_bool(report));
+        let retried = entry.get("retries").and_then(|it| retries(it, report));
         names.extend(name.clone());
         earlier.extend(user_agent.clone().map(|glob| (entry, glob)));
         if let (Some((_, name)), Some(user_agent), Some(max_wait)) = (name, user_agent, max_wait) {
@@ -71,6 +72,7 @@ pub(super) fn read(root: Cursor<'_>, report: &mut Report) -> Vec<ClientRule> {
                 max_wait,
                 keep_alive: kept.unwrap_or_default(),
                 stops_whole: stops_whole.unwrap_or_default(),
+                retries: retried.unwrap_or_default(),
                 source: "the configuration".into(),
             };
             rules.push(ClientRule { user_agent, client });

@@ -45,6 +45,7 @@ pub(super) const CONFIG: Shape = Map(&[
             ("max_wait", Value),
             ("keep_alive", Value),
             ("stops_whole", Value),
+            ("retries", Value),
         ])),
     ),
     ("background", Map(&[("share", Value)])),

@@ -20,6 +20,8 @@ pub struct Client {
     pub keep_alive: KeepAlive,
     /// Whether a 429 to one of its calls stops them all.
     pub stops_whole: bool,
+    /// What it retries by itself.
+    pub retries: Retries,
     /// Where that is known from.
     pub source: Arc<str>,
 }
@@ -59,6 +61,16 @@ pub enum KeepAlive {
     /// Interim responses (RFC 9110, 15.2): it bears any number up to a hundred.
     Interim,
     /// Nothing, or nothing is known of it.
+    #[default]
+    None,
+}
+
+/// What a client retries by itself, by default, that it does not retry after an error status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retries {
+    /// A call whose connection broke before an answer, whatever the call does.
+    BrokenConnections,
+    /// Nothing, or an error status too, or nothing is known of it.
     #[default]
     None,
 }
@@ -133,6 +145,21 @@ impl KeepAlive {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Interim => "interim",
+            Self::None => "none",
+        }
+    }
+}
+
+// === impl Retries ===
+
+impl Retries {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::BrokenConnections, Self::None];
+
+    /// As the catalogue and a configuration write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BrokenConnections => "broken_connections",
             Self::None => "none",
         }
     }

@@ -19,7 +19,7 @@ mod token;
 mod token_hash;
 
 pub use catalogue::{Catalogue, Holds, Method, OTHER};
-pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive};
+pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive, Retries};
 pub use draft::{Draft, Flaw, InOrder, Rules};
 pub mod reply;
 

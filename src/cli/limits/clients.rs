@@ -17,11 +17,11 @@ pub(super) fn show(config: &Config, json: bool, out: &mut impl Write) -> io::Res
         let all: Vec<Value> = clients.map(to_json).collect();
         return writeln!(out, "{:#}", Value::from(all));
     }
-    let header = ["CLIENT", "SIGNS", "TIME-OUT", "HELD", "KEPT ALIVE", "SOURCE"];
+    let header = ["CLIENT", "SIGNS", "TIME-OUT", "HELD", "KEPT ALIVE", "RETRIES", "SOURCE"];
     columns(header, clients.map(row), out)
 }
 
-fn row(client: &Client) -> [String; 6] {
+fn row(client: &Client) -> [String; 7] {
     let agent = client.signs.user_agent.iter().map(|agent| format!("user-agent~{agent}"));
     let headers = client.signs.headers.iter();
     let headers = headers.map(|(name, sign)| format!("{name}={}", sign.as_str()));
@@ -36,6 +36,7 @@ fn row(client: &Client) -> [String; 6] {
         timeout,
         show_duration(client.max_wait),
         client.keep_alive.as_str().to_owned(),
+        client.retries.as_str().to_owned(),
         client.source.to_string(),
     ]
 }
@@ -57,6 +58,7 @@ fn to_json(client: &Client) -> Value {
         "max_wait_seconds": client.max_wait.as_secs_f64(),
         "keep_alive": client.keep_alive.as_str(),
         "stops_whole": client.stops_whole,
+        "retries": client.retries.as_str(),
         "source": &*client.source,
     })
 }

@@ -15,7 +15,8 @@ use yaml::{
 pub use self::limit::LIMIT;
 use super::{
     AppKind, Catalogue, Client, ClientSigns, ClientTimeout, Draft, Endpoint, Flaw, HeaderSign,
-    InOrder, KeepAlive, Mode, OrderingArgument, OrderingArguments, Rules, Tier, instead_of_token,
+    InOrder, KeepAlive, Mode, OrderingArgument, OrderingArguments, Retries, Rules, Tier,
+    instead_of_token,
 };
 
 const BUILT_IN: &str = include_str!("../../../../config/slack.yaml");
@@ -61,6 +62,7 @@ const CATALOGUE: Shape = Shape::Map(&[
             ("max_wait", VALUE),
             ("keep_alive", VALUE),
             ("stops_whole", VALUE),
+            ("retries", VALUE),
             ("source", VALUE),
         ])),
     ),
@@ -255,6 +257,7 @@ fn client(at: Cursor<'_>, report: &mut Report) -> Option<Client> {
         timeout: per_read.map(ClientTimeout::Read).or(in_all),
         keep_alive: at.get("keep_alive").and_then(|it| keep_alive(it, report)).unwrap_or_default(),
         stops_whole: at.get("stops_whole").and_then(|it| it.read_bool(report)).unwrap_or_default(),
+        retries: at.get("retries").and_then(|it| retries(it, report)).unwrap_or_default(),
         name: name?,
         max_wait: max_wait?,
         source: source?,
@@ -273,6 +276,11 @@ fn header(name: &str, at: Cursor<'_>, report: &mut Report) -> Option<(HeaderName
 /// What keeps a client waiting.
 pub fn keep_alive(at: Cursor<'_>, report: &mut Report) -> Option<KeepAlive> {
     at.read_word(&KeepAlive::ALL.map(|way| (way.as_str(), way)), report)
+}
+
+/// What a client retries by itself.
+pub fn retries(at: Cursor<'_>, report: &mut Report) -> Option<Retries> {
+    at.read_word(&Retries::ALL.map(|what| (what.as_str(), what)), report)
 }
 
 /// Reports a key that is not there. Where no mapping is there, that has been reported.

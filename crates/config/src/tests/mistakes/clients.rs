@@ -19,10 +19,11 @@ fn a_client_has_a_name_a_sign_and_a_wait() {
             &["1:55: clients[0].keep_alife: is no key here; is it keep_alive?"],
         ),
         (
-            "clients: [{ name: x, user_agent: 'x/*', max_wait: 1s, keep_alive: interm, stops_whole: 1 }]",
+            "clients: [{ name: x, user_agent: 'x/*', max_wait: 1s, keep_alive: interm, stops_whole: 1, retries: broken_conections }]",
             &[
                 "1:67: clients[0].keep_alive: \"interm\" is none of interim, none; is it interim?",
                 "1:88: clients[0].stops_whole: \"1\" is none of true, false; write one of them",
+                "1:100: clients[0].retries: \"broken_conections\" is none of broken_connections, none; is it broken_connections?",
             ],
         ),
         (
