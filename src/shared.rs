@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     identity::Identities,
     metrics::Registry,
-    outbound::exchange::ExchangeMetrics,
+    outbound::{exchange::ExchangeMetrics, retry::RetryMetrics},
     queue::{Admission, QueueMetrics},
     respond::{AnswerMetrics, Warnings},
     state::StoreMetrics,
@@ -45,6 +45,8 @@ pub struct Counters {
     pub queue: QueueMetrics,
     /// Of exchanges with upstreams.
     pub exchange: ExchangeMetrics,
+    /// Of calls that are sent again.
+    pub retries: RetryMetrics,
     /// Of answers.
     pub answers: AnswerMetrics,
 }
@@ -86,6 +88,7 @@ impl Counters {
             store: StoreMetrics::register(&registry)?,
             queue: QueueMetrics::register(&registry)?,
             exchange: ExchangeMetrics::register(&registry)?,
+            retries: RetryMetrics::register(&registry)?,
             answers: AnswerMetrics::register(&registry)?,
             registry,
         })

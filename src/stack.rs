@@ -1,16 +1,16 @@
 //! The way of a call, outermost first.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::net::SocketAddr;
 
 use http::{Request, Response, header};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::Connect;
 use tower::{Service, ServiceBuilder};
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
 use crate::{
+    call::response::HungUp,
     inbound::{
         access::{AccessLayer, KEY},
         classify::ClassifyLayer,
@@ -20,7 +20,10 @@ use crate::{
     outbound::{
         exchange::{ExchangeLayer, Learner},
         retry::RetryLayer,
-        upstream::Upstream,
+        upstream::{
+            Upstream,
+            reach::{Connects, Reach},
+        },
     },
     queue::AdmitLayer,
     respond::{self, RespondLayer},
@@ -38,7 +41,7 @@ pub fn stack<C>(
     Response = Response<
         impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static + use<C>,
     >,
-    Error = Infallible,
+    Error = HungUp,
     Future: Send,
 >
 + Clone
@@ -46,10 +49,11 @@ pub fn stack<C>(
 + 'static
 + use<C>
 where
-    C: Connect + Clone + Send + Sync + 'static,
+    C: Connects,
 {
     let Shared { config, admission, identities, counters, warnings, exchanges, hasher } = shared;
     let learner = Learner::new(identities, admission);
+    let reach = Reach::new(connector);
     ServiceBuilder::new()
         // First of all, so that whatever prints a request prints no token.
         .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE, KEY]))
@@ -65,10 +69,10 @@ where
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(config))
         .layer(ClassifyLayer::new(config, identities, hasher, exchanges, listen))
-        // Around the queue, because a refused call waits again.
-        .layer(RetryLayer::new(config.on_429.max_attempts))
+        // Around the queue, because a call that is sent again waits again.
+        .layer(RetryLayer::new(config.on_429.max_attempts, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
         .layer(ExchangeLayer::new(config, learner, &counters.exchange, exchanges))
-        .service(Upstream::new(connector, config))
+        .service(Upstream::new(reach, config))
 }

@@ -4,7 +4,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use config::{Config, ListenTls};
-use hyper_util::client::legacy::connect::Connect;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,6 +11,7 @@ use super::StartError;
 use crate::{
     admin::Metrics,
     inbound::listen::{self, Accept, HttpService, Swap},
+    outbound::upstream::reach::Connects,
     reload::{Live, ReloadMetrics},
     shared::Shared,
     stack::stack,
@@ -45,7 +45,7 @@ pub fn wire<C, F>(
 ) -> Result<Wired<impl HttpService + use<C, F>>, StartError>
 where
     F: Fn(&Config, SocketAddr) -> Result<C, rustls::Error> + Send + 'static,
-    C: Connect + Clone + Send + Sync + 'static,
+    C: Connects,
 {
     let service = Swap::new(stack(shared, listen, connector(&shared.config, listen)?));
     let (secure, secured) = watch::channel(shared.config.listen_tls.clone());

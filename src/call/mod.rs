@@ -50,6 +50,8 @@ pub struct Call {
     pub arrived: Instant,
     /// Until when its client waits.
     pub deadline: Instant,
+    /// Whether it has been sent once more because its first attempt failed.
+    pub repeated: bool,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }

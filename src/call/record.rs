@@ -10,7 +10,7 @@ use std::{
 
 use config::CallerName;
 use limits::{BucketKey, Class};
-use slack::{Method, RefusedAs, Tier};
+use slack::{Method, RefusedAs, Retries, Tier};
 
 use super::ids::Ids;
 
@@ -50,6 +50,8 @@ pub struct Labels {
     pub workspace: Option<Arc<str>>,
     /// How its client is told that it is refused.
     pub refused_as: RefusedAs,
+    /// What its client retries.
+    pub retries: Retries,
 }
 
 // === impl Record ===
@@ -81,6 +83,11 @@ impl Record {
     /// It was sent, for the nth time, which is returned.
     pub fn sent(&self) -> u32 {
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// It turned out that it was not sent after all.
+    pub fn not_sent(&self) {
+        self.attempts.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// An attempt was answered, and its limits have this headroom; nothing if it is under none.
@@ -121,6 +128,11 @@ impl Record {
     /// How its client is told that it is refused.
     pub fn refused_as(&self) -> RefusedAs {
         self.labels().map(|labels| labels.refused_as).unwrap_or_default()
+    }
+
+    /// Whether its client sends a call again by itself whose connection broke.
+    pub fn retries_broken_connections(&self) -> bool {
+        self.labels().is_some_and(|labels| labels.retries == Retries::BrokenConnections)
     }
 
     /// The method's name in metrics: bounded, whatever callers send.

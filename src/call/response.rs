@@ -59,6 +59,12 @@ type Next = Result<Frame<Bytes>, hyper::Error>;
 #[error("refused by Slack")]
 pub struct SlackRefused(pub Box<Response<ResponseBody>>);
 
+/// There is no answer, and the client is to see what it would see if the upstream's connection had
+/// been its own: that it ends without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream's connection broke, and so does the client's")]
+pub struct HungUp;
+
 /// An answer's body that ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {

@@ -226,6 +226,7 @@ where
             caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
             refused_as: knowledge.config.shed_as.to(upstream.kind, patience.client),
+            retries: patience.client.map(|client| client.retries).unwrap_or_default(),
         });
         let body = body?;
         let buckets = called.buckets(&arguments, &identity, &caller);
@@ -257,6 +258,7 @@ where
             caller,
             arrived,
             deadline,
+            repeated: false,
             record,
         };
         Ok(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })

@@ -237,6 +237,8 @@ impl<S> Questions<S> {
             caller: self.caller.clone(),
             arrived: now,
             deadline: now + TAKES,
+            // A question costs little: it is asked once.
+            repeated: true,
             record: Arc::new(Record::default()),
         };
         Some(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })

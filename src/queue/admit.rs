@@ -32,7 +32,7 @@ pub struct QueueRequest {
 pub enum Attempt {
     /// It has not been sent yet, and counts against these.
     First(Vec<BucketKey>),
-    /// Slack refused it; this is the permit of that attempt.
+    /// It had an attempt, which Slack refused or which failed; this is the permit of that.
     Again(Permit),
 }
 

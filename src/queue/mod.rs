@@ -116,8 +116,8 @@ impl Admission {
         }
     }
 
-    /// Asks for the right to send the call. Where Slack refused its last attempt, it waits
-    /// before all calls of its line that came later.
+    /// Asks for the right to send the call. One that had an attempt waits before all calls of its
+    /// line that came later.
     ///
     /// # Errors
     /// If the call is shed at once.
@@ -142,9 +142,9 @@ impl Admission {
         let mut again = false;
         let enqueued = match attempt {
             Attempt::Again(permit) => match permit.into_inner() {
-                Some(permit) => {
+                Some((permit, outcome)) => {
                     again = true;
-                    state.scheduler.replay(now, permit)
+                    state.scheduler.replay(now, permit, outcome)
                 }
                 // Nobody holds a permit that is spent.
                 None => return Err(Shed::draining()),

@@ -11,7 +11,7 @@ use crate::call::record::Headroom;
 /// The right to send one call now.
 ///
 /// Dropped before the call is sent, it gives its slots back. Dropped after that, its slots
-/// age as those of a call whose answer never came; after a refusal they age at once.
+/// age as those of a call whose answer never came; after an answer they age at once.
 #[derive(Debug)]
 pub struct Permit {
     inner: Option<scheduler::Permit>,
@@ -87,8 +87,25 @@ impl Permit {
     }
 
     /// It certainly never left.
-    pub fn unsent(mut self) {
+    pub fn was_not_sent(&mut self) {
         self.fate = Outcome::Unsent;
+    }
+
+    /// Its answer is here and is not what was asked for, so the call may be sent again.
+    pub fn was_answered(&mut self) {
+        self.fate = Outcome::Answered;
+        self.answer_begins();
+    }
+
+    /// Its attempt is over, and the call may be sent again later: until then it has no slots, but
+    /// those that keep the order of posts.
+    pub fn end_attempt(&self) {
+        if let Some(inner) = &self.inner {
+            let mut state = self.shared.lock();
+            let now = self.shared.now();
+            state.scheduler.end_attempt(now, inner, self.fate);
+            state.pump(&self.shared, now);
+        }
     }
 
     /// Its answer's headers are here, and what it says is not known yet: its slots age from now.
@@ -136,9 +153,9 @@ impl Permit {
         }
     }
 
-    /// For a replay.
-    pub(super) fn into_inner(mut self) -> Option<scheduler::Permit> {
-        self.inner.take()
+    /// For a replay, with what became of the attempt.
+    pub(super) fn into_inner(mut self) -> Option<(scheduler::Permit, Outcome)> {
+        Some((self.inner.take()?, self.fate))
     }
 }
 

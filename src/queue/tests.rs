@@ -67,6 +67,7 @@ fn call(patience: Duration) -> Call {
         caller: "test".try_into().unwrap(),
         arrived: Instant::now(),
         deadline: Instant::now() + patience,
+        repeated: false,
         record: Arc::new(Record::default()),
     }
 }
@@ -130,7 +131,8 @@ async fn who_leaves_in_the_moment_of_the_grant_hands_it_on() {
     let permit = sent(&admission).await;
     let first = waits(&admission, 3 * MINUTE);
     let mut second = waits(&admission, 3 * MINUTE);
-    permit.unsent();
+    permit.was_not_sent();
+    drop(permit);
     drop(first);
     assert!(tokio_test::assert_ready!(second.poll()).is_ok());
 }
@@ -155,7 +157,8 @@ async fn who_waits_is_found_under_another_name_too() {
     let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
     admission.move_identity(&of("T1"), &of("T2"));
     assert_eq!(admission.snapshot().buckets[0].key.values.as_str(), "T2");
-    permit.unsent();
+    permit.was_not_sent();
+    drop(permit);
     assert!(tokio_test::assert_ready!(waiting.poll()).is_ok());
 }
 

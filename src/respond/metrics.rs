@@ -40,6 +40,9 @@ pub struct Top {
     pub workspaces: Vec<Busy>,
 }
 
+/// What stands in the place of a status where there is no answer.
+const CLOSED: &str = "closed";
+
 // === impl AnswerMetrics ===
 
 impl AnswerMetrics {
@@ -63,7 +66,7 @@ impl AnswerMetrics {
         Ok(Self {
             requests: registry.counters(
                 "slackwater_requests_total",
-                "Calls answered, by the status that the caller got.",
+                "Calls answered, by the status that the caller got; closed for a connection that ended without.",
                 &["method", "tier", "class", "code"],
             )?,
             wait: registry.histograms(
@@ -84,13 +87,14 @@ impl AnswerMetrics {
         })
     }
 
-    /// A call was answered; shed, if it was for that reason.
-    pub fn answered(&self, record: &Record, status: StatusCode, shed: Option<ShedReason>) {
+    /// A call was answered, or its connection was closed; shed, if it was for that reason.
+    pub fn answered(&self, record: &Record, status: Option<StatusCode>, shed: Option<ShedReason>) {
         if let Some(reason) = shed {
             self.shed(record.method(), reason.as_str());
         }
         let (tier, class) = (record.tier(), record.class());
-        let labels = [record.method(), tier, class, status.as_str()];
+        let code = status.as_ref().map_or(CLOSED, StatusCode::as_str);
+        let labels = [record.method(), tier, class, code];
         self.requests.with_label_values(&labels).inc();
         if let Some(labels) = record.labels() {
             self.answered_to(labels.caller.shared(), labels.workspace.as_ref(), shed.is_some());

@@ -12,7 +12,6 @@ mod shown_path;
 mod warnings;
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -38,7 +37,7 @@ use crate::{
         body::BodyError,
         ids::Ids,
         record::{Headroom, Record},
-        response::{ResponseBody, SlackRefused},
+        response::{HungUp, ResponseBody, SlackRefused},
     },
     causes::with_causes,
     inbound::{
@@ -128,6 +127,13 @@ impl Failure {
         }
     }
 
+    /// Whether the caller's client is to see its own connection end, as Slack's did: it is known to
+    /// send the call again then, and to take an answer of ours for the last word.
+    fn hangs_up(&self, record: &Record) -> bool {
+        matches!(self, Self::Upstream(UpstreamError::Broken(_)))
+            && record.retries_broken_connections()
+    }
+
     /// The error, if the call goes nowhere because its URL is wrong.
     fn lost(&self) -> Option<&'static str> {
         match self {
@@ -186,18 +192,23 @@ impl Failure {
             }
             Self::Shed(shed) => shed_response(&shed, record),
             Self::Refused(SlackRefused(answer)) => refused_response(*answer, record.refused_as()),
-            Self::Upstream(UpstreamError::Timeout(_)) => {
-                error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
-            }
-            Self::Upstream(UpstreamError::Connect(_)) => {
-                error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
-            }
-            Self::Upstream(UpstreamError::Loop(_)) => {
-                error_response(StatusCode::BAD_GATEWAY, "upstream_loop", &text)
-            }
-            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::NotTaken(_)) => {
-                error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
-            }
+            Self::Upstream(error) => match error {
+                UpstreamError::Connect(_) => {
+                    error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
+                }
+                UpstreamError::Loop(_) => {
+                    error_response(StatusCode::BAD_GATEWAY, "upstream_loop", &text)
+                }
+                UpstreamError::NotBegun(_)
+                | UpstreamError::NotTaken(_)
+                | UpstreamError::Broken(_) => {
+                    error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
+                }
+                UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {
+                    error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
+                }
+                UpstreamError::Request(error) => Self::Body(error).into_response(record),
+            },
         }
     }
 }
@@ -271,10 +282,10 @@ where
     S: Step<Arriving<Incoming>, Response = Response<ResponseBody>, Error = Failure> + 'static,
 {
     type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
+    type Error = HungUp;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, HungUp>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HungUp>> {
         // The steps below are always ready: whatever waits, waits in its call.
         Poll::Ready(Ok(()))
     }
@@ -293,7 +304,7 @@ where
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
             let headroom = record.take_headroom().filter(|_| counted);
             let mut reason = None;
-            let mut response = answered.unwrap_or_else(|failure| {
+            let response = answered.or_else(|failure| {
                 reason = failure.shed_reason();
                 if let Some(reason) = reason {
                     warnings.shed(&record, reason, failure.could_go_in());
@@ -311,24 +322,31 @@ where
                         "no answer from the upstream"
                     );
                 }
+                if failure.hangs_up(&record) {
+                    return Err(HungUp);
+                }
                 let is_slacks = matches!(failure, Failure::Refused(_));
                 let mut response = failure.into_response(&record);
                 if !is_slacks {
                     asker.fit(&mut response, config);
                 }
+                Ok(response)
+            });
+            let response = response.map(|mut response| {
+                if let Some(Headroom { bucket, left, more_in }) = headroom {
+                    headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
+                }
+                tell(response.headers_mut(), &record);
                 response
             });
-            if let Some(Headroom { bucket, left, more_in }) = headroom {
-                headroom::tell(response.headers_mut(), &bucket, left, whole_seconds(more_in));
-            }
-            tell(response.headers_mut(), &record);
-            metrics.answered(&record, response.status(), reason);
+            let status = response.as_ref().ok().map(Response::status);
+            metrics.answered(&record, status, reason);
             tracing::debug!(
                 method = record.method(),
                 class = record.class(),
                 caller = record.labels().map(|labels| &*labels.caller),
                 workspace = record.labels().and_then(|labels| labels.workspace.as_deref()),
-                status = response.status().as_u16(),
+                status = status.map(|status| status.as_u16()),
                 shed = reason.map(ShedReason::as_str),
                 wait_ms = wait_ms(&record),
                 attempts = record.attempts(),
@@ -336,7 +354,7 @@ where
                 trace_id = record.ids().trace(),
                 "call answered"
             );
-            Ok(response)
+            response
         })
     }
 }

@@ -102,7 +102,7 @@ async fn who_is_not_slack_gets_no_byte_of_a_call() {
     }
 }
 
-/// A server that accepts and says nothing is given up in time.
+/// A server that accepts and says nothing is given up in time: when its client's wait is over.
 ///
 /// Turned red by: a time-out around TCP only.
 #[tokio::test(start_paused = true)]
@@ -120,7 +120,7 @@ async fn a_handshake_without_an_answer_ends_in_time() {
     let answer = proxy.bot().call(RARE).send().await;
     assert_eq!((answer.status, &answer.json()["error"]), (502, &"upstream_unreachable".into()));
     assert!(answer.json()["message"].as_str().unwrap().contains("no connection within 5s"));
-    assert_near(answer.took, secs(5));
+    assert_near(answer.took, secs(8));
 }
 
 /// A connection that dies without a word takes with it what is on it: one call of HTTP/1.1 till
@@ -133,7 +133,7 @@ async fn a_dead_connection_is_noticed() {
     let authority = Authority::named("Ours");
     for (file, lost_after, lost, dialled) in [(OWN_CA, secs(60), 1, 4), (HTTP2, secs(15), 3, 2)] {
         let upstream = Scripted::new(|seen| async move {
-            if seen.path.ends_with("api.test") {
+            if seen.path.ends_with("pins.add") {
                 tokio::time::sleep(secs(1)).await;
             }
             json(200, r#"{"ok":true}"#)
@@ -168,7 +168,7 @@ async fn a_dead_connection_is_noticed() {
         assert!(bot.call("auth.test").send().await.is_ok());
         dead.store(true, Ordering::Relaxed);
         tokio::time::sleep(ms(5)).await;
-        let answers = all((0..3).map(|_| bot.call("api.test").patient())).await;
+        let answers = all((0..3).map(|_| bot.call("pins.add").patient())).await;
         let failed: Vec<_> = answers.iter().filter(|answer| !answer.is_ok()).collect();
         assert_eq!(failed.len(), lost, "{file}: {answers:?}");
         for answer in failed {
@@ -243,7 +243,7 @@ async fn say_no(mut io: impl AsyncRead + AsyncWrite + Unpin, no: No, times: &Ato
     }
 }
 
-/// What a server of HTTP/2 did not take goes again, once, and costs one slot.
+/// What a server of HTTP/2 did not take goes again, three times, and costs one slot.
 ///
 /// Turned red by: no second try; a slot that is not given back.
 #[tokio::test(start_paused = true)]
@@ -251,7 +251,7 @@ async fn a_call_that_was_not_taken_goes_again() {
     let authority = Authority::named("Ours");
     let config = authority.server("slack.com", BOTH);
     for (no, times, dialled) in
-        [(No::GoAway, 1, 2), (No::Refused, 1, 1), (No::GoAway, 9, 2), (No::Refused, 9, 1)]
+        [(No::GoAway, 1, 2), (No::Refused, 3, 1), (No::GoAway, 9, 4), (No::Refused, 9, 1)]
     {
         let (left, dials) = (Arc::new(AtomicUsize::new(times)), Arc::new(AtomicUsize::new(0)));
         let upstream = ok();
@@ -270,12 +270,12 @@ async fn a_call_that_was_not_taken_goes_again() {
         let proxy = Proxy::on(&Machine::trusting(&authority), HTTP2, wire);
         let answer = proxy.bot().call(RARE).form("a=1").send().await;
         let used = proxy.status().buckets.iter().map(|bucket| bucket.used).max();
-        if times == 1 {
+        if times < 4 {
             assert_eq!(answer.status, 200, "{no:?} {answer:?}");
             assert_eq!((used, answer.header("slackwater-attempts")), (Some(1), "1"));
         } else {
             assert_eq!((answer.status, &answer.json()["error"]), (502, &"upstream_broken".into()));
-            assert_eq!((used.unwrap_or(0), left.load(Ordering::Relaxed)), (0, times - 2));
+            assert_eq!((used.unwrap_or(0), left.load(Ordering::Relaxed)), (0, times - 4));
         }
         assert_eq!(dials.load(Ordering::Relaxed), dialled, "{no:?}");
     }

@@ -43,6 +43,7 @@ class Sdk:
     base_url: str
     timeout: int | None = None
     retry: bool = False
+    defaults: bool = False
     calls: dict[int, dict] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -51,6 +52,8 @@ class Sdk:
             command += ["--timeout", self.timeout]
         if self.retry:
             command += ["--retry"]
+        if self.defaults:
+            command += ["--defaults"]
         self.numbers = itertools.count(1)
         self.process = Process(self.name, command, tail_lines=5, stdin=subprocess.PIPE)
         self.version = None

@@ -35,6 +35,11 @@
 //! a flush or the shutdown, is pending until it is paid. Nor does another one begin before the last
 //! is flushed. So a client that does not read makes the connection hold at most one.
 //!
+//! Here also ends a connection whose service wants it to end without an answer. hyper would drop it at
+//! once when a service's future fails, with what is still to be written of the answer before. So to
+//! hyper the future goes on, and it is the next `poll_flush` that fails: then (1) nothing is left to
+//! write, and (4) it comes at once. An interim response is written to its end before.
+//!
 //! HTTP/1.0 knows no interim responses, and in HTTP/2 they would be frames; requests of either get
 //! no [`Interim`]. A connection that nobody asks on pays one load and one branch for each write and
 //! flush; a timer exists only while someone waits.
@@ -44,13 +49,14 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::{Request, Version};
+use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep},
@@ -85,6 +91,18 @@ pub(super) struct Attached<S> {
     interims: Interims,
 }
 
+pin_project! {
+    /// An answer, or the end of its connection. Where several requests share one, hyper resets the
+    /// stream of a request that fails; that is for it to do.
+    #[derive(Debug)]
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: F,
+        connection: Option<Interims>,
+        has_failed: bool,
+    }
+}
+
 /// One request's say over its interim responses. In its extensions, if it can have any.
 #[derive(Clone, Debug)]
 pub struct Interim {
@@ -106,7 +124,11 @@ struct Timer {
 /// the first byte of the answer on, [`SILENT`] until something is asked for, and then an interval
 /// in milliseconds.
 #[derive(Debug, Default)]
-struct Turn(AtomicU64);
+struct Turn {
+    asked: AtomicU64,
+    /// The connection ends without an answer to its last request. Never undone.
+    leaves: AtomicBool,
+}
 
 const OVER: u64 = 0;
 const SILENT: u64 = 1;
@@ -192,6 +214,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
         loop {
             ready!(self.poll_rest(cx))?;
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            if self.turn.leaves.load(Relaxed) {
+                // The client sees an orderly end. If it does not read, it is not waited for.
+                let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             let Some(asked) = self.turn.asked() else { return Poll::Ready(Ok(())) };
             if self.poll_due(cx, asked).is_pending() {
                 return Poll::Ready(Ok(()));
@@ -248,15 +275,42 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Answering<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
+    fn call(&mut self, mut request: Request<B>) -> Answering<S::Future> {
         self.interims.attach(&mut request);
-        self.inner.call(request)
+        let has_its_own = request.version() <= Version::HTTP_11;
+        let connection = has_its_own.then(|| self.interims.clone());
+        Answering { answer: self.inner.call(request), connection, has_failed: false }
+    }
+}
+
+// === impl Answering ===
+
+impl<F, R, E> Future for Answering<F>
+where
+    F: Future<Output = Result<R, E>>,
+{
+    type Output = Result<R, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, E>> {
+        let this = self.project();
+        if *this.has_failed {
+            // An answer before it is still on its way.
+            return Poll::Pending;
+        }
+        match (ready!(this.answer.poll(cx)), this.connection) {
+            (Err(_), Some(Interims(turn))) => {
+                turn.leaves.store(true, Relaxed);
+                *this.has_failed = true;
+                Poll::Pending
+            }
+            (answered, _) => Poll::Ready(answered),
+        }
     }
 }
 
@@ -280,8 +334,8 @@ impl Interim {
 impl Turn {
     /// Ends the turn, and begins the next; tells its number.
     fn next(&self) -> u64 {
-        let number = ((self.0.load(Relaxed) >> 32) + 1) & LOWER;
-        self.0.store(number << 32 | SILENT, Relaxed);
+        let number = ((self.asked.load(Relaxed) >> 32) + 1) & LOWER;
+        self.asked.store(number << 32 | SILENT, Relaxed);
         number
     }
 
@@ -291,20 +345,20 @@ impl Turn {
             waits.then_some(number << 32 | millis)
         };
         // Too late: the answer has begun.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, asked);
+        let _ = self.asked.fetch_update(Relaxed, Relaxed, asked);
     }
 
     fn asked(&self) -> Option<Asked> {
-        let turn = self.0.load(Relaxed);
+        let turn = self.asked.load(Relaxed);
         (turn & LOWER > SILENT).then_some(Asked(turn))
     }
 
     fn is_over(&self) -> bool {
-        self.0.load(Relaxed) & LOWER == OVER
+        self.asked.load(Relaxed) & LOWER == OVER
     }
 
     fn end(&self) {
-        self.0.fetch_and(!LOWER, Relaxed);
+        self.asked.fetch_and(!LOWER, Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@ pub mod interim;
 mod swap;
 mod tls;
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use config::ListenTls;
@@ -33,7 +33,7 @@ use self::{
     tls::Named,
 };
 pub use self::{swap::Swap, tls::Peer};
-use crate::step::BoxError;
+use crate::{call::response::HungUp, step::BoxError};
 
 /// Where connections come from: a socket, or in tests a pipe.
 pub trait Accept {
@@ -44,12 +44,13 @@ pub trait Accept {
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 
-/// What answers the requests of connections.
+/// What answers the requests of connections. An error ends a connection without an answer; in HTTP/2
+/// a stream.
 pub trait HttpService:
     Service<
         Request<Incoming>,
         Response = Response<<Self as HttpService>::Body>,
-        Error = Infallible,
+        Error = HungUp,
         Future: Send,
     > + Clone
     + Send
@@ -205,7 +206,7 @@ async fn connection<I, S>(
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = HungUp, Future: Send>,
     S: Clone + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {

@@ -1,4 +1,5 @@
-//! What came back: settles the permit, and freezes the bucket when Slack refused the call.
+//! What came back: settles the permit, freezes the bucket when Slack refused the call, and tells
+//! whether the call may be sent again.
 //!
 //! From here on the exchange does not depend on its caller any more: see [`detached`].
 
@@ -48,6 +49,8 @@ pub enum Exchanged {
     Answered(Box<Response<ResponseBody>>),
     /// Slack refused the call for a limit. Its permit may be used to queue again.
     Refused(Box<RefusedCall>),
+    /// The attempt failed, and sending the call again does no harm. Its permit may be used for that.
+    Failed(Box<FailedCall>),
 }
 
 /// A call that Slack refused for a limit.
@@ -60,6 +63,29 @@ pub struct RefusedCall {
     /// Slack's answer, for when the call is not sent again.
     pub answer: Response<ResponseBody>,
 }
+
+/// A call whose attempt failed.
+#[derive(Debug)]
+pub struct FailedCall {
+    /// The call.
+    pub call: Box<Call>,
+    /// Its permit.
+    pub permit: Permit,
+    /// What its caller gets if it is not sent again.
+    pub failure: AttemptFailure,
+}
+
+/// How an attempt failed.
+#[derive(Debug)]
+pub enum AttemptFailure {
+    /// Nothing came back.
+    Error(UpstreamError),
+    /// An error of the server's own came back, which says nothing of the call.
+    Answer(Response<ResponseBody>),
+}
+
+/// How long the server is left alone after an error of its own.
+pub const BREATH: Duration = Duration::from_millis(500);
 
 /// Judges what comes back.
 #[derive(Clone, Debug)]
@@ -147,6 +173,8 @@ where
     where
         E: From<UpstreamError> + From<SlackRefused>,
     {
+        let method = call.method.as_ref();
+        let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
         let mut request = Request::new(call.body.send());
         *request.method_mut() = call.head.verb.clone();
         *request.uri_mut() = call.head.url.clone();
@@ -163,11 +191,20 @@ where
         let response = match response {
             Ok(response) => response,
             Err(error) => {
-                // Unless it certainly never left, the permit's drop counts it as lost.
-                if error.nothing_sent() {
-                    permit.unsent();
+                let once_more = if error.nothing_sent() {
+                    permit.was_not_sent();
+                    call.record.not_sent();
+                    true
+                } else {
+                    // The permit's drop counts it as lost. A read is sent again once.
+                    reads && !call.repeated
+                };
+                let again = once_more && error.may_pass() && call.body.can_be_sent();
+                if !again || permit.is_watched() {
+                    return Err(error.into());
                 }
-                return Err(error.into());
+                let failure = AttemptFailure::Error(error);
+                return Ok(Exchanged::Failed(Box::new(FailedCall { call, permit, failure })));
             }
         };
         let (mut parts, body) = response.into_parts();
@@ -177,11 +214,14 @@ where
         // look takes in.
         let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));
         let default = self.config.on_429.default_retry_after;
-        let method = call.method.as_ref();
-        let reads = method.is_some_and(|method| method.may_be_repeated(&call.head.verb));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let verdict = reply::verdict(parts.status, &parts.headers, text.as_deref(), default, now);
         let (pause, is_limit, again) = match verdict {
+            Verdict::Passed if reads && is_worth_another(&call, &permit, parts.status) => {
+                permit.was_answered();
+                let failure = AttemptFailure::Answer(Response::from_parts(parts, body));
+                return Ok(Exchanged::Failed(Box::new(FailedCall { call, permit, failure })));
+            }
             Verdict::Passed => {
                 call.record.keep_headroom(permit.answered());
                 if let Some(text) = text {
@@ -212,8 +252,8 @@ where
         }
     }
 
-    /// Looks into an answer that may be a refusal, or that is read to its end because the call
-    /// is sent again and the connection with it. Others go on untouched.
+    /// Looks into an answer that may be a refusal, or that is read to its end because the call may
+    /// be sent again, and its connection used again. Others go on untouched.
     async fn look(
         &self,
         call: &Call,
@@ -223,7 +263,8 @@ where
     ) -> Looked {
         let idle = self.config.timeouts.body_idle;
         let may_refuse = match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+            StatusCode::TOO_MANY_REQUESTS => true,
+            status if status.is_server_error() => true,
             status => status.is_success() && call.method.is_some(),
         };
         if !may_refuse || !look::may_be_small(&body) {
@@ -237,6 +278,20 @@ where
         permit.answer_begins();
         look.await
     }
+}
+
+/// Whether a read is sent again because of its answer: one that says nothing of the call, but of
+/// the server or a gateway before it, and only while its client waits.
+fn is_worth_another(call: &Call, permit: &Permit, status: StatusCode) -> bool {
+    let is_error = matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    );
+    let is_first = !call.repeated && call.body.can_be_sent() && !permit.is_watched();
+    is_error && is_first && Instant::now() + BREATH < call.deadline
 }
 
 fn answered(parts: Parts, body: ResponseBody) -> Exchanged {

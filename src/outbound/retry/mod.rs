@@ -1,44 +1,94 @@
-//! Sends a call again that Slack refused for a limit, and nothing else.
+//! Sends a call again where that does no harm, while its client waits.
 //!
-//! The refused call goes back to the queue with its permit, where it waits before all of its
-//! line that came later. The caller sees a refusal only when the attempts are spent, when the
-//! body has streamed through and is gone, or when the pause is longer than its client waits.
+//! 1. *Slack refused it for a limit.* It goes back to the queue with its permit, where it waits before
+//!    all of its line that came later. The caller sees a refusal only when the attempts are spent, when
+//!    the body has streamed through and is gone, or when the pause is longer than its client waits.
+//! 2. *It certainly was not sent*: there was no connection, or the upstream did not take it. Its slots
+//!    are given back, and it is tried again after pauses that double, for [`PATIENCE`] at most; as long
+//!    as the host is down, it waits for the one that tries for all ([`Reach`]). Whoever calls Slack
+//!    itself would hear of it at once, so it is not for longer.
+//! 3. *It only reads, and its connection broke, or the server answered with an error of its own.* It is
+//!    sent once more, after a permit of its own: the first attempt may have been counted.
+//!
+//! Whatever else may have been done is never sent again.
 
-use std::num::NonZeroU32;
+mod metrics;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::Response;
+use tokio::time::{Instant, sleep};
 use tower::Layer;
 
+pub use self::metrics::RetryMetrics;
 use crate::{
-    call::response::{ResponseBody, SlackRefused},
-    outbound::exchange::{Exchanged, RefusedCall},
+    call::{
+        record::Record,
+        response::{ResponseBody, SlackRefused},
+    },
+    outbound::{
+        exchange::{AttemptFailure, BREATH, Exchanged, FailedCall, RefusedCall},
+        upstream::{
+            UpstreamError,
+            reach::{Connects, Reach, pause},
+        },
+    },
     queue::{Attempt, QueueRequest},
     step::Step,
 };
 
-/// Sends refused calls again.
+/// Sends calls again.
 #[derive(Clone, Debug)]
-pub struct RetryLayer {
+pub struct RetryLayer<C> {
     max_attempts: NonZeroU32,
+    reach: Reach<C>,
+    metrics: RetryMetrics,
 }
 
-/// Sends refused calls again.
+/// Sends calls again.
 #[derive(Debug)]
-pub struct Retry<S> {
+pub struct Retry<S, C> {
     inner: S,
-    shared: RetryLayer,
+    shared: RetryLayer<C>,
 }
+
+/// What was tried of one call.
+#[derive(Debug, Default)]
+struct Tries {
+    /// How often it was not sent after all, and since when it is tried.
+    unsent: u32,
+    since: Option<Instant>,
+    /// What its caller gets if it is not sent again.
+    otherwise: Option<Otherwise>,
+}
+
+/// What became of a call that may have been counted and was to be sent again.
+#[derive(Debug)]
+struct Otherwise {
+    failure: AttemptFailure,
+    record: Arc<Record>,
+    /// How often it had been sent.
+    attempts: u32,
+}
+
+/// How long a call is tried that is not sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often one is tried that has a connection and is not taken. It is not the connection that is
+/// missing, so nobody waits for it in common.
+const NOT_TAKEN: u32 = 4;
 
 // === impl RetryLayer ===
 
-impl RetryLayer {
-    /// A call is sent `max_attempts` times at most, the first time included.
-    pub fn new(max_attempts: NonZeroU32) -> Self {
-        Self { max_attempts }
+impl<C: Connects> RetryLayer<C> {
+    /// A refused call is sent `max_attempts` times at most, the first time included. Whether a host
+    /// can be reached, `reach` knows.
+    pub fn new(max_attempts: NonZeroU32, reach: &Reach<C>, metrics: &RetryMetrics) -> Self {
+        Self { max_attempts, reach: reach.clone(), metrics: metrics.clone() }
     }
 
-    /// The call to send again, or the answer that its caller gets.
-    fn again(&self, refused: RefusedCall) -> Result<QueueRequest, SlackRefused> {
+    /// The refused call to send again, or the answer that its caller gets.
+    fn after_refusal(&self, refused: RefusedCall) -> Result<QueueRequest, SlackRefused> {
         let RefusedCall { call, permit, answer } = refused;
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(SlackRefused(Box::new(answer)));
@@ -46,32 +96,127 @@ impl RetryLayer {
         let refusal = Some(Box::new(answer));
         Ok(QueueRequest { call, attempt: Attempt::Again(permit), refusal })
     }
+
+    /// The call to send again when it is time, or what its caller gets.
+    async fn after_failure(
+        &self,
+        failed: FailedCall,
+        tries: &mut Tries,
+    ) -> Result<QueueRequest, AttemptFailure> {
+        let FailedCall { mut call, permit, failure } = failed;
+        let waits_from = Instant::now();
+        let reason = match failure {
+            AttemptFailure::Error(error) if error.nothing_sent() => {
+                // What comes of the call is open, and nobody waits for a slot of it.
+                permit.end_attempt();
+                let is_out_of_reach = matches!(error, UpstreamError::Connect(_));
+                tries.unsent += 1;
+                let end = (*tries.since.get_or_insert(waits_from) + PATIENCE).min(call.deadline);
+                let pause = match tries.unsent {
+                    1 => Duration::ZERO,
+                    more => pause(more - 1),
+                };
+                let is_over =
+                    waits_from + pause >= end || (!is_out_of_reach && tries.unsent >= NOT_TAKEN);
+                if is_over {
+                    return Err(AttemptFailure::Error(error));
+                }
+                sleep(pause).await;
+                let is_up = self.reach.wait(&call.head.url, end).await;
+                call.record.waited(Instant::now().duration_since(waits_from));
+                if !is_up {
+                    return Err(AttemptFailure::Error(error));
+                }
+                if is_out_of_reach { "unreachable" } else { "not_taken" }
+            }
+            failure => {
+                call.repeated = true;
+                let (pause, reason) = match &failure {
+                    AttemptFailure::Error(_) => (Duration::ZERO, "broken"),
+                    AttemptFailure::Answer(_) => (BREATH, "server_error"),
+                };
+                let (record, attempts) = (Arc::clone(&call.record), call.record.attempts());
+                tries.otherwise = Some(Otherwise { failure, record, attempts });
+                sleep(pause).await;
+                call.record.waited(pause);
+                reason
+            }
+        };
+        self.metrics.retried(call.record.method(), reason);
+        tracing::debug!(
+            method = call.record.method(),
+            caller = &*call.caller,
+            reason,
+            request_id = call.record.ids().request(),
+            trace_id = call.record.ids().trace(),
+            "a call is sent again"
+        );
+        Ok(QueueRequest { call, attempt: Attempt::Again(permit), refusal: None })
+    }
 }
 
-impl<S> Layer<S> for RetryLayer {
-    type Service = Retry<S>;
+impl<S, C: Clone> Layer<S> for RetryLayer<C> {
+    type Service = Retry<S, C>;
 
-    fn layer(&self, inner: S) -> Retry<S> {
+    fn layer(&self, inner: S) -> Retry<S, C> {
         Retry { inner, shared: self.clone() }
     }
 }
 
 // === impl Retry ===
 
-impl<S> Step<QueueRequest> for Retry<S>
+impl<S, C> Step<QueueRequest> for Retry<S, C>
 where
     S: Step<QueueRequest, Response = Exchanged>,
-    S::Error: From<SlackRefused>,
+    S::Error: From<SlackRefused> + From<UpstreamError>,
+    C: Connects,
 {
     type Response = Response<ResponseBody>;
     type Error = S::Error;
 
     async fn call(&self, mut request: QueueRequest) -> Result<Response<ResponseBody>, S::Error> {
+        // Boxed by those that need it, because hardly any call does.
+        let mut tries: Option<Box<Tries>> = None;
         loop {
-            match self.inner.call(request).await? {
+            let exchanged = match self.inner.call(request).await {
+                Ok(exchanged) => exchanged,
+                Err(error) => {
+                    let otherwise = tries.and_then(|tries| tries.otherwise);
+                    return match otherwise.filter(Otherwise::was_the_last) {
+                        // It was not sent again, so what is known of it counts.
+                        Some(otherwise) => answer(otherwise.failure),
+                        None => Err(error),
+                    };
+                }
+            };
+            request = match exchanged {
                 Exchanged::Answered(response) => return Ok(*response),
-                Exchanged::Refused(refused) => request = self.shared.again(*refused)?,
-            }
+                Exchanged::Refused(refused) => self.shared.after_refusal(*refused)?,
+                Exchanged::Failed(failed) => {
+                    let tries = tries.get_or_insert_default();
+                    match Box::pin(self.shared.after_failure(*failed, tries)).await {
+                        Ok(request) => request,
+                        Err(failure) => return answer(failure),
+                    }
+                }
+            };
         }
+    }
+}
+
+/// What the caller gets of a call whose attempt failed.
+fn answer<E: From<UpstreamError>>(failure: AttemptFailure) -> Result<Response<ResponseBody>, E> {
+    match failure {
+        AttemptFailure::Answer(response) => Ok(response),
+        AttemptFailure::Error(error) => Err(error.into()),
+    }
+}
+
+// === impl Otherwise ===
+
+impl Otherwise {
+    /// Whether the call has not been sent since.
+    fn was_the_last(&self) -> bool {
+        self.record.attempts() == self.attempts
     }
 }

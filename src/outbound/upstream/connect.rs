@@ -43,7 +43,7 @@ pub struct InTime<C> {
 /// A certificate that is not believed, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("the upstream's certificate is not trusted; {advice}")]
-struct NotTrusted {
+pub(super) struct NotTrusted {
     advice: &'static str,
     source: BoxError,
 }

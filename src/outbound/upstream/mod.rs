@@ -2,7 +2,9 @@
 
 pub mod connect;
 pub mod loops;
+mod metered;
 pub mod proxied;
+pub mod reach;
 
 use std::{
     error::Error,
@@ -11,15 +13,25 @@ use std::{
 };
 
 use config::{Config, Proxies};
-use http::{Request, Response, header};
+use http::{Extensions, Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, connect::Connect},
+    client::legacy::{
+        Client,
+        connect::{CaptureConnection, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{call::body::Outgoing, step::Step};
+use self::{
+    metered::Meter,
+    reach::{Connects, Reach},
+};
+use crate::{
+    call::body::{BodyError, Outgoing, Phase, Progress},
+    step::Step,
+};
 
 /// How long an unused connection is kept. Shorter than servers and load balancers keep
 /// theirs, so that a request rarely meets a closing one.
@@ -35,9 +47,10 @@ const PONG: Duration = Duration::from_secs(5);
 /// Sends requests to upstreams.
 #[derive(Debug)]
 pub struct Upstream<C> {
-    connector: C,
+    connector: Reach<C>,
     proxies: Proxies,
     headers: Duration,
+    idle: Duration,
     /// Whether a request may be one of several on its connection.
     http2: bool,
     pool: Mutex<Pool<C>>,
@@ -46,7 +59,7 @@ pub struct Upstream<C> {
 /// Connections that are used again, and since when there are such.
 #[derive(Debug)]
 struct Pool<C> {
-    client: Arc<Client<C, Outgoing>>,
+    client: Arc<Client<Reach<C>, Outgoing>>,
     since: Instant,
 }
 
@@ -59,51 +72,45 @@ pub enum UpstreamError {
     /// Nothing was sent: what is at the upstream's address is this proxy.
     #[error("the upstream is slackwater itself")]
     Loop(#[source] hyper_util::client::legacy::Error),
-    /// The answer's headers did not come in time.
-    #[error("the upstream did not answer within {0:?}")]
-    Timeout(Duration),
+    /// Nothing was sent: the connection broke before that.
+    #[error("the connection to the upstream broke before the call was sent")]
+    NotBegun(#[source] hyper_util::client::legacy::Error),
+    /// The upstream said that it would not look at it.
+    #[error("the upstream did not take the call")]
+    NotTaken(#[source] hyper_util::client::legacy::Error),
     /// The connection broke before the answer's headers came.
     #[error("the connection to the upstream broke before it answered")]
     Broken(#[source] hyper_util::client::legacy::Error),
-    /// The upstream said that it would not look at it, twice.
-    #[error("the upstream did not take the call")]
-    NotTaken(#[source] hyper_util::client::legacy::Error),
+    /// The answer's headers did not come in time.
+    #[error("the upstream did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The upstream did not read on.
+    #[error("the upstream took no byte of the request's body for {0:?}")]
+    Stalled(Duration),
+    /// The client did not send all of it.
+    #[error(transparent)]
+    Request(BodyError),
 }
 
 // === impl Upstream ===
 
-impl<C> Upstream<C>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
+impl<C: Connects> Upstream<C> {
     /// Connects with `connector` and waits for an answer's headers as long as is configured.
-    pub fn new(connector: C, config: &Config) -> Self {
+    pub fn new(connector: Reach<C>, config: &Config) -> Self {
         let pool = Mutex::new(Pool::new(connector.clone(), Instant::now()));
-        let (proxies, headers) = (config.proxies.clone(), config.timeouts.headers);
-        Self { connector, proxies, headers, http2: config.tls.http2, pool }
+        let (proxies, timeouts) = (config.proxies.clone(), &config.timeouts);
+        let (headers, idle) = (timeouts.headers, timeouts.body_idle);
+        Self { connector, proxies, headers, idle, http2: config.tls.http2, pool }
     }
 
     /// The client of now. What is under way on the connections of the one before goes on.
-    fn client(&self) -> Arc<Client<C, Outgoing>> {
+    fn client(&self) -> Arc<Client<Reach<C>, Outgoing>> {
         let now = Instant::now();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(pool.since) >= AGE {
             *pool = Pool::new(self.connector.clone(), now);
         }
         Arc::clone(&pool.client)
-    }
-
-    /// Sends a request, and once more if the server says that it did not take it: then it is as
-    /// if nothing had been sent (RFC 9113, 8.7).
-    async fn send_twice(
-        &self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let again = copy(&request);
-        match (self.send(request).await, again) {
-            (Err(UpstreamError::NotTaken(_)), Some(request)) => self.send(request).await,
-            (answer, _) => answer,
-        }
     }
 
     async fn send(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, UpstreamError> {
@@ -115,16 +122,54 @@ where
         Err(match () {
             () if loops::is_loop(&error) => UpstreamError::Loop(error),
             () if error.is_connect() => UpstreamError::Connect(error),
+            () if was_not_begun(&error) => UpstreamError::NotBegun(error),
             () if self.http2 && was_not_taken(&error) => UpstreamError::NotTaken(error),
             () => UpstreamError::Broken(error),
         })
     }
+
+    /// Sends a request whose body may take its time.
+    async fn send_slowly(
+        &self,
+        mut request: Request<Outgoing>,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let connection = capture_connection(&mut request);
+        tokio::select! {
+            biased;
+            // What the client did shows as a broken connection.
+            answer = self.send(request) => {
+                answer.map_err(|error| progress.error().map_or(error, UpstreamError::Request))
+            }
+            late = self.overdue(progress, &connection) => Err(late),
+        }
+    }
+
+    /// Ends when neither a byte of the body nor an answer has come for too long.
+    async fn overdue(&self, progress: &Progress, connection: &CaptureConnection) -> UpstreamError {
+        let Self { headers, idle, .. } = *self;
+        let begun = Instant::now();
+        loop {
+            let now = Instant::now();
+            let meter = metered(connection);
+            let moved = |at: Instant| meter.as_ref().map_or(at, |meter| meter.last().max(at));
+            let (end, error) = match progress.phase() {
+                Phase::Connection => (begun + headers, UpstreamError::Timeout(headers)),
+                // The body itself ends when its client has been silent for too long.
+                Phase::Client => (now + idle, UpstreamError::Stalled(idle)),
+                Phase::Upstream(at) => (moved(at) + idle, UpstreamError::Stalled(idle)),
+                Phase::Nothing(at) => (moved(at) + headers, UpstreamError::Timeout(headers)),
+            };
+            if end <= now {
+                return error;
+            }
+            // What the body waits for may be something else soon.
+            sleep_until(end.min(now + idle.min(headers))).await;
+        }
+    }
 }
 
-impl<C> Step<Request<Outgoing>> for Upstream<C>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
+impl<C: Connects> Step<Request<Outgoing>> for Upstream<C> {
     type Response = Response<Incoming>;
     type Error = UpstreamError;
 
@@ -135,23 +180,28 @@ where
         if let Some(credentials) = self.proxies.credentials(request.uri()) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
         }
-        let answer = if self.http2 {
-            // Boxed, so that a call by HTTP/1.1 does not carry it about.
-            timeout(self.headers, Box::pin(self.send_twice(request))).await
-        } else {
-            timeout(self.headers, self.send(request)).await
-        };
-        answer.unwrap_or(Err(UpstreamError::Timeout(self.headers)))
+        match request.body().progress() {
+            // Boxed, so that other calls do not carry it about.
+            Some(progress) => Box::pin(self.send_slowly(request, &progress)).await,
+            None => {
+                let answer = timeout(self.headers, self.send(request)).await;
+                answer.unwrap_or(Err(UpstreamError::Timeout(self.headers)))
+            }
+        }
     }
 }
 
-/// The same request once more, unless its body streams.
-fn copy(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let mut copy = Request::new(request.body().copy()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// When the connection of a request last took bytes, if that is known and of no other's.
+fn metered(connection: &CaptureConnection) -> Option<Meter> {
+    let mut extras = Extensions::new();
+    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+    extras.remove()
+}
+
+/// Whether nothing of a request was written: hyper-util gives it back then, and says no more than
+/// this.
+fn was_not_begun(error: &hyper_util::client::legacy::Error) -> bool {
+    error.to_string() == "client error (Canceled)"
 }
 
 /// Whether a server of HTTP/2 said that it did nothing with a request: it refused the stream, or
@@ -170,11 +220,8 @@ fn was_not_taken(error: &hyper_util::client::legacy::Error) -> bool {
 
 // === impl Pool ===
 
-impl<C> Pool<C>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    fn new(connector: C, since: Instant) -> Self {
+impl<C: Connects> Pool<C> {
+    fn new(connector: Reach<C>, since: Instant) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -191,6 +238,15 @@ where
 impl UpstreamError {
     /// Whether it is certain that the upstream did nothing with the request.
     pub fn nothing_sent(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Loop(_) | Self::NotTaken(_))
+        matches!(self, Self::Connect(_) | Self::Loop(_) | Self::NotBegun(_) | Self::NotTaken(_))
+    }
+
+    /// Whether it may be over soon.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(error) => !reach::is_lasting(error),
+            Self::NotBegun(_) | Self::NotTaken(_) | Self::Broken(_) => true,
+            Self::Loop(_) | Self::Timeout(_) | Self::Stalled(_) | Self::Request(_) => false,
+        }
     }
 }

@@ -14,13 +14,15 @@ use std::{
 };
 
 use config::{self, Config, LoadError};
-use hyper_util::client::legacy::connect::Connect;
 use slack::Catalogue;
 use slackwater::{
     admin::{Metrics, Status},
     app::wire::{Rebuild, wire},
     inbound::listen,
-    outbound::upstream::connect::{self, Over},
+    outbound::upstream::{
+        connect::{self, Over},
+        reach::Connects,
+    },
     queue::Admission,
     reload::{self, Live},
     shared::{Counters, Shared},
@@ -124,7 +126,7 @@ impl Proxy {
     /// connect, over this transport.
     pub(crate) fn on<T>(machine: &Machine, file: &str, transport: T) -> Self
     where
-        Over<T>: Connect + Clone + Send + Sync + 'static,
+        Over<T>: Connects,
     {
         let config =
             config::check_on(machine, &unasked(file), "test").unwrap_or_else(|e| panic!("{e}"));
@@ -139,14 +141,14 @@ impl Proxy {
 
     pub(crate) fn with<C>(config: Arc<Config>, upstream: C) -> Self
     where
-        C: Connect + Clone + Send + Sync + 'static,
+        C: Connects,
     {
         Self::serving(config, upstream, BACKLOG)
     }
 
     fn serving<C>(config: Arc<Config>, upstream: C, places: usize) -> Self
     where
-        C: Connect + Clone + Send + Sync + 'static,
+        C: Connects,
     {
         let shared = Shared::new(config).unwrap();
         let wired = wire(&shared, LISTEN, move |_, _| Ok(upstream.clone())).unwrap();

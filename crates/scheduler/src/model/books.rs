@@ -110,7 +110,8 @@ impl Model {
         match outcome {
             Outcome::Unsent => {
                 let grants = self.grants.get_mut(&number).unwrap();
-                grants.retain(|it| it.answered.is_some() || counts_in_flight(&it.bucket.limit.rule));
+                grants
+                    .retain(|it| it.answered.is_some() || counts_in_flight(&it.bucket.limit.rule));
             }
             Outcome::Refused => self.age(number, ended, |rule| !counts_in_flight(rule)),
             Outcome::Answered => self.age(number, ended, |_| true),

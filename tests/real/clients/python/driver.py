@@ -8,7 +8,7 @@ stdout. At the end of stdin the driver waits for what is still under way and exi
 `scim.…` and `audit.…` are those of the SDK's other clients.
 
 Without `--retry` no retry handler is installed: what the proxy lets through to the SDK, the runner
-sees.
+sees. With `--defaults` those are that the SDK has by itself.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class Clients:
 
     def __init__(self, options: argparse.Namespace, web, webhook, scim, audit, handler):
         handlers = [handler(max_retry_count=3)] if options.retry else []
-        self.more = {"timeout": options.timeout, "retry_handlers": handlers}
+        self.more = {"timeout": options.timeout} | ({} if options.defaults else {"retry_handlers": handlers})
         self.origin = options.base_url.removesuffix("/api/")
         self.webhook = webhook
         self.web = web(token=options.token, base_url=options.base_url, **self.more)
@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--timeout", type=int, default=30, help="seconds; the SDK's default is 30")
+    parser.add_argument("--defaults", action="store_true", help="leave the SDK's retries as they are")
     parser.add_argument("--retry", action="store_true", help="let the SDK come back after a 429")
     options = parser.parse_args()
     say({"ready": f"slack_sdk {__version__}, {options.style}"})
