@@ -1,5 +1,6 @@
 //! What holds whatever happens, and each part of the behaviour in a module of its own.
 
+mod attempts;
 mod bounds;
 mod claims;
 mod evidence;
