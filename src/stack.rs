@@ -70,7 +70,7 @@ where
         .layer(RouteLayer::new(config))
         .layer(ClassifyLayer::new(config, identities, hasher, exchanges, listen))
         // Around the queue, because a call that is sent again waits again.
-        .layer(RetryLayer::new(config.on_429.max_attempts, &reach, &counters.retries))
+        .layer(RetryLayer::new(config, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))
         // Next to the upstream: the moment of the answer decides when a slot ages.
         .layer(ExchangeLayer::new(config, learner, &counters.exchange, exchanges))

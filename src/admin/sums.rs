@@ -138,7 +138,7 @@ mod tests {
         let answers = &counters.answers;
         for status in [StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, StatusCode::OK] {
             // A client of Node's is told of it with status 200.
-            answers.answered(&Record::default(), status, None);
+            answers.answered(&Record::default(), Some(status), None);
         }
         answers.shed("-", "deadline");
         answers.shed("-", "upstream");

@@ -116,13 +116,13 @@ fn limits_shows_the_clients_in_their_order() {
     let (out, yes) = run(&["limits", "--clients", "--config", file.path()]);
     assert!(yes);
     let mut lines =
-        out.lines().map(|line| line.split_whitespace().take(9).collect::<Vec<_>>().join(" "));
-    assert_eq!(lines.next().unwrap(), "CLIENT SIGNS TIME-OUT HELD KEPT ALIVE SOURCE");
-    let mine = "mine user-agent~mine/* none known 50s interim the configuration";
+        out.lines().map(|line| line.split_whitespace().take(10).collect::<Vec<_>>().join(" "));
+    assert_eq!(lines.next().unwrap(), "CLIENT SIGNS TIME-OUT HELD KEPT ALIVE RETRIES SOURCE");
+    let mine = "mine user-agent~mine/* none known 50s interim none the configuration";
     assert_eq!(lines.next().unwrap(), mine);
     let python = lines.next().unwrap();
     let signs = "python user-agent~slackclient/ accept-encoding=identity connection=close";
-    assert_eq!(python, format!("{signs} 30s per read 25s interim"));
+    assert_eq!(python, format!("{signs} 30s per read 25s interim broken_connections"));
     assert!(out.contains("https://github.com/slackapi/python-slack-sdk/"), "{out}");
 
     let (out, _) = run(&["limits", "--clients", "--json", "--config", file.path()]);

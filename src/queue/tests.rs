@@ -128,7 +128,7 @@ async fn who_leaves_costs_no_slot() {
 #[tokio::test(start_paused = true)]
 async fn who_leaves_in_the_moment_of_the_grant_hands_it_on() {
     let admission = admission();
-    let permit = sent(&admission).await;
+    let mut permit = sent(&admission).await;
     let first = waits(&admission, 3 * MINUTE);
     let mut second = waits(&admission, 3 * MINUTE);
     permit.was_not_sent();
@@ -152,7 +152,7 @@ async fn a_call_that_was_sent_and_forgotten_still_counts() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_found_under_another_name_too() {
     let admission = admission();
-    let permit = sent(&admission).await;
+    let mut permit = sent(&admission).await;
     let mut waiting = waits(&admission, 3 * MINUTE);
     let of = |workspace: &str| Identity::only("A1".into()).within(workspace);
     admission.move_identity(&of("T1"), &of("T2"));

@@ -10,15 +10,14 @@ use crate::harness::{Answer, Proxy, all, assert_near, ms, secs, slack};
 /// What the caller of a method that reads is told, and when.
 fn expected(fault: Fault) -> (u16, Option<&'static str>, Duration) {
     match fault {
-        // It is sent once more.
-        Fault::ResetEarly | Fault::Reset => (200, None, ms(10)),
+        // These are sent once more, as after a reset.
         Fault::Status500 | Fault::Status502 => (200, None, ms(520)),
         Fault::Hang => (504, Some("upstream_timeout"), secs(60)),
         Fault::Status503 | Fault::TooManyWithoutBody | Fault::RateLimitedOk => {
             (200, None, ms(1_020))
         }
         Fault::TooManyWithoutHeader => (200, None, ms(30_020)),
-        Fault::Gzip | Fault::Chunked => (200, None, ms(10)),
+        Fault::ResetEarly | Fault::Reset | Fault::Gzip | Fault::Chunked => (200, None, ms(10)),
         Fault::Slow => (200, None, ms(2_010)),
     }
 }

@@ -180,7 +180,7 @@ async fn a_connection_ends_after_the_answers_before() {
     tokio::time::sleep(secs(5)).await;
     let mut said = Vec::new();
     client.read_to_end(&mut said).await.unwrap();
-    assert!(said.ends_with(&[b'x'; SIZE]), "{} bytes", said.len());
+    assert!(said.ends_with(&vec![b'x'; SIZE]), "{} bytes", said.len());
     assert_eq!(upstream.seen().len(), 2);
     assert_eq!(proxy.admission.held(), 0);
 }
@@ -271,14 +271,14 @@ async fn an_upstream_that_is_down_is_not_stormed() {
     let before = dials.load(Ordering::Relaxed);
     let ask = |n: u64| {
         let ask = bot.call("users.list").form(&format!("n={n}")).after(ms(n * 10));
-        if n % 2 == 0 { ask.patient() } else { ask }
+        if n.is_multiple_of(2) { ask.patient() } else { ask }
     };
     let answers = all((0..1000).map(ask)).await;
     for (n, answer) in answers.iter().enumerate() {
         assert_eq!(answer.status, 502, "{answer:?}");
         assert_eq!(answer.json()["error"], "upstream_unreachable");
         assert!(answer.json()["message"].as_str().unwrap().contains("refused"), "{answer:?}");
-        let most = if n % 2 == 0 { secs(10) } else { secs(8) };
+        let most = if n.is_multiple_of(2) { secs(10) } else { secs(8) };
         assert!(answer.took >= most && answer.took <= most + ms(120), "{answer:?}");
     }
     let tried = dials.load(Ordering::Relaxed) - before;

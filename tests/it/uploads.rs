@@ -83,7 +83,7 @@ impl Upload {
         };
         tokio::pin!(hears);
         tokio::select! {
-            heard = &mut hears => heard,
+            answer = &mut hears => answer,
             _ = sends => hears.await,
         }
     }

@@ -189,7 +189,7 @@ impl HttpBody for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match &self.rest {
             Rest::Nothing => SizeHint::with_exact(self.first.len() as u64),
-            Rest::Kept { hint, .. } => hint.clone(),
+            Rest::Kept { hint, .. } => *hint,
             Rest::Streams(streaming) => after(&self.first, &streaming.incoming),
         }
     }

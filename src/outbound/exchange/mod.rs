@@ -81,7 +81,7 @@ pub enum AttemptFailure {
     /// Nothing came back.
     Error(UpstreamError),
     /// An error of the server's own came back, which says nothing of the call.
-    Answer(Response<ResponseBody>),
+    Answer(Box<Response<ResponseBody>>),
 }
 
 /// How long the server is left alone after an error of its own.
@@ -219,7 +219,7 @@ where
         let (pause, is_limit, again) = match verdict {
             Verdict::Passed if reads && is_worth_another(&call, &permit, parts.status) => {
                 permit.was_answered();
-                let failure = AttemptFailure::Answer(Response::from_parts(parts, body));
+                let failure = AttemptFailure::Answer(Box::new(Response::from_parts(parts, body)));
                 return Ok(Exchanged::Failed(Box::new(FailedCall { call, permit, failure })));
             }
             Verdict::Passed => {

@@ -16,8 +16,12 @@ mod metrics;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+use config::Config;
 use http::Response;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
 use tower::Layer;
 
 pub use self::metrics::RetryMetrics;
@@ -42,6 +46,8 @@ use crate::{
 pub struct RetryLayer<C> {
     max_attempts: NonZeroU32,
     reach: Reach<C>,
+    /// How many more calls may wait for a host that is down.
+    places: Arc<Semaphore>,
     metrics: RetryMetrics,
 }
 
@@ -81,10 +87,12 @@ const NOT_TAKEN: u32 = 4;
 // === impl RetryLayer ===
 
 impl<C: Connects> RetryLayer<C> {
-    /// A refused call is sent `max_attempts` times at most, the first time included. Whether a host
-    /// can be reached, `reach` knows.
-    pub fn new(max_attempts: NonZeroU32, reach: &Reach<C>, metrics: &RetryMetrics) -> Self {
-        Self { max_attempts, reach: reach.clone(), metrics: metrics.clone() }
+    /// A refused call is sent so often as configured, the first time included. As many calls as may
+    /// be held may wait for a host that cannot be reached, which `reach` knows.
+    pub fn new(config: &Config, reach: &Reach<C>, metrics: &RetryMetrics) -> Self {
+        let places = Arc::new(Semaphore::new(config.queue.max_total.min(Semaphore::MAX_PERMITS)));
+        let max_attempts = config.on_429.max_attempts;
+        Self { max_attempts, reach: reach.clone(), places, metrics: metrics.clone() }
     }
 
     /// The refused call to send again, or the answer that its caller gets.
@@ -118,9 +126,9 @@ impl<C: Connects> RetryLayer<C> {
                 };
                 let is_over =
                     waits_from + pause >= end || (!is_out_of_reach && tries.unsent >= NOT_TAKEN);
-                if is_over {
+                let Some(_place) = self.places.try_acquire().ok().filter(|_| !is_over) else {
                     return Err(AttemptFailure::Error(error));
-                }
+                };
                 sleep(pause).await;
                 let is_up = self.reach.wait(&call.head.url, end).await;
                 call.record.waited(Instant::now().duration_since(waits_from));
@@ -207,7 +215,7 @@ where
 /// What the caller gets of a call whose attempt failed.
 fn answer<E: From<UpstreamError>>(failure: AttemptFailure) -> Result<Response<ResponseBody>, E> {
     match failure {
-        AttemptFailure::Answer(response) => Ok(response),
+        AttemptFailure::Answer(response) => Ok(*response),
         AttemptFailure::Error(error) => Err(error.into()),
     }
 }

@@ -180,14 +180,12 @@ impl<C: Connects> Step<Request<Outgoing>> for Upstream<C> {
         if let Some(credentials) = self.proxies.credentials(request.uri()) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
         }
-        match request.body().progress() {
+        if let Some(progress) = request.body().progress() {
             // Boxed, so that other calls do not carry it about.
-            Some(progress) => Box::pin(self.send_slowly(request, &progress)).await,
-            None => {
-                let answer = timeout(self.headers, self.send(request)).await;
-                answer.unwrap_or(Err(UpstreamError::Timeout(self.headers)))
-            }
+            return Box::pin(self.send_slowly(request, &progress)).await;
         }
+        let answer = timeout(self.headers, self.send(request)).await;
+        answer.unwrap_or(Err(UpstreamError::Timeout(self.headers)))
     }
 }
 
