@@ -25,7 +25,7 @@ fn a_call_between_two_attempts_has_no_slot_and_keeps_its_age() {
 #[test]
 fn a_post_that_was_not_sent_keeps_its_turn() {
     let post = rate("post", 10, 1000, AgeFrom::Answer);
-    let order = at_once("in_order", 1, AgeFrom::Send);
+    let order = in_order("in_order", 1_000);
     let keys = [bucket(&post, "w"), bucket(&order, "c")];
     for (outcome, keeps) in [(Outcome::Unsent, true), (Outcome::Lost, false)] {
         let mut model = Model::new();
