@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     Block, Caller, Enqueued, Instant, Outcome, Permit, Scheduler,
-    call::{Granted, Held, Sequence, Slot},
+    call::{Granted, Held, Sequence, Slot, Terms},
     call_group::{BucketId, BucketIds, CallId},
     forecast::Arrival,
 };
@@ -32,7 +32,7 @@ impl Scheduler {
         buckets: &[BucketId],
         held: Held,
         arrival: Arrival,
-        max_depth: Option<usize>,
+        terms: Terms,
     ) -> Enqueued {
         let (class, age) = (held.class, held.sequence);
         let blocking = self.blocking(now, buckets, class, age, None).map(|(id, _)| id);
@@ -47,7 +47,7 @@ impl Scheduler {
             return Enqueued::Granted(self.grant(now, buckets, held));
         };
         let held = Held { gives_way: kept.is_some(), ..held };
-        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, max_depth, kept) {
+        if let Some(refusal) = self.refuse(now, buckets, &held, arrival, terms, kept) {
             self.release(now, held.kept(), held.class, Outcome::Unsent);
             for &id in buckets {
                 self.touch(id);

@@ -15,7 +15,7 @@ use limits::{BucketKey, Scope};
 
 use super::{
     Enqueued, Instant, Outcome, Permit, Scheduler,
-    call::{Granted, Held},
+    call::{Granted, Held, Terms},
     forecast::Arrival,
     table::Id,
 };
@@ -49,7 +49,7 @@ impl Scheduler {
         buckets.retain(|id| kept.iter().all(|slot| slot.bucket != *id));
         let mut held = Held { place, ..Held::new(sequence, class, caller, deadline) };
         held.keep(kept.into_vec());
-        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, None);
+        let enqueued = self.admit(now, &buckets, held, Arrival::Replayed, Terms::default());
         if let Some(place) = place {
             self.bound_places(place);
         }

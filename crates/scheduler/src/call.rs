@@ -1,6 +1,7 @@
 //! A call, from its arrival to its end: as it comes, while it is held, and once it is granted.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
 
 use limits::{BucketKey, Class, Weight};
 use smallvec::SmallVec;
@@ -26,6 +27,19 @@ pub struct Call {
     pub max_depth: Option<usize>,
     /// What it is recognized by when it is refused and returns.
     pub place: Option<PlaceId>,
+    /// How long it may be held once more where its client comes back by itself, so that the call is
+    /// held till its deadline though its turn comes so much later, and takes its place so much
+    /// before its time. Zero where it is refused as soon as its deadline cannot be met.
+    pub again: Duration,
+}
+
+/// What bounds how a call may be held, beside its deadline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// As [`Call::max_depth`].
+    pub(super) max_depth: Option<usize>,
+    /// As [`Call::again`].
+    pub(super) again: Duration,
 }
 
 /// Who sent a call, and how large its share is.

@@ -3,7 +3,10 @@
 //! The forecast is optimistic: it counts the calls that are before it now, as if every answer came
 //! at once, every slot were taken as soon as it is free, and no other call came. A call that
 //! would wait too long even so is refused at once, with the time when to come back. Those who are
-//! not here do not count: a call that is in time without them is held.
+//! not here do not count: a call that is in time without them is held. Where its client comes back by
+//! itself and can be held [once more](super::Call::again), the call is held till its deadline if both waits
+//! together are long enough: the time that its client spends away, which may cost its other calls
+//! something, is then as short as it can be.
 //!
 //! What it is told is another question: when would it have its turn if all came back that were told
 //! to? So that time counts the [places](super::places), too, and the tags of the fair queue. Nobody
@@ -13,7 +16,7 @@ use limits::Class;
 
 use super::{
     Bounds, Caller, Instant, Refusal, RefusalReason, Scheduler,
-    call::{Held, Sequence},
+    call::{Held, Sequence, Terms},
     call_group::BucketId,
     fair_queue::Ahead,
     places::Line,
@@ -64,11 +67,12 @@ impl Scheduler {
         buckets: &[BucketId],
         held: &Held,
         arrival: Arrival,
-        max_depth: Option<usize>,
+        Terms { max_depth, again }: Terms,
         kept: Option<(Instant, BucketId)>,
     ) -> Option<Refusal> {
         let comer = Comer { class: held.class, caller: held.caller(), arrival };
-        let (reason, bucket, at) = match self.too_late(now, buckets, comer, held.deadline, kept) {
+        let until = held.deadline + again;
+        let (reason, bucket, at) = match self.too_late(now, buckets, comer, until, kept) {
             Some((at, binding)) => (RefusalReason::Deadline, binding, at),
             None if arrival == Arrival::Replayed => return None,
             None => {

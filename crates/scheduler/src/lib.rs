@@ -137,7 +137,7 @@ use self::{
     attempts::Between,
     bucket::Bucket,
     buckets::Buckets,
-    call::{Granted, Held, Sequence},
+    call::{Granted, Held, Sequence, Terms},
     call_group::BucketId,
     call_groups::CallGroups,
     forecast::Arrival,
@@ -239,7 +239,8 @@ impl Scheduler {
             }
         }
         self.prefetch_arrival(call.class, &buckets);
-        let returned = call.place.and_then(|id| self.take_place(now, id, &buckets, call.class));
+        let come = now + call.again;
+        let returned = call.place.and_then(|id| self.take_place(come, id, &buckets, call.class));
         let (sequence, arrival) = match returned {
             None => (self.next_sequence(), Arrival::New),
             Some(Returned { sequence, own, is_due: true, .. }) => {
@@ -252,7 +253,8 @@ impl Scheduler {
         };
         let held = Held::new(sequence, call.class, call.caller, call.deadline);
         let held = Held { place: call.place, ..held };
-        let enqueued = self.admit(now, &buckets, held, arrival, call.max_depth);
+        let terms = Terms { max_depth: call.max_depth, again: call.again };
+        let enqueued = self.admit(now, &buckets, held, arrival, terms);
         if let Some(Returned { left, .. }) = returned {
             self.leave_place(&left);
         }

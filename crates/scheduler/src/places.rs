@@ -9,7 +9,9 @@
 //! - **It keeps a turn.** The call that returns takes its place: its caller keeps its tag, and the
 //!   call its age, so it goes before calls of its caller that came later. One that comes early takes
 //!   its place, too. It leaves it again as old as it was if it is sent away, and counts as new if
-//!   not: to ask often does not pay. However often a call is sent away, it has one place.
+//!   not: to ask often does not pay. However often a call is sent away, it has one place. One whose
+//!   client comes back by itself [to be held again](super::Call::again) is not early by what it may
+//!   be held.
 //!
 //! Places take nothing from calls that are there. No call is sent away for a line of places: whether
 //! one can be held depends on the calls that are, and the bounds of the queues are theirs. Places
@@ -247,9 +249,10 @@ impl Scheduler {
 
     /// The place that a call left when it was sent away. It is gone then, but for what
     /// [`Self::leave_place`] takes from the queues. Where what the call is has changed, it has none.
+    /// Its time has come if it is not after `due_by`.
     pub(super) fn take_place(
         &mut self,
-        now: Instant,
+        due_by: Instant,
         id: PlaceId,
         buckets: &[BucketId],
         class: Class,
@@ -268,7 +271,7 @@ impl Scheduler {
         Some(Returned {
             sequence: left.sequence,
             own,
-            is_due: left.due <= now,
+            is_due: left.due <= due_by,
             left: Box::new(left),
         })
     }

@@ -264,6 +264,7 @@ fn any_call() -> Call {
         deadline: Instant::ZERO,
         max_depth: None,
         place: None,
+        again: Duration::ZERO,
     }
 }
 

@@ -212,6 +212,7 @@ impl<'w> Driver<'w> {
             deadline: member.spec.patience.map_or(Instant::FAR, |span| self.now + span.0),
             max_depth: None,
             place: Some(PlaceId::of(call as u64)),
+            again: Duration::ZERO,
         };
         let enqueued = self.scheduler.enqueue(self.now, &asks);
         self.enqueued(call, enqueued);

@@ -287,6 +287,7 @@ impl Kind {
             deadline,
             max_depth: None,
             place: Some(PlaceId::of(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+            again: Duration::ZERO,
         }
     }
 }

@@ -176,7 +176,7 @@ impl Model {
             limits.map(ToString::to_string).collect()
         };
         let same = class == call.class && set(&buckets) == set(&call.buckets);
-        same.then_some((age, due <= self.now))
+        same.then_some((age, due <= self.now + call.again))
     }
 
     /// A call is sent away, and is as old as this when it returns.

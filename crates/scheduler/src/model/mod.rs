@@ -160,6 +160,7 @@ impl Model {
             deadline: self.now + PATIENT,
             max_depth: None,
             place: None,
+            again: Duration::ZERO,
         };
         change(&mut call);
         if call.class == Class::Interactive {

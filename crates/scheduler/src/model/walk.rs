@@ -20,6 +20,7 @@ enum Happening {
         class: Class,
         caller: u64,
         wait_ms: u64,
+        again_ms: u64,
         place: Option<u64>,
         max_depth: Option<usize>,
     },
@@ -110,6 +111,7 @@ fn step() -> impl Strategy<Value = Happening> {
         .prop_map(|(which, to)| (which, to.into_iter().collect()));
     let place = prop::option::of(0..4_u64);
     let depth = prop::option::of(0..6_usize);
+    let again = prop_oneof![3 => Just(0), 1 => 0..20_000_u64];
     let dimension = prop::sample::select(vec![Dimension::App, Dimension::Workspace]);
     let identity = prop::sample::select(vec!["a", "b", "w", "1", "2"]);
     let outcome = prop_oneof![
@@ -119,10 +121,10 @@ fn step() -> impl Strategy<Value = Happening> {
         1 => Just(Outcome::Refused),
     ];
     prop_oneof![
-        8 => (set, class, 0..3_u64, 0..20_000_u64, place, depth).prop_map(
-            |(buckets, class, caller, wait_ms, place, max_depth)| {
+        8 => (set, class, 0..3_u64, 0..20_000_u64, again, place, depth).prop_map(
+            |(buckets, class, caller, wait_ms, again_ms, place, max_depth)| {
                 let buckets = buckets.into_iter().collect();
-                Happening::Arrive { buckets, class, caller, wait_ms, place, max_depth }
+                Happening::Arrive { buckets, class, caller, wait_ms, again_ms, place, max_depth }
             },
         ),
         2 => (any::<usize>(), 0..20_000_u64)
@@ -148,7 +150,7 @@ fn step() -> impl Strategy<Value = Happening> {
 fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
     let pick = |count: usize, which: usize| (count > 0).then(|| which % count.max(1));
     match step {
-        Happening::Arrive { buckets, class, caller, wait_ms, place, max_depth } => {
+        Happening::Arrive { buckets, class, caller, wait_ms, again_ms, place, max_depth } => {
             let buckets: Vec<_> = buckets.into_iter().map(|i| all[i].clone()).collect();
             let deadline = model.now + Duration::from_millis(wait_ms);
             model.offer(&buckets, |call| {
@@ -161,6 +163,7 @@ fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
                 };
                 call.deadline = deadline;
                 call.max_depth = max_depth;
+                call.again = Duration::from_millis(again_ms);
                 call.place = place.map(PlaceId::of);
             });
         }

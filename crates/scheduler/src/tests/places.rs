@@ -101,6 +101,44 @@ fn who_comes_back_early_and_waits_counts_as_new() {
     assert_eq!(sent(&model, 1), [other, early]);
 }
 
+/// A call whose client comes back by itself: waits so long, and so long again.
+fn waits_twice(model: &mut Model, tier: &[BucketKey], wait: Duration, again: Duration) -> u64 {
+    let deadline = model.now + wait;
+    model.offer(tier, |call| {
+        (call.deadline, call.again) = (deadline, again);
+        call.place = Some(PlaceId::of(1));
+    })
+}
+
+/// Red when it is sent away at once, and when it is held though both waits are too short.
+#[test]
+fn who_can_wait_twice_is_held_till_its_deadline() {
+    let (mut model, tier) = busy(WIDE);
+    let number = waits_twice(&mut model, &tier, seconds(5), seconds(4));
+    assert_eq!(model.refusals[&number].retry_at.since(model.now), seconds(10));
+    let number = waits_twice(&mut model, &tier, seconds(5), seconds(5));
+    model.pass_answering(millis(4_999));
+    assert!(model.held.contains_key(&number));
+    model.pass_answering(millis(1));
+    assert_eq!(model.refusals[&number].retry_at.since(model.now), seconds(5), "its turn");
+}
+
+/// Red when it counts as new, or is as old as it was where it comes too early for that.
+#[test]
+fn who_waits_again_keeps_its_place() {
+    for (comes_in, is_first) in [(2_999, false), (3_000, true), (4_900, true)] {
+        let (mut model, tier) = busy(WIDE);
+        waits_twice(&mut model, &tier, seconds(5), seconds(5));
+        let later = flood(&mut model, &tier, 1, 2);
+        model.pass_answering(seconds(5) + millis(comes_in));
+        let back = waits_twice(&mut model, &tier, seconds(60), seconds(2));
+        model.pass_answering(seconds(60));
+        let expected =
+            if is_first { [back, later[0], later[1]] } else { [later[0], later[1], back] };
+        assert_eq!(sent(&model, 1), expected, "{comes_in} ms");
+    }
+}
+
 /// Red when places have no bound.
 #[test]
 fn no_more_places_are_kept_than_the_queue_has() {

@@ -88,6 +88,7 @@ fn a_call_under_the_old_name_counts_under_the_new_one() {
         deadline: Instant::FAR,
         max_depth: None,
         place: None,
+        again: Duration::ZERO,
     };
     for known in [false, true] {
         let mut scheduler = Model::new().scheduler;

@@ -231,7 +231,8 @@ impl World<'_> {
 
     fn enqueue(&mut self, buckets: Vec<BucketKey>, class: Class, caller: Caller, whose: Whose) {
         let deadline = Instant::FAR;
-        let call = Call { buckets, class, caller, deadline, max_depth: None, place: None };
+        let again = Duration::ZERO;
+        let call = Call { buckets, class, caller, deadline, max_depth: None, place: None, again };
         match self.scheduler.enqueue(self.now, &call) {
             Enqueued::Granted(permit) => self.send(permit, whose),
             Enqueued::Held(ticket) => {
