@@ -225,7 +225,10 @@ where
             class,
             caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
-            refused_as: knowledge.config.shed_as.to(upstream.kind, patience.client),
+            refused_as: lane
+                .shed_as
+                .unwrap_or(knowledge.config.shed_as)
+                .to(upstream.kind, patience.client),
             retries: patience.client.map(|client| client.retries).unwrap_or_default(),
         });
         let body = body?;

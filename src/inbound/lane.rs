@@ -1,12 +1,12 @@
-//! The base-URL lane: `/@cleanup;class=background;max-wait=30s/api/…`.
+//! The base-URL lane: `/@cleanup;class=background;max-wait=30s;shed=429/api/…`.
 //!
 //! Every SDK can change its base URL, so every bot can say who it is and how urgent its calls
-//! are, without a header. The same three things can be said in `Slackwater-*` headers, which
+//! are, without a header. The same things can be said in `Slackwater-*` headers, which
 //! are stronger.
 
 use std::{borrow::Cow, time::Duration};
 
-use config::CallerName;
+use config::{CallerName, ShedAs};
 use http::{HeaderMap, HeaderName};
 use limits::Class;
 use percent_encoding::percent_decode_str;
@@ -24,6 +24,9 @@ pub struct Lane {
     pub class: Option<Class>,
     /// How long its client waits.
     pub max_wait: Option<Duration>,
+    /// In which form its client is told that it is refused. Whoever says it may: it concerns nobody
+    /// else's calls.
+    pub shed_as: Option<ShedAs>,
 }
 
 /// A lane or a header that says something else than it may.
@@ -51,6 +54,14 @@ pub enum LaneError {
         /// What was said.
         value: String,
     },
+    /// There is no such form.
+    #[error("{place}: no form {value:?} of a refusal; it is auto, 429 or ok_false")]
+    ShedAs {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        value: String,
+    },
     /// Who reads it next might take the other.
     #[error("{place}: {what} is said twice")]
     Twice {
@@ -60,7 +71,7 @@ pub enum LaneError {
         what: &'static str,
     },
     /// A lane has no such part.
-    #[error("the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…")]
+    #[error("the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…;shed=…")]
     Part {
         /// What was said.
         part: String,
@@ -71,6 +82,7 @@ const IN_PATH: &str = "the lane in the path";
 const CALLER_HEADER: HeaderName = HeaderName::from_static("slackwater-caller");
 const CLASS_HEADER: HeaderName = HeaderName::from_static("slackwater-class");
 const MAX_WAIT_HEADER: HeaderName = HeaderName::from_static("slackwater-max-wait");
+const SHED_HEADER: HeaderName = HeaderName::from_static("slackwater-shed");
 
 /// What an error repeats of what was said.
 const SHOWN: usize = 40;
@@ -108,6 +120,9 @@ impl Lane {
                 Some(("max-wait", value)) => {
                     once(&mut lane.max_wait, max_wait(value, IN_PATH)?, IN_PATH, "max-wait")?;
                 }
+                Some(("shed", value)) => {
+                    once(&mut lane.shed_as, shed_as(value, IN_PATH)?, IN_PATH, "shed")?;
+                }
                 _ => return Err(LaneError::Part { part: shown(&decoded) }),
             }
         }
@@ -140,6 +155,9 @@ impl Lane {
         if let Some(value) = text(MAX_WAIT_HEADER, "Slackwater-Max-Wait")? {
             self.max_wait = Some(max_wait(value.trim(), "the header Slackwater-Max-Wait")?);
         }
+        if let Some(value) = text(SHED_HEADER, "Slackwater-Shed")? {
+            self.shed_as = Some(shed_as(value.trim(), "the header Slackwater-Shed")?);
+        }
         Ok(self)
     }
 }
@@ -169,6 +187,11 @@ fn max_wait(value: &str, place: &'static str) -> Result<Duration, LaneError> {
     units::parse_duration(value).map_err(|_| LaneError::MaxWait { place, value: shown(value) })
 }
 
+fn shed_as(value: &str, place: &'static str) -> Result<ShedAs, LaneError> {
+    let form = ShedAs::WORDS.iter().find(|(word, _)| *word == value).map(|(_, form)| *form);
+    form.ok_or_else(|| LaneError::ShedAs { place, value: shown(value) })
+}
+
 fn decode(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
@@ -182,16 +205,32 @@ fn shown(text: &str) -> String {
 mod rules;
 #[cfg(test)]
 mod tests {
+    use slack::RefusedAs;
+
     use super::*;
 
     #[test]
     fn a_lane_names_caller_class_and_patience() {
         let (lane, rest) =
-            Lane::split("/@cleanup;class=background;max-wait=30s/api/auth.test").unwrap();
+            Lane::split("/@cleanup;class=background;max-wait=30s;shed=429/api/auth.test").unwrap();
         assert_eq!(rest, "/api/auth.test");
         assert_eq!(lane.caller.as_deref(), Some("cleanup"));
         assert_eq!(lane.class, Some(Class::Background));
         assert_eq!(lane.max_wait, Some(Duration::from_secs(30)));
+        assert_eq!(lane.shed_as, Some(ShedAs::Always(RefusedAs::Status429)));
+    }
+
+    #[test]
+    fn a_lane_and_a_header_choose_the_form_of_a_refusal() {
+        for (word, form) in ShedAs::WORDS {
+            let path = format!("/@a;shed={word}/api/x");
+            let (lane, _) = Lane::split(&path).unwrap();
+            assert_eq!(lane.shed_as, Some(form));
+            let mut headers = HeaderMap::new();
+            headers.insert(SHED_HEADER, word.parse().unwrap());
+            let (lane, _) = Lane::split("/@a;shed=auto/api/x").unwrap();
+            assert_eq!(lane.with_headers(&headers).unwrap().shed_as, Some(form));
+        }
     }
 
     #[test]
@@ -215,6 +254,10 @@ mod tests {
             ("/@a;class=urgent/api/x", "interactive, normal or background"),
             ("/@a;max-wait=soon/api/x", "500ms"),
             ("/@a;weight=3/api/x", "max-wait"),
+            ("/@a;shed=503/api/x", "it is auto, 429 or ok_false"),
+            ("/@a;shed=/api/x", "it is auto, 429 or ok_false"),
+            ("/@a;shed=429;shed=429/api/x", "shed is said twice"),
+            ("/@a;shed=xoxb-1-secret/api/x", "\"what looks like a token\""),
             ("/@a;class=normal;class=background/api/x", "class is said twice"),
             ("/@a;max-wait=1s;max-wait=1s/api/x", "max-wait is said twice"),
             ("/@xoxb-1-secret/api/x", "no token"),
@@ -243,5 +286,9 @@ mod tests {
         headers.insert(MAX_WAIT_HEADER, "never".parse().unwrap());
         let error = Lane::default().with_headers(&headers).unwrap_err();
         assert!(error.to_string().starts_with("the header Slackwater-Max-Wait"), "{error}");
+        headers.remove(MAX_WAIT_HEADER);
+        headers.insert(SHED_HEADER, "200".parse().unwrap());
+        let error = Lane::default().with_headers(&headers).unwrap_err();
+        assert!(error.to_string().starts_with("the header Slackwater-Shed: no form"), "{error}");
     }
 }

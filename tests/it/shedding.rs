@@ -48,6 +48,39 @@ async fn a_call_that_would_wait_too_long_is_told_as_its_client_takes_it() {
     }
 }
 
+/// The lane is stronger than the operator, for whom it costs nothing. Beside the Web API neither counts.
+///
+/// Turned red by: the operator over the lane; a lane's form beside the Web API.
+#[tokio::test(start_paused = true)]
+async fn a_lane_chooses_the_form_of_its_refusals() {
+    for (agent, shed_as, lane, status) in [
+        (NODE, "auto", "429", 429),
+        (NODE, "auto", "ok_false", 200),
+        (NODE, "429", "ok_false", 200),
+        (NODE, "429", "auto", 200),
+        (NODE, "ok_false", "429", 429),
+        (PYTHON, "auto", "ok_false", 200),
+        (PYTHON, "ok_false", "auto", 429),
+        (PYTHON, "ok_false", "429", 429),
+    ] {
+        let proxy = Proxy::configured(&format!("shed_as: {shed_as}"), &fake());
+        let bot = proxy.bot();
+        assert!(bot.call(RARE).send().await.is_ok());
+        let with_lane = |ask: Ask| ask.lane(&format!("job;max-wait=1s;shed={lane}"));
+        let answer = with_lane(bot.call(RARE)).header("user-agent", agent).send().await;
+        assert_eq!(answer.shed_as(status).1, "deadline", "{agent} {shed_as} {lane}");
+        let ask = bot.call(RARE).lane("job;max-wait=1s;shed=auto");
+        let ask = ask.header("user-agent", agent).header("slackwater-shed", lane);
+        assert_eq!(ask.send().await.shed_as(status).1, "deadline", "in a header");
+        let hook = || {
+            let ask = bot.at(http::Method::POST, "/services/T1/B1/secret");
+            with_lane(ask.body("application/json", r#"{"text":"x"}"#)).header("user-agent", agent)
+        };
+        assert!(hook().send().await.status == 200);
+        hook().lane(&format!("job;max-wait=0s;shed={lane}")).send().await.hook_shed();
+    }
+}
+
 /// A call that was held and whose turn moved away.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_has_waited_in_vain_is_told_as_its_client_takes_it() {

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use slack::{AppKind, RefusedAs, instead_of_token, read};
+use slack::{AppKind, instead_of_token, read};
 use tracing::Level;
 use yaml::{Cursor, Problems, Report, Tree, shape};
 
@@ -187,12 +187,7 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         set(&mut config.trust_callers, at.read_word(&words, report));
     }
     if let Some(at) = root.get("shed_as") {
-        let words = [
-            ("auto", ShedAs::Auto),
-            ("429", ShedAs::Always(RefusedAs::Status429)),
-            ("ok_false", ShedAs::Always(RefusedAs::OkFalse)),
-        ];
-        set(&mut config.shed_as, at.read_word(&words, report));
+        set(&mut config.shed_as, at.read_word(&ShedAs::WORDS, report));
     }
     if let Some(at) = root.get("on_429") {
         let attempts = at.get("max_attempts").and_then(|it| it.read_count(report));

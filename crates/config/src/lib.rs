@@ -321,6 +321,13 @@ impl TrustCallers {
 // === impl ShedAs ===
 
 impl ShedAs {
+    /// How each is written.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("auto", Self::Auto),
+        ("429", Self::Always(RefusedAs::Status429)),
+        ("ok_false", Self::Always(RefusedAs::OkFalse)),
+    ];
+
     /// How a call of that kind and client is told, if the client is known. Beside the Web API
     /// status 200 says that it is done.
     pub fn to(self, kind: Kind, client: Option<&Client>) -> RefusedAs {
