@@ -14,9 +14,10 @@
 //! the permit, or freezes a bucket because Slack refused the call, which is then
 //! [sent again](outbound::retry). Whatever happens, the client gets a [response](respond).
 //!
-//! Beside this way are what the operator has [paused](pauses), the [state] that outlives the process,
-//! the [metrics], the operators' [listener](admin), a [reload] of the [configuration](config) and the
-//! [logs](telemetry). The [app] builds all of it, and the [command line](cli) starts it.
+//! Beside this way are what the operator has [paused](pauses), the [clicks] of clients, the [state]
+//! that outlives the process, the [metrics], the operators' [listener](admin), a [reload] of the
+//! [configuration](config) and the [logs](telemetry). The [app] builds all of it, and the [command
+//! line](cli) starts it.
 
 pub mod app;
 pub mod stack;
@@ -27,6 +28,7 @@ pub mod step;
 pub mod inbound;
 
 pub mod call;
+pub mod clicks;
 pub mod identity;
 
 pub mod pauses;

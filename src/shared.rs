@@ -1,4 +1,4 @@
-//! What outlives a reload: the queue, the identities, the counters, the warnings given, and the
+//! What outlives a reload: the queue, the identities, the counters, the clicks, the warnings given, and the
 //! exchanges under way. Each stack of layers is built on it.
 
 use std::{hash::RandomState, sync::Arc};
@@ -7,6 +7,7 @@ use config::Config;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    clicks::Clicks,
     identity::Identities,
     metrics::Registry,
     outbound::{exchange::ExchangeMetrics, retry::RetryMetrics},
@@ -26,6 +27,8 @@ pub struct Shared {
     pub identities: Identities,
     /// What is counted.
     pub counters: Counters,
+    /// Which clients have clicks.
+    pub clicks: Clicks,
     /// What has been warned of.
     pub warnings: Warnings,
     /// Exchanges that outlive their callers.
@@ -68,6 +71,7 @@ impl Shared {
             identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
             counters,
+            clicks: Clicks::default(),
             warnings: Warnings::default(),
             config,
             hasher: RandomState::new(),

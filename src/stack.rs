@@ -51,7 +51,8 @@ pub fn stack<C>(
 where
     C: Connects,
 {
-    let Shared { config, admission, identities, counters, warnings, exchanges, hasher } = shared;
+    let Shared { config, admission, identities, counters, clicks, warnings, exchanges, hasher } =
+        shared;
     let learner = Learner::new(identities, admission);
     let reach = Reach::new(connector);
     ServiceBuilder::new()
@@ -63,12 +64,12 @@ where
         .layer(CatchPanicLayer::custom(respond::panicked))
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
-        .layer(RespondLayer::new(config, &counters.answers, warnings))
+        .layer(RespondLayer::new(config, &counters.answers, clicks, warnings))
         // Before all else that looks at a call: a stranger learns nothing.
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(config))
-        .layer(ClassifyLayer::new(config, identities, hasher, exchanges, listen))
+        .layer(ClassifyLayer::new(config, identities, clicks, hasher, exchanges, listen))
         // Around the queue, because a call that is sent again waits again.
         .layer(RetryLayer::new(config, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))

@@ -5,10 +5,11 @@ pub mod coding;
 pub mod headers;
 pub mod ids;
 pub mod record;
+pub mod refusing;
 pub mod response;
 pub mod token;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use config::{CallerName, Upstream};
 use http::{HeaderMap, Uri};
@@ -52,6 +53,9 @@ pub struct Call {
     pub deadline: Instant,
     /// Whether it has been sent once more because its first attempt failed.
     pub repeated: bool,
+    /// How long it may be held once more, where its client comes back by itself. Zero where it is
+    /// refused as soon as its deadline cannot be met.
+    pub again: Duration,
     /// What is told of it in the end.
     pub record: Arc<Record>,
 }

@@ -12,7 +12,7 @@ use config::CallerName;
 use limits::{BucketKey, Class};
 use slack::{Method, RefusedAs, Retries, Tier};
 
-use super::ids::Ids;
+use super::{ids::Ids, refusing::Refusing};
 
 /// What is told of one call. Written on its way in, read when its answer goes out.
 #[derive(Debug, Default)]
@@ -49,7 +49,9 @@ pub struct Labels {
     /// The workspace that it counts for; absent where no token tells.
     pub workspace: Option<Arc<str>>,
     /// How its client is told that it is refused.
-    pub refused_as: RefusedAs,
+    pub refusing: Refusing,
+    /// How long it may be held once more, where its client comes back by itself.
+    pub again: Duration,
     /// What its client retries.
     pub retries: Retries,
 }
@@ -126,8 +128,13 @@ impl Record {
     }
 
     /// How its client is told that it is refused.
-    pub fn refused_as(&self) -> RefusedAs {
-        self.labels().map(|labels| labels.refused_as).unwrap_or_default()
+    pub fn refusing(&self) -> Refusing {
+        self.labels().map_or(Refusing::As(RefusedAs::default()), |labels| labels.refusing)
+    }
+
+    /// How long it may be held once more, where its client comes back by itself.
+    pub fn again(&self) -> Duration {
+        self.labels().map(|labels| labels.again).unwrap_or_default()
     }
 
     /// Whether its client sends a call again by itself whose connection broke.

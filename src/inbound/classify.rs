@@ -5,10 +5,11 @@ use std::{
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use config::{
-    Config, Upstream,
+    CallerName, Config, ShedAs, Upstream,
     callers::{CallerHints, CallerTerms, Callers},
 };
 use http::{HeaderMap, Response, Uri, header};
@@ -32,12 +33,15 @@ use crate::{
         body::{Body, BodyError, Memory, WHOLE},
         coding, headers,
         record::Labels,
+        refusing::Refusing,
         response::ResponseBody,
         token::bearer,
     },
+    clicks::{Clicks, ClientId},
     identity::Identities,
     inbound::{
         arguments::{self, Arguments},
+        lane::Lane,
         patience::Known,
         place::Asks,
         resolve::{self, Brought, IdentityResolver},
@@ -71,6 +75,7 @@ struct Knowledge {
     /// Bots of several apps may share the listener.
     gateway: bool,
     memory: Memory,
+    clicks: Clicks,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
 }
@@ -99,10 +104,11 @@ pub struct NoMethod {
 
 impl ClassifyLayer {
     /// Classifies for a listener bound to `listen`. `hasher` tells callers and returning calls apart;
-    /// `exchanges` tracks what is asked of Slack for a call.
+    /// `exchanges` tracks what is asked of Slack for a call; clicks are told to `clicks`.
     pub fn new(
         config: &Arc<Config>,
         identities: &Identities,
+        clicks: &Clicks,
         hasher: &RandomState,
         exchanges: &TaskTracker,
         listen: SocketAddr,
@@ -114,6 +120,7 @@ impl ClassifyLayer {
                 gateway: !listen.ip().is_loopback(),
                 callers: Callers::new(&config.callers, may_raise),
                 memory: Memory::new(config.queue.max_bytes),
+                clicks: clicks.clone(),
                 config: Arc::clone(config),
                 hasher: hasher.clone(),
             }),
@@ -208,32 +215,28 @@ where
             (_, Some(token), Some(_)) => knowledge.identities.whose(arrived, token).identity,
             _ => knowledge.identities.nobody(),
         };
-        let hints = CallerHints {
-            proved: proved.as_ref(),
-            caller: lane.caller.as_ref(),
-            class: lane.class,
-            user_agent: agent.unwrap_or_default(),
-            token: token.as_ref(),
-            app: knowledge.gateway.then_some(&identity).and_then(|identity| identity.known_app()),
-        };
+        let whose = (proved.as_ref(), token.as_ref(), &*identity);
+        let hints = knowledge.hints(&lane, agent, whose);
         let CallerTerms { caller, class, max_wait, weight, max_depth, disabled } =
             knowledge.callers.of(hints, method.map(|method| &**method));
         patience.said = patience.said.or(max_wait);
-        let deadline = arrived + patience.of_class(class);
+        let waits = patience.of_class(class);
+        let deadline = arrived + waits;
+        let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
+        let client = (caller_id, token.as_ref());
+        let refusing = knowledge.refusing(&patience, client, lane.shed_as, class, waits);
+        let again = if refusing.comes_back() { waits } else { Duration::ZERO };
         record.classified(Labels {
             method: method.map(Arc::clone),
             class,
             caller: caller.clone(),
             workspace: token.as_ref().and(method).map(|_| Arc::clone(&identity.workspace)),
-            refused_as: lane
-                .shed_as
-                .unwrap_or(knowledge.config.shed_as)
-                .to(upstream.kind, patience.client),
+            refusing,
+            again,
             retries: patience.client.map(|client| client.retries).unwrap_or_default(),
         });
         let body = body?;
         let buckets = called.buckets(&arguments, &identity, &caller);
-        let caller_id = CallerId(knowledge.hasher.hash_one(&*caller));
         let asks = Asks {
             caller: caller_id,
             token: token.as_ref(),
@@ -262,6 +265,7 @@ where
             arrived,
             deadline,
             repeated: false,
+            again,
             record,
         };
         Ok(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
@@ -330,6 +334,42 @@ impl Knowledge {
         };
         let name = method.map(|method| &*method.name).filter(|name| *name != OTHER);
         Ok(Called { endpoint, method, name: name.unwrap_or(rest), path, rest })
+    }
+
+    /// By what the caller of a call is known.
+    fn hints<'h>(
+        &self,
+        lane: &'h Lane,
+        agent: Option<&'h str>,
+        (proved, token, identity): (Option<&'h CallerName>, Option<&'h TokenHash>, &'h Identity),
+    ) -> CallerHints<'h> {
+        CallerHints {
+            proved,
+            caller: lane.caller.as_ref(),
+            class: lane.class,
+            user_agent: agent.unwrap_or_default(),
+            token,
+            app: Some(identity).filter(|_| self.gateway).and_then(Identity::known_app),
+        }
+    }
+
+    /// How a call that waits so long is told that it is refused. If it is a click of a client that stops as a
+    /// whole, that is remembered.
+    fn refusing(
+        &self,
+        patience: &Known<'_>,
+        client: (CallerId, Option<&TokenHash>),
+        shed_as: Option<ShedAs>,
+        class: Class,
+        waits: Duration,
+    ) -> Refusing {
+        let stops = patience.client.is_some_and(|client| client.stops_whole);
+        let client = stops.then(|| ClientId(self.hasher.hash_one(client)));
+        if let Some(client) = client.filter(|_| class == Class::Interactive) {
+            self.clicks.click(client);
+        }
+        let shed_as = shed_as.unwrap_or(self.config.shed_as);
+        Refusing::of(shed_as, patience.kind, client, class, waits)
     }
 
     async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {

@@ -17,7 +17,8 @@ use crate::call::body::Body;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'c> {
     config: &'c Config,
-    kind: Kind,
+    /// What it goes to.
+    pub(super) kind: Kind,
     method: Option<&'c Method>,
     /// Its client.
     pub(super) client: Option<&'c Client>,

@@ -239,6 +239,7 @@ impl<S> Questions<S> {
             deadline: now + TAKES,
             // A question costs little: it is asked once.
             repeated: true,
+            again: Duration::ZERO,
             record: Arc::new(Record::default()),
         };
         Some(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })

@@ -334,7 +334,7 @@ impl Inner {
             deadline: self.at(call.deadline),
             max_depth: call.max_depth,
             place: Some(call.place),
-            again: std::time::Duration::ZERO,
+            again: call.again,
         }
     }
 

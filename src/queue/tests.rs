@@ -68,6 +68,7 @@ fn call(patience: Duration) -> Call {
         arrived: Instant::now(),
         deadline: Instant::now() + patience,
         repeated: false,
+        again: Duration::ZERO,
         record: Arc::new(Record::default()),
     }
 }

@@ -1,10 +1,10 @@
 //! An error of ours, said where those who asked look for it.
 
 use bytes::Bytes;
-use config::Config;
+use config::{Config, ShedAs};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
-use slack::{Kind, RefusedAs};
+use slack::RefusedAs;
 
 use crate::call::response::ResponseBody;
 
@@ -39,8 +39,9 @@ impl Asker {
     /// the operator does not want otherwise.
     fn repeats_in_silence(&self, config: &Config) -> bool {
         let agent = self.agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let client = config.client(agent, &HeaderMap::new()).filter(|client| client.stops_whole);
-        client.is_some() && config.shed_as.to(Kind::WebApi, client) == RefusedAs::OkFalse
+        let client = config.client(agent, &HeaderMap::new());
+        client.is_some_and(|client| client.stops_whole)
+            && config.shed_as != ShedAs::Always(RefusedAs::Status429)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod cure;
 mod error;
+mod form;
 mod headroom;
 mod metrics;
 mod shown_path;
@@ -27,6 +28,7 @@ use tower::{Layer, Service};
 use self::{
     cure::message,
     error::{Asker, error_response, json_response, say_in_status},
+    form::{Told, is_back_at_once},
 };
 pub use self::{
     metrics::{AnswerMetrics, Top},
@@ -40,6 +42,7 @@ use crate::{
         response::{HungUp, ResponseBody, SlackRefused},
     },
     causes::with_causes,
+    clicks::Clicks,
     inbound::{
         access::NotAllowed,
         classify::NoMethod,
@@ -81,6 +84,7 @@ pub enum Failure {
 pub struct RespondLayer {
     config: Arc<Config>,
     metrics: AnswerMetrics,
+    clicks: Clicks,
     warnings: Warnings,
 }
 
@@ -97,6 +101,7 @@ struct Inner<S> {
     below: S,
     config: Arc<Config>,
     metrics: AnswerMetrics,
+    clicks: Clicks,
     warnings: Warnings,
 }
 
@@ -152,7 +157,12 @@ impl Failure {
         }
     }
 
-    fn into_response(self, record: &Record) -> Response<ResponseBody> {
+    /// Whether the call is shed, and its client back at once to be held again: nothing is lost.
+    fn is_back_at_once(&self, record: &Record) -> bool {
+        matches!(self, Self::Shed(shed) if is_back_at_once(shed, record))
+    }
+
+    fn into_response(self, record: &Record, clicks: &Clicks) -> Response<ResponseBody> {
         let text = with_causes(&self);
         match self {
             Self::NotAllowed(_) => {
@@ -182,7 +192,7 @@ impl Failure {
             Self::Body(BodyError::Memory) => {
                 let retry_after = Duration::from_secs(1);
                 let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
-                shed_response(&shed, record)
+                shed_response(&shed, record, clicks)
             }
             Self::Body(BodyError::Read(_)) => {
                 error_response(StatusCode::BAD_REQUEST, "invalid_body", &text)
@@ -190,8 +200,8 @@ impl Failure {
             Self::Body(BodyError::Idle(_) | BodyError::Slow(_)) => {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
-            Self::Shed(shed) => shed_response(&shed, record),
-            Self::Refused(SlackRefused(answer)) => refused_response(*answer, record.refused_as()),
+            Self::Shed(shed) => shed_response(&shed, record, clicks),
+            Self::Refused(SlackRefused(answer)) => refused_response(*answer, record, clicks),
             Self::Upstream(error) => match error {
                 UpstreamError::Connect(_) => {
                     error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
@@ -207,18 +217,17 @@ impl Failure {
                 UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {
                     error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
                 }
-                UpstreamError::Request(error) => Self::Body(error).into_response(record),
+                UpstreamError::Request(error) => Self::Body(error).into_response(record, clicks),
             },
         }
     }
 }
 
 /// What a shed call gets: what Slack would have said, in the way that its client takes best, and why.
-fn shed_response(shed: &Shed, record: &Record) -> Response<ResponseBody> {
-    let seconds = shed.retry_after_seconds();
-    let refused_as = record.refused_as();
-    let body = refused_as.body(seconds, Some(&message(shed, record)));
-    let mut response = json_response(refused_as.status(), body);
+fn shed_response(shed: &Shed, record: &Record, clicks: &Clicks) -> Response<ResponseBody> {
+    let Told { form, seconds } = Told::of(shed, record, clicks);
+    let body = form.body(seconds, Some(&message(shed, record)));
+    let mut response = json_response(form.status(), body);
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     headers.insert(REASON, HeaderValue::from_static(shed.reason.as_str()));
@@ -229,12 +238,16 @@ fn shed_response(shed: &Shed, record: &Record) -> Response<ResponseBody> {
 }
 
 /// What a call gets that Slack refused: Slack's own answer. A client that a 429 stops as a
-/// whole stops at one of Slack's just the same, so it is told in the other way.
+/// whole stops at one of Slack's just the same.
 fn refused_response(
     mut answer: Response<ResponseBody>,
-    refused_as: RefusedAs,
+    record: &Record,
+    clicks: &Clicks,
 ) -> Response<ResponseBody> {
-    if answer.status() == StatusCode::TOO_MANY_REQUESTS && refused_as == RefusedAs::OkFalse {
+    // In whole seconds by now, so that it does not matter what time it is.
+    let pause = reply::retry_after(answer.headers(), Duration::ZERO).unwrap_or_default();
+    let form = record.refusing().form(Some(pause), |client| clicks.lately(client));
+    if answer.status() == StatusCode::TOO_MANY_REQUESTS && form == RefusedAs::OkFalse {
         reply::reword(answer.headers_mut());
         *answer.status_mut() = StatusCode::OK;
         *answer.body_mut() = ResponseBody::ours(reply::RATE_LIMITED);
@@ -253,10 +266,19 @@ pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<ResponseBody> {
 // === impl RespondLayer ===
 
 impl RespondLayer {
-    /// Counts in these metrics, and warns of what is refused.
-    pub fn new(config: &Arc<Config>, metrics: &AnswerMetrics, warnings: &Warnings) -> Self {
-        let config = Arc::clone(config);
-        Self { config, metrics: metrics.clone(), warnings: warnings.clone() }
+    /// Counts in these metrics, refuses by these clicks, and warns of what is refused.
+    pub fn new(
+        config: &Arc<Config>,
+        metrics: &AnswerMetrics,
+        clicks: &Clicks,
+        warnings: &Warnings,
+    ) -> Self {
+        Self {
+            config: Arc::clone(config),
+            metrics: metrics.clone(),
+            clicks: clicks.clone(),
+            warnings: warnings.clone(),
+        }
     }
 }
 
@@ -264,8 +286,8 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        let Self { config, metrics, warnings } = self.clone();
-        Respond { shared: Arc::new(Inner { below: inner, config, metrics, warnings }) }
+        let Self { config, metrics, clicks, warnings } = self.clone();
+        Respond { shared: Arc::new(Inner { below: inner, config, metrics, clicks, warnings }) }
     }
 }
 
@@ -293,7 +315,7 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Inner { below, config, metrics, warnings } = &*shared;
+            let Inner { below, config, metrics, clicks, warnings } = &*shared;
             // Shares the memory of the request's.
             let uri = request.uri().clone();
             let record = Arc::new(Record::of(Ids::of(request.headers())));
@@ -306,7 +328,7 @@ where
             let mut reason = None;
             let response = answered.or_else(|failure| {
                 reason = failure.shed_reason();
-                if let Some(reason) = reason {
+                if let Some(reason) = reason.filter(|_| !failure.is_back_at_once(&record)) {
                     warnings.shed(&record, reason, failure.could_go_in());
                 }
                 if let Some(error) = failure.lost() {
@@ -326,7 +348,7 @@ where
                     return Err(HungUp);
                 }
                 let is_slacks = matches!(failure, Failure::Refused(_));
-                let mut response = failure.into_response(&record);
+                let mut response = failure.into_response(&record, clicks);
                 if !is_slacks {
                     asker.fit(&mut response, config);
                 }

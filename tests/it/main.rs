@@ -25,6 +25,7 @@ mod keep_alive;
 mod kinds;
 mod limits;
 mod mix;
+mod node;
 mod order;
 mod outgoing;
 mod patience;

@@ -57,6 +57,22 @@ async fn calls_that_would_wait_too_long_are_warned_of_once_a_minute() {
     assert_eq!((events.len(), &events[0][5]), (1, &json!(6)), "{events:?}");
 }
 
+/// A call of Node's SDK that waits twice is not lost.
+///
+/// Turned red by: a warning of it; none of one that stays away for longer.
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_at_once_is_not_warned_of() {
+    let log = Log::warnings();
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    assert!(bot.call(RARE).send().await.is_ok());
+    let node = |lane: &str| bot.call(RARE).header("user-agent", "@slack:web-api/7").lane(lane);
+    assert_eq!(node("job;max-wait=40s").send().await.shed().0, 1);
+    assert_eq!(log.take(), [] as [Value; 0]);
+    assert!(node("job;max-wait=5s").send().await.shed().0 > 1);
+    assert_eq!(log.take().len(), 1);
+}
+
 /// Turned red by: the cure of a client for what its time-out does not change.
 #[tokio::test(start_paused = true)]
 async fn the_cure_is_that_of_the_bound_that_was_met() {

@@ -7,7 +7,8 @@ import pytest
 
 # Files whose tests share no fixture: each of them goes to any worker.
 APART = {
-    "cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py", "edges/test_hosts_entry.py",
+    "sdk/test_node_stops.py", "cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py",
+    "edges/test_hosts_entry.py",
 }  # fmt: skip
 
 # Files that share one: the Prometheus that watches.

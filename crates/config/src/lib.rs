@@ -327,18 +327,6 @@ impl ShedAs {
         ("429", Self::Always(RefusedAs::Status429)),
         ("ok_false", Self::Always(RefusedAs::OkFalse)),
     ];
-
-    /// How a call of that kind and client is told, if the client is known. Beside the Web API
-    /// status 200 says that it is done.
-    pub fn to(self, kind: Kind, client: Option<&Client>) -> RefusedAs {
-        match self {
-            _ if kind.has_secret_url() => RefusedAs::Hook,
-            _ if kind != Kind::WebApi => RefusedAs::Status429,
-            Self::Auto if client.is_some_and(|client| client.stops_whole) => RefusedAs::OkFalse,
-            Self::Auto => RefusedAs::Status429,
-            Self::Always(way) => way,
-        }
-    }
 }
 
 // === impl On429 ===

@@ -20,10 +20,7 @@ use config::Config;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
-use slack::{
-    RefusedAs,
-    reply::{self, Verdict},
-};
+use slack::reply::{self, Verdict};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -35,6 +32,7 @@ use crate::{
         Call,
         body::Outgoing,
         headers,
+        refusing::Refusing,
         response::{ResponseBody, SlackRefused},
     },
     outbound::upstream::UpstreamError,
@@ -243,7 +241,7 @@ where
             return Ok(answered(parts, body));
         }
         let understood = text.is_some_and(|text| reply::is_object(&text));
-        let answer = refusal(parts, body, understood, pause, call.record.refused_as());
+        let answer = refusal(parts, body, understood, pause, call.record.refusing());
         if refused.closed.is_empty() {
             // With no bucket closed, nothing would keep the call from going again at once.
             Err(SlackRefused(Box::new(answer)).into())
@@ -305,7 +303,7 @@ fn refusal(
     body: ResponseBody,
     understood: bool,
     pause: Duration,
-    refused_as: RefusedAs,
+    refusing: Refusing,
 ) -> Response<ResponseBody> {
     let headers = &mut parts.headers;
     let seconds = whole_seconds(pause).max(1);
@@ -314,7 +312,7 @@ fn refusal(
         return Response::from_parts(parts, body);
     }
     reply::reword(headers);
-    Response::from_parts(parts, ResponseBody::ours(refused_as.body(seconds, None)))
+    Response::from_parts(parts, ResponseBody::ours(refusing.words().body(seconds, None)))
 }
 
 /// A status as metrics have it.
