@@ -62,23 +62,24 @@ fn conversations(identity: &Identity, arguments: &Arguments, items: usize) -> Va
 fn conversation(identity: &Identity, kind: &str, n: usize) -> Value {
     // In milliseconds, a minute apart.
     let updated = 1_678_000_000_000_u64 + 60_000 * n as u64;
+    // In seconds.
     let created = updated / 1000;
     match kind {
         "im" => json!({
-            "id": format!("D{n:08}"), "is_im": true, "user": user_id(n), "created": created, "updated": updated,
-            "context_team_id": &*identity.workspace,
+            "id": format!("D{n:08}"), "is_im": true, "user": user_id(n), "updated": updated,
+            "created": created, "context_team_id": &*identity.workspace,
         }),
         "mpim" => json!({
             "id": format!("G{n:08}"), "name": format!("mpdm-{n}"), "is_channel": false,
             "is_group": true, "is_im": false, "is_mpim": true, "is_private": true,
-            "is_archived": false, "is_open": true, "is_member": true, "created": created, "updated": updated,
-            "context_team_id": &*identity.workspace,
+            "is_archived": false, "is_open": true, "is_member": true, "updated": updated,
+            "created": created, "context_team_id": &*identity.workspace,
         }),
         kind => json!({
             "id": format!("C{n:08}"), "name": format!("channel-{n}"), "is_channel": true,
             "is_im": false, "is_mpim": false, "is_private": kind == "private_channel",
-            "is_archived": false, "is_member": true, "num_members": 2, "created": created, "updated": updated,
-            "context_team_id": &*identity.workspace,
+            "is_archived": false, "is_member": true, "num_members": 2, "updated": updated,
+            "created": created, "context_team_id": &*identity.workspace,
         }),
     }
 }
