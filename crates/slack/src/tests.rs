@@ -156,6 +156,7 @@ fn clients_are_known_by_what_they_send() {
         ("@slack:web-api/8.2.0 node/20.20.2", FETCH, "node_8 none 300 s in all 290 s"),
         ("@slack:webhook/7.2.0 node/20.20.2", AXIOS, "node_webhook none never 290 s"),
         ("node", FETCH, "fetch none 300 s in all 290 s"),
+        ("undici", &format!("{FETCH}\nuser-agent: undici"), "undici none 300 s in all 290 s"),
         ("axios/1.21.1", AXIOS, "axios none never 300 s"),
         (
             "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
@@ -174,6 +175,7 @@ fn clients_are_known_by_what_they_send() {
         ("Ruby", &format!("{NET_HTTP}\nuser-agent: Ruby"), "net_http interim 60 s per read 50 s"),
         ("Faraday v1.1.0", NET_HTTP, "faraday interim 60 s per read 50 s"),
         ("okhttp/3.13.1", "accept-encoding: gzip", "okhttp none 10 s per read 8 s"),
+        ("Java-http-client/17.0.15", "", "java_net_http none never 300 s"),
         (
             "Apache-HttpClient/4.5.14 (Java/17.0.15)",
             "",
@@ -187,7 +189,6 @@ fn clients_are_known_by_what_they_send() {
         ("GuzzleHttp/7", "", "guzzle none 60 s in all 50 s"),
         ("curl/7.88.1", "accept: */*", "curl none never 300 s"),
         // Nobody knows these, or they break at interim responses.
-        ("Java-http-client/17.0.15", "", "nobody"),
         ("SomeSDK/1.0 Java/17", "accept: application/json", "nobody"),
         ("Deno/2.9.6", "accept: */*\naccept-language: *", "nobody"),
         ("Bun/1.4.5", "accept: */*", "nobody"),
