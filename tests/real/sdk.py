@@ -1,4 +1,4 @@
-"""The SDKs under test, each in a process of its own that does what it is told, line by line."""
+"""The clients under test, each in a process of its own that does what it is told, line by line."""
 
 import itertools
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 from stand import ENVIRONMENT, REPO, Process, eventually
 
 HERE = Path(__file__).resolve().parent
+# What tests/run compiles.
+COMPILED = REPO / "target/tests"
 NODE_DIR = Path(os.environ.get("SDK_TEST_NODE_DIR", REPO / "target/tests/node"))
 ENVIRONMENT["SDK_TEST_NODE_DIR"] = str(NODE_DIR)
 
@@ -34,7 +36,21 @@ COMMANDS = {
     "python-async": [sys.executable, HERE / "clients/python/driver.py", "async"],
     "node": [node_binary(), HERE / "clients/node/driver.js"],
     "node-7": [node_binary(), HERE / "clients/node/driver.js", "--web-api", "7"],
-}
+    # Clients of webhooks, of the same drivers.
+    "python-webhook": [sys.executable, HERE / "clients/python/driver.py", "sync"],
+    "node-webhook": [node_binary(), HERE / "clients/node/driver.js"],
+    "slack-morphism": [COMPILED / "rust-client/client"],
+    **{name: [COMPILED / "go-client/client", name] for name in ("slack-go", "net-http", "grafana")},
+    **{name: [sys.executable, HERE / "clients/python/plain.py", name]
+       for name in ("requests", "urllib", "urllib3", "httpx", "aiohttp", "curl")},
+    **{name: [node_binary(), HERE / "clients/node/plain.js", name]
+       for name in ("fetch", "undici", "axios", "node-fetch")},
+    **{name: ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{COMPILED}/java-client:/usr/share/java/*", "Driver", name]
+       for name in ("java-net-http", "url-connection", "okhttp", "apache4", "apache5")},
+    **{name: ["ruby", HERE / "clients/ruby/driver.rb", name] for name in ("ruby-net-http", "faraday", "slack-notifier")},
+    "other": [sys.executable, HERE / "clients/python/plain.py", "urllib", "--header", "User-Agent: SomeClient/1.0"],
+    "guzzle": ["php", HERE / "clients/php/driver.php"],
+}  # fmt: skip
 
 
 @dataclass
@@ -45,9 +61,11 @@ class Sdk:
     base_url: str
     timeout: int | None = None
     retry: bool = False
-    defaults: bool = False
     # All as the SDK has it, but that a minute takes so many seconds.
     defaults_at: float | None = None
+    # More words of its command, and a workspace of its own where one client is there more than once.
+    words: tuple = ()
+    in_workspace: str | None = None
     calls: dict[int, dict] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -56,10 +74,9 @@ class Sdk:
             command += ["--timeout", self.timeout]
         if self.retry:
             command += ["--retry"]
-        if self.defaults:
-            command += ["--defaults"]
         if self.defaults_at is not None:
             command += ["--defaults", "--minute", self.defaults_at]
+        command += self.words
         self.numbers = itertools.count(1)
         self.process = Process(self.name, command, tail_lines=5, stdin=subprocess.PIPE)
         self.version = None
@@ -70,7 +87,7 @@ class Sdk:
 
     @property
     def workspace(self) -> str:
-        return WORKSPACES[self.name]
+        return self.in_workspace or WORKSPACES[self.name]
 
     def ready(self) -> None:
         """Waits until the SDK is loaded. Several load at the same time where all are made first."""

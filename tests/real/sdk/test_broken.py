@@ -42,7 +42,7 @@ def outcomes():
             if key[2] == "through":
                 parts.append(Proxy(("/api/", slack.url)))
                 url = parts[0].base_url()
-            stands[key] = slack, Sdk(key[0], url, defaults=True), parts
+            stands[key] = slack, Sdk(key[0], url, defaults_at=60), parts
         SHARED_PROCESSES[:] = [part.process for slack, sdk, parts in stands.values() for part in (slack, sdk, *parts)]
         for _, sdk, _ in stands.values():
             sdk.ready()

@@ -8,7 +8,7 @@ stdout. At the end of stdin the driver waits for what is still under way and exi
 `scim.…` and `audit.…` are those of the SDK's other clients.
 
 Without `--retry` no retry handler is installed: what the proxy lets through to the SDK, the runner
-sees. With `--defaults` those are that the SDK has by itself.
+sees. With `--defaults` all is as the SDK has it, but that its time-out is shorter as `--minute` says.
 """
 
 import argparse
@@ -32,6 +32,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook import WebhookClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+DEFAULT_TIMEOUT = 30  # seconds, of slack_sdk
+
 PRINTING = threading.Lock()
 
 
@@ -50,7 +52,10 @@ class Clients:
 
     def __init__(self, options: argparse.Namespace, web, webhook, scim, audit, handler):
         handlers = [handler(max_retry_count=3)] if options.retry else []
-        self.more = {"timeout": options.timeout} | ({} if options.defaults else {"retry_handlers": handlers})
+        self.more = {"timeout": options.timeout, "retry_handlers": handlers}
+        if options.defaults:
+            # Its time-out is a whole number of seconds.
+            self.more = {} if options.minute == 60 else {"timeout": max(1, round(DEFAULT_TIMEOUT * options.minute / 60))}
         self.origin = options.base_url.removesuffix("/api/")
         self.webhook = webhook
         self.web = web(token=options.token, base_url=options.base_url, **self.more)
@@ -164,8 +169,9 @@ def main() -> None:
     parser.add_argument("style", choices=["sync", "async"])
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--token", required=True)
-    parser.add_argument("--timeout", type=int, default=30, help="seconds; the SDK's default is 30")
-    parser.add_argument("--defaults", action="store_true", help="leave the SDK's retries as they are")
+    parser.add_argument("--timeout", type=int, default=DEFAULT_TIMEOUT, help="seconds")
+    parser.add_argument("--defaults", action="store_true", help="set nothing but the base URL")
+    parser.add_argument("--minute", type=float, default=60, help="how long one of Slack's minutes takes, in seconds")
     parser.add_argument("--retry", action="store_true", help="let the SDK come back after a 429")
     options = parser.parse_args()
     say({"ready": f"slack_sdk {__version__}, {options.style}"})
