@@ -8,7 +8,7 @@ import pytest
 # Files whose tests share no fixture: each of them goes to any worker.
 APART = {
     "cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py", "edges/test_hosts_entry.py",
-    "sdk/test_clients.py", "sdk/test_node_stops.py",
+    "sdk/test_clients.py", "sdk/test_node_stops.py", "sdk/test_order.py",
 }  # fmt: skip
 
 # Files that share one: the Prometheus that watches.
@@ -19,7 +19,7 @@ FIRST = [
     "operators/test_page.py",
     "operators/test_grafana.py",
     "operators/test_prometheus.py",
-    "sdk/test_clients.py",
+    "sdk/test_clients.py", "sdk/test_order.py",
     "test_a_long_list_takes_no_more_memory",
     "sdk/test_flood.py",
     "test_killed_at_any_moment",
