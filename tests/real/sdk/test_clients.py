@@ -4,7 +4,11 @@ The minute is short here, and so is each client's time-out; tests/real-minute do
 """
 
 import pytest
-from fleet import CALLS, CLIENTS, FLEET, MESSAGES, RATE_LIMITED, ROOM, flood, rows, section, table
+from fleet import (
+    CALLS, CLIENTS, FLEET, MESSAGES, RATE_LIMITED, REAL_MINUTE, ROOM, Bout, flood, rows, scaled, section, table,
+)  # fmt: skip
+from sdk import Sdk
+from stand import FakeSlack, Proxy
 
 ROWS = rows()
 
@@ -39,6 +43,46 @@ def test_a_flood_is_as_promised(group):
             wrong.append(f"{name}: a click took {bout.clicked:.1f} s")
     assert not wrong, "\n".join(wrong)
     assert done >= {(name, mode) for name in names for mode in promises[name]}, "each promise was tried"
+
+
+def floods_with(names: list[str], minute: float, timeout: float, lane: str, calls: int, more: str = "") -> list[Bout]:
+    """Each client sends its calls at once with a time-out of its own, in seconds of a real minute, as is the lane."""
+    bouts = []
+    for name in names:
+        proxy = Proxy(("/api/", FakeSlack(minute=minute).url), minute=minute, more=more)
+        sdk = Sdk(name, proxy.base_url(scaled(lane, minute)), in_workspace="T1",
+                  words=("--timeout", timeout * minute / REAL_MINUTE))  # fmt: skip
+        bouts.append(Bout(CLIENTS[name], "its own", sdk, calls))
+        sdk.ready()
+        bouts[-1].start()
+    for bout in bouts:
+        bout.answers = bout.sdk.finish(seconds=60)
+    return bouts
+
+
+def test_with_a_time_out_of_its_own_a_client_is_told_before_it_gives_up():
+    """A time-out of 10 s, and `;max-wait=8s`."""
+    names = ["slack-go", "net-http", "java-net-http", "axios", "node-fetch", "curl", "guzzle", "other"]
+    for bout in floods_with(names, 12, timeout=10, lane="/@own;max-wait=8s", calls=2 * ROOM):
+        assert (bout.through, sum(bout.refusals.values())) == (ROOM, ROOM), bout.client.name
+        assert set(bout.refusals) <= RATE_LIMITED, f"{bout.client.name}: {bout.refusals}"
+
+
+@pytest.mark.timeout(90)
+def test_without_a_time_out_of_its_own_any_of_five_seconds_is_long_enough():
+    """Clients that are kept waiting, and that are taken to have one of 10 s per read."""
+    names = ["requests", "urllib", "urllib3", "url-connection", "apache4", "apache5"]
+    for bout in floods_with(names, 24, timeout=5, lane="", calls=2 * ROOM):
+        assert bout.through == 2 * ROOM, f"{bout.client.name}: {bout.refusals}"
+
+
+@pytest.mark.timeout(90)
+def test_a_rule_keeps_httpx_waiting_longer():
+    minute = 16
+    rule = f"{{ name: h, user_agent: python-httpx/*, max_wait: {round(25_000 * minute / 60)}ms, keep_alive: interim }}"
+    [bout] = floods_with(["httpx"], minute, timeout=30, lane="/@job;class=background", calls=2 * ROOM,
+                         more=f"clients:\n  - {rule}\n")  # fmt: skip
+    assert bout.through == 2 * ROOM, bout.refusals
 
 
 def test_each_row_has_a_client_and_each_client_a_group():
