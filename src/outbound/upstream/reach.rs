@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{connect::NotTrusted, metered::Metered, proxied::ProxyError};
+use super::{connect::NotTrusted, loops::LeadsBack, metered::Metered, proxied::ProxyError};
 use crate::{causes::with_causes, step::BoxError};
 
 /// What makes connections.
@@ -97,7 +97,7 @@ pub fn is_lasting(error: &(dyn Error + 'static)) -> bool {
             ProxyError::Refused { status, .. } => !status.is_server_error(),
             ProxyError::Unreachable { .. } | ProxyError::Broken { .. } => false,
         });
-        if refused || at.is::<NotTrusted>() {
+        if refused || at.is::<NotTrusted>() || at.is::<LeadsBack>() {
             return true;
         }
         // An I/O error that wraps another names that one's source as its own.

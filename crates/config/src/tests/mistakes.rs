@@ -427,7 +427,7 @@ fn endpoints() {
         (
             "methods: { chat.update: { limits: [{ name: x, limit: 1, per: 1s, scope: [ordering_key] }] } }",
             &[
-                "1:74: methods.chat.update.limits[0].scope[0]: \"ordering_key\" is none of org, app, workspace, token, method, channel, user, url, caller",
+                "1:74: methods.chat.update.limits[0].scope[0]: \"ordering_key\" is none of org, app, workspace, token, method, channel, user, url, caller; is it org?",
             ],
         ),
         (
