@@ -124,8 +124,10 @@ def refusals():
                 ("sum by (scope) (increase(slackwater_freezes_total<all><rate>))", "{{scope}}"), bars=True)
     yield lines("Closed now", "short", "Limits that are closed because Slack said so.",
                 ("sum(slackwater_frozen_buckets<all>)", "limits"))
-    yield lines("Sent again", "reqps", "Calls that went to the queue again after Slack had refused them. Their callers "
-                "notice nothing but the wait.", ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"))
+    yield lines("Sent again", "reqps", "Calls that went to the queue again after Slack had refused them, and calls sent "
+                "again after an attempt that failed. Their callers notice nothing but the wait.",
+                ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"),
+                ("sum by (reason) (rate(slackwater_retries_total<all><rate>))", "{{reason}}"))
     yield lines("Slots used", "percentunit", "The part of the limits' slots that is taken, by method, over all workspaces that "
                 "call it. At 100 % calls wait.",
                 ("sum by (method) (slackwater_slots_used<method>) / sum by (method) (slackwater_slots_quota<method>)",

@@ -148,10 +148,11 @@ impl Page {
         if self.buckets.is_empty() {
             lines.push("No limit is in use.".to_owned());
         } else {
-            let head = ["LIMIT", "COUNTED PER", "FREE", "OF", "WAITING", "PLACES", "STATE"];
+            let head =
+                ["LIMIT", "COUNTED PER", "FREE", "OF", "WAITING", "PLACES", "STATE", "WHOSE"];
             let rows = self.buckets.iter().take(BUCKETS).map(Bucket::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-            lines.extend(table([Left, Left, Right, Right, Right, Right, Left], &rows, width));
+            lines.extend(table([Left, Left, Right, Right, Right, Right, Left, Left], &rows, width));
             lines.extend(rest(self.buckets.len(), BUCKETS, "limits in use"));
         }
         lines
@@ -267,7 +268,7 @@ fn why(name: &str) -> &str {
 // === impl Bucket ===
 
 impl Bucket {
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 8] {
         let state = match (self.frozen_for_ms, self.probing) {
             (0, false) => String::new(),
             (0, true) => "probing".to_owned(),
@@ -275,15 +276,13 @@ impl Bucket {
         };
         [
             self.limit.clone(),
-            match &self.whose {
-                Some(whose) => format!("{} ({whose})", self.key),
-                None => self.key.clone(),
-            },
+            self.key.clone(),
             figure(self.quota.map(|quota| quota.saturating_sub(self.used))),
             figure(self.quota),
             self.waiting.to_string(),
             self.places.to_string(),
             state,
+            self.whose.clone().unwrap_or_default(),
         ]
     }
 
@@ -368,10 +367,10 @@ since the start: 61 answered, 2 shed (2 deadline), 1 refused by Slack, 1 of them
 METHOD              CLASS   CALLER      HELD  OLDEST  WHY                         WAITS FOR
 conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s  tier2:A1/T1/conversations.list
 
-LIMIT      COUNTED PER                                FREE   OF  WAITING  PLACES  STATE
-whole_app  A1                                                          0       0  frozen for 12.3 s
-tier2      A1/T1/conversations.list (helper in Acme)     0   20       40       3
-tier4      A1/T1/users.info                             99  100        0       0"
+LIMIT      COUNTED PER               FREE   OF  WAITING  PLACES  STATE              WHOSE
+whole_app  A1                                         0       0  frozen for 12.3 s
+tier2      A1/T1/conversations.list     0   20       40       3                     helper in Acme
+tier4      A1/T1/users.info            99  100        0       0"
         );
     }
 
