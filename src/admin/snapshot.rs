@@ -14,7 +14,7 @@ use slack::{Catalogue, OTHER};
 
 use super::{
     AdminState, BucketStatus, Held, PauseStatus, QueueStatus, ReloadStatus, Status, Totals,
-    history::Sample, mode::ModePage,
+    history::Sample, mode::ModePage, status::left,
 };
 use crate::{metrics::Busy, state::unix_millis};
 
@@ -252,8 +252,7 @@ fn methods(
     all.sort_by(|one, other| {
         let urgency = |view: &MethodView| {
             let slots = &view.slots;
-            let free = u64::from(slots.quota.saturating_sub(slots.used));
-            let left = free * 1000 / u64::from(slots.quota.max(1));
+            let left = left(slots.used, slots.quota);
             (view.depth() == 0, slots.frozen == 0, Reverse(view.depth()), left)
         };
         urgency(one).cmp(&urgency(other)).then_with(|| one.method.cmp(&other.method))

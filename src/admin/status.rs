@@ -237,9 +237,7 @@ impl BucketStatus {
 
     /// How much of it is left, in thousandths.
     pub(super) fn left(&self) -> u64 {
-        let Some(quota) = self.quota else { return 1000 };
-        let free = u64::from(quota.saturating_sub(self.used));
-        free * 1000 / u64::from(quota.max(1))
+        self.quota.map_or(1000, |quota| left(self.used, quota))
     }
 
     /// The method that it counts, if its limit counts by method.
@@ -267,6 +265,12 @@ impl From<LastReload> for ReloadStatus {
             mistakes: mistakes.map_or(0, |mistakes| mistakes.len()),
         }
     }
+}
+
+/// How much of so many slots is left, in thousandths.
+pub(super) fn left(used: u32, quota: u32) -> u64 {
+    let free = u64::from(quota.saturating_sub(used));
+    free * 1000 / u64::from(quota.max(1))
 }
 
 /// `helper in Acme`.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use console::table::shown;
 use foldhash::fast::RandomState;
 use lru::LruCache;
 use slack::instead_of_token;
@@ -35,11 +36,7 @@ impl Names {
     /// The thing with that id has this name. Who may rename it chooses the text: what could be a token,
     /// and what would not be shown as it is, is left out.
     pub(super) fn tell(&self, id: &Arc<str>, name: &str) {
-        let shown = |it: &char| {
-            !it.is_control()
-                && !matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
-        let name: String = name.chars().filter(shown).take(LONGEST).collect();
+        let name: String = shown(name).chars().take(LONGEST).collect();
         if name.is_empty() || instead_of_token(&name).is_some() {
             return;
         }
