@@ -49,12 +49,13 @@ impl Metrics {
     /// series grows, and not where it begins. Each method has its own from its first call on, so they
     /// are as many as those that are called.
     fn begin(&self, status: &Status) {
-        let Counters { queue, exchange, answers, .. } = &self.counters;
+        let Counters { queue, exchange, retries, answers, .. } = &self.counters;
         let mut methods = answers.requests_by("method");
         methods.extend(status.queues.iter().map(|queue| (queue.method.to_string(), 0)));
         for method in methods.keys() {
             answers.begin(method);
             exchange.begin(method);
+            retries.begin(method);
             queue.begin(method);
         }
     }

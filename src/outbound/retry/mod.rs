@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower::Layer;
 
-pub use self::metrics::RetryMetrics;
+pub use self::metrics::{RetryMetrics, RetryReason};
 use crate::{
     call::{
         record::Record,
@@ -135,13 +135,13 @@ impl<C: Connects> RetryLayer<C> {
                 if !is_up {
                     return Err(AttemptFailure::Error(error));
                 }
-                if is_out_of_reach { "unreachable" } else { "not_taken" }
+                if is_out_of_reach { RetryReason::Unreachable } else { RetryReason::NotTaken }
             }
             failure => {
                 call.repeated = true;
                 let (pause, reason) = match &failure {
-                    AttemptFailure::Error(_) => (Duration::ZERO, "broken"),
-                    AttemptFailure::Answer(_) => (BREATH, "server_error"),
+                    AttemptFailure::Error(_) => (Duration::ZERO, RetryReason::Broken),
+                    AttemptFailure::Answer(_) => (BREATH, RetryReason::ServerError),
                 };
                 let (record, attempts) = (Arc::clone(&call.record), call.record.attempts());
                 tries.otherwise = Some(Otherwise { failure, record, attempts });
@@ -154,7 +154,7 @@ impl<C: Connects> RetryLayer<C> {
         tracing::debug!(
             method = call.record.method(),
             caller = &*call.caller,
-            reason,
+            reason = reason.as_str(),
             request_id = call.record.ids().request(),
             trace_id = call.record.ids().trace(),
             "a call is sent again"

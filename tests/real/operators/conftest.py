@@ -90,7 +90,8 @@ def everything(load: Load, slack: FakeSlack, seen: Prometheus) -> None:
     slack.fault("team.info", "hang")
     load.calls(1, "team.info", "web", seconds=2)
     load.calls(3, "team.profile.get", "web")
-    slack.fault("bots.info", "500", 40)
+    # Each call of twenty is sent twice, of both floods.
+    slack.fault("bots.info", "500", 80)
     load.calls(20, "bots.info", "web", "T3")
     load.calls(25, "conversations.list", "cleanup;class=background;max-wait=50s")
     for channel in ("C1", "C2"):
@@ -107,6 +108,7 @@ def everything(load: Load, slack: FakeSlack, seen: Prometheus) -> None:
     seen.until("a surprise", 'slackwater_upstream_429_total{surprise="true"} > 0')
     seen.until("a freeze", "slackwater_frozen_seconds > 0")
     seen.until("calls that were sent again", "slackwater_replays_total > 0", 20)
+    seen.until("more of them after an error", 'rate(slackwater_retries_total{reason="server_error"}[1m]) > 0')
     seen.until("places", "slackwater_places > 0")
 
 
