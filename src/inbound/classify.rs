@@ -9,20 +9,14 @@ use std::{
 };
 
 use config::{
-    CallerName, Config, ShedAs, Upstream,
+    CallerName, Config, ShedAs,
     callers::{CallerHints, CallerTerms, Callers},
 };
-use http::{HeaderMap, Response, Uri, header};
+use http::{HeaderMap, Response, header, request::Parts};
 use hyper::body::Incoming;
-use limits::{BucketKey, Class, Dimension};
+use limits::Class;
 use scheduler::CallerId;
-use slack::{
-    Endpoint, Identity, Kind, Method, OTHER, OrderingArguments, TokenHash,
-    buckets::{self, Dimensions},
-    holds_token,
-    identity::is_id,
-    is_call,
-};
+use slack::{Identity, TokenHash, identity::is_id};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -40,12 +34,13 @@ use crate::{
     clicks::{Clicks, ClientId},
     identity::Identities,
     inbound::{
-        arguments::{self, Arguments},
+        arguments,
+        called::{Called, NoMethod},
         lane::Lane,
         patience::Known,
         place::Asks,
         resolve::{self, Brought, IdentityResolver},
-        route::{Routed, rest},
+        route::Routed,
     },
     queue::{Attempt, QueueRequest},
     step::Step,
@@ -78,26 +73,6 @@ struct Knowledge {
     clicks: Clicks,
     /// Keyed, so that nobody can choose a name whose hash is another's.
     hasher: RandomState,
-}
-
-/// What a request calls.
-#[derive(Clone, Copy)]
-struct Called<'k, 'c> {
-    endpoint: Option<Endpoint>,
-    /// The rules that it is under.
-    method: Option<&'k Arc<Method>>,
-    /// The method's name: of one that is known the one that it has, however it is written.
-    name: &'c str,
-    /// The whole path at the upstream, and what of it follows the prefix.
-    path: &'c str,
-    rest: &'c str,
-}
-
-/// A method's name is not one.
-#[derive(Debug, thiserror::Error)]
-#[error("{name:?} is no method name; a call goes to /api/METHOD, as in /api/chat.postMessage")]
-pub struct NoMethod {
-    name: String,
 }
 
 // === impl ClassifyLayer ===
@@ -170,7 +145,8 @@ where
         let Routed { request, upstream, url, lane, proved, record } = routed;
         let knowledge = &*self.knowledge;
         let (mut parts, incoming) = request.into_parts();
-        let called = knowledge.called(&upstream, &parts.method, &url)?;
+        let catalogue = &knowledge.config.catalogue;
+        let called = Called::of(catalogue, &upstream, &parts.method, &url)?;
         let Called { endpoint, method, name, .. } = called;
         let body = knowledge.body(incoming).await;
         // The client's patience began before its body was read, but only the exchange with us
@@ -178,10 +154,7 @@ where
         let arrived = Instant::now();
         // Also a call whose body cannot be read is somebody's.
         let known = &*unpacked(&parts, body.as_ref().ok());
-        let arguments = match method {
-            Some(method) if endpoint.is_none() => arguments_of(method, &parts, known).await,
-            _ => Arguments::default(),
-        };
+        let arguments = called.arguments(&parts, known).await;
         // What a client has read from a file may end with its line.
         let text = bearer(&parts.headers).or(arguments.get("token").map(str::trim));
         // Whoever knows the URL may call it; no token decides anything.
@@ -272,70 +245,9 @@ where
     }
 }
 
-// === impl Called ===
-
-impl<'c> Called<'_, 'c> {
-    /// What it asks for. The rest of a webhook's path tells it from others, and is its secret.
-    fn asks(&self) -> &'c str {
-        if self.endpoint.is_some() { self.rest } else { self.name }
-    }
-
-    /// What it counts against, with these arguments.
-    fn buckets(
-        &self,
-        arguments: &Arguments<'_>,
-        identity: &Identity,
-        caller: &str,
-    ) -> Vec<BucketKey> {
-        let Some(method) = self.method else { return Vec::new() };
-        let by_url = buckets::counts_by(method, Dimension::Url);
-        let url = by_url.then(|| buckets::url_key(self.path));
-        let argument = |name: &str| {
-            let value = arguments.get(name)?;
-            let is_channel = method.channel_arg.as_deref() == Some(name);
-            Some(if is_channel { channel_of(value) } else { value })
-        };
-        let value = |name: &Option<Arc<str>>| Some(shown(argument(name.as_deref()?)?));
-        let (channel, user) = (value(&method.channel_arg), value(&method.user_arg));
-        let order = method.in_order.as_ref();
-        let key = order.and_then(|order| order.key(&method.name, &identity.token, argument));
-        let dimensions = Dimensions {
-            identity,
-            method: self.name,
-            channel: channel.as_deref(),
-            user: user.as_deref(),
-            url: url.as_deref(),
-            ordering_key: key.as_deref(),
-            caller,
-        };
-        buckets::of(method, dimensions)
-    }
-}
-
 // === impl Knowledge ===
 
 impl Knowledge {
-    /// What a request calls there.
-    fn called<'k: 'c, 'c>(
-        &'k self,
-        upstream: &Upstream,
-        verb: &http::Method,
-        url: &'c Uri,
-    ) -> Result<Called<'k, 'c>, NoMethod> {
-        let (path, rest) = (url.path(), rest(url, upstream).trim_end_matches('/'));
-        let endpoint = Endpoint::of(upstream.kind, verb, path);
-        let method = match endpoint {
-            Some(endpoint) => Some(self.config.catalogue.endpoint(endpoint)),
-            // Also what only asks how to call has to ask it of a method.
-            None if upstream.kind == Kind::WebApi => {
-                Some(self.method(rest)?).filter(|_| is_call(verb))
-            }
-            None => None,
-        };
-        let name = method.map(|method| &*method.name).filter(|name| *name != OTHER);
-        Ok(Called { endpoint, method, name: name.unwrap_or(rest), path, rest })
-    }
-
     /// By what the caller of a call is known.
     fn hints<'h>(
         &self,
@@ -375,17 +287,6 @@ impl Knowledge {
     async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {
         Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await
     }
-
-    fn method(&self, rest: &str) -> Result<&Arc<Method>, NoMethod> {
-        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if holds_token(rest) {
-            return Err(NoMethod { name: "what looks like a token".to_owned() });
-        }
-        if rest.is_empty() || rest.len() > 100 || !rest.bytes().all(letter) {
-            return Err(NoMethod { name: rest.chars().take(100).collect() });
-        }
-        Ok(self.config.catalogue.method(rest))
-    }
 }
 
 /// A call's User-Agent, if it is text.
@@ -395,7 +296,7 @@ pub(super) fn user_agent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What is known of a call's body. One that is packed in a way that nobody knows says nothing here.
-fn unpacked<'b>(parts: &http::request::Parts, body: Option<&'b Body>) -> Cow<'b, [u8]> {
+fn unpacked<'b>(parts: &Parts, body: Option<&'b Body>) -> Cow<'b, [u8]> {
     let known = body.map_or(&[] as &[u8], Body::known);
     coding::unpacked(&parts.headers, known, WHOLE).unwrap_or_default()
 }
@@ -406,46 +307,10 @@ fn is_own_question(method: &str) -> bool {
 }
 
 /// The identity in the workspace that the call names, of a token that is one for several.
-async fn within(
-    identity: &Arc<Identity>,
-    parts: &http::request::Parts,
-    body: &[u8],
-) -> Arc<Identity> {
+async fn within(identity: &Arc<Identity>, parts: &Parts, body: &[u8]) -> Arc<Identity> {
     let found = arguments::find(&["team_id"], parts.uri.query(), &parts.headers, body).await;
     match found.get("team_id").filter(|team| is_id(team)) {
         Some(team) => Arc::new(identity.within(team)),
         None => Arc::clone(identity),
     }
-}
-
-/// A value that is shown, as it is but for a token that stands there by mistake.
-fn shown(value: &str) -> Cow<'_, str> {
-    if holds_token(value) { TokenHash::of(value).name().to_string().into() } else { value.into() }
-}
-
-/// A channel in one spelling: `#general` is no other channel than `general`.
-fn channel_of(value: &str) -> &str {
-    let value = value.trim();
-    value.strip_prefix('#').unwrap_or(value)
-}
-
-/// The token that a call names, and what its limits and its order depend on. Nothing is read that
-/// nothing depends on.
-async fn arguments_of<'m>(
-    method: &'m Method,
-    parts: &http::request::Parts,
-    body: &[u8],
-) -> Arguments<'m> {
-    let limited = |by: Dimension, name: &'m Option<Arc<str>>| {
-        name.as_deref().filter(|_| buckets::counts_by(method, by))
-    };
-    let token = bearer(&parts.headers).is_none().then_some("token");
-    let channel = limited(Dimension::Channel, &method.channel_arg);
-    let user = limited(Dimension::User, &method.user_arg);
-    let ordering = method.in_order.iter().flat_map(OrderingArguments::names);
-    let names: Vec<_> = [token, channel, user].into_iter().flatten().chain(ordering).collect();
-    if names.is_empty() {
-        return Arguments::default();
-    }
-    arguments::find(&names, parts.uri.query(), &parts.headers, body).await
 }

@@ -16,7 +16,10 @@ pub mod route;
 pub mod lane;
 
 pub mod arguments;
+mod called;
 pub mod classify;
 pub mod patience;
 mod place;
 pub mod resolve;
+
+pub use self::called::NoMethod;

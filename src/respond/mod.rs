@@ -44,8 +44,8 @@ use crate::{
     causes::with_causes,
     clicks::Clicks,
     inbound::{
+        NoMethod,
         access::NotAllowed,
-        classify::NoMethod,
         route::{Arriving, RouteError},
     },
     outbound::upstream::UpstreamError,

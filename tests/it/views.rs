@@ -233,6 +233,8 @@ async fn what_alerts_look_at_begins_at_zero() {
             r#"slackwater_sheds_total{method="conversations.list",reason="queue_full"} 0"#,
             r#"slackwater_upstream_429_total{method="conversations.list",surprise="true"} 0"#,
             r#"slackwater_replays_total{method="conversations.list"} 0"#,
+            r#"slackwater_retries_total{method="conversations.list",reason="broken"} 0"#,
+            r#"slackwater_retries_total{method="conversations.list",reason="server_error"} 0"#,
         ],
     );
     assert!(!text.contains("users.list"), "{text}");
