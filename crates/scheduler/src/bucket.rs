@@ -23,9 +23,8 @@ use super::{
 #[repr(align(64))]
 pub(super) struct Bucket {
     pub(super) key: BucketKey,
-    /// The last names that it had, the oldest first.
-    #[expect(clippy::box_collection, reason = "most have none, and that takes little memory")]
-    pub(super) former: Option<Box<Vec<BucketKey>>>,
+    /// What few buckets have.
+    rare: Option<Box<Rare>>,
     /// The calls that wait for it.
     pub(super) queue: FairQueue,
     /// How many calls are held for it, here or elsewhere.
@@ -38,11 +37,7 @@ pub(super) struct Bucket {
     pub(super) touched: bool,
     /// The call that its next slot is kept for.
     pub(super) claim: Option<Claim>,
-    /// The last refusal below it.
-    pub(super) evidence: Option<Box<Evidence>>,
     window: Window,
-    /// The shorter window of a limit that refuses bursts.
-    burst: Option<Box<Window>>,
     /// When each class may take what is free.
     reserve: Reserve,
     in_flight: u32,
@@ -50,6 +45,17 @@ pub(super) struct Bucket {
     used_at: Instant,
     /// Its freeze, and the probes after it. Boxed, because it is rare.
     half_open: Option<Box<HalfOpen>>,
+}
+
+/// What few buckets have, apart from the others, so that most take little memory.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// The last names that the bucket had, the oldest first.
+    pub(super) former: Vec<BucketKey>,
+    /// The last refusal below it.
+    pub(super) evidence: Option<Evidence>,
+    /// The shorter window of a limit that refuses bursts.
+    burst: Option<Window>,
 }
 
 /// How long an open bucket outlives its last call.
@@ -64,7 +70,7 @@ const _: () = assert!(size_of::<Bucket>() <= 256);
 
 impl Bucket {
     pub(super) fn new(key: BucketKey, share: Share) -> Self {
-        let (window, burst, reserve) = match key.limit.rule {
+        let (window, rare, reserve) = match key.limit.rule {
             Rule::Open | Rule::Gate => (Window::open(), None, Reserve::new(0, share)),
             Rule::Concurrency(quota) => (Window::at_once(quota), None, Reserve::new(0, share)),
             Rule::InOrder(_) => (Window::at_once(NonZeroU32::MIN), None, Reserve::new(0, share)),
@@ -73,7 +79,8 @@ impl Bucket {
                 rate.burst.map(|burst| {
                     let per =
                         rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
-                    Box::new(Window::sliding(burst, per))
+                    let burst = Some(Window::sliding(burst, per));
+                    Box::new(Rare { burst, ..Rare::default() })
                 }),
                 // A caller's own limit has no slots that calls of others could find free.
                 if key.limit.scope.contains(Dimension::Caller) {
@@ -85,16 +92,14 @@ impl Bucket {
         };
         Self {
             key,
-            former: None,
+            rare,
             queue: FairQueue::default(),
             waiting: 0,
             places: 0,
             alarm: None,
             touched: false,
             claim: None,
-            evidence: None,
             window,
-            burst,
             reserve,
             in_flight: 0,
             used_at: Instant::ZERO,
@@ -342,7 +347,7 @@ impl Bucket {
 
     fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until(now).unwrap_or(now);
-        let burst = self.burst.as_ref().map_or(start, |burst| by(burst, start, ahead.all));
+        let burst = self.burst().map_or(start, |burst| by(burst, start, ahead.all));
         let window = by(&self.window, start, ahead.all).max(burst);
         match class {
             Class::Background => {
@@ -394,8 +399,11 @@ impl Bucket {
         self.used_at = self.used_at.max(other.used_at);
         let both = [self.half_open.take(), other.half_open].into_iter().flatten();
         self.half_open = both.reduce(|one, two| Box::new(one.and(*two)));
-        let evidence = [self.evidence.take(), other.evidence].into_iter().flatten();
-        self.evidence = evidence.max_by_key(|evidence| evidence.since);
+        if let Some(evidence) = other.rare.and_then(|rare| rare.evidence)
+            && self.evidence().is_none_or(|own| own.since <= evidence.since)
+        {
+            self.rare().evidence = Some(evidence);
+        }
         self.reserve.absorb(other.reserve);
     }
 
@@ -429,14 +437,18 @@ impl Bucket {
         } else {
             self.in_flight
         };
-        let Self { key, mut window, mut burst, mut reserve, .. } = new;
-        for window in [Some(&mut window), burst.as_deref_mut()].into_iter().flatten() {
+        let Self { key, rare, mut window, mut reserve, .. } = new;
+        let mut burst = rare.and_then(|rare| rare.burst);
+        for window in [Some(&mut window), burst.as_mut()].into_iter().flatten() {
             if !matches!(key.limit.rule, Rule::Open | Rule::Gate) {
                 window.take_over(now, flying, since.iter().copied());
             }
         }
         reserve.take_over(now, &self.reserve, &window);
-        (self.key, self.window, self.burst, self.reserve) = (key, window, burst, reserve);
+        (self.key, self.window, self.reserve) = (key, window, reserve);
+        if burst.is_some() || self.rare.is_some() {
+            self.rare().burst = burst;
+        }
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
@@ -448,7 +460,7 @@ impl Bucket {
         let ends = [
             self.windows().filter_map(Window::last_end).max(),
             Some(self.reserve.people_until()),
-            self.evidence.as_ref().map(|evidence| evidence.since + EVIDENCE),
+            self.evidence().map(|evidence| evidence.since + EVIDENCE),
             self.half_open
                 .as_ref()
                 .map(|half_open| half_open.until + self.window.period().max(EVIDENCE)),
@@ -499,10 +511,29 @@ impl Bucket {
 
     /// The window of its limit, and the shorter one for bursts.
     fn windows(&self) -> impl Iterator<Item = &Window> {
-        [Some(&self.window), self.burst.as_deref()].into_iter().flatten()
+        [Some(&self.window), self.burst()].into_iter().flatten()
     }
 
     fn windows_mut(&mut self) -> impl Iterator<Item = &mut Window> {
-        [Some(&mut self.window), self.burst.as_deref_mut()].into_iter().flatten()
+        let burst = self.rare.as_mut().and_then(|rare| rare.burst.as_mut());
+        [Some(&mut self.window), burst].into_iter().flatten()
+    }
+
+    fn burst(&self) -> Option<&Window> {
+        self.rare.as_ref()?.burst.as_ref()
+    }
+
+    fn evidence(&self) -> Option<&Evidence> {
+        self.rare.as_ref()?.evidence.as_ref()
+    }
+
+    /// What few buckets have; from now on, this one has it.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The last names that it had, the oldest first.
+    pub(super) fn former(&mut self) -> Option<&mut Vec<BucketKey>> {
+        self.rare.as_mut().map(|rare| &mut rare.former)
     }
 }

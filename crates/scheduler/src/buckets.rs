@@ -59,8 +59,8 @@ impl Buckets {
     /// Drops a bucket, and all of its names.
     pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
         self.take_down(id);
-        let bucket = self.all.remove(id);
-        for name in bucket.former.iter().flat_map(|former| former.iter()) {
+        let mut bucket = self.all.remove(id);
+        for name in bucket.former().into_iter().flat_map(|former| former.iter()) {
             self.former.remove(name);
         }
         bucket
@@ -69,8 +69,10 @@ impl Buckets {
     /// Gives a bucket that name. It is still found by the one that it had.
     pub(super) fn rename(&mut self, id: BucketId, key: BucketKey) {
         self.take_down(id);
-        if self.former.remove(&key).is_some() {
-            self.all[id].former.iter_mut().for_each(|former| former.retain(|name| *name != key));
+        if self.former.remove(&key).is_some()
+            && let Some(former) = self.all[id].former()
+        {
+            former.retain(|name| *name != key);
         }
         let before = core::mem::replace(&mut self.all[id].key, key);
         self.put_up(id);
@@ -80,7 +82,7 @@ impl Buckets {
     /// Lets a bucket be found by a name that it, or another one, had.
     pub(super) fn answer_to(&mut self, id: BucketId, name: BucketKey) {
         self.former.insert(name.clone(), id);
-        let former = self.all[id].former.get_or_insert_default();
+        let former = &mut self.all[id].rare().former;
         former.push(name);
         if former.len() > FORMER {
             self.former.remove(&former.remove(0));

@@ -12,7 +12,7 @@
 //! Workspace and app are buckets like others, but [open](Rule::Open): any number of calls goes
 //! through them until there is evidence.
 
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::{cmp::Ordering, time::Duration};
 
 use limits::{BucketKey, Dimension, Rule};
@@ -137,7 +137,7 @@ impl Scheduler {
         until: Instant,
     ) -> Option<Instant> {
         let new = Evidence { below: self.buckets[below].key.clone(), since: now, until };
-        let before = self.buckets[above].evidence.replace(Box::new(new))?;
+        let before = self.buckets[above].rare().evidence.replace(new)?;
         // It may have got another name since.
         let same = self.buckets.find(&before.below) == Some(below);
         let together = !same && now.since(before.since) <= EVIDENCE;

@@ -140,7 +140,7 @@ impl Scheduler {
         }
         let mut gone = self.retire(from);
         self.touched.retain(|id| *id != from);
-        let former = gone.former.take().into_iter().flat_map(|former| *former);
+        let former = gone.former().map(core::mem::take).into_iter().flatten();
         for name in former.chain([gone.key.clone()]) {
             self.buckets.answer_to(to, name);
         }
