@@ -166,7 +166,7 @@ impl Bucket {
     /// earliest, if no call goes and no answer comes.
     pub(super) fn spare(&mut self, now: Instant, class: Class) -> (u32, Option<Instant>) {
         self.expire(now);
-        let free = self.windows().map(|window| window.quota().saturating_sub(window.used())).min();
+        let free = self.windows().map(Window::free).min();
         let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
         let reserved = self.reserve.at_once(now, class, &self.window);
         let spare = [free, probes, reserved].into_iter().flatten().min().unwrap_or(0);

@@ -9,6 +9,9 @@
 //! A limit that tolerates short bursts may age its slots from the send instead; then the
 //! slot's end is known at the grant. A limit on calls in flight has no period: its slots
 //! end with the answer.
+//!
+//! Where several schedulers share a limit, each may take a part of the slots, which is its *cap*.
+//! What is divided by the quota is still divided by it: the pace of a limit is that of all.
 
 use alloc::collections::VecDeque;
 use core::{num::NonZeroU32, time::Duration};
@@ -22,6 +25,8 @@ const GRAIN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Window {
     quota: u32,
+    /// How many of them may be taken here: as many as the quota, unless others share the limit.
+    cap: u32,
     in_flight: u32,
     /// How long a slot ages, in nanoseconds; zero where it ends with the answer.
     period: u64,
@@ -62,7 +67,7 @@ impl Window {
 
     fn new(quota: u32, period: u64) -> Self {
         let (first, last) = (Instant::FAR, Instant::ZERO);
-        Self { quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
+        Self { quota, cap: quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
     }
 
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
@@ -75,6 +80,21 @@ impl Window {
         self.quota
     }
 
+    /// Lets so many of its slots be taken here, or all of them if it has fewer.
+    pub(super) fn set_cap(&mut self, cap: u32) {
+        self.cap = cap.min(self.quota);
+    }
+
+    /// How many of its slots may be taken here.
+    pub(super) fn cap(&self) -> u32 {
+        self.cap
+    }
+
+    /// Slots that are free here, after [`Self::expire`].
+    pub(super) fn free(&self) -> u32 {
+        self.cap.saturating_sub(self.used())
+    }
+
     /// Slots taken, counting those whose end may have passed since the last [`Self::expire`].
     pub(super) fn used(&self) -> u32 {
         self.in_flight + self.ageing()
@@ -82,7 +102,7 @@ impl Window {
 
     /// Whether a slot is free, after [`Self::expire`].
     pub(super) fn has_free_slot(&self) -> bool {
-        self.used() < self.quota
+        self.used() < self.cap
     }
 
     /// Frees the slots whose time has come.
@@ -164,7 +184,7 @@ impl Window {
     /// When a slot becomes free if nothing else happens; `None` if that is unknown until a response
     /// arrives.
     pub(super) fn next_free_at(&self, now: Instant) -> Option<Instant> {
-        self.falls_to(now, self.quota.saturating_sub(1))
+        self.falls_to(now, self.cap.checked_sub(1)?)
     }
 
     /// When at most so many slots are taken if nothing else happens; `None` if that is unknown
@@ -221,7 +241,7 @@ impl Window {
     pub(super) fn free_at(&self, at: Instant) -> u32 {
         let ended = self.ends.partition_point(|end| *end <= at);
         let ageing = u32::try_from(self.ends.len() - ended).unwrap_or(u32::MAX);
-        self.quota.saturating_sub(self.in_flight.saturating_add(ageing))
+        self.cap.saturating_sub(self.in_flight.saturating_add(ageing))
     }
 
     /// How long a slot ages.
@@ -257,6 +277,7 @@ impl Window {
     /// than the quota then.
     pub(super) fn absorb(&mut self, other: &Self) {
         self.quota = self.quota.min(other.quota);
+        self.cap = self.cap.min(self.quota);
         self.in_flight += other.in_flight;
         for end in &other.ends {
             self.age(*end);
@@ -331,6 +352,25 @@ mod tests {
         window.give_back_ageing(at(3));
         assert_eq!(window.used(), 1);
         assert_eq!(window.last_end(), Some(at(62) + GRAIN));
+    }
+
+    /// Red where the pace of a limit is that of its part: nothing can be divided by no slots.
+    #[test]
+    fn a_part_of_a_window_keeps_the_pace_of_the_whole() {
+        let mut part = window(2);
+        part.set_cap(0);
+        assert!(!part.has_free_slot());
+        assert_eq!((part.free(), part.free_at(at(600))), (0, 0));
+        assert_eq!(part.next_free_at(at(0)), None, "whatever ends here");
+        assert_eq!(part.forecast(at(10), 5), window(2).forecast(at(10), 5));
+        assert_eq!(part.latest(at(10), 5), window(2).latest(at(10), 5));
+        part.set_cap(1);
+        part.take();
+        assert!(!part.has_free_slot());
+        part.answered(at(0));
+        assert_eq!(part.next_free_at(at(1)), Some(at(60) + GRAIN));
+        part.set_cap(9);
+        assert_eq!(part.cap(), 2, "no part is larger than the whole");
     }
 
     #[test]
