@@ -6,6 +6,7 @@ mod changes;
 mod keeper;
 mod law;
 mod limits;
+pub mod store;
 mod walk;
 
 use std::{

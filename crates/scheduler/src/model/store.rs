@@ -1,0 +1,516 @@
+//! The store of shared limits, by its plainest meaning: what a real one is held against, step for
+//! step.
+//!
+//! It keeps one shard: who its members are, and of each bucket who holds how many slots. It knows
+//! the time as it is told, in milliseconds, and may be copied, emptied, or started anew from a copy.
+
+use std::collections::BTreeMap;
+
+/// The name of a scheduler.
+pub type Name = u64;
+
+/// One shard of the store.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    /// Its life; 0 if it has none.
+    epoch: u64,
+    /// The process that it is, and the one in which its life began.
+    process: u64,
+    began_in: u64,
+    /// Since when it grants nothing until all members have told what they hold.
+    cold_since: Option<u64>,
+    /// When it heard anybody last.
+    heard: u64,
+    /// In the order of their coming, as in a small hash of Redis.
+    members: Vec<Member>,
+    buckets: BTreeMap<String, Bucket>,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    name: Name,
+    heard: u64,
+    /// The life of the store in which it has told all.
+    told: u64,
+}
+
+/// A bucket, as the store knows it.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    records: Vec<Record>,
+    /// Slots of members that are gone: how many, and until when they are kept from others.
+    orphans: Vec<(u32, u64)>,
+    virtual_time: u64,
+    passed_over: [u32; 2],
+    people_until: u64,
+    /// When the next slot is due by the pace of the limit, in milliseconds.
+    due: f64,
+    expires: u64,
+    quota: u32,
+}
+
+/// What one scheduler has of a bucket.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    name: Name,
+    /// The life of the store in which it was told last.
+    told: u64,
+    life: u64,
+    number: u64,
+    granted: u64,
+    taken: u64,
+    returned: u64,
+    wants: [u32; 3],
+    weight: u64,
+    tag: u64,
+}
+
+/// What a scheduler says of some buckets.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name.
+    pub name: Name,
+    /// The life of the store, as it knows it.
+    pub epoch: u64,
+    /// The buckets.
+    pub asks: Vec<Asked>,
+}
+
+/// What a scheduler says of one bucket.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "they are those of an `Ask`")]
+pub struct Asked {
+    pub bucket: String,
+    pub life: u64,
+    pub number: u64,
+    pub seen: u64,
+    pub taken: u64,
+    pub returned: u64,
+    pub wants: [u32; 3],
+    pub callers: u32,
+    pub quota: u32,
+    /// In milliseconds.
+    pub period: u64,
+    pub people: bool,
+}
+
+/// The answer to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// What it says of each bucket, in their order.
+    Told(Vec<Answered>),
+    /// It lives another life, or none (0): a beat comes first.
+    Cold(u64),
+    /// It has forgotten the scheduler.
+    Gone,
+}
+
+/// What it says of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The life of the bucket.
+    pub life: u64,
+    /// GRANTED.
+    pub granted: u64,
+    /// How many slots all hold.
+    pub used: u32,
+    /// The weight of all who wait.
+    pub weight: u64,
+    /// When to ask again, in milliseconds; 0 if not.
+    pub again: u64,
+}
+
+/// A scheduler is told that it has been granted slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are those of an answer")]
+pub struct Push {
+    pub to: Name,
+    pub epoch: u64,
+    pub bucket: String,
+    pub life: u64,
+    pub granted: u64,
+}
+
+/// A scheduler says that it is here.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// Its name.
+    pub name: Name,
+    /// The life of the store, as it knows it; 0 if it knows none.
+    pub epoch: u64,
+    /// A new life, should one be needed.
+    pub new_epoch: u64,
+    /// Whether it has told, in that life, all that it holds.
+    pub told_all: bool,
+    /// The others that it knows of.
+    pub others: Vec<Name>,
+}
+
+/// The answer to a beat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beaten {
+    /// It is a member.
+    Member {
+        /// The life of the store.
+        epoch: u64,
+        /// All members.
+        members: Vec<Name>,
+        /// How many they are.
+        count: u32,
+        /// The buckets of which more than a member's part is used.
+        hot: Vec<String>,
+    },
+    /// It was forgotten.
+    Gone,
+}
+
+/// Times, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Who is silent for longer is forgotten.
+    pub forget: u64,
+    /// How long a call may be in flight.
+    pub flight: u64,
+    /// Who is silent for longer is granted nothing.
+    pub stale: u64,
+    /// The longest period of all limits.
+    pub longest: u64,
+}
+
+const DAY: u64 = 86_400_000;
+
+/// A turn of a scheduler of weight one. Divisible by the weights up to sixteen.
+const STEP: u64 = 720_720;
+
+// === impl Store ===
+
+impl Store {
+    /// It is emptied.
+    pub fn flush(&mut self) {
+        *self = Self { process: self.process, ..Self::default() };
+    }
+
+    /// Another process takes over with what it has.
+    pub fn restart(&mut self) {
+        self.process += 1;
+    }
+
+    /// The script `beat`.
+    pub fn beat(&mut self, now: u64, times: Times, beat: Beat) -> Beaten {
+        let Beat { name, epoch, new_epoch, told_all, others } = beat;
+        let is_lost = self.epoch == 0 || self.began_in != self.process;
+        if is_lost || now.saturating_sub(self.heard) > times.stale {
+            (self.epoch, self.began_in, self.cold_since) = (new_epoch, self.process, Some(now));
+            self.members.iter_mut().for_each(|member| member.heard = now);
+        } else if epoch == self.epoch && self.member(name).is_none() {
+            return Beaten::Gone;
+        }
+        // Who says this in its life of now has heard of the others from it.
+        if self.cold_since.is_some() && epoch != self.epoch {
+            for other in others {
+                self.join(other, now, false);
+            }
+        }
+        self.join(name, now, true);
+        self.heard = now;
+        let life = self.epoch;
+        if told_all && epoch == life {
+            let own = self.members.iter_mut().filter(|member| member.name == name);
+            own.for_each(|member| member.told = life);
+        }
+        self.members.retain_mut(|member| {
+            // Its clock may have gone back.
+            member.heard = member.heard.min(now);
+            let grace = if member.told == life { 0 } else { times.longest + times.flight };
+            now - member.heard <= times.forget + grace
+        });
+        let pending = self.members.iter().any(|member| member.told != life);
+        if self.cold_since.is_some_and(|since| now.saturating_sub(since) >= times.stale) && !pending
+        {
+            self.cold_since = None;
+        }
+        self.expire(now);
+        let members: Vec<_> = self.members.iter().map(|member| member.name).collect();
+        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let part = |quota: u32| quota / count.max(1);
+        let hot = self.buckets.iter().filter(|(_, it)| it.total(now) > part(it.quota));
+        let hot = hot.map(|(name, _)| name.clone()).collect();
+        Beaten::Member { epoch: life, members, count, hot }
+    }
+
+    /// The script `step`.
+    pub fn step(&mut self, now: u64, times: Times, step: Step, pushes: &mut Vec<Push>) -> Stepped {
+        let Step { name, epoch, asks } = step;
+        if self.epoch != epoch || epoch == 0 {
+            return Stepped::Cold(self.epoch);
+        }
+        if self.began_in != self.process || now.saturating_sub(self.heard) > times.stale {
+            // Another process, perhaps with older data; or it has heard nobody for a while, and
+            // cannot tell who has used what since.
+            self.epoch = 0;
+            return Stepped::Cold(0);
+        }
+        if self.member(name).is_none() {
+            return Stepped::Gone;
+        }
+        self.join(name, now, true);
+        self.heard = now;
+        self.expire(now);
+        let told = asks.into_iter().map(|ask| self.ask(now, times, name, &ask, pushes));
+        Stepped::Told(told.collect())
+    }
+
+    fn ask(
+        &mut self,
+        now: u64,
+        times: Times,
+        name: Name,
+        ask: &Asked,
+        pushes: &mut Vec<Push>,
+    ) -> Answered {
+        let is_cold = self.cold_since.is_some();
+        let mut bucket = self.buckets.remove(&ask.bucket).unwrap_or_default();
+        bucket.quota = ask.quota;
+        bucket.hear(now, name, self.epoch, ask);
+        if !is_cold {
+            // Whoever has told all and says nothing of a bucket has nothing of it.
+            let life = self.epoch;
+            let has_told = |name: Name| self.member(name).is_some_and(|it| it.told == life);
+            bucket.records.retain(|record| record.told == life || !has_told(record.name));
+        }
+        self.forget_silent(now, times, name, ask, &mut bucket);
+        let mut told = Vec::new();
+        let mut again = if is_cold { 100 } else { 0 };
+        if !is_cold {
+            let members = &self.members;
+            let is_stale = |name: Name| {
+                let heard = members.iter().find(|member| member.name == name);
+                heard.is_none_or(|member| now.saturating_sub(member.heard) > times.stale)
+            };
+            again = bucket.grant(now, ask, is_stale, &mut told);
+        }
+        for record in bucket.records.iter().filter(|record| told.contains(&record.name)) {
+            if record.name != name {
+                let Record { name: to, life, granted, .. } = *record;
+                let (epoch, bucket) = (self.epoch, ask.bucket.clone());
+                pushes.push(Push { to, epoch, bucket, life, granted });
+            }
+        }
+        let weights = bucket.records.iter().filter(|record| record.waits());
+        let weight = weights.map(|record| record.weight).sum();
+        let used = bucket.total(now);
+        // A slot may be kept for long by a call that waits for another one, and nothing is said of
+        // it meanwhile.
+        let is_live = weight > 0 || bucket.people_until > now;
+        let lasts = (10 * ask.period).max(times.forget + times.flight + ask.period);
+        bucket.expires = now
+            + match (used, is_live) {
+                (1.., _) => DAY,
+                (0, true) => lasts,
+                (0, false) => 60_000,
+            };
+        let own = bucket.records.iter().find(|record| record.name == name);
+        let (life, granted) = own.map_or((0, 0), |own| (own.life, own.granted));
+        self.buckets.insert(ask.bucket.clone(), bucket);
+        Answered { life, granted, used, weight, again }
+    }
+
+    /// Who has been silent for too long is gone, as soon as its slots are missed: they age as if
+    /// they had been used just now.
+    fn forget_silent(
+        &mut self,
+        now: u64,
+        times: Times,
+        name: Name,
+        ask: &Asked,
+        bucket: &mut Bucket,
+    ) {
+        let others_wait = |record: &Record| record.name != name && record.waits();
+        // Or of the part of it that background calls may have: they would wait for ever.
+        let is_full = bucket.total(now) >= share(ask.quota).max(1);
+        let others = bucket.records.iter().any(others_wait);
+        let is_missed = others || is_full && bucket.records.iter().any(Record::waits);
+        if !is_missed {
+            return;
+        }
+        let members = &mut self.members;
+        let orphans = &mut bucket.orphans;
+        bucket.records.retain(|record| {
+            let heard = members.iter().find(|member| member.name == record.name);
+            let is_silent = heard.is_none_or(|it| now.saturating_sub(it.heard) > times.forget);
+            if is_silent && record.name != name {
+                if record.held() > 0 {
+                    orphans.push((record.held(), now + ask.period + times.flight));
+                }
+                // For good: its name never comes back.
+                members.retain(|member| member.name != record.name);
+                return false;
+            }
+            true
+        });
+    }
+
+    fn member(&self, name: Name) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// A member is heard, or is known of.
+    fn join(&mut self, name: Name, now: u64, is_heard: bool) {
+        match self.members.iter_mut().find(|member| member.name == name) {
+            Some(member) if is_heard => member.heard = now,
+            Some(_) => {}
+            None => self.members.push(Member { name, heard: now, told: 0 }),
+        }
+    }
+
+    fn expire(&mut self, now: u64) {
+        self.buckets.retain(|_, bucket| bucket.expires > now);
+    }
+
+    /// How many slots all hold of a bucket, by what it has heard.
+    pub fn used(&self, now: u64, bucket: &str) -> u32 {
+        self.buckets.get(bucket).map_or(0, |bucket| bucket.total(now))
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn total(&self, now: u64) -> u32 {
+        let orphans = self.orphans.iter().filter(|(_, until)| *until > now);
+        let orphans: u32 = orphans.map(|(slots, _)| slots).sum();
+        self.records.iter().map(Record::held).sum::<u32>() + orphans
+    }
+
+    /// Merges what a scheduler says.
+    fn hear(&mut self, now: u64, name: Name, epoch: u64, ask: &Asked) {
+        if !self.records.iter().any(|record| record.name == name) {
+            self.records.push(Record { name, weight: 1, ..Record::default() });
+        }
+        let Some(own) = self.records.iter_mut().find(|record| record.name == name) else { return };
+        if ask.life > own.life {
+            // Whatever it had in an earlier life, it has given back.
+            *own = Record { name, life: ask.life, tag: own.tag, weight: 1, ..Record::default() };
+        }
+        own.told = epoch;
+        if ask.life == own.life {
+            own.merge(ask);
+        }
+        if ask.people {
+            self.people_until = now + 10 * ask.period;
+        }
+        // The clock may have gone back.
+        let longest = now + 10 * ask.period + 60_000;
+        self.orphans.retain_mut(|(_, until)| {
+            *until = (*until).min(longest);
+            *until > now
+        });
+    }
+
+    /// Grants free slots, one at a time: by class with floors, then in turns of the schedulers by
+    /// their weights. Returns when to ask again; 0 if not.
+    fn grant(
+        &mut self,
+        now: u64,
+        ask: &Asked,
+        is_stale: impl Fn(Name) -> bool,
+        told: &mut Vec<Name>,
+    ) -> u64 {
+        let quota = ask.quota;
+        let pace = ms(ask.period) / f64::from(quota);
+        loop {
+            let ready = |record: &&mut Record| record.waits() && !is_stale(record.name);
+            let mut wants = [0_u32; 3];
+            for record in self.records.iter_mut().filter(ready) {
+                wants.iter_mut().zip(record.wants).for_each(|(all, own)| *all += own);
+            }
+            let total = self.total(now);
+            if total >= quota || wants == [0; 3] {
+                return 0;
+            }
+            let [interactive, mut normal, mut background] = wants.map(|wants| wants > 0);
+            if ask.period > 0 && quota > 1 {
+                let spread = self.people_until > now && total >= quota / 2 && self.due > ms(now);
+                normal &= !spread;
+                background &= !spread && (total < share(quota) || self.passed_over[1] >= 9);
+            }
+            let class = if background && self.passed_over[1] >= 9 {
+                2
+            } else if normal && self.passed_over[0] >= 3 {
+                1
+            } else if interactive {
+                0
+            } else if normal {
+                1
+            } else if background {
+                2
+            } else {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a time of a few periods at most"
+                )]
+                return (self.due - ms(now)).ceil().max(1.0) as u64;
+            };
+            let time = self.virtual_time;
+            let able = |record: &&mut Record| record.wants[class] > 0 && !is_stale(record.name);
+            let able = self.records.iter_mut().filter(able);
+            let Some(next) = able.min_by_key(|record| record.tag.max(time)) else { return 0 };
+            let at = next.tag.max(time);
+            next.granted += 1;
+            next.wants[class] -= 1;
+            next.tag = at + STEP / next.weight;
+            self.virtual_time = at;
+            if !told.contains(&next.name) {
+                told.push(next.name);
+            }
+            wants[class] -= 1;
+            for (passed, other) in self.passed_over.iter_mut().zip([1, 2]) {
+                *passed = if class != other && wants[other] > 0 { *passed + 1 } else { 0 };
+            }
+            self.due = self.due.max(ms(now) - pace) + pace;
+        }
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn held(&self) -> u32 {
+        let held = (self.granted + self.taken).saturating_sub(self.returned);
+        u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    fn waits(&self) -> bool {
+        self.wants != [0; 3]
+    }
+
+    fn merge(&mut self, ask: &Asked) {
+        // Those that are on their way are for what it still says that it wants.
+        let mut unseen = self.granted.saturating_sub(ask.seen);
+        self.granted = self.granted.max(ask.seen);
+        self.taken = self.taken.max(ask.taken);
+        self.returned = self.returned.max(ask.returned);
+        if ask.number <= self.number {
+            return;
+        }
+        self.number = ask.number;
+        self.weight = u64::from(ask.callers.max(1));
+        for (own, wants) in self.wants.iter_mut().zip(ask.wants) {
+            let less = u32::try_from(unseen).unwrap_or(u32::MAX).min(wants);
+            *own = wants - less;
+            unseen -= u64::from(less);
+        }
+    }
+}
+
+/// What background calls may have of a quota.
+fn share(quota: u32) -> u32 {
+    (quota * 3 / 4).min(quota.saturating_sub(1))
+}
+
+/// Milliseconds are few enough for a float to be exact.
+#[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are long")]
+fn ms(ms: u64) -> f64 {
+    ms as f64
+}
