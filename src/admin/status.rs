@@ -326,7 +326,7 @@ mod tests {
     fn bucket(limit: &Arc<Limit>, values: &str, waiting: u64) -> BucketState {
         let key = BucketKey { limit: Arc::clone(limit), values: values.into() };
         let (used, quota, places, frozen_until, probing) = (1, 20, 0, None, false);
-        BucketState { key, used, quota, frozen_until, probing, waiting, places }
+        BucketState { key, used, quota, held: None, frozen_until, probing, waiting, places }
     }
 
     /// Red when a pause is among the buckets, when a whole workspace is one that is open, and when

@@ -17,8 +17,11 @@ impl Scheduler {
     pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
         let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
-            let id = self.buckets.find(key);
-            ids.push(id.unwrap_or_else(|| self.buckets.insert(self.new_bucket(now, key.clone()))));
+            let id = self.buckets.find(key).unwrap_or_else(|| {
+                let bucket = self.new_bucket(now, key.clone());
+                self.buckets.insert(bucket)
+            });
+            ids.push(id);
         }
         ids.sort_unstable();
         ids.dedup();
@@ -35,7 +38,8 @@ impl Scheduler {
         terms: Terms,
     ) -> Enqueued {
         let (class, age) = (held.class, held.sequence);
-        let blocking = self.blocking(now, buckets, class, age, None).map(|(id, _)| id);
+        let blocked = self.blocking(now, buckets, class, age, None);
+        let blocking = blocked.map(|(id, _)| id);
         let kept = match (blocking, arrival) {
             (None, Arrival::New | Arrival::Early { .. }) => {
                 self.kept_for_others(now, buckets, held.class)
@@ -48,13 +52,19 @@ impl Scheduler {
         };
         let held = Held { gives_way: kept.is_some(), ..held };
         if let Some(refusal) = self.refuse(now, buckets, &held, arrival, terms, kept) {
-            self.release(now, held.kept(), held.class, Outcome::Unsent);
+            self.release_kept(now, &held);
             for &id in buckets {
                 self.touch(id);
             }
             return Enqueued::Refused(refusal);
         }
-        Enqueued::Held(self.hold(buckets, blocking, held))
+        let ticket = self.hold(buckets, blocking, held);
+        if let Some(at) = blocked.filter(|_| self.collects(buckets))
+            && self.before_it(ticket.index, at.0).is_none()
+        {
+            self.collect(now, ticket.index, at);
+        }
+        Enqueued::Held(ticket)
     }
 
     /// The bucket, if any, that blocks a call that needs these buckets: of several, the one that
@@ -69,10 +79,14 @@ impl Scheduler {
     ) -> Option<(BucketId, Block)> {
         let mut longest: Option<(BucketId, Block)> = None;
         for &id in buckets {
-            if let Some(block) = self.blocked(now, id, class, age, call)
-                && longest.is_none_or(|(_, before)| block.outlasts(before))
-            {
-                longest = Some((id, block));
+            if let Some(block) = self.blocked(now, id, class, age, call) {
+                longest = match longest {
+                    Some(before) if self.leases.is_some() => {
+                        Some(self.first_lacking(before, (id, block)))
+                    }
+                    Some(before) if !block.outlasts(before.1) => Some(before),
+                    _ => Some((id, block)),
+                };
             }
         }
         longest
@@ -85,7 +99,7 @@ impl Scheduler {
         let mut slots: SmallVec<[Slot; 6]> =
             SmallVec::from_vec(kept.map_or_else(Vec::new, |kept| *kept));
         for slot in &mut slots {
-            self.buckets[slot.bucket].resume(now, slot);
+            self.buckets[slot.bucket].resume(now, class, slot);
             // Its slot may have an end now.
             self.touch(slot.bucket);
         }

@@ -13,6 +13,7 @@ use super::{
     fair_queue::{Ahead, FairQueue},
     half_open::HalfOpen,
     headroom::Left,
+    lease::Lease,
     reserve::Reserve,
     time::Instant,
     window::{Forecast, Window},
@@ -35,6 +36,8 @@ pub(super) struct Bucket {
     pub(super) alarm: Option<Instant>,
     /// Whether something changed since it was last looked at.
     pub(super) touched: bool,
+    /// Whether it is looked at after each change: it matters for what is said to others.
+    pub(super) is_watched: bool,
     /// The call that its next slot is kept for.
     pub(super) claim: Option<Claim>,
     window: Window,
@@ -56,6 +59,8 @@ pub(super) struct Rare {
     pub(super) evidence: Option<Evidence>,
     /// The shorter window of a limit that refuses bursts.
     burst: Option<Window>,
+    /// What is held of it, if it is shared.
+    lease: Option<Lease>,
 }
 
 /// How long an open bucket outlives its last call.
@@ -98,6 +103,7 @@ impl Bucket {
             places: 0,
             alarm: None,
             touched: false,
+            is_watched: false,
             claim: None,
             window,
             reserve,
@@ -148,7 +154,8 @@ impl Bucket {
     /// What blocks a call of that class now where more urgent ones might go: free slots are
     /// reserved for people.
     pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
-        if self.is_open() {
+        // Of slots on lease, the store has kept free those that are for people.
+        if self.is_open() || self.lease().is_some_and(|lease| lease.is_connected) {
             return None;
         }
         let opens = self.opens_at(now, class);
@@ -188,18 +195,27 @@ impl Bucket {
     /// What blocks every call now: full windows, enough probes, or a freeze.
     fn full(&self, now: Instant) -> Option<Block> {
         let full = self.windows().filter(|window| !window.has_free_slot());
-        let is_in_order = self.is_in_order();
-        let full = full.map(|window| Block {
-            reason: BlockReason::Full,
-            // Its answer comes long before it is given up, as a rule.
-            until: window.next_free_at(now).filter(|_| !is_in_order),
-        });
+        let full = full.map(|window| self.full_until(now, window));
         let probing =
             self.half_open.as_ref().filter(|half_open| half_open.has_enough_probes(self.in_flight));
         let probing = probing.map(|_| Block { reason: BlockReason::Probing, until: None });
         let frozen = self.frozen_until(now);
         let frozen = frozen.map(|until| Block { reason: BlockReason::Frozen, until: Some(until) });
         full.chain(probing).chain(frozen).reduce(Block::longer)
+    }
+
+    fn full_until(&self, now: Instant, window: &Window) -> Block {
+        match self.lease() {
+            // A slot that ages is given back, and who has the next one is not known.
+            Some(_) if window.cap() < window.quota() => {
+                Block { reason: BlockReason::Shared, until: None }
+            }
+            // The answer of a call in order comes long before it is given up, as a rule.
+            _ => Block {
+                reason: BlockReason::Full,
+                until: window.next_free_at(now).filter(|_| !self.is_in_order()),
+            },
+        }
     }
 
     fn frozen_until(&self, now: Instant) -> Option<Instant> {
@@ -221,11 +237,43 @@ impl Bucket {
     pub(super) fn expect_people(&mut self, now: Instant) {
         if let Rule::Rate(rate) = self.key.limit.rule {
             self.reserve.expect_people(now, rate.per);
+            if let Some(lease) = self.lease_mut() {
+                lease.people = true;
+            }
         }
     }
 
     /// Takes a slot for a call of that class.
     pub(super) fn take(&mut self, now: Instant, class: Class) {
+        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
+        self.take_as(now, class, ages);
+    }
+
+    /// Takes a slot for a call of that class that does not go yet.
+    pub(super) fn collect(&mut self, now: Instant, class: Class) {
+        self.take_as(now, class, false);
+    }
+
+    /// A call goes that took its slot by [`Self::collect`].
+    fn sends(&mut self, now: Instant, class: Class) {
+        if self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight() {
+            self.windows_mut().for_each(|window| window.answered(now));
+            self.reserve.settle(class, |window| window.answered(now));
+        }
+    }
+
+    /// A call does not go that took its slot by [`Self::collect`].
+    pub(super) fn put_back(&mut self, class: Class) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.windows_mut().for_each(Window::give_back);
+        self.reserve.settle(class, Window::give_back);
+        self.uses_no_slot_again();
+    }
+
+    fn take_as(&mut self, now: Instant, class: Class, ages: bool) {
+        if let Some(lease) = self.lease_mut() {
+            lease.take();
+        }
         self.in_flight += 1;
         self.used_at = now;
         if self.is_open() {
@@ -235,7 +283,6 @@ impl Bucket {
             self.window.take_ageing(now + patience);
             return;
         }
-        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
         self.reserve.take(now, class, &self.window, ages);
         for window in self.windows_mut() {
             if ages { window.take_ageing(now) } else { window.take() }
@@ -266,6 +313,7 @@ impl Bucket {
         };
         self.windows_mut().for_each(change);
         self.reserve.settle(class, change);
+        self.uses_no_slot_again();
         if outcome == Outcome::Answered
             && let Some(half_open) = &mut self.half_open
             && half_open.passed(taken, self.window.quota())
@@ -277,7 +325,10 @@ impl Bucket {
     /// The call of a slot was refused and waits for its next attempt. Whether it keeps the slot
     /// meanwhile: one in order has no end then. Where it was given up, another call may have it.
     pub(super) fn keep(&mut self, now: Instant, slot: &mut Slot) -> bool {
-        let Some(patience) = self.patience() else { return self.counts_in_flight() };
+        let Some(patience) = self.patience() else {
+            // One on lease would be kept while others are missing that come before it.
+            return self.counts_in_flight() && self.lease().is_none();
+        };
         self.window.give_back_ageing(slot.taken + patience);
         self.expire(now);
         slot.kept = self.window.has_free_slot();
@@ -287,9 +338,12 @@ impl Bucket {
         slot.kept
     }
 
-    /// The call of a slot that was kept goes again.
-    pub(super) fn resume(&mut self, now: Instant, slot: &mut Slot) {
-        if let Some(patience) = self.patience().filter(|_| slot.kept) {
+    /// The call of a slot that was kept goes, for the first time or again.
+    pub(super) fn resume(&mut self, now: Instant, class: Class, slot: &mut Slot) {
+        if self.lease().is_some() {
+            slot.taken = now;
+            self.sends(now, class);
+        } else if let Some(patience) = self.patience().filter(|_| slot.kept) {
             self.window.give_back();
             self.window.take_ageing(now + patience);
             (slot.taken, slot.kept) = (now, false);
@@ -348,7 +402,8 @@ impl Bucket {
     fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until(now).unwrap_or(now);
         let burst = self.burst().map_or(start, |burst| by(burst, start, ahead.all));
-        let window = by(&self.window, start, ahead.all).max(burst);
+        let shared = self.forecast_of_all(start, ahead).unwrap_or(start);
+        let window = by(&self.window, start, ahead.all).max(burst).max(shared);
         match class {
             Class::Background => {
                 self.reserve.forecast(by, start, ahead.class, self.window.period()).max(window)
@@ -357,13 +412,28 @@ impl Bucket {
         }
     }
 
+    /// When such a call can go at the earliest if others wait, too, who share the limit. As in all
+    /// forecasts, those who come later do not count.
+    fn forecast_of_all(&self, now: Instant, ahead: Ahead) -> Option<Instant> {
+        let lease = self.lease().filter(|lease| lease.is_connected)?;
+        let free = self.quota().saturating_sub(self.used_by_all());
+        let each = self.period() / self.quota();
+        lease.forecast(now, ahead.all, self.queue.callers(), free, each)
+    }
+
+    /// Slots taken here, and by those who share the limit, as far as is known.
+    pub(super) fn used_by_all(&self) -> u32 {
+        let others = self.lease().filter(|lease| lease.is_connected).map_or(0, Lease::others);
+        self.window.used().saturating_add(others)
+    }
+
     /// How likely it is that a refused call, which holds a slot here, was refused for this
     /// limit. Never for one on calls in flight: it has no period that Slack could name.
     pub(super) fn suspicion(&self) -> Option<Suspicion> {
         match self.key.limit.rule {
             Rule::Concurrency(_) | Rule::InOrder(_) | Rule::Open | Rule::Gate => None,
             Rule::Rate(rate) => Some(Suspicion {
-                used: self.window.used().saturating_sub(1),
+                used: self.used_by_all().saturating_sub(1),
                 quota: self.window.quota(),
                 narrowness: self.key.limit.scope.len(),
                 period: rate.per,
@@ -445,7 +515,11 @@ impl Bucket {
             }
         }
         reserve.take_over(now, &self.reserve, &window);
+        let cap = self.window.cap();
         (self.key, self.window, self.reserve) = (key, window, reserve);
+        if self.lease().is_some() {
+            self.window.set_cap(cap);
+        }
         if burst.is_some() || self.rare.is_some() {
             self.rare().burst = burst;
         }
@@ -454,7 +528,8 @@ impl Bucket {
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
     /// are held or in flight, or places kept.
     pub(super) fn idle_at(&self, now: Instant) -> Option<Instant> {
-        if self.in_flight > 0 || self.waiting > 0 || self.places > 0 {
+        let is_owed = self.lease().is_some_and(|lease| !lease.is_settled());
+        if self.in_flight > 0 || self.waiting > 0 || self.places > 0 || is_owed {
             return None;
         }
         let ends = [
@@ -475,11 +550,13 @@ impl Bucket {
     pub(super) fn left(&mut self, now: Instant) -> Option<Left> {
         let Rule::Rate(_) = self.key.limit.rule else { return None };
         self.expire(now);
-        let all = self.windows().map(|window| Left {
-            slots: window.quota().saturating_sub(window.used()),
+        let left = |window: &Window, used: u32| Left {
+            slots: window.quota().saturating_sub(used),
             quota: window.quota(),
             more_at: window.first_end().unwrap_or_else(|| now + window.period()),
-        });
+        };
+        let burst = self.burst().map(|burst| left(burst, burst.used()));
+        let all = [Some(left(&self.window, self.used_by_all())), burst].into_iter().flatten();
         let left = all.reduce(|one, other| if other.slots < one.slots { other } else { one })?;
         Some(match self.frozen_until(now) {
             Some(until) => Left {
@@ -496,8 +573,9 @@ impl Bucket {
         self.expire(now);
         BucketState {
             key: self.key.clone(),
-            used: self.window.used(),
+            used: self.used_by_all(),
             quota: self.window.quota(),
+            held: self.lease().map(Lease::held),
             frozen_until: self.frozen_until(now),
             probing: self.half_open.as_ref().is_some_and(|half_open| !half_open.is_frozen(now)),
             waiting: self.waiting.into(),
@@ -505,8 +583,63 @@ impl Bucket {
         }
     }
 
+    /// Slots in all.
+    pub(super) fn quota(&self) -> u32 {
+        self.window.quota()
+    }
+
+    /// What is held of it, if it is shared.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.rare.as_ref()?.lease.as_ref()
+    }
+
+    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        self.rare.as_mut()?.lease.as_mut()
+    }
+
+    /// Makes it a shared one.
+    pub(super) fn share(&mut self, lease: Lease) {
+        self.rare().lease = Some(lease);
+        self.is_watched = true;
+    }
+
+    /// Lets so many of its slots be used here.
+    pub(super) fn set_cap(&mut self, cap: u32) {
+        self.window.set_cap(cap);
+    }
+
+    /// A slot on lease that is taken no more is given back, as long as the store is heard.
+    fn uses_no_slot_again(&mut self) {
+        if let Some(lease) = self.lease().filter(|lease| lease.is_connected) {
+            let cap = self.window.used() + lease.fresh();
+            self.window.set_cap(cap);
+        }
+    }
+
+    /// Slots taken here.
+    pub(super) fn used(&self) -> u32 {
+        self.window.used()
+    }
+
+    /// How many of its slots are taken here, and how many calls may go now, as far as it is not a
+    /// slot on lease that they lack.
+    pub(super) fn used_and_room(&mut self, now: Instant) -> (u32, u32) {
+        self.expire(now);
+        let frozen = self.frozen_until(now).map(|_| 0);
+        let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
+        let burst = self.burst().map(Window::free);
+        let room = [frozen, probes, burst].into_iter().flatten().min().unwrap_or(u32::MAX);
+        (self.window.used(), room)
+    }
+
+    /// When the first of its slots has aged, if nothing else happens.
+    pub(super) fn ages_at(&self) -> Option<Instant> {
+        self.window.first_end()
+    }
+
     fn expire(&mut self, now: Instant) {
         self.windows_mut().for_each(|window| window.expire(now));
+        self.uses_no_slot_again();
     }
 
     /// The window of its limit, and the shorter one for bursts.

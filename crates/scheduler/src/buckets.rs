@@ -98,6 +98,10 @@ impl Buckets {
         self.all.get(id)
     }
 
+    pub(super) fn get_mut(&mut self, id: BucketId) -> Option<&mut Bucket> {
+        self.all.get_mut(id)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (BucketId, &Bucket)> {
         self.all.iter()
     }

@@ -46,6 +46,7 @@ impl Scheduler {
         bucket.blocked(now, class, None).is_some_and(|block| match block.reason {
             BlockReason::Frozen | BlockReason::Probing => true,
             BlockReason::Full => is_rate,
+            BlockReason::Shared => is_rate && bucket.used_by_all() >= bucket.quota(),
             BlockReason::Reserved
             | BlockReason::Claimed
             | BlockReason::Turn

@@ -72,6 +72,8 @@ pub struct Block {
 pub enum BlockReason {
     /// All of its slots are taken.
     Full,
+    /// Of a shared limit, no more slots are held on lease.
+    Shared,
     /// Slack asked for a pause.
     Frozen,
     /// After a pause, other calls probe whether it is over.
@@ -113,6 +115,8 @@ pub struct BucketState {
     pub used: u32,
     /// Slots in all.
     pub quota: u32,
+    /// Of those that are taken, how many are held here on lease; absent if it is not shared.
+    pub held: Option<u32>,
     /// Until when it is closed, if it is.
     pub frozen_until: Option<Instant>,
     /// Whether, after a pause, calls are let through one by one to see whether it is over.
@@ -143,6 +147,7 @@ impl BlockReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Shared => "shared",
             Self::Frozen => "frozen",
             Self::Probing => "probing",
             Self::Reserved => "room_for_people",

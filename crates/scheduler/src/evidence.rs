@@ -82,10 +82,10 @@ impl Scheduler {
         let until = now + retry_after;
         let surprise = self.buckets[culprit].is_surprised(taken);
         let levels = if surprise { self.levels(slots, culprit) } else { Vec::new() };
-        let mut freezes = vec![self.close(culprit, until)];
+        let mut freezes = vec![self.close(now, culprit, until)];
         for (below, above) in levels {
             if let Some(until) = self.witness(now, above, below, until) {
-                freezes.push(self.close(above, until));
+                freezes.push(self.close(now, above, until));
             }
         }
         self.run(now);
@@ -93,13 +93,14 @@ impl Scheduler {
     }
 
     /// Freezes a bucket.
-    pub(super) fn close(&mut self, id: BucketId, until: Instant) -> Freeze {
+    pub(super) fn close(&mut self, now: Instant, id: BucketId, until: Instant) -> Freeze {
         if let Some(Claim { call, .. }) = self.buckets[id].claim {
             self.give_up_claims(call);
         }
         let bucket = &mut self.buckets[id];
         bucket.freeze(until);
         let freeze = Freeze { bucket: bucket.key.clone(), until };
+        self.scatter_at(now, id);
         self.note_freeze(&freeze);
         self.touch(id);
         freeze

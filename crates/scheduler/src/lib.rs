@@ -56,6 +56,13 @@
 //! Buckets of a limit that keeps its name keep their slots, and calls that wait are given their new
 //! buckets; see [`relimit`] and [`rebucket`].
 //!
+//! # When others share its limits
+//!
+//! Several schedulers may share their limits through a store. Each uses only the slots that it holds
+//! on lease, and ages them itself; see [`shared`]. A call that needs several of them gets one after
+//! the other; see [`collect`]. While the store does not answer, what is held is used again; see
+//! [`alone`]. A limit that is not shared knows nothing of all that.
+//!
 //! # What outlives it
 //!
 //! It notes what a successor has to know to take over from it, and takes over from such notes; see
@@ -88,6 +95,7 @@ extern crate alloc;
 
 mod admit;
 mod agenda;
+mod alone;
 mod attempts;
 mod bucket;
 mod buckets;
@@ -96,6 +104,7 @@ mod call;
 mod call_group;
 mod call_groups;
 mod claims;
+mod collect;
 mod events;
 mod evidence;
 mod fair_queue;
@@ -104,6 +113,8 @@ mod half_open;
 mod headroom;
 mod hold;
 mod identity_index;
+mod in_turn;
+mod lease;
 mod lines;
 mod notes;
 mod places;
@@ -113,6 +124,7 @@ mod relimit;
 mod rename;
 mod reserve;
 mod serve;
+mod shared;
 mod small;
 mod table;
 mod time;
@@ -125,7 +137,7 @@ pub mod model;
 #[cfg(test)]
 mod tests;
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
 
@@ -144,6 +156,7 @@ use self::{
     hold::{Callers, is_held},
     lines::Lines,
     places::{Places, Returned},
+    shared::Leases,
     table::Table,
 };
 pub use self::{
@@ -154,6 +167,7 @@ pub use self::{
     headroom::Headroom,
     notes::{Memory, Note},
     places::PlaceId,
+    shared::{Answer, Ask, Epoch, Hint, Link, Shard, Sharing, Told},
     time::Instant,
 };
 
@@ -182,6 +196,8 @@ pub struct Scheduler {
     limits: HashMap<Arc<str>, Arc<Limit>, RandomState>,
     /// If set, the slots of new buckets count as taken, ageing from then.
     cautious_since: Option<Instant>,
+    /// What is known of the store, if limits are shared with others.
+    leases: Option<Box<Leases>>,
 }
 
 /// What the operator decides.
@@ -225,6 +241,7 @@ impl Scheduler {
             notes: None,
             limits: HashMap::default(),
             cautious_since: None,
+            leases: None,
         }
     }
 
@@ -271,7 +288,7 @@ impl Scheduler {
         self.advance(now);
         if is_held(&self.held, ticket) {
             let held = self.take_out(ticket.index);
-            self.release(now, held.kept(), held.class, Outcome::Unsent);
+            self.release_kept(now, &held);
             self.run(now);
         }
     }
@@ -306,7 +323,7 @@ impl Scheduler {
     pub fn freeze(&mut self, now: Instant, bucket: BucketKey, until: Instant) {
         self.advance(now);
         for id in self.resolve(now, &[bucket]) {
-            self.close(id, until);
+            self.close(now, id, until);
         }
         self.run(now);
     }

@@ -31,6 +31,9 @@ impl Scheduler {
         for id in buckets {
             if self.buckets[*id].is_in_order() {
                 self.lines.0.entry(*id).or_default().insert(aged);
+                if self.buckets[*id].is_watched {
+                    self.touch(*id);
+                }
             }
         }
     }

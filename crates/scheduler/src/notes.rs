@@ -98,7 +98,7 @@ impl Scheduler {
         self.cautious_since = Some(since);
     }
 
-    pub(super) fn new_bucket(&self, now: Instant, key: BucketKey) -> Bucket {
+    pub(super) fn new_bucket(&mut self, now: Instant, key: BucketKey) -> Bucket {
         let limit = Arc::clone(self.limit_of_now(&key.limit));
         let mut bucket = Bucket::new(BucketKey { limit, ..key }, self.policy.background);
         if let Some(since) = self.cautious_since
@@ -108,6 +108,7 @@ impl Scheduler {
             let grace = if bucket.counts_in_flight() { LOST_GRACE } else { Duration::ZERO };
             bucket.fill(now, since + grace);
         }
+        self.share_bucket(now, &mut bucket);
         bucket
     }
 

@@ -317,7 +317,8 @@ impl Scheduler {
 
     fn kept_in(&mut self, now: Instant, id: BucketId, class: Class) -> Option<Instant> {
         let bucket = &mut self.buckets[id];
-        if bucket.places == 0 || bucket.is_open() || bucket.counts_in_flight() {
+        let is_shared = bucket.lease().is_some();
+        if bucket.places == 0 || is_shared || bucket.is_open() || bucket.counts_in_flight() {
             return None;
         }
         let moment = bucket.period() / MOMENT;

@@ -61,6 +61,7 @@ impl Scheduler {
     /// Lets a call wait for these buckets, outside of any group. Of `buckets`, those are left of
     /// which it has no slot yet.
     fn leave_for(&mut self, now: Instant, call: CallId, buckets: &mut BucketIds) {
+        self.give_up_collected(now, call);
         let held = &mut self.held[call];
         let (class, caller, aged) = (held.class, held.caller(), (held.sequence, call));
         let kept = core::mem::take(&mut held.kept);

@@ -3,7 +3,7 @@
 use limits::Class;
 
 use super::{
-    Event, Instant, Outcome, RefusalReason, Scheduler, Ticket,
+    Event, Instant, RefusalReason, Scheduler, Ticket,
     bucket::Bucket,
     buckets::Buckets,
     call::Held,
@@ -103,7 +103,7 @@ impl Scheduler {
             self.bound_places(place);
         }
         let held = self.take_out(index);
-        self.release(now, held.kept(), class, Outcome::Unsent);
+        self.release_kept(now, &held);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
             refusal: if paused {
@@ -120,7 +120,7 @@ impl Scheduler {
     pub(super) fn touch(&mut self, id: BucketId) {
         let bucket = &mut self.buckets[id];
         // An early alarm is only early: it is set anew when it rings.
-        let is_quiet = !bucket.is_wanted() && bucket.alarm.is_some();
+        let is_quiet = !bucket.is_wanted() && bucket.alarm.is_some() && !bucket.is_watched;
         if !bucket.touched && !is_quiet {
             bucket.touched = true;
             self.touched.push(id);
@@ -130,7 +130,10 @@ impl Scheduler {
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
         while let Some(id) = self.touched.pop() {
+            self.set_cap(now, id);
+            self.keep_turns(now, id);
             let opens = self.serve(now, id);
+            self.settle_lease(now, id);
             // What serving it did to it, it has looked at, too.
             self.buckets[id].touched = false;
             self.rearm(now, id, opens);
@@ -188,6 +191,10 @@ impl Scheduler {
         let (class, age) = (self.held[call].class, self.held[call].sequence);
         match self.blocking(now, &buckets, class, age, Some(call)) {
             None => self.let_go(now, call),
+            Some(at) if self.collects(&buckets) => match self.before_it(call, at.0) {
+                Some(first) => self.try_to_go(now, first, group),
+                None => self.collect(now, call, at),
+            },
             Some((other, _)) => {
                 self.claim(now, call);
                 self.park(group, other);
@@ -220,6 +227,13 @@ impl Scheduler {
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
         let wanted = match bucket.is_wanted() {
+            wanted if bucket.lease().is_some() => {
+                if !wanted && bucket.idle_at(now).is_some_and(|at| at <= now) {
+                    self.retire(id);
+                    return;
+                }
+                self.looks_again_at(now, id, opens)
+            }
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
             false if bucket.alarm.is_some() => return,
             false => match bucket.idle_at(now) {

@@ -13,6 +13,7 @@ mod refusals;
 mod relimit;
 mod rename;
 mod reserve;
+mod shared;
 mod slots;
 
 use std::time::Duration;

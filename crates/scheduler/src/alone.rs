@@ -1,0 +1,178 @@
+//! What may be used of a shared bucket, with the store and without it.
+//!
+//! What a scheduler holds on lease is its own, whatever has become of the store. While the store
+//! does not answer, slots are used again when they have aged instead of given back. So an outage
+//! costs nothing where all who need slots have them. Of a bucket of which nothing is held, a
+//! replica may use its part of the quota, if no more than one part was used when the store was
+//! heard last: the one part that is used and the parts of all others are no more than the quota. A
+//! quiet bot would stand still otherwise whenever the store does. Where the part is no slot, or
+//! more was used, the calls wait, but for limits of which short bursts are tolerated: these go on
+//! at the pace of the limit.
+//!
+//! After a while the store may have forgotten the scheduler: then its lease is over. What it holds
+//! is kept from others for one more period and for as long as a call may be in flight. Until then
+//! it uses no more than its part, and only what it holds; after that its part.
+
+use alloc::vec::Vec;
+
+use super::{
+    Instant, Scheduler,
+    bucket::Bucket,
+    call_group::BucketId,
+    collect::Parked,
+    shared::{Leases, Link, Shard},
+};
+
+/// Whether a part of the store can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It never could.
+    Unheard,
+    /// It answers.
+    Connected,
+    /// It does not, for a short time.
+    Alone,
+    /// It does not, for so long that it may have forgotten this scheduler since then.
+    Over(Instant),
+}
+
+/// What becomes of the leases when a part of the store is heard again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change {
+    /// It is another store.
+    tells_anew: bool,
+    /// It is another scheduler.
+    begins_anew: bool,
+}
+
+// === impl Leases ===
+
+impl Leases {
+    /// Sets how many slots may be used of a shared bucket, by what is known now.
+    pub(super) fn set_cap(&mut self, now: Instant, bucket: &mut Bucket) {
+        let cap = self.cap(now, bucket);
+        let connected = bucket.lease().is_some_and(|lease| self.is_connected(lease.shard));
+        bucket.set_cap(cap);
+        if let Some(lease) = bucket.lease_mut() {
+            lease.is_connected = connected;
+        }
+    }
+
+    /// How many slots may be used of a shared bucket.
+    fn cap(&mut self, now: Instant, bucket: &Bucket) -> u32 {
+        let Some(lease) = bucket.lease() else { return bucket.quota() };
+        let flight = self.sharing.flight;
+        let (held, quota) = (lease.held(), bucket.quota());
+        let shard = self.shard(lease.shard);
+        let part = quota.checked_div(shard.replicas).unwrap_or(0);
+        match shard.state {
+            State::Connected => bucket.used() + lease.fresh(),
+            State::Alone | State::Over(_) if lease.is_tolerant => held.max(quota),
+            State::Alone if held > 0 => held,
+            State::Alone if lease.others() > part || shard.hot.contains(&bucket.key) => 0,
+            State::Over(since) if now < since + bucket.period() + flight => held.min(part),
+            State::Unheard | State::Alone | State::Over(_) => part,
+        }
+    }
+
+    /// When more of a shared bucket may be used without the store, if that is to come.
+    pub(super) fn more_at(&mut self, now: Instant, bucket: &Bucket) -> Option<Instant> {
+        let flight = self.sharing.flight;
+        match self.shard(bucket.lease()?.shard).state {
+            State::Over(since) => Some(since + bucket.period() + flight).filter(|at| *at > now),
+            State::Unheard | State::Connected | State::Alone => None,
+        }
+    }
+
+    /// Whether a part of the store answers.
+    pub(super) fn is_connected(&self, shard: Shard) -> bool {
+        self.shards.get(&shard).is_some_and(|shard| shard.state == State::Connected)
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Whether a part of the store can be heard has changed, or it has answered a beat.
+    pub fn alone(&mut self, now: Instant, shard: Shard, how: Link) {
+        // Time passes only after that: until then, what is due would go by what held before.
+        let Some(leases) = &mut self.leases else { return };
+        let known = leases.shard(shard);
+        let before = known.state;
+        let mut change = Change::default();
+        match how {
+            Link::Connected { replicas, hot } => {
+                known.replicas = replicas.max(1);
+                known.hot = hot.into_iter().collect();
+                known.state = State::Connected;
+                if before == State::Connected {
+                    self.ask_again(now, shard);
+                    return;
+                }
+            }
+            Link::NewEpoch(epoch) => {
+                (known.epoch, known.state) = (Some(epoch), State::Connected);
+                change.tells_anew = true;
+            }
+            Link::Alone if before == State::Connected => known.state = State::Alone,
+            Link::LeaseOver if matches!(before, State::Connected | State::Alone) => {
+                known.state = State::Over(now);
+            }
+            Link::Alone | Link::LeaseOver => return,
+            Link::Forgotten => {
+                (known.epoch, known.state) = (None, State::Over(now));
+                change.begins_anew = true;
+            }
+        }
+        if matches!(known.state, State::Over(_)) {
+            // The slots that they keep may not be theirs for much longer.
+            self.scatter(now, |lease| lease.shard == shard);
+        }
+        let all = self.buckets.iter();
+        let of_shard = |bucket: &Bucket| bucket.lease().is_some_and(|lease| lease.shard == shard);
+        let all: Vec<_> = all.filter(|(_, bucket)| of_shard(bucket)).map(|(id, _)| id).collect();
+        for id in all {
+            self.change(now, id, change);
+            self.touch(id);
+        }
+        self.run(now);
+        self.advance(now);
+    }
+
+    /// At a beat, whatever wants slots asks again: it may not have heard that it has them.
+    fn ask_again(&mut self, now: Instant, shard: Shard) {
+        let Some(leases) = &self.leases else { return };
+        let mut parked: Vec<_> = leases.parked.values().filter_map(Parked::counted_at).collect();
+        parked.sort_unstable();
+        parked.dedup();
+        for id in parked {
+            let lease = self.buckets[id].lease_mut();
+            if let Some(lease) = lease.filter(|lease| lease.shard == shard) {
+                lease.again |= lease.wants_any();
+                self.touch(id);
+            }
+        }
+        self.run(now);
+    }
+
+    /// Whether the store can be heard of a bucket has changed.
+    fn change(&mut self, now: Instant, id: BucketId, change: Change) {
+        let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
+        let (used, _) = bucket.used_and_room(now);
+        let Some(lease) = bucket.lease_mut() else { return };
+        if change.begins_anew {
+            lease.begin_anew(leases.next_number(), used);
+        }
+        lease.is_connected = leases.is_connected(lease.shard);
+        if lease.is_connected {
+            // Before a call goes: what is idle may have been forgotten.
+            lease.settle(used);
+        } else {
+            lease.give_up_asking();
+        }
+        if change.tells_anew {
+            lease.tell_anew();
+        }
+        self.set_cap(now, id);
+    }
+}

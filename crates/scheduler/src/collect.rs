@@ -1,0 +1,255 @@
+//! Collecting: a call that needs several shared buckets gets their slots one after the other.
+//!
+//! A slot on lease is there only when it was asked for, so of two shared buckets a call never finds
+//! both with a slot at once. And what is asked for in all of them together is given back in all but
+//! the last one, again and again. So a call collects: it waits for a slot in one of its buckets,
+//! keeps it, and waits for the next one. It waits in the bucket of the **slowest** limit first, by
+//! the time that each slot takes, then in the order of their names. All schedulers have the same
+//! order, and nobody who keeps a slot waits for one that comes before it, so they never wait for
+//! each other in a circle. A slow slot that is kept for a quick one is idle for a moment; a quick
+//! one that is kept for a slow one would be idle for long.
+//!
+//! What is not shared comes before all that is: a call collects only while nothing else holds it
+//! up, and calls in order only [in their turn](super::in_turn). A bucket that is frozen, or a pause,
+//! may last: then what was collected is given back.
+//!
+//! A call that keeps slots is in the [call group](super::call_group) of those that need what it
+//! still needs, so each bucket has parked in its queue the calls of which it is the first one that
+//! lacks a slot. That is what it wants of the store. Of calls in order, only one counts.
+//!
+//! Slots that are kept are taken in their windows, and age from the send as others do. Claims are
+//! for buckets that are not shared.
+
+use alloc::vec::Vec;
+use core::cmp::{Ordering, Reverse};
+
+use limits::{Class, Rule};
+
+use super::{
+    Block, BlockReason, Instant, Outcome, Scheduler,
+    bucket::Bucket,
+    call::{Held, Slot},
+    call_group::{BucketId, BucketIds, CallId, GroupId},
+    lease::Lease,
+};
+
+/// A call group, as the shared bucket counts it in whose queue it is parked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parked {
+    calls: u32,
+    /// Where it counts, and for how many calls.
+    counts: Option<(BucketId, Class, u32)>,
+}
+
+// === impl Parked ===
+
+impl Parked {
+    /// The bucket that counts it.
+    pub(super) fn counted_at(&self) -> Option<BucketId> {
+        self.counts.map(|(id, ..)| id)
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// In which order slots are collected: the slowest first.
+    fn slowness(&self, other: &Self) -> Ordering {
+        let each = |bucket: &Self| match bucket.key.limit.rule {
+            Rule::Rate(rate) => rate.per / rate.limit.get(),
+            Rule::Concurrency(_) | Rule::InOrder(_) | Rule::Open | Rule::Gate => {
+                core::time::Duration::ZERO
+            }
+        };
+        let (own, others) = (Reverse(each(self)), Reverse(each(other)));
+        own.cmp(&others)
+            .then_with(|| self.key.limit.name.cmp(&other.key.limit.name))
+            .then_with(|| self.key.values.cmp(&other.key.values))
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Whether a call that needs these buckets collects slots.
+    pub(super) fn collects(&self, buckets: &[BucketId]) -> bool {
+        self.leases.is_some() && buckets.iter().any(|id| self.buckets[*id].lease().is_some())
+    }
+
+    /// Of what blocks a call, the bucket in whose queue it waits: what is not on lease, then the
+    /// first shared one that lacks a slot.
+    pub(super) fn first_lacking(
+        &self,
+        one: (BucketId, Block),
+        other: (BucketId, Block),
+    ) -> (BucketId, Block) {
+        match (self.lacks(one), self.lacks(other)) {
+            (false, false) if other.1.outlasts(one.1) => other,
+            (true, false) => other,
+            (true, true) if self.comes_before(other.0, one.0) => other,
+            _ => one,
+        }
+    }
+
+    fn comes_before(&self, one: BucketId, other: BucketId) -> bool {
+        self.buckets[one].slowness(&self.buckets[other]).is_lt()
+    }
+
+    /// Whether it is a slot on lease that is missing.
+    fn lacks(&self, (id, block): (BucketId, Block)) -> bool {
+        let waits = matches!(
+            block.reason,
+            BlockReason::Frozen | BlockReason::Probing | BlockReason::Paused
+        );
+        !waits && self.buckets[id].lease().is_some()
+    }
+
+    /// A held call that was next, or has come, waits at `at`, which blocks it. It keeps the slots
+    /// that come before, and leaves its group for that of the calls that need what it still needs.
+    pub(super) fn collect(&mut self, now: Instant, call: CallId, at: (BucketId, Block)) {
+        let group = self.held[call].group;
+        let needs = self.groups[group].needs();
+        let (lacks, at) = (self.lacks(at), at.0);
+        let comes_first = |id: &BucketId| {
+            lacks && self.buckets[*id].lease().is_some() && self.comes_before(*id, at)
+        };
+        let (first, rest): (BucketIds, BucketIds) = needs.into_iter().partition(comes_first);
+        if first.is_empty() {
+            if self.groups[group].parked != at {
+                self.park(group, at);
+            }
+            return;
+        }
+        let (class, caller) = (self.held[call].class, self.held[call].caller());
+        self.charge(&first, class, caller);
+        self.step_out(call);
+        let mut slots = Vec::with_capacity(first.len());
+        for &id in &first {
+            self.buckets[id].collect(now, class);
+            self.buckets[id].leave(class, caller.id);
+            self.touch(id);
+            slots.push(Slot { bucket: id, taken: now, kept: false });
+        }
+        let held = &mut self.held[call];
+        slots.extend(held.kept());
+        held.keep(slots);
+        if let Some(leases) = &mut self.leases
+            && !leases.collecting.contains(&call)
+        {
+            leases.collecting.push(call);
+        }
+        self.stand(call, &rest, at);
+        let parked = self.groups[self.held[call].group].parked;
+        if parked != at {
+            self.touch(parked);
+        }
+    }
+
+    /// Ends the slots that a call has kept that does not go.
+    pub(super) fn release_kept(&mut self, now: Instant, held: &Held) {
+        let class = held.class;
+        for slot in held.kept() {
+            let bucket = &mut self.buckets[slot.bucket];
+            if bucket.lease().is_some() {
+                bucket.put_back(class);
+            } else {
+                bucket.settle(*slot, now, class, Outcome::Unsent);
+            }
+            self.touch(slot.bucket);
+        }
+    }
+
+    /// Lets the calls give back what they have collected that keep a slot, or wait for one, in
+    /// such a bucket.
+    pub(super) fn scatter(&mut self, now: Instant, of: impl Fn(&Lease) -> bool) {
+        self.scatter_calls(now, |bucket| bucket.lease().is_some_and(&of));
+    }
+
+    /// The same for one bucket, shared or not.
+    pub(super) fn scatter_at(&mut self, now: Instant, at: BucketId) {
+        let key = self.buckets[at].key.clone();
+        self.scatter_calls(now, |bucket| bucket.key == key);
+    }
+
+    fn scatter_calls(&mut self, now: Instant, at: impl Fn(&Bucket) -> bool) {
+        let Some(leases) = &self.leases else { return };
+        for call in leases.collecting.clone() {
+            let held = &self.held[call];
+            let needs = self.groups[held.group].needs();
+            let all = held.all_buckets(&needs);
+            if all.iter().any(|id| at(&self.buckets[*id])) {
+                self.give_up_collected(now, call);
+            }
+        }
+    }
+
+    /// Lets a call wait again for what it has collected.
+    pub(super) fn give_up_collected(&mut self, now: Instant, call: CallId) {
+        let held = &mut self.held[call];
+        let (class, caller, age) = (held.class, held.caller(), held.sequence);
+        let (leased, others): (Vec<Slot>, Vec<_>) =
+            held.kept().iter().partition(|slot| self.buckets[slot.bucket].lease().is_some());
+        if leased.is_empty() {
+            return;
+        }
+        held.keep(others);
+        for slot in &leased {
+            self.buckets[slot.bucket].join(class, caller);
+        }
+        let mut buckets = self.step_out(call);
+        for slot in leased {
+            self.buckets[slot.bucket].put_back(class);
+            self.touch(slot.bucket);
+            buckets.push(slot.bucket);
+        }
+        buckets.sort_unstable();
+        buckets.dedup();
+        if let Some(leases) = &mut self.leases {
+            leases.collecting.retain(|other| *other != call);
+        }
+        let blocking = self.blocking(now, &buckets, class, age, Some(call)).map(|(id, _)| id);
+        if let Some(at) = blocking.or(buckets.first().copied()) {
+            self.stand(call, &buckets, at);
+            self.touch(at);
+        }
+    }
+
+    /// A call group of that class has one call more, or one less, or is parked elsewhere.
+    pub(super) fn count_parked(&mut self, id: GroupId, class: Class, more: i32) {
+        let Some(leases) = &mut self.leases else { return };
+        let parked = leases.parked.entry(id).or_default();
+        parked.calls = parked.calls.saturating_add_signed(more);
+        let group = &self.groups[id];
+        let orders = || group.buckets.iter().filter(|id| self.buckets[**id].is_in_order());
+        let count = if orders().next().is_some() { parked.calls.min(1) } else { parked.calls };
+        let at = self.buckets[group.parked].lease().is_some() && count > 0;
+        let counts = at.then_some((group.parked, class, count));
+        let before = core::mem::replace(&mut parked.counts, counts);
+        if before.is_some() != at {
+            for order in orders() {
+                let in_turn = leases.in_turn.entry(*order).or_default();
+                in_turn.retain(|other| *other != id);
+                if at {
+                    in_turn.push(id);
+                } else if in_turn.is_empty() {
+                    leases.in_turn.remove(order);
+                }
+            }
+        }
+        if parked.calls == 0 {
+            leases.parked.remove(&id);
+        }
+        if let Some((at, class, count)) = before
+            && let Some(lease) = self.buckets[at].lease_mut()
+        {
+            lease.parked[class.index()] -= count;
+            self.touch(at);
+        }
+        if let Some((at, class, count)) = counts
+            && let Some(lease) = self.buckets[at].lease_mut()
+        {
+            lease.parked[class.index()] += count;
+            self.touch(at);
+        }
+    }
+}

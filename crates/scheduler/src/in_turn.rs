@@ -1,0 +1,48 @@
+//! Calls in order [collect](super::collect) slots on lease only in their turn.
+//!
+//! A call that waits for an older one of its order could not use what it collects, and the older
+//! one may lack just that. So only the first in [line](super::lines) wants slots, and keeps them,
+//! and only while the slot of the order is free. That one it takes when it goes, not before: until
+//! then it is in line, and an older one that comes back is before it.
+
+use alloc::vec::Vec;
+
+use super::{
+    Instant, Scheduler,
+    call_group::{BucketId, CallId, GroupId},
+};
+
+impl Scheduler {
+    /// A bucket has changed. If its calls go in order, all of them but the one whose turn it is give
+    /// back what they have collected, and wait for nothing else than their turn.
+    pub(super) fn keep_turns(&mut self, now: Instant, id: BucketId) {
+        if self.leases.is_none() || !self.buckets[id].is_in_order() {
+            return;
+        }
+        let is_free = self.buckets[id].shut(now, None).is_none();
+        let first = self.first_in_line(id).filter(|_| is_free).map(|(_, call)| call);
+        for call in self.collecting_for(id) {
+            if Some(call) != first {
+                self.give_up_collected(now, call);
+            }
+        }
+        let turn = first.map(|call| self.held[call].group);
+        let wants = self.leases.iter().filter_map(|leases| leases.in_turn.get(&id)).flatten();
+        let late: Vec<GroupId> = wants.copied().filter(|group| Some(*group) != turn).collect();
+        for group in late {
+            self.park(group, id);
+        }
+    }
+
+    /// The first in line for a bucket, if it is of the same group as a call that waits for it.
+    pub(super) fn before_it(&self, call: CallId, id: BucketId) -> Option<CallId> {
+        let (_, first) = self.first_in_line(id)?;
+        (first != call && self.held[first].group == self.held[call].group).then_some(first)
+    }
+
+    /// The calls that keep slots on lease and wait for a bucket.
+    fn collecting_for(&self, id: BucketId) -> Vec<CallId> {
+        let all = self.leases.iter().flat_map(|leases| leases.collecting.iter().copied());
+        all.filter(|call| self.groups[self.held[*call].group].buckets.contains(&id)).collect()
+    }
+}

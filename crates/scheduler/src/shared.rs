@@ -1,0 +1,336 @@
+//! What a scheduler says to a store that others share with it, and what it hears.
+//!
+//! Several schedulers share the quota of a limit through a store. The store counts how many slots
+//! of a bucket each scheduler holds **on lease**, and nothing else: no slot's age is in it, and
+//! nobody's clock. A shared bucket is a local one whose usable quota is what it holds; each slot
+//! ages here, as it does in a scheduler that is alone, and is then given back. What a scheduler
+//! holds is its own, also while the store is slow, gone or emptied; see [`alone`](super::alone).
+//!
+//! The driver carries messages and knows no more of them: it asks for what is to be said with
+//! [`Scheduler::asks`], tells what it hears with [`Scheduler::leased`], and whether the store can
+//! be heard at all with [`Scheduler::alone`].
+//!
+//! # Three numbers
+//!
+//! For each scheduler and bucket there are three numbers: GRANTED is the store's; TAKEN, used
+//! without asking, and RETURNED are the scheduler's. Each is written by one side and only grows,
+//! and merging is the maximum, so a message may be lost, doubled, late or overtaken. A right is
+//! given up *before* the message is sent, and gained only *when* the answer is heard.
+//!
+//! A bucket is dropped when nothing is left of it, and the numbers with it. The next bucket of that
+//! name begins a new *life*, with a greater number, and both sides ignore what they hear of an
+//! earlier one. Each ask has a number, too: what a late one wants counts no more.
+//!
+//! # What is wanted
+//!
+//! A bucket wants a slot for each call that would go but for it; see [`collect`](super::collect).
+//! It asks again when a slot has aged, when it wants what the store does not know of, or no more
+//! what the store may still grant, and with each beat while it wants anything. It has one ask on
+//! its way at a time.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::{num::NonZeroU32, time::Duration};
+
+use foldhash::quality::RandomState;
+use hashbrown::{HashMap, HashSet};
+use limits::{BucketKey, Rule};
+
+use super::{
+    Instant, Scheduler,
+    alone::State,
+    bucket::Bucket,
+    call_group::{BucketId, CallId, GroupId},
+    collect::Parked,
+    lease::Lease,
+};
+
+/// How limits are shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Sharing {
+    /// The part of the store that keeps a bucket.
+    pub shard: fn(&BucketKey) -> Shard,
+    /// How many share the limits, as long as the store has not said so; where that is not known
+    /// either, no call of a shared limit goes until then.
+    pub replicas: Option<NonZeroU32>,
+    /// For how long a call may be in flight.
+    pub flight: Duration,
+}
+
+/// A part of the store, which is heard or not as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard(pub u8);
+
+/// A life of the store's memory: random, and another one after each loss of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// What is to be said of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Which.
+    pub bucket: BucketKey,
+    /// Where it is kept.
+    pub shard: Shard,
+    /// The life of the store in which that is said.
+    pub epoch: Epoch,
+    /// The life of the bucket.
+    pub life: u64,
+    /// Greater than that of any ask before.
+    pub number: u64,
+    /// The highest GRANTED that was heard of.
+    pub seen: u64,
+    /// TAKEN.
+    pub taken: u64,
+    /// RETURNED.
+    pub returned: u64,
+    /// Calls of each class that would go but for this bucket, up to its quota.
+    pub wants: [u32; 3],
+    /// How many callers these are of: the weight of this scheduler.
+    pub callers: u32,
+    /// Slots in all.
+    pub quota: u32,
+    /// How long a slot ages; zero where it ends with the answer.
+    pub period: Duration,
+    /// Whether an interactive call has come since the last ask.
+    pub people: bool,
+}
+
+/// What the store says of a bucket: it answers, or it has granted a slot meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The life of the store.
+    pub epoch: Epoch,
+    /// The life of the bucket.
+    pub life: u64,
+    /// GRANTED.
+    pub granted: u64,
+    /// The rest, if it is an answer.
+    pub answer: Option<Answer>,
+}
+
+/// What only an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The ask that it answers.
+    pub number: u64,
+    /// How many slots all hold.
+    pub used: u32,
+    /// The weight of all who wait.
+    pub weight: u64,
+    /// What is to be done.
+    pub hint: Hint,
+}
+
+/// What an answer says of the time to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing: who waits is told.
+    #[default]
+    Open,
+    /// Slots are kept for others until then: ask again.
+    AskAgain(Duration),
+    /// Slack has refused a call of another scheduler: no slot is granted until then.
+    Frozen(Duration),
+    /// Another scheduler has the one slot with which the end of a freeze is tried.
+    Probed,
+}
+
+/// Whether a part of the store can be heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It has answered a beat.
+    Connected {
+        /// How many share the limits, this one counted.
+        replicas: u32,
+        /// The buckets of which more than a replica's part is used.
+        hot: Vec<BucketKey>,
+    },
+    /// It has not answered in time.
+    Alone,
+    /// It has not answered for so long that it may have forgotten this scheduler.
+    LeaseOver,
+    /// It has forgotten this scheduler, which goes on by another name.
+    Forgotten,
+    /// It lives another life, or is heard for the first time.
+    NewEpoch(Epoch),
+}
+
+/// What a scheduler knows of the store.
+#[derive(Debug)]
+pub(super) struct Leases {
+    pub(super) sharing: Sharing,
+    pub(super) shards: HashMap<Shard, ShardState, RandomState>,
+    /// Buckets that have something to say. Some may have said it already, or be gone.
+    pub(super) changed: Vec<BucketId>,
+    /// Where each call group counts as one that wants slots.
+    pub(super) parked: HashMap<GroupId, Parked, RandomState>,
+    /// The held calls that keep slots on lease.
+    pub(super) collecting: Vec<CallId>,
+    /// Of each bucket whose calls go in order, the call groups that need it and want slots.
+    pub(super) in_turn: HashMap<BucketId, Vec<GroupId>, RandomState>,
+    /// The last number that was given to an ask or a life.
+    number: u64,
+}
+
+/// What a scheduler knows of a part of the store.
+#[derive(Debug)]
+pub(super) struct ShardState {
+    pub(super) epoch: Option<Epoch>,
+    pub(super) state: State,
+    /// How many share the limits; zero if that is not known.
+    pub(super) replicas: u32,
+    pub(super) hot: HashSet<BucketKey, RandomState>,
+}
+
+// === impl Leases ===
+
+impl Leases {
+    fn new(sharing: Sharing) -> Self {
+        Self {
+            sharing,
+            shards: HashMap::default(),
+            changed: Vec::new(),
+            parked: HashMap::default(),
+            collecting: Vec::new(),
+            in_turn: HashMap::default(),
+            number: 0,
+        }
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    pub(super) fn shard(&mut self, shard: Shard) -> &mut ShardState {
+        let replicas = self.sharing.replicas.map_or(0, NonZeroU32::get);
+        self.shards.entry(shard).or_insert_with(|| ShardState {
+            epoch: None,
+            state: State::Unheard,
+            replicas,
+            hot: HashSet::default(),
+        })
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Shares all limits that outlive a process with others from now on. To be called before the
+    /// first call comes.
+    pub fn share(&mut self, sharing: Sharing) {
+        self.leases = Some(Box::new(Leases::new(sharing)));
+    }
+
+    /// Moves what is to be said to the store into `out`: each bucket of which something changed,
+    /// once. A bucket is silent until the store has answered, or [`Link::Alone`] says that it has
+    /// not.
+    pub fn asks(&mut self, now: Instant, out: &mut Vec<Ask>) {
+        self.advance(now);
+        let Some(leases) = &mut self.leases else { return };
+        for id in core::mem::take(&mut leases.changed) {
+            let Some(bucket) = self.buckets.get_mut(id) else { continue };
+            let callers = u32::try_from(bucket.queue.callers()).unwrap_or(u32::MAX);
+            let (quota, period) = (bucket.quota(), bucket.period());
+            let key = bucket.key.clone();
+            let Some(lease) = bucket.lease_mut().filter(|lease| lease.queued) else { continue };
+            lease.queued = false;
+            let shard = leases.shards.get(&lease.shard);
+            let connected = shard.filter(|shard| shard.state == State::Connected);
+            let Some(epoch) = connected.and_then(|shard| shard.epoch) else { continue };
+            if lease.asking {
+                continue;
+            }
+            leases.number += 1;
+            out.push(lease.ask(key, epoch, leases.number, callers, quota, period));
+        }
+    }
+
+    /// The store says something of a bucket. Of a bucket that is gone, or in another life of it or
+    /// of the store, that is ignored.
+    pub fn leased(&mut self, now: Instant, bucket: &BucketKey, told: Told) {
+        self.advance(now);
+        let (Some(leases), Some(id)) = (&mut self.leases, self.buckets.find(bucket)) else {
+            return;
+        };
+        let Some(lease) = self.buckets[id].lease_mut() else { return };
+        let is_of_now = leases.shard(lease.shard).epoch == Some(told.epoch);
+        if !is_of_now || !lease.hear(now, told) {
+            return;
+        }
+        self.set_cap(now, id);
+        self.touch(id);
+        self.run(now);
+    }
+
+    /// Whether the store has been told, in its life of now, of all that is held of a part of it.
+    pub fn has_told_all(&self, shard: Shard) -> bool {
+        let leases = self.buckets.iter().filter_map(|(_, bucket)| bucket.lease());
+        leases.filter(|lease| lease.shard == shard).all(|lease| lease.is_told)
+    }
+
+    /// Makes a new bucket a shared one, if its limit is shared: one whose slots outlive the
+    /// process. In which order calls go is a matter of each process.
+    pub(super) fn share_bucket(&mut self, now: Instant, bucket: &mut Bucket) {
+        let Some(leases) = &mut self.leases else { return };
+        bucket.is_watched = bucket.is_in_order();
+        if !bucket.key.limit.is_remembered() {
+            return;
+        }
+        let shard = (leases.sharing.shard)(&bucket.key);
+        let (number, tolerant) = (leases.next_number(), tolerates(bucket));
+        bucket.share(Lease::new(shard, number, tolerant));
+        leases.set_cap(now, bucket);
+    }
+
+    /// Sets how many slots may be used of a bucket, by what is known now.
+    pub(super) fn set_cap(&mut self, now: Instant, id: BucketId) {
+        if let Some(leases) = &mut self.leases
+            && self.buckets[id].lease().is_some()
+        {
+            leases.set_cap(now, &mut self.buckets[id]);
+        }
+    }
+
+    /// When to look at a shared bucket again, if nothing else happens. `opens` is when a call that
+    /// waits for it may go.
+    pub(super) fn looks_again_at(
+        &mut self,
+        now: Instant,
+        id: BucketId,
+        opens: Option<Instant>,
+    ) -> Option<Instant> {
+        let (leases, bucket) = (self.leases.as_mut()?, &self.buckets[id]);
+        let more_at = leases.more_at(now, bucket);
+        let again_at = bucket.lease().and_then(|lease| lease.again_at);
+        let idle_at = if bucket.is_wanted() { None } else { bucket.idle_at(now) };
+        let next = [opens.filter(|_| bucket.is_wanted()), bucket.ages_at(), again_at, more_at];
+        next.into_iter().flatten().chain(idle_at).filter(|at| *at > now).min()
+    }
+
+    /// After a look at a shared bucket: gives back what is not used, and sees whether there is
+    /// something to say.
+    pub(super) fn settle_lease(&mut self, now: Instant, id: BucketId) {
+        let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
+        if bucket.lease().is_none() {
+            return;
+        }
+        let (used, room) = bucket.used_and_room(now);
+        let quota = bucket.quota();
+        let Some(lease) = bucket.lease_mut() else { return };
+        lease.want(now, quota, room);
+        if lease.is_connected {
+            lease.settle(used);
+            if lease.has_news() && !lease.asking && !lease.queued {
+                lease.queued = true;
+                leases.changed.push(id);
+            }
+        }
+        leases.set_cap(now, bucket);
+    }
+}
+
+/// Whether the documentation of a limit allows short bursts.
+fn tolerates(bucket: &Bucket) -> bool {
+    matches!(bucket.key.limit.rule, Rule::Rate(rate) if rate.tolerates.is_some())
+}

@@ -1,0 +1,120 @@
+//! Schedulers that share their limits through a store.
+
+mod alone;
+mod collect;
+mod forecast;
+mod numbers;
+
+use std::slice;
+
+use super::*;
+use crate::{
+    Answer, Ask, BlockReason, Enqueued, Epoch, Event, Hint, Link, Permit, Policy, Scheduler, Shard,
+    Sharing, Ticket, Told,
+};
+
+/// A scheduler that shares its limits, and what it has heard and said.
+struct One {
+    scheduler: Scheduler,
+    now: Instant,
+    permits: Vec<Permit>,
+    asks: Vec<Ask>,
+}
+
+const SHARD: Shard = Shard(0);
+const EPOCH: Epoch = Epoch(7);
+const FLIGHT: Duration = Duration::from_secs(60);
+
+// === impl One ===
+
+impl One {
+    /// It has heard nobody yet.
+    fn unheard(replicas: Option<u32>) -> Self {
+        let bounds = Bounds { per_bucket: 1_000, total: 1_000 };
+        let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+        scheduler.share(Sharing {
+            shard: |_| SHARD,
+            replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
+            flight: FLIGHT,
+        });
+        Self { scheduler, now: Instant::ZERO + seconds(1), permits: Vec::new(), asks: Vec::new() }
+    }
+
+    /// It is one of so many that hear the store.
+    fn of(replicas: u32) -> Self {
+        let mut one = Self::unheard(None);
+        one.link(Link::NewEpoch(EPOCH));
+        one.link(Link::Connected { replicas, hot: Vec::new() });
+        one
+    }
+
+    fn link(&mut self, how: Link) {
+        self.scheduler.alone(self.now, SHARD, how);
+        self.look();
+    }
+
+    /// A call comes that waits for long.
+    fn arrive(&mut self, buckets: &[BucketKey], class: Class, caller: u64) -> Option<Ticket> {
+        let call = Call {
+            buckets: buckets.to_vec(),
+            class,
+            caller: of(caller),
+            deadline: self.now + PATIENT,
+            max_depth: None,
+            place: None,
+            again: Duration::ZERO,
+        };
+        let ticket = match self.scheduler.enqueue(self.now, &call) {
+            Enqueued::Granted(permit) => {
+                self.permits.push(permit);
+                None
+            }
+            Enqueued::Held(ticket) => Some(ticket),
+            Enqueued::Refused(refusal) => panic!("{refusal:?}"),
+        };
+        self.look();
+        ticket
+    }
+
+    /// The first call that went is answered.
+    fn answer(&mut self) {
+        let permit = self.permits.remove(0);
+        self.scheduler.settle(self.now, permit, Outcome::Answered);
+        self.look();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.look();
+    }
+
+    /// The store answers the last ask of a bucket: so many slots were granted ever, all hold so
+    /// many, and others of that weight wait.
+    fn told(&mut self, bucket: &BucketKey, granted: u64, used: u32, others: u64) {
+        let ask = self.asks.iter().rposition(|ask| ask.bucket == *bucket).unwrap();
+        let Ask { life, number, wants, callers, .. } = self.asks[ask];
+        let own = if wants == [0; 3] { 0 } else { u64::from(callers) };
+        let weight = own + others;
+        let answer = Some(Answer { number, used, weight, hint: Hint::Open });
+        let told = Told { epoch: EPOCH, life, granted, answer };
+        self.scheduler.leased(self.now, bucket, told);
+        self.look();
+    }
+
+    /// The last ask of a bucket.
+    fn asked(&self, bucket: &BucketKey) -> &Ask {
+        self.asks.iter().rfind(|ask| ask.bucket == *bucket).unwrap()
+    }
+
+    fn look(&mut self) {
+        let mut events = Vec::new();
+        self.scheduler.poll(self.now, &mut events);
+        self.scheduler.asks(self.now, &mut self.asks);
+        self.scheduler.poll(self.now, &mut events);
+        for event in events {
+            if let Event::Granted { permit, .. } = event {
+                self.permits.push(permit);
+            }
+        }
+    }
+}

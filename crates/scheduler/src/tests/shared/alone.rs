@@ -1,0 +1,166 @@
+//! What is used while the store is not heard.
+
+use super::*;
+
+fn tier(quota: u32) -> BucketKey {
+    bucket(&rate("tier", quota, 59_980, AgeFrom::Answer), "w")
+}
+
+fn flood(one: &mut One, key: &BucketKey, calls: u32) {
+    for _ in 0..calls {
+        one.arrive(slice::from_ref(key), Class::Normal, 1);
+    }
+}
+
+/// Red when what has aged is given back to a store that is not heard.
+#[test]
+fn what_is_held_is_used_again() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 5);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    assert_eq!(one.permits.len(), 2);
+    one.link(Link::Alone);
+    one.answer();
+    one.answer();
+    one.pass(seconds(60));
+    assert_eq!(one.permits.len(), 2, "two of them, again");
+    one.link(Link::Connected { replicas: 2, hot: Vec::new() });
+    one.answer();
+    one.answer();
+    one.pass(seconds(60));
+    assert_eq!((one.permits.len(), one.asked(&tier).returned), (0, 2));
+}
+
+/// Red when a replica has a part of what others have used, or none of what nobody has.
+#[test]
+fn of_a_cold_bucket_each_has_its_part() {
+    for (hot, quota, goes) in [(false, 7, 3), (true, 7, 0), (false, 1, 0)] {
+        let (mut one, tier) = (One::of(2), tier(quota));
+        let hot = if hot { vec![tier.clone()] } else { Vec::new() };
+        one.link(Link::Connected { replicas: 2, hot });
+        one.link(Link::Alone);
+        flood(&mut one, &tier, 5);
+        assert_eq!(one.permits.len(), goes, "{quota}");
+        one.link(Link::Connected { replicas: 2, hot: Vec::new() });
+        let ask = one.asks.last().unwrap();
+        assert_eq!(ask.taken, u64::try_from(goes).unwrap(), "it is told what was taken");
+    }
+}
+
+/// Red when a bucket counts as cold of which others held more than a part when it was heard last.
+#[test]
+fn a_bucket_is_hot_by_what_was_heard_of_it() {
+    for (used, goes) in [(3, 3), (4, 0)] {
+        let (mut one, tier) = (One::of(2), tier(7));
+        flood(&mut one, &tier, 3);
+        one.told(&tier, 0, used, 0);
+        one.link(Link::Alone);
+        assert_eq!(one.permits.len(), goes, "{used}");
+    }
+}
+
+/// Red when a limit of which bursts are tolerated stands still.
+#[test]
+fn a_limit_that_tolerates_bursts_goes_on_at_its_pace() {
+    let limit = rate("posts", 1, 980, AgeFrom::Send);
+    let limits::Rule::Rate(rate) = limit.rule else { unreachable!() };
+    let rule = limits::Rule::Rate(limits::Rate { tolerates: 5.try_into().ok(), ..rate });
+    let posts = bucket(&limits::Limit { rule, ..limits::Limit::clone(&limit) }.into(), "c");
+    let mut one = One::of(3);
+    one.link(Link::Connected { replicas: 3, hot: vec![posts.clone()] });
+    one.link(Link::Alone);
+    flood(&mut one, &posts, 3);
+    assert_eq!(one.permits.len(), 1);
+    one.pass(seconds(1));
+    assert_eq!(one.permits.len(), 2);
+    one.link(Link::LeaseOver);
+    one.pass(seconds(1));
+    assert_eq!(one.permits.len(), 3);
+}
+
+/// Red when more than a part is used after the lease, more than is held, or nothing for ever.
+#[test]
+fn after_the_lease_a_part_is_used() {
+    for (granted, first, then) in [(5, 3, 3), (1, 1, 3)] {
+        let (mut one, tier) = (One::of(2), tier(6));
+        flood(&mut one, &tier, 20);
+        one.told(&tier, 0, 6, 0);
+        one.told(&tier, granted, 6, 0);
+        one.link(Link::Alone);
+        one.link(Link::LeaseOver);
+        for _ in 0..granted {
+            one.answer();
+        }
+        one.pass(seconds(60));
+        assert_eq!(one.permits.len(), first, "a part of six, and what is held");
+        (0..first).for_each(|_| one.answer());
+        one.pass(seconds(59));
+        assert_eq!(one.permits.len(), 0);
+        one.pass(seconds(1));
+        assert_eq!(one.permits.len(), then, "a period, and a call's time");
+    }
+}
+
+/// Red when a slot that was collected under a lease is used after it.
+#[test]
+fn what_was_collected_is_given_up_with_the_lease() {
+    let (mut one, slow) = (One::of(3), tier(1));
+    let quick = bucket(&rate("quick", 1, 980, AgeFrom::Answer), "w");
+    one.arrive(&[slow.clone(), quick.clone()], Class::Normal, 1);
+    one.told(&slow, 1, 1, 0);
+    let late = Told { epoch: EPOCH, life: one.asked(&quick).life, granted: 1, answer: None };
+    one.link(Link::Alone);
+    one.link(Link::LeaseOver);
+    one.scheduler.leased(one.now, &quick, late);
+    one.look();
+    assert!(one.permits.is_empty());
+}
+
+/// Red when an unknown store makes a replica the only one, or the number of replicas is not used.
+#[test]
+fn who_has_never_heard_the_store_has_its_part_of_those_that_are_named() {
+    for (replicas, goes) in [(None, 0), (Some(3), 2)] {
+        let (mut one, tier) = (One::unheard(replicas), tier(7));
+        flood(&mut one, &tier, 5);
+        assert_eq!(one.permits.len(), goes);
+        assert!(one.asks.is_empty(), "there is nobody to ask");
+        one.link(Link::NewEpoch(EPOCH));
+        assert_eq!(one.asks.last().map(|ask| ask.taken), u64::try_from(goes).ok());
+        assert_eq!(one.scheduler.has_told_all(SHARD), goes == 0);
+        one.told(&tier, 0, 2, 0);
+        assert!(one.scheduler.has_told_all(SHARD));
+    }
+}
+
+/// Red when who comes back by another name claims what it held, or forgets what it uses.
+#[test]
+fn who_was_forgotten_takes_only_what_it_uses() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 4);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    let before = one.asked(&tier).life;
+    one.link(Link::Forgotten);
+    assert_eq!(one.asks.last().map(|ask| ask.life), Some(before), "it is nobody");
+    one.link(Link::NewEpoch(EPOCH));
+    let Ask { life, seen, taken, returned, .. } = *one.asked(&tier);
+    assert!(life > before);
+    assert_eq!((seen, taken, returned), (0, 2, 0));
+}
+
+/// Red when idle slots outlive a lease that is over into another life of the store.
+#[test]
+fn a_new_life_of_the_store_is_told_what_is_used() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 2);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    one.answer();
+    one.link(Link::Alone);
+    one.pass(seconds(60));
+    one.link(Link::LeaseOver);
+    one.link(Link::NewEpoch(Epoch(8)));
+    let Ask { epoch, seen, taken, returned, .. } = *one.asked(&tier);
+    assert_eq!((epoch, seen, taken, returned), (Epoch(8), 2, 0, 1));
+}
