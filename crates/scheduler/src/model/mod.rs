@@ -6,6 +6,10 @@ mod changes;
 mod keeper;
 mod law;
 mod limits;
+#[cfg(test)]
+mod replica;
+#[cfg(test)]
+pub(super) mod replicas;
 pub mod store;
 mod walk;
 

@@ -4,6 +4,7 @@ mod alone;
 mod collect;
 mod forecast;
 mod numbers;
+mod walk;
 
 use std::slice;
 
@@ -11,7 +12,29 @@ use super::*;
 use crate::{
     Answer, Ask, BlockReason, Enqueued, Epoch, Event, Hint, Link, Permit, Policy, Scheduler, Shard,
     Sharing, Ticket, Told,
+    model::replicas::{Call as Shared, Net, World},
 };
+
+/// Limits that several schedulers meet in: slow and quick ones, and of calls at once.
+fn limits() -> Vec<BucketKey> {
+    let slow = rate("slow", 3, 600, AgeFrom::Answer);
+    let quick = rate("quick", 1, 100, AgeFrom::Answer);
+    let wide = rate("wide", 6, 1000, AgeFrom::Answer);
+    let sent = rate("sent", 2, 300, AgeFrom::Send);
+    let at_work = at_once("at_work", 2);
+    let order = in_order("in_order", 700);
+    let whole = open("whole", &[Dimension::App]);
+    vec![
+        bucket(&slow, "w"),
+        bucket(&quick, "c"),
+        bucket(&quick, "d"),
+        bucket(&wide, "w"),
+        bucket(&sent, "w"),
+        bucket(&at_work, "w"),
+        bucket(&order, "c/1"),
+        bucket(&whole, "w"),
+    ]
+}
 
 /// A scheduler that shares its limits, and what it has heard and said.
 struct One {

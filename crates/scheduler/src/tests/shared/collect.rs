@@ -90,3 +90,31 @@ fn what_was_collected_is_given_back_in_a_freeze() {
         assert_eq!(one.asks.last().map(|ask| ask.wants), Some([0, 1, 0]), "{frozen}");
     }
 }
+
+/// A call of twenty a minute and one a second, beside floods of each at other replicas. Red when
+/// what is collected is given back, or all is asked for together.
+#[test]
+fn a_call_of_two_flooded_limits_is_served_among_replicas() {
+    let slow = bucket(&rate("slow", 20, 6_000, AgeFrom::Answer), "w");
+    let quick = bucket(&rate("quick", 1, 100, AgeFrom::Answer), "w");
+    let mut world = World::new(3, vec![slow.clone(), quick.clone()], Net::of(1));
+    world.pass(seconds(1));
+    let needs = [vec![slow.clone(), quick.clone()], vec![slow], vec![quick]];
+    for (at, buckets) in needs.iter().enumerate() {
+        for _ in 0..400 {
+            let buckets = buckets.clone();
+            world.arrive(at, Shared { buckets, class: Class::Normal, caller: 1 });
+        }
+    }
+    let waited = |world: &World| world.replicas[0].held.len();
+    let before = waited(&world);
+    for _ in 0..3_000 {
+        world.pass(millis(10));
+        let flying = world.flying();
+        for number in flying {
+            world.settle(number, Outcome::Answered);
+        }
+    }
+    let served = before - waited(&world);
+    assert!(served >= 45, "{served} of the fifty that are its part of the slow one");
+}

@@ -1,0 +1,288 @@
+//! A scheduler that shares its limits, and the plainest driver that carries its messages.
+
+use std::collections::BTreeMap;
+
+use limits::BucketKey;
+
+use super::{
+    replicas::{Call, Message, Payload, Reply, TIME_OUT, TIMES},
+    store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped},
+};
+use crate::{
+    Answer, Ask, Enqueued, Epoch, Event, Hint, Instant, Link, Outcome, Permit, Scheduler, Shard,
+    Sharing, Ticket, Told,
+};
+
+/// A process that shares its limits.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) name: Name,
+    pub(crate) epoch: u64,
+    others: Vec<Name>,
+    pub(crate) held: BTreeMap<u64, (Ticket, Call)>,
+    pub(crate) in_flight: BTreeMap<u64, Permit>,
+    /// What it does next by itself.
+    pub(crate) wake: Option<Instant>,
+    pub(crate) beat_at: Instant,
+    /// Messages without an answer: by their number, until when each is waited for.
+    waits: BTreeMap<u64, Instant>,
+    /// When the last one was sent that was answered.
+    pub(crate) confirmed: Instant,
+    pub(crate) link: Link,
+    /// When it is stopped, it hears nothing and does nothing.
+    pub(crate) stopped: bool,
+    pub(crate) alive: bool,
+}
+
+/// What becomes of calls.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    /// Calls that go.
+    pub(crate) sent: Vec<(u64, Call)>,
+    /// Messages to the store.
+    pub(crate) messages: Vec<Payload>,
+}
+
+/// The one shard that the model has.
+const SHARD: Shard = Shard(0);
+
+// === impl Replica ===
+
+impl Replica {
+    pub(crate) fn new(now: Instant, name: Name, replicas: Option<u32>) -> Self {
+        let mut scheduler = Scheduler::new(super::policy(super::walk::WIDE));
+        scheduler.share(Sharing {
+            shard: |_| SHARD,
+            replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
+            flight: TIMES.flight(),
+        });
+        Self {
+            scheduler,
+            name,
+            epoch: 0,
+            others: Vec::new(),
+            held: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            wake: None,
+            beat_at: now,
+            waits: BTreeMap::new(),
+            confirmed: now,
+            link: Link::Alone,
+            stopped: false,
+            alive: true,
+        }
+    }
+
+    /// Whether it can do something now.
+    pub(crate) fn is_on(&self) -> bool {
+        self.alive && !self.stopped
+    }
+
+    /// When it does something next.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let over = (self.epoch != 0 && self.link != Link::LeaseOver)
+            .then(|| self.confirmed + TIMES.forget());
+        let waits = self.waits.values().min().copied();
+        [self.wake, Some(self.beat_at), waits, over].into_iter().flatten().min()
+    }
+
+    /// A call comes.
+    pub(crate) fn arrive(&mut self, now: Instant, number: u64, call: Call, out: &mut Outcomes) {
+        self.checks_lease(now);
+        match self.scheduler.enqueue(now, &call.call(now)) {
+            Enqueued::Granted(permit) => {
+                self.in_flight.insert(number, permit);
+                out.sent.push((number, call));
+            }
+            Enqueued::Held(ticket) => {
+                self.held.insert(number, (ticket, call));
+            }
+            Enqueued::Refused(_) => {}
+        }
+    }
+
+    /// The answer of a call comes.
+    pub(crate) fn settle(&mut self, now: Instant, number: u64, outcome: Outcome) {
+        self.checks_lease(now);
+        if let Some(permit) = self.in_flight.remove(&number) {
+            self.scheduler.settle(now, permit, outcome);
+        }
+    }
+
+    /// The client of a held call is gone.
+    pub(crate) fn cancel(&mut self, now: Instant, number: u64) {
+        self.checks_lease(now);
+        let (ticket, _) = self.held.remove(&number).unwrap();
+        self.scheduler.cancel(now, ticket);
+    }
+
+    /// Does what is due, and sends what is to be said.
+    pub(crate) fn act(&mut self, now: Instant, out: &mut Outcomes) {
+        self.checks_lease(now);
+        self.times_out(now);
+        if self.beat_at <= now {
+            self.beat(now, out);
+        }
+        self.reads_events(now, out);
+        let mut asks = Vec::new();
+        self.scheduler.asks(now, &mut asks);
+        if let Some(last) = asks.last() {
+            let number = last.number;
+            let epochs_are_of_now = asks.iter().all(|ask| ask.epoch == Epoch(self.epoch));
+            assert!(epochs_are_of_now, "what is said is said to the store of now");
+            let asks: Vec<_> = asks.iter().map(asked).collect();
+            self.waits.insert(number, now + TIME_OUT);
+            let step = Step { name: self.name, epoch: self.epoch, asks };
+            out.messages.push(Payload::Step { number, step });
+        }
+        self.reads_events(now, out);
+    }
+
+    fn reads_events(&mut self, now: Instant, out: &mut Outcomes) {
+        let mut events = Vec::new();
+        self.wake = self.scheduler.poll(now, &mut events);
+        for event in events {
+            match event {
+                Event::Granted { ticket, permit } => {
+                    let of = self.held.iter().find(|(_, (held, _))| *held == ticket);
+                    let number = *of.unwrap().0;
+                    let (_, call) = self.held.remove(&number).unwrap();
+                    self.in_flight.insert(number, permit);
+                    out.sent.push((number, call));
+                }
+                Event::Expired { ticket, .. } => {
+                    self.held.retain(|_, (held, _)| *held != ticket);
+                }
+            }
+        }
+    }
+
+    fn beat(&mut self, now: Instant, out: &mut Outcomes) {
+        self.beat_at = now + TIMES.beat();
+        let number = BEATS | now.as_nanos();
+        self.waits.insert(number, now + TIME_OUT);
+        let beat = Beat {
+            name: self.name,
+            epoch: self.epoch,
+            // As good as random: no two of them are the same.
+            new_epoch: now.as_nanos() * 64 + self.name,
+            told_all: self.epoch != 0 && self.scheduler.has_told_all(SHARD),
+            others: self.others.clone(),
+        };
+        out.messages.push(Payload::Beat { number, beat });
+    }
+
+    /// Before anything goes: has the store answered lately?
+    fn checks_lease(&mut self, now: Instant) {
+        let known = self.epoch != 0 && self.link != Link::LeaseOver;
+        if known && now.since(self.confirmed) >= TIMES.forget() {
+            self.link = Link::LeaseOver;
+            self.scheduler.alone(now, SHARD, Link::LeaseOver);
+        }
+    }
+
+    fn times_out(&mut self, now: Instant) {
+        let before = self.waits.len();
+        self.waits.retain(|_, until| *until > now);
+        if self.waits.len() < before {
+            self.is_alone(now);
+        }
+    }
+
+    fn is_alone(&mut self, now: Instant) {
+        self.waits.retain(|number, _| number & BEATS != 0);
+        if self.link != Link::LeaseOver {
+            self.link = Link::Alone;
+        }
+        self.scheduler.alone(now, SHARD, Link::Alone);
+    }
+
+    /// A message of the store comes.
+    pub(crate) fn hear(&mut self, now: Instant, message: Message, all: &[BucketKey]) {
+        self.checks_lease(now);
+        let Message { sent, payload, .. } = message;
+        match payload {
+            Payload::Push(push) if push.to == self.name => {
+                let Push { epoch, bucket, life, granted, .. } = push;
+                let told = Told { epoch: Epoch(epoch), life, granted, answer: None };
+                self.scheduler.leased(now, key(all, &bucket), told);
+            }
+            Payload::Reply { name, number, reply } if name == self.name => {
+                let in_time = self.waits.remove(&number).is_some();
+                match reply {
+                    Reply::Step(epoch, asks, Stepped::Told(told)) => {
+                        if epoch == self.epoch {
+                            self.confirmed = self.confirmed.max(sent);
+                        }
+                        for (ask, answered) in asks.iter().zip(told) {
+                            self.told(now, epoch, key(all, &ask.bucket), ask, &answered);
+                        }
+                    }
+                    Reply::Beat(Beaten::Member { epoch, members, count, hot }) if in_time => {
+                        self.confirmed = self.confirmed.max(sent);
+                        self.others = members;
+                        let hot = hot.iter().map(|bucket| key(all, bucket).clone()).collect();
+                        if epoch != self.epoch {
+                            self.epoch = epoch;
+                            self.waits.clear();
+                            let link = Link::NewEpoch(Epoch(epoch));
+                            self.scheduler.alone(now, SHARD, link);
+                            self.beat_at = now + TIMES.beat() / 4;
+                        }
+                        self.link = Link::Connected { replicas: count, hot };
+                        self.scheduler.alone(now, SHARD, self.link.clone());
+                    }
+                    Reply::Beat(Beaten::Gone) | Reply::Step(_, _, Stepped::Gone) => {
+                        self.name += 16;
+                        self.epoch = 0;
+                        self.waits.clear();
+                        self.link = Link::Forgotten;
+                        self.scheduler.alone(now, SHARD, Link::Forgotten);
+                        self.beat_at = now;
+                    }
+                    Reply::Step(_, _, Stepped::Cold(_)) if in_time => {
+                        self.is_alone(now);
+                        self.beat_at = now;
+                    }
+                    Reply::Beat(_) | Reply::Step(..) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn told(&mut self, now: Instant, epoch: u64, key: &BucketKey, ask: &Asked, told: &Answered) {
+        let Answered { life, granted, used, weight, again } = *told;
+        let hint = match again {
+            0 => Hint::Open,
+            again => Hint::AskAgain(std::time::Duration::from_millis(again)),
+        };
+        let answer = Some(Answer { number: ask.number, used, weight, hint });
+        let told = Told { epoch: Epoch(epoch), life, granted, answer };
+        self.scheduler.leased(now, key, told);
+    }
+}
+
+/// Beats have numbers of their own.
+const BEATS: u64 = 1 << 63;
+
+fn asked(ask: &Ask) -> Asked {
+    Asked {
+        bucket: ask.bucket.to_string(),
+        life: ask.life,
+        number: ask.number,
+        seen: ask.seen,
+        taken: ask.taken,
+        returned: ask.returned,
+        wants: ask.wants,
+        callers: ask.callers,
+        quota: ask.quota,
+        period: u64::try_from(ask.period.as_millis()).unwrap(),
+        people: ask.people,
+    }
+}
+
+fn key<'a>(all: &'a [BucketKey], name: &str) -> &'a BucketKey {
+    all.iter().find(|key| key.to_string() == name).unwrap()
+}

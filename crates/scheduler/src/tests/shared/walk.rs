@@ -1,0 +1,227 @@
+//! Whatever happens to schedulers that share their limits.
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Arrive { at: usize, buckets: Vec<usize>, class: Class, caller: u64 },
+    Settle { which: usize, outcome: Outcome },
+    Cancel { at: usize, which: usize },
+    Pass { ms: u64 },
+    Fault(Fault),
+}
+
+/// What can go wrong.
+#[derive(Clone, Debug)]
+enum Fault {
+    /// Of a hundred messages, so many are lost, and so many come twice; all are late by so many
+    /// milliseconds at most.
+    Net {
+        lost: u64,
+        doubled: u64,
+        delay: u64,
+    },
+    /// These schedulers are cut off from the store.
+    Cut {
+        which: u8,
+    },
+    Stop {
+        at: usize,
+    },
+    GoOn {
+        at: usize,
+    },
+    Kill {
+        at: usize,
+    },
+    Comes,
+    Flush,
+    Copy,
+    FallBack,
+}
+
+/// The network is bad: with a delay of eleven milliseconds an answer comes just in time.
+fn bad_net(delay: u64) -> BoxedStrategy<Fault> {
+    (0..20_u64, 0..50_u64, 0..delay)
+        .prop_map(|(lost, doubled, delay)| Fault::Net { lost, doubled, delay })
+        .boxed()
+}
+
+/// So are schedulers.
+fn bad_schedulers() -> BoxedStrategy<Fault> {
+    prop_oneof![
+        2 => bad_net(40),
+        2 => any::<u8>().prop_map(|which| Fault::Cut { which }),
+        2 => Just(Fault::Cut { which: 0 }),
+        2 => (0..4_usize).prop_map(|at| Fault::Stop { at }),
+        3 => (0..4_usize).prop_map(|at| Fault::GoOn { at }),
+        1 => (0..4_usize).prop_map(|at| Fault::Kill { at }),
+        1 => Just(Fault::Comes),
+    ]
+    .boxed()
+}
+
+/// So is the store.
+fn bad_store() -> BoxedStrategy<Fault> {
+    prop_oneof![
+        2 => bad_net(40),
+        2 => any::<u8>().prop_map(|which| Fault::Cut { which }),
+        2 => Just(Fault::Cut { which: 0 }),
+        1 => (0..4_usize).prop_map(|at| Fault::Stop { at }),
+        2 => (0..4_usize).prop_map(|at| Fault::GoOn { at }),
+        2 => Just(Fault::Flush),
+        1 => Just(Fault::Copy),
+        1 => Just(Fault::FallBack),
+    ]
+    .boxed()
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let class = prop::sample::select(Class::ALL.to_vec());
+    let set = prop::collection::btree_set(0..8_usize, 1..4);
+    let outcome = prop_oneof![
+        6 => Just(Outcome::Answered),
+        1 => Just(Outcome::Unsent),
+        1 => Just(Outcome::Refused),
+    ];
+    prop_oneof![
+        8 => (0..4_usize, set, class, 0..3_u64).prop_map(|(at, buckets, class, caller)| {
+            Happening::Arrive { at, buckets: buckets.into_iter().collect(), class, caller }
+        }),
+        6 => (any::<usize>(), outcome)
+            .prop_map(|(which, outcome)| Happening::Settle { which, outcome }),
+        1 => (0..4_usize, any::<usize>()).prop_map(|(at, which)| Happening::Cancel { at, which }),
+        6 => (0..200_u64).prop_map(|ms| Happening::Pass { ms }),
+    ]
+}
+
+/// One in six is a fault, and one in thirty a longer time.
+fn happening_with(fault: BoxedStrategy<Fault>) -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        24 => happening(),
+        5 => fault.prop_map(Happening::Fault),
+        1 => (0..4_000_u64).prop_map(|ms| Happening::Pass { ms }),
+    ]
+}
+
+fn take(world: &mut World, step: Happening) {
+    let pick = |count: usize, which: usize| (count > 0).then(|| which % count.max(1));
+    match step {
+        Happening::Arrive { at, buckets, class, caller } => {
+            let buckets: Vec<_> = buckets.into_iter().map(|i| world.all[i].clone()).collect();
+            let at = at % world.replicas.len();
+            world.arrive(at, Shared { buckets, class, caller });
+        }
+        Happening::Settle { which, outcome } => {
+            let flying = world.flying();
+            if let Some(nth) = pick(flying.len(), which) {
+                world.settle(flying[nth], outcome);
+            }
+        }
+        Happening::Cancel { at, which } => {
+            let at = at % world.replicas.len();
+            let held: Vec<_> = world.replicas[at].held.keys().copied().collect();
+            if let Some(nth) = pick(held.len(), which).filter(|_| world.replicas[at].is_on()) {
+                world.cancel(at, held[nth]);
+            }
+        }
+        Happening::Pass { ms } => world.pass(millis(ms)),
+        Happening::Fault(fault) => happens(world, &fault),
+    }
+}
+
+fn happens(world: &mut World, fault: &Fault) {
+    let at = |at: usize| at % world.replicas.len();
+    match *fault {
+        Fault::Net { lost, doubled, delay } => {
+            world.net = Net { lost, doubled, delay, ..world.net };
+        }
+        Fault::Cut { which } => world.net.cut = which,
+        Fault::Stop { at: which } => world.stop(at(which), false),
+        Fault::GoOn { at: which } => world.go_on(at(which)),
+        // One of them lives.
+        Fault::Kill { at: 0 } => {}
+        Fault::Kill { at: which } => world.stop(at(which), true),
+        Fault::Comes if world.replicas.len() < 6 => {
+            world.comes();
+        }
+        Fault::Comes => {}
+        Fault::Flush => world.store.flush(),
+        Fault::Copy => world.copy = Some(world.store.clone()),
+        Fault::FallBack => {
+            if let Some(copy) = world.copy.take() {
+                world.store = copy;
+                world.store.restart();
+            }
+        }
+    }
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: if config.cases == 256 { cases } else { config.cases }, ..config }
+}
+
+fn walk(mut world: World, steps: Vec<Happening>) {
+    world.pass(seconds(1));
+    for step in steps {
+        take(&mut world, step);
+    }
+    world.wind_up();
+}
+
+/// So many that none has a part of any quota: whatever is used was granted.
+const MANY: u32 = 100;
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// Over a store that is always heard, all schedulers together never exceed a limit, nobody
+    /// waits for slots that are free, whoever waits has its turn, and all slots are given back.
+    #[test]
+    fn together_they_never_exceed_a_limit(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening(), 1..100),
+    ) {
+        walk(World::new(replicas, limits(), Net::of(random)), steps);
+    }
+
+    /// The same where messages are lost, doubled, late and overtaken. Whoever waits is told within
+    /// a few beats.
+    #[test]
+    fn the_same_over_a_bad_network(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(bad_net(12)), 1..100),
+    ) {
+        let mut world = World::new(replicas, limits(), Net::of(random));
+        world.told_to_be = Some(MANY);
+        world.patience = Some(seconds(2));
+        walk(world, steps);
+    }
+
+    /// The same where schedulers are cut off, stop, die and come.
+    #[test]
+    fn the_same_where_schedulers_fail(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(bad_schedulers()), 1..100),
+    ) {
+        let mut world = World::new(replicas, limits(), Net::of(random));
+        (world.told_to_be, world.patience) = (Some(MANY), None);
+        walk(world, steps);
+    }
+
+    /// The same where the store is emptied, or falls back to an older copy.
+    #[test]
+    fn the_same_where_the_store_fails(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(bad_store()), 1..100),
+    ) {
+        let mut world = World::new(replicas, limits(), Net::of(random));
+        (world.told_to_be, world.patience) = (Some(MANY), None);
+        walk(world, steps);
+    }
+}
