@@ -67,7 +67,7 @@ impl Leases {
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
             State::Connected => bucket.used() + lease.fresh(),
-            State::Alone | State::Over(_) if lease.is_tolerant => held.max(quota),
+            State::Alone | State::Over(_) if bucket.tolerates_bursts() => held.max(quota),
             State::Alone if held > 0 => held,
             State::Alone if lease.others() > part || shard.hot.contains(&bucket.key) => 0,
             State::Over(since) if now < since + bucket.period() + flight => held.min(part),
@@ -161,7 +161,7 @@ impl Scheduler {
         let (used, _) = bucket.used_and_room(now);
         let Some(lease) = bucket.lease_mut() else { return };
         if change.begins_anew {
-            lease.begin_anew(leases.next_number(), used);
+            lease.begin_anew(lease.shard, leases.next_number(), used);
         }
         lease.is_connected = leases.is_connected(lease.shard);
         if lease.is_connected {

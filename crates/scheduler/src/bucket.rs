@@ -378,6 +378,11 @@ impl Bucket {
         self.claim.is_some() || self.queue.has_parked()
     }
 
+    /// Whether the documentation of its limit allows short bursts.
+    pub(super) fn tolerates_bursts(&self) -> bool {
+        matches!(self.key.limit.rule, Rule::Rate(rate) if rate.tolerates.is_some())
+    }
+
     /// Whether it counts no slots: any number of calls passes except during a freeze, or, if it is
     /// a gate, no call at all.
     pub(super) fn is_open(&self) -> bool {

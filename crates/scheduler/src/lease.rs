@@ -36,8 +36,6 @@ pub(super) struct Lease {
     pub(super) people: bool,
     /// Whether the store can be heard.
     pub(super) is_connected: bool,
-    /// Whether the limit tolerates short bursts.
-    pub(super) is_tolerant: bool,
     /// How many calls of each class are parked here.
     pub(super) parked: [u32; 3],
     /// How many of them can use a slot now.
@@ -70,7 +68,7 @@ struct Heard {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(shard: Shard, life: u64, is_tolerant: bool) -> Self {
+    pub(super) fn new(shard: Shard, life: u64) -> Self {
         Self {
             shard,
             life,
@@ -85,7 +83,6 @@ impl Lease {
             is_told: true,
             people: false,
             is_connected: false,
-            is_tolerant,
             parked: [0; 3],
             wants: [0; 3],
             said: Said::default(),
@@ -239,9 +236,9 @@ impl Lease {
     }
 
     /// Begins a new life, in which `used` slots are taken.
-    pub(super) fn begin_anew(&mut self, life: u64, used: u32) {
-        let Self { shard, is_connected, is_tolerant, parked, queued, people, .. } = *self;
-        let new = Self::new(shard, life, is_tolerant);
+    pub(super) fn begin_anew(&mut self, shard: Shard, life: u64, used: u32) {
+        let Self { is_connected, parked, queued, people, .. } = *self;
+        let new = Self::new(shard, life);
         *self = Self { is_connected, parked, queued, people, taken: used.into(), ..new };
     }
 

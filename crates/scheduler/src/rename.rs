@@ -71,7 +71,10 @@ impl Scheduler {
                 Some(other) if other != id => {
                     joins.0.insert(id, other);
                 }
-                _ => self.buckets.rename(id, key),
+                _ => {
+                    self.buckets.rename(id, key);
+                    self.lease_anew(now, id);
+                }
             }
         }
         if !joins.0.is_empty() {

@@ -33,7 +33,7 @@ use core::{num::NonZeroU32, time::Duration};
 
 use foldhash::quality::RandomState;
 use hashbrown::{HashMap, HashSet};
-use limits::{BucketKey, Rule};
+use limits::BucketKey;
 
 use super::{
     Instant, Scheduler,
@@ -278,9 +278,19 @@ impl Scheduler {
             return;
         }
         let shard = (leases.sharing.shard)(&bucket.key);
-        let (number, tolerant) = (leases.next_number(), tolerates(bucket));
-        bucket.share(Lease::new(shard, number, tolerant));
+        bucket.share(Lease::new(shard, leases.next_number()));
         leases.set_cap(now, bucket);
+    }
+
+    /// A bucket has another name, under which the store knows nothing of it: what is used is taken.
+    pub(super) fn lease_anew(&mut self, now: Instant, id: BucketId) {
+        let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
+        let shard = (leases.sharing.shard)(&bucket.key);
+        let (used, _) = bucket.used_and_room(now);
+        let Some(lease) = bucket.lease_mut() else { return };
+        lease.begin_anew(shard, leases.next_number(), used);
+        leases.set_cap(now, bucket);
+        self.touch(id);
     }
 
     /// Sets how many slots may be used of a bucket, by what is known now.
@@ -328,9 +338,4 @@ impl Scheduler {
         }
         leases.set_cap(now, bucket);
     }
-}
-
-/// Whether the documentation of a limit allows short bursts.
-fn tolerates(bucket: &Bucket) -> bool {
-    matches!(bucket.key.limit.rule, Rule::Rate(rate) if rate.tolerates.is_some())
 }

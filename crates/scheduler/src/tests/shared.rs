@@ -8,6 +8,8 @@ mod walk;
 
 use std::slice;
 
+use limits::Scope;
+
 use super::*;
 use crate::{
     Answer, Ask, BlockReason, Enqueued, Epoch, Event, Hint, Link, Permit, Policy, Scheduler, Shard,

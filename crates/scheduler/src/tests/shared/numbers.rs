@@ -66,13 +66,13 @@ fn whoever_waits_asks_with_each_beat() {
     assert_eq!(one.scheduler.buckets(one.now).count(), 0, "nothing is left of it");
 }
 
-/// Red when what was meant for an earlier life of a bucket, or of the store, counts.
+/// Red when what was meant for another life of a bucket, or of the store, counts.
 #[test]
-fn what_was_said_in_an_earlier_life_is_ignored() {
+fn what_was_said_in_another_life_is_ignored() {
     let (mut one, tier) = (One::of(2), tier());
     one.arrive(slice::from_ref(&tier), Class::Normal, 1);
     let life = one.asked(&tier).life;
-    for (epoch, life) in [(Epoch(6), life), (EPOCH, life - 1)] {
+    for (epoch, life) in [(Epoch(6), life), (EPOCH, life + 1)] {
         let told = Told { epoch, life, granted: 1, answer: None };
         one.scheduler.leased(one.now, &tier, told);
         one.look();
@@ -105,4 +105,29 @@ fn what_is_used_without_asking_is_taken() {
     assert!(!would_be_refused, "nobody else is known to have used it up");
     let Ask { seen, taken, returned, .. } = *one.asked(&tier);
     assert_eq!((seen, taken, returned), (0, 1, 0));
+}
+
+/// Red when what was said of a bucket under its old name counts under the new one.
+#[test]
+fn what_is_used_is_taken_under_a_new_name() {
+    for is_used in [false, true] {
+        let (mut one, tier) = (One::of(2), tier());
+        let renamed = bucket(&tier.limit, "v");
+        one.arrive(slice::from_ref(&tier), Class::Normal, 1);
+        one.told(&tier, 1, 1, 0);
+        if is_used {
+            one.arrive(slice::from_ref(&renamed), Class::Normal, 1);
+            one.told(&renamed, 1, 2, 0);
+        }
+        let life = one.asked(&tier).life;
+        one.scheduler.rename(one.now, Scope::of(&[Dimension::Workspace]), "w", "v");
+        one.look();
+        let Ask { taken, seen, returned, .. } = *one.asked(&renamed);
+        let of_before = u64::from(is_used);
+        assert_eq!((seen, taken, returned), (of_before, 1, 0));
+        let told = Told { epoch: EPOCH, life, granted: 2, answer: None };
+        one.scheduler.leased(one.now, &tier, told);
+        one.arrive(slice::from_ref(&renamed), Class::Normal, 1);
+        assert_eq!(one.permits.len(), 1 + usize::from(is_used), "that was another bucket's");
+    }
 }
