@@ -19,7 +19,7 @@ pub(crate) struct Replica {
     pub(crate) scheduler: Scheduler,
     pub(crate) name: Name,
     pub(crate) epoch: u64,
-    others: Vec<Name>,
+    pub(crate) others: Vec<Name>,
     pub(crate) held: BTreeMap<u64, (Ticket, Call)>,
     pub(crate) in_flight: BTreeMap<u64, Permit>,
     /// What it does next by itself.

@@ -235,6 +235,13 @@ impl World {
         self.lets(at, |_, _, _| {});
     }
 
+    /// Whether all have heard of each other. A store that is emptied learns from them who there is:
+    /// whoever they have not heard of, and is cut off, it cannot wait for.
+    pub(crate) fn all_are_known(&self) -> bool {
+        let names = || self.replicas.iter().map(|replica| replica.name);
+        self.replicas.iter().all(|replica| names().all(|name| replica.others.contains(&name)))
+    }
+
     /// A scheduler that is new.
     pub(crate) fn comes(&mut self) -> usize {
         let name = u64::try_from(self.replicas.len()).unwrap() + 1;

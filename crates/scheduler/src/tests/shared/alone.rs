@@ -52,8 +52,8 @@ fn of_a_cold_bucket_each_has_its_part() {
 #[test]
 fn a_bucket_is_hot_by_what_was_heard_of_it() {
     for (used, goes) in [(3, 3), (4, 0)] {
-        let (mut one, tier) = (One::of(2), tier(7));
-        flood(&mut one, &tier, 3);
+        let (mut one, tier) = (One::of(3), tier(9));
+        flood(&mut one, &tier, 4);
         one.told(&tier, 0, used, 0);
         one.link(Link::Alone);
         assert_eq!(one.permits.len(), goes, "{used}");
@@ -102,19 +102,34 @@ fn after_the_lease_a_part_is_used() {
     }
 }
 
+/// Red when time passes first, and what has aged meanwhile is used as if the lease still held.
+#[test]
+fn who_was_suspended_for_long_has_no_lease_when_it_goes_on() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 20);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 5, 6, 0);
+    one.link(Link::Alone);
+    (0..5).for_each(|_| one.answer());
+    one.now = one.now + seconds(100);
+    one.link(Link::LeaseOver);
+    assert_eq!(one.permits.len(), 3);
+}
+
 /// Red when a slot that was collected under a lease is used after it.
 #[test]
 fn what_was_collected_is_given_up_with_the_lease() {
     let (mut one, slow) = (One::of(3), tier(1));
-    let quick = bucket(&rate("quick", 1, 980, AgeFrom::Answer), "w");
+    let quick = bucket(&rate("quick", 3, 980, AgeFrom::Answer), "w");
     one.arrive(&[slow.clone(), quick.clone()], Class::Normal, 1);
     one.told(&slow, 1, 1, 0);
-    let late = Told { epoch: EPOCH, life: one.asked(&quick).life, granted: 1, answer: None };
+    one.link(Link::Connected { replicas: 3, hot: vec![quick.clone()] });
     one.link(Link::Alone);
     one.link(Link::LeaseOver);
-    one.scheduler.leased(one.now, &quick, late);
-    one.look();
-    assert!(one.permits.is_empty());
+    one.pass(seconds(62));
+    assert!(one.permits.is_empty(), "there is a part of the quick one, and none of the slow one");
+    one.arrive(slice::from_ref(&quick), Class::Normal, 1);
+    assert_eq!(one.permits.len(), 1);
 }
 
 /// Red when an unknown store makes a replica the only one, or the number of replicas is not used.

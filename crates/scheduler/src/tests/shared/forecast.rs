@@ -69,10 +69,12 @@ fn what_others_use_counts_where_slack_refuses() {
     let mut one = One::of(2);
     let wide = bucket(&rate("wide", 4, 59_980, AgeFrom::Answer), "w");
     let narrow = bucket(&rate("narrow", 2, 29_980, AgeFrom::Answer), "w");
+    one.arrive(slice::from_ref(&narrow), Class::Normal, 1);
+    one.told(&narrow, 1, 1, 0);
     one.arrive(&[wide.clone(), narrow.clone()], Class::Normal, 1);
     one.told(&wide, 1, 4, 0);
-    one.told(&narrow, 1, 1, 0);
-    let permit = one.permits.remove(0);
+    one.told(&narrow, 2, 2, 0);
+    let permit = one.permits.remove(1);
     let headroom = one.scheduler.headroom(one.now, &permit).unwrap();
     assert_eq!((headroom.bucket.to_string().as_str(), headroom.left), ("wide:w", 0));
     let refused = one.scheduler.refused(one.now, &permit, seconds(3));

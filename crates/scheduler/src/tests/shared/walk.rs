@@ -146,6 +146,7 @@ fn happens(world: &mut World, fault: &Fault) {
             world.comes();
         }
         Fault::Comes => {}
+        Fault::Flush | Fault::FallBack if !world.all_are_known() => {}
         Fault::Flush => world.store.flush(),
         Fault::Copy => world.copy = Some(world.store.clone()),
         Fault::FallBack => {
@@ -174,7 +175,7 @@ fn walk(mut world: World, steps: Vec<Happening>) {
 const MANY: u32 = 100;
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(500))]
 
     /// Over a store that is always heard, all schedulers together never exceed a limit, nobody
     /// waits for slots that are free, whoever waits has its turn, and all slots are given back.
@@ -223,5 +224,40 @@ proptest! {
         let mut world = World::new(replicas, limits(), Net::of(random));
         (world.told_to_be, world.patience) = (Some(MANY), None);
         walk(world, steps);
+    }
+
+    /// While the store is away for all, each goes on with what it holds, and with its part of what
+    /// was cold at the last beat: together no more than the limit, however long it lasts. Red when
+    /// a bucket is cold of which more than a part is used.
+    #[test]
+    fn an_outage_for_all_exceeds_no_limit(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        before in prop::collection::vec(happening(), 0..40),
+        away in prop::collection::vec(happening(), 1..60),
+        longer in prop::sample::select(vec![0, 1_000, 5_000_u64]),
+    ) {
+        let mut world = World::new(replicas, limits(), Net::of(random));
+        world.pass(seconds(1));
+        for step in before {
+            take(&mut world, step);
+        }
+        // They hear of all that is used, and want no more.
+        for at in 0..replicas {
+            let held: Vec<_> = world.replicas[at].held.keys().copied().collect();
+            for number in held {
+                // One may have gone when another one left.
+                if world.replicas[at].held.contains_key(&number) {
+                    world.cancel(at, number);
+                }
+            }
+        }
+        world.pass(millis(150));
+        (world.net.cut, world.patience) = (u8::MAX, None);
+        for step in away {
+            take(&mut world, step);
+        }
+        world.pass(millis(longer));
+        world.wind_up();
     }
 }
