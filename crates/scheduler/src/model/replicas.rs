@@ -222,7 +222,8 @@ impl World {
 
     /// A scheduler that was stopped goes on.
     pub(crate) fn go_on(&mut self, at: usize) {
-        if !std::mem::take(&mut self.replicas[at].stopped) {
+        let replica = &mut self.replicas[at];
+        if !replica.alive || !std::mem::take(&mut replica.stopped) {
             return;
         }
         // What Slack answered meanwhile it hears only now.
