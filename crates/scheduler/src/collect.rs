@@ -143,6 +143,7 @@ impl Scheduler {
         if parked != at {
             self.touch(parked);
         }
+        self.touch_orders(&rest);
     }
 
     /// Ends the slots that a call has kept that does not go.
@@ -211,6 +212,7 @@ impl Scheduler {
         if let Some(at) = blocking.or(buckets.first().copied()) {
             self.stand(call, &buckets, at);
             self.touch(at);
+            self.touch_orders(&buckets);
         }
     }
 

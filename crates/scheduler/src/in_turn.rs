@@ -7,6 +7,8 @@
 
 use alloc::vec::Vec;
 
+#[cfg(test)]
+use super::shared::Leases;
 use super::{
     Instant, Scheduler,
     call_group::{BucketId, CallId, GroupId},
@@ -34,10 +36,43 @@ impl Scheduler {
         }
     }
 
+    /// A call that needs these buckets has left its group, and may have been the first of it.
+    pub(super) fn touch_orders(&mut self, buckets: &[BucketId]) {
+        for id in buckets {
+            if self.buckets[*id].is_in_order() {
+                self.touch(*id);
+            }
+        }
+    }
+
     /// The first in line for a bucket, if it is of the same group as a call that waits for it.
     pub(super) fn before_it(&self, call: CallId, id: BucketId) -> Option<CallId> {
         let (_, first) = self.first_in_line(id)?;
         (first != call && self.held[first].group == self.held[call].group).then_some(first)
+    }
+
+    /// Whether calls in order collect and want slots in their turn only.
+    #[cfg(test)]
+    pub(crate) fn collects_in_turn(&self) -> bool {
+        let Some(leases) = &self.leases else { return true };
+        let first = |id: BucketId| self.first_in_line(id).map(|(_, call)| call);
+        let goes_next = |call: CallId| {
+            let needs = &self.groups[self.held[call].group].buckets;
+            needs.iter().all(|id| !self.buckets[*id].is_in_order() || first(*id) == Some(call))
+        };
+        let wants = |(id, groups): (&BucketId, &Vec<GroupId>)| {
+            first(*id).is_some_and(|call| *groups == [self.held[call].group])
+        };
+        leases.collecting.iter().all(|call| goes_next(*call)) && leases.in_turn.iter().all(wants)
+    }
+
+    /// Whether nobody collects or wants slots.
+    #[cfg(test)]
+    pub(crate) fn collects_nothing(&self) -> bool {
+        let is_quiet = |leases: &Leases| {
+            leases.collecting.is_empty() && leases.in_turn.is_empty() && leases.parked.is_empty()
+        };
+        self.leases.as_deref().is_none_or(is_quiet)
     }
 
     /// The calls that keep slots on lease and wait for a bucket.

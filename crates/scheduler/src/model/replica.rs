@@ -90,7 +90,12 @@ impl Replica {
     /// A call comes.
     pub(crate) fn arrive(&mut self, now: Instant, number: u64, call: Call, out: &mut Outcomes) {
         self.checks_lease(now);
-        match self.scheduler.enqueue(now, &call.call(now)) {
+        let enqueued = self.scheduler.enqueue(now, &call.call(now));
+        self.enqueued(number, call, enqueued, out);
+    }
+
+    fn enqueued(&mut self, number: u64, call: Call, enqueued: Enqueued, out: &mut Outcomes) {
+        match enqueued {
             Enqueued::Granted(permit) => {
                 self.in_flight.insert(number, permit);
                 out.sent.push((number, call));
@@ -108,6 +113,27 @@ impl Replica {
         if let Some(permit) = self.in_flight.remove(&number) {
             self.scheduler.settle(now, permit, outcome);
         }
+    }
+
+    /// An attempt of a call ends so, and the call may be sent again.
+    pub(crate) fn end_attempt(&mut self, now: Instant, number: u64, outcome: Outcome) {
+        self.checks_lease(now);
+        self.scheduler.end_attempt(now, &self.in_flight[&number], outcome);
+    }
+
+    /// The call whose attempt ended is to be sent again, by another number.
+    pub(crate) fn again(
+        &mut self,
+        now: Instant,
+        (number, next): (u64, u64),
+        call: Call,
+        outcome: Outcome,
+        out: &mut Outcomes,
+    ) {
+        self.checks_lease(now);
+        let Some(permit) = self.in_flight.remove(&number) else { return };
+        let enqueued = self.scheduler.replay(now, permit, outcome);
+        self.enqueued(next, call, enqueued, out);
     }
 
     /// The client of a held call is gone.

@@ -27,6 +27,10 @@ pub(crate) struct World {
     /// The calls that were sent, and when each is answered at the latest.
     sent: BTreeMap<u64, Sent>,
     in_flight: BTreeSet<(Instant, u64)>,
+    /// Attempts that have ended so, and whose calls are to be sent again.
+    between: Vec<(u64, Outcome)>,
+    /// How old the calls are that were sent again: the numbers that they had first.
+    ages: BTreeMap<u64, u64>,
     /// By how many calls a limit may be exceeded, by its quota.
     pub(crate) allows: fn(u32) -> usize,
     /// When the last interactive call came to a bucket.
@@ -67,7 +71,9 @@ pub(crate) struct Call {
 #[derive(Clone, Debug)]
 struct Sent {
     by: usize,
-    buckets: Vec<BucketKey>,
+    call: Call,
+    /// Whether it may have reached Slack.
+    counts: bool,
     at: Instant,
     /// Slack has counted it then at the latest.
     answered: Option<Instant>,
@@ -165,6 +171,8 @@ impl World {
             wires: BTreeMap::new(),
             sent: BTreeMap::new(),
             in_flight: BTreeSet::new(),
+            between: Vec::new(),
+            ages: BTreeMap::new(),
             allows: |_| 0,
             people: BTreeMap::new(),
             waits_idly: BTreeMap::new(),
@@ -203,6 +211,39 @@ impl World {
         }
         self.in_flight.retain(|(_, other)| *other != number);
         self.lets(at, |replica, now, _| replica.settle(now, number, outcome));
+    }
+
+    /// An attempt of a call ends, and the call is to be sent again.
+    pub(crate) fn end_attempt(&mut self, number: u64, outcome: Outcome) {
+        let Some(sent) = self.sent.get_mut(&number).filter(|sent| sent.answered.is_none()) else {
+            return;
+        };
+        let at = sent.by;
+        if !self.replicas[at].is_on() {
+            return;
+        }
+        (sent.answered, sent.counts) = (Some(self.now), outcome != Outcome::Unsent);
+        self.in_flight.retain(|(_, other)| *other != number);
+        self.between.push((number, outcome));
+        self.lets(at, |replica, now, _| replica.end_attempt(now, number, outcome));
+    }
+
+    /// Of those whose attempts have ended, one waits again.
+    pub(crate) fn again(&mut self, which: usize) {
+        let Some(nth) = which.checked_rem(self.between.len()) else { return };
+        let (number, outcome) = self.between[nth];
+        let Sent { by: at, call, .. } = self.sent[&number].clone();
+        if !self.replicas[at].is_on() {
+            return;
+        }
+        self.between.remove(nth);
+        let next = self.next_number();
+        self.ages.insert(next, self.age(number));
+        self.lets(at, |replica, now, out| replica.again(now, (number, next), call, outcome, out));
+    }
+
+    fn age(&self, number: u64) -> u64 {
+        self.ages.get(&number).copied().unwrap_or(number)
     }
 
     pub(crate) fn cancel(&mut self, at: usize, number: u64) {
@@ -298,12 +339,15 @@ impl World {
         let replica = &mut self.replicas[at];
         what(replica, self.now, &mut out);
         replica.act(self.now, &mut out);
-        for (number, Call { buckets, .. }) in out.sent {
-            let sent = Sent { by: at, buckets: buckets.clone(), at: self.now, answered: None };
+        for (number, call) in out.sent {
+            self.in_order(at, number, &call);
+            let buckets = call.buckets.clone();
+            let sent = Sent { by: at, call, counts: true, at: self.now, answered: None };
             self.sent.insert(number, sent);
             self.in_flight.insert((self.now + TIMES.flight(), number));
             self.within_limits(&buckets);
         }
+        assert!(self.replicas[at].scheduler.collects_in_turn(), "a call in order waits its turn");
         for payload in out.messages {
             self.post(&Message { of: at, sent: self.now, payload });
         }
@@ -371,11 +415,32 @@ impl World {
                 AgeFrom::Send => Some(sent.at),
             };
             let counts = |sent: &&Sent| {
-                sent.buckets.contains(bucket) && from(sent).is_none_or(|from| from + per > self.now)
+                sent.counts
+                    && sent.call.buckets.contains(bucket)
+                    && from(sent).is_none_or(|from| from + per > self.now)
             };
             let count = self.sent.values().filter(counts).count();
             let most = quota as usize + (self.allows)(quota);
             assert!(count <= most, "{bucket}: {count} of {quota} at {:?}", self.now);
+        }
+    }
+
+    /// No call in order goes while an older one waits, unless it had its turn before, or before the
+    /// one that went last is answered or given up.
+    fn in_order(&self, at: usize, number: u64, call: &Call) {
+        let orders = |bucket: &&BucketKey| matches!(bucket.limit.rule, Rule::InOrder(_));
+        for order in call.buckets.iter().filter(orders) {
+            let Rule::InOrder(patience) = order.limit.rule else { continue };
+            let is_held_up = |sent: &Sent| {
+                let (here, open) = (sent.by == at, sent.answered.is_none());
+                here && open && sent.call.buckets.contains(order) && sent.at + patience > self.now
+            };
+            assert!(!self.sent.values().any(is_held_up), "{call:?} goes beside another");
+            let waits = self.replicas[at].held.iter();
+            let mut waits = waits.filter(|(_, (_, other))| other.buckets.contains(order));
+            let had_its_turn = self.ages.contains_key(&number);
+            let is_before = |other: u64| !had_its_turn && self.age(other) < number;
+            assert!(!waits.any(|(other, _)| is_before(*other)), "{call:?} overtakes another");
         }
     }
 
@@ -410,6 +475,7 @@ impl World {
     pub(crate) fn wind_up(&mut self) {
         self.net = Net { random: self.net.random, ..Net::default() };
         (0..self.replicas.len()).for_each(|at| self.go_on(at));
+        (0..self.between.len()).rev().for_each(|which| self.again(which));
         for _ in 0..2_000 {
             self.flying().into_iter().for_each(|number| self.settle(number, Outcome::Answered));
             let on = self.replicas.iter().filter(|replica| replica.is_on());
@@ -425,6 +491,7 @@ impl World {
             let left = replica.scheduler.buckets(self.now);
             let left: Vec<_> = left.filter(|left| left.key.limit.is_remembered()).collect();
             assert!(left.is_empty(), "memory follows live traffic: {left:?}");
+            assert!(replica.scheduler.collects_nothing(), "nor does anybody collect");
         }
         let now = self.store_time();
         for bucket in self.all.iter().filter(|_| self.patience.is_some()) {

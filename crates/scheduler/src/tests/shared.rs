@@ -3,6 +3,7 @@
 mod alone;
 mod collect;
 mod forecast;
+mod in_turn;
 mod numbers;
 mod walk;
 
@@ -124,6 +125,25 @@ impl One {
         let told = Told { epoch: EPOCH, life, granted, answer };
         self.scheduler.leased(self.now, bucket, told);
         self.look();
+    }
+
+    /// A call is to be sent again whose attempt has ended so.
+    fn replay(&mut self, permit: Permit, outcome: Outcome) -> Option<Ticket> {
+        let ticket = match self.scheduler.replay(self.now, permit, outcome) {
+            Enqueued::Granted(permit) => {
+                self.permits.push(permit);
+                None
+            }
+            Enqueued::Held(ticket) => Some(ticket),
+            Enqueued::Refused(refusal) => panic!("{refusal:?}"),
+        };
+        self.look();
+        ticket
+    }
+
+    /// How often it has asked of a bucket.
+    fn asks_of(&self, bucket: &BucketKey) -> usize {
+        self.asks.iter().filter(|ask| ask.bucket == *bucket).count()
     }
 
     /// The last ask of a bucket.

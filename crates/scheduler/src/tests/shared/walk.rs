@@ -6,6 +6,8 @@ use super::*;
 enum Happening {
     Arrive { at: usize, buckets: Vec<usize>, class: Class, caller: u64 },
     Settle { which: usize, outcome: Outcome },
+    EndAttempt { which: usize, outcome: Outcome },
+    Again { which: usize },
     Cancel { at: usize, which: usize },
     Pass { ms: u64 },
     Fault(Fault),
@@ -84,12 +86,16 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Outcome::Unsent),
         1 => Just(Outcome::Refused),
     ];
+    let ends = prop::sample::select(vec![Outcome::Unsent, Outcome::Refused]);
     prop_oneof![
         8 => (0..4_usize, set, class, 0..3_u64).prop_map(|(at, buckets, class, caller)| {
             Happening::Arrive { at, buckets: buckets.into_iter().collect(), class, caller }
         }),
         6 => (any::<usize>(), outcome)
             .prop_map(|(which, outcome)| Happening::Settle { which, outcome }),
+        2 => (any::<usize>(), ends)
+            .prop_map(|(which, outcome)| Happening::EndAttempt { which, outcome }),
+        2 => any::<usize>().prop_map(|which| Happening::Again { which }),
         1 => (0..4_usize, any::<usize>()).prop_map(|(at, which)| Happening::Cancel { at, which }),
         6 => (0..200_u64).prop_map(|ms| Happening::Pass { ms }),
     ]
@@ -118,6 +124,13 @@ fn take(world: &mut World, step: Happening) {
                 world.settle(flying[nth], outcome);
             }
         }
+        Happening::EndAttempt { which, outcome } => {
+            let flying = world.flying();
+            if let Some(nth) = pick(flying.len(), which) {
+                world.end_attempt(flying[nth], outcome);
+            }
+        }
+        Happening::Again { which } => world.again(which),
         Happening::Cancel { at, which } => {
             let at = at % world.replicas.len();
             let held: Vec<_> = world.replicas[at].held.keys().copied().collect();
