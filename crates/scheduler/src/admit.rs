@@ -38,8 +38,7 @@ impl Scheduler {
         terms: Terms,
     ) -> Enqueued {
         let (class, age) = (held.class, held.sequence);
-        let blocked = self.blocking(now, buckets, class, age, None);
-        let blocking = blocked.map(|(id, _)| id);
+        let blocking = self.blocking(now, buckets, class, age, None).map(|(id, _)| id);
         let kept = match (blocking, arrival) {
             (None, Arrival::New | Arrival::Early { .. }) => {
                 self.kept_for_others(now, buckets, held.class)
@@ -52,17 +51,15 @@ impl Scheduler {
         };
         let held = Held { gives_way: kept.is_some(), ..held };
         if let Some(refusal) = self.refuse(now, buckets, &held, arrival, terms, kept) {
-            self.release_kept(now, &held);
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
             for &id in buckets {
                 self.touch(id);
             }
             return Enqueued::Refused(refusal);
         }
         let ticket = self.hold(buckets, blocking, held);
-        if let Some(at) = blocked.filter(|_| self.collects(buckets))
-            && self.before_it(ticket.index, at.0).is_none()
-        {
-            self.collect(now, ticket.index, at);
+        if self.leases.is_some() {
+            self.begin_to_collect(now, ticket.index, buckets);
         }
         Enqueued::Held(ticket)
     }
@@ -79,17 +76,21 @@ impl Scheduler {
     ) -> Option<(BucketId, Block)> {
         let mut longest: Option<(BucketId, Block)> = None;
         for &id in buckets {
-            if let Some(block) = self.blocked(now, id, class, age, call) {
-                longest = match longest {
-                    Some(before) if self.leases.is_some() => {
-                        Some(self.first_lacking(before, (id, block)))
-                    }
-                    Some(before) if !block.outlasts(before.1) => Some(before),
-                    _ => Some((id, block)),
-                };
+            if let Some(block) = self.blocked(now, id, class, age, call)
+                && longest.is_none_or(|before| self.is_waited_for((id, block), before))
+            {
+                longest = Some((id, block));
             }
         }
         longest
+    }
+
+    /// Whether a call waits for the one of two buckets that block it, and not for the other.
+    fn is_waited_for(&self, one: (BucketId, Block), other: (BucketId, Block)) -> bool {
+        if self.leases.is_some() {
+            return self.is_lacking_first(one, other);
+        }
+        one.1.outlasts(other.1)
     }
 
     /// Takes a slot in each bucket.

@@ -245,34 +245,8 @@ impl Bucket {
 
     /// Takes a slot for a call of that class.
     pub(super) fn take(&mut self, now: Instant, class: Class) {
-        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
-        self.take_as(now, class, ages);
-    }
-
-    /// Takes a slot for a call of that class that does not go yet.
-    pub(super) fn collect(&mut self, now: Instant, class: Class) {
-        self.take_as(now, class, false);
-    }
-
-    /// A call goes that took its slot by [`Self::collect`].
-    fn sends(&mut self, now: Instant, class: Class) {
-        if self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight() {
-            self.windows_mut().for_each(|window| window.answered(now));
-            self.reserve.settle(class, |window| window.answered(now));
-        }
-    }
-
-    /// A call does not go that took its slot by [`Self::collect`].
-    pub(super) fn put_back(&mut self, class: Class) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.windows_mut().for_each(Window::give_back);
-        self.reserve.settle(class, Window::give_back);
-        self.uses_no_slot_again();
-    }
-
-    fn take_as(&mut self, now: Instant, class: Class, ages: bool) {
-        if let Some(lease) = self.lease_mut() {
-            lease.take();
+        if self.is_watched {
+            self.takes_fresh();
         }
         self.in_flight += 1;
         self.used_at = now;
@@ -283,9 +257,50 @@ impl Bucket {
             self.window.take_ageing(now + patience);
             return;
         }
+        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
         self.reserve.take(now, class, &self.window, ages);
         for window in self.windows_mut() {
             if ages { window.take_ageing(now) } else { window.take() }
+        }
+    }
+
+    /// Takes a slot on lease for a call of that class that does not go yet.
+    #[cold]
+    pub(super) fn collect(&mut self, now: Instant, class: Class) {
+        self.takes_fresh();
+        self.in_flight += 1;
+        self.used_at = now;
+        self.reserve.take(now, class, &self.window, false);
+        self.windows_mut().for_each(Window::take);
+    }
+
+    #[cold]
+    fn takes_fresh(&mut self) {
+        if let Some(lease) = self.lease_mut() {
+            lease.take();
+        }
+    }
+
+    /// A call goes that took its slot by [`Self::collect`].
+    #[cold]
+    fn sends(&mut self, now: Instant, class: Class) {
+        if self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight() {
+            self.windows_mut().for_each(|window| window.answered(now));
+            self.reserve.settle(class, |window| window.answered(now));
+        }
+    }
+
+    /// A call does not go that has kept its slot.
+    #[cold]
+    fn put_back(&mut self, class: Class) {
+        if self.is_in_order() {
+            self.window.give_back();
+            return;
+        }
+        self.windows_mut().for_each(Window::give_back);
+        self.reserve.settle(class, Window::give_back);
+        if self.is_watched {
+            self.uses_no_slot_again();
         }
     }
 
@@ -293,13 +308,13 @@ impl Bucket {
     pub(super) fn settle(&mut self, slot: Slot, now: Instant, class: Class, outcome: Outcome) {
         let Slot { taken, kept, .. } = slot;
         self.in_flight = self.in_flight.saturating_sub(1);
+        if kept {
+            self.put_back(class);
+            return;
+        }
         if let Some(patience) = self.patience() {
-            if kept {
-                self.window.give_back();
-            } else {
-                // Nothing happens where it was given up.
-                self.window.give_back_ageing(taken + patience);
-            }
+            // Nothing happens where it was given up.
+            self.window.give_back_ageing(taken + patience);
             return;
         }
         let ages_from_send = self.key.limit.age_from == AgeFrom::Send;
@@ -313,7 +328,9 @@ impl Bucket {
         };
         self.windows_mut().for_each(change);
         self.reserve.settle(class, change);
-        self.uses_no_slot_again();
+        if self.is_watched {
+            self.uses_no_slot_again();
+        }
         if outcome == Outcome::Answered
             && let Some(half_open) = &mut self.half_open
             && half_open.passed(taken, self.window.quota())
@@ -338,16 +355,18 @@ impl Bucket {
         slot.kept
     }
 
-    /// The call of a slot that was kept goes, for the first time or again.
+    /// The call of a slot that was kept goes.
     pub(super) fn resume(&mut self, now: Instant, class: Class, slot: &mut Slot) {
-        if self.lease().is_some() {
-            slot.taken = now;
-            self.sends(now, class);
-        } else if let Some(patience) = self.patience().filter(|_| slot.kept) {
+        if !slot.kept {
+            return;
+        }
+        if let Some(patience) = self.patience() {
             self.window.give_back();
             self.window.take_ageing(now + patience);
-            (slot.taken, slot.kept) = (now, false);
+        } else {
+            self.sends(now, class);
         }
+        (slot.taken, slot.kept) = (now, false);
     }
 
     /// Whether its calls go in order.
@@ -407,8 +426,12 @@ impl Bucket {
     fn forecast_by(&self, by: Forecast, now: Instant, class: Class, ahead: Ahead) -> Instant {
         let start = self.frozen_until(now).unwrap_or(now);
         let burst = self.burst().map_or(start, |burst| by(burst, start, ahead.all));
-        let shared = self.forecast_of_all(start, ahead).unwrap_or(start);
-        let window = by(&self.window, start, ahead.all).max(burst).max(shared);
+        let window = by(&self.window, start, ahead.all).max(burst);
+        let window = if self.is_watched {
+            window.max(self.forecast_of_all(start, ahead).unwrap_or(start))
+        } else {
+            window
+        };
         match class {
             Class::Background => {
                 self.reserve.forecast(by, start, ahead.class, self.window.period()).max(window)
@@ -419,6 +442,7 @@ impl Bucket {
 
     /// When such a call can go at the earliest if others wait, too, who share the limit. As in all
     /// forecasts, those who come later do not count.
+    #[cold]
     fn forecast_of_all(&self, now: Instant, ahead: Ahead) -> Option<Instant> {
         let lease = self.lease().filter(|lease| lease.is_connected)?;
         let free = self.quota().saturating_sub(self.used_by_all());
@@ -595,10 +619,17 @@ impl Bucket {
 
     /// What is held of it, if it is shared.
     pub(super) fn lease(&self) -> Option<&Lease> {
+        // Of one that is not shared, nothing else is looked at.
+        if !self.is_watched {
+            return None;
+        }
         self.rare.as_ref()?.lease.as_ref()
     }
 
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        if !self.is_watched {
+            return None;
+        }
         self.rare.as_mut()?.lease.as_mut()
     }
 
@@ -614,6 +645,7 @@ impl Bucket {
     }
 
     /// A slot on lease that is taken no more is given back, as long as the store is heard.
+    #[cold]
     fn uses_no_slot_again(&mut self) {
         if let Some(lease) = self.lease().filter(|lease| lease.is_connected) {
             let cap = self.window.used() + lease.fresh();
@@ -644,7 +676,9 @@ impl Bucket {
 
     fn expire(&mut self, now: Instant) {
         self.windows_mut().for_each(|window| window.expire(now));
-        self.uses_no_slot_again();
+        if self.is_watched {
+            self.uses_no_slot_again();
+        }
     }
 
     /// The window of its limit, and the shorter one for bursts.

@@ -129,7 +129,8 @@ pub(super) struct Granted {
 pub(super) struct Slot {
     pub(super) bucket: BucketId,
     pub(super) taken: Instant,
-    /// Whether its call was refused, and waits for its next attempt: a slot of calls in order.
+    /// Whether its call waits: for its next attempt, with a slot of calls in order, or, with one on
+    /// lease, until it has collected all that it needs.
     pub(super) kept: bool,
 }
 

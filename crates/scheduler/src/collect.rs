@@ -28,7 +28,7 @@ use limits::{Class, Rule};
 use super::{
     Block, BlockReason, Instant, Outcome, Scheduler,
     bucket::Bucket,
-    call::{Held, Slot},
+    call::Slot,
     call_group::{BucketId, BucketIds, CallId, GroupId},
     lease::Lease,
 };
@@ -76,18 +76,40 @@ impl Scheduler {
         self.leases.is_some() && buckets.iter().any(|id| self.buckets[*id].lease().is_some())
     }
 
-    /// Of what blocks a call, the bucket in whose queue it waits: what is not on lease, then the
-    /// first shared one that lacks a slot.
-    pub(super) fn first_lacking(
+    /// Of what blocks a call, whether one comes before another: what is not on lease, then the first
+    /// shared one that lacks a slot.
+    #[cold]
+    pub(super) fn is_lacking_first(
         &self,
         one: (BucketId, Block),
         other: (BucketId, Block),
-    ) -> (BucketId, Block) {
+    ) -> bool {
         match (self.lacks(one), self.lacks(other)) {
-            (false, false) if other.1.outlasts(one.1) => other,
-            (true, false) => other,
-            (true, true) if self.comes_before(other.0, one.0) => other,
-            _ => one,
+            (false, false) => one.1.outlasts(other.1),
+            (true, true) => self.comes_before(one.0, other.0),
+            (one, _) => !one,
+        }
+    }
+
+    /// A call has come that waits for one of these buckets.
+    #[cold]
+    pub(super) fn begin_to_collect(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) {
+        let (class, age) = (self.held[call].class, self.held[call].sequence);
+        if self.collects(buckets)
+            && let Some(at) = self.blocking(now, buckets, class, age, Some(call))
+            && self.before_it(call, at.0).is_none()
+        {
+            self.collect(now, call, at);
+        }
+    }
+
+    /// A held call whose turn it is waits at `at`, which blocks it: it collects, or the call does
+    /// that is before it in an order.
+    #[cold]
+    pub(super) fn collect_in_turn(&mut self, now: Instant, call: CallId, at: (BucketId, Block)) {
+        match self.before_it(call, at.0) {
+            Some(first) => self.try_to_go(now, first, self.held[first].group),
+            None => self.collect(now, call, at),
         }
     }
 
@@ -106,7 +128,7 @@ impl Scheduler {
 
     /// A held call that was next, or has come, waits at `at`, which blocks it. It keeps the slots
     /// that come before, and leaves its group for that of the calls that need what it still needs.
-    pub(super) fn collect(&mut self, now: Instant, call: CallId, at: (BucketId, Block)) {
+    fn collect(&mut self, now: Instant, call: CallId, at: (BucketId, Block)) {
         let group = self.held[call].group;
         let needs = self.groups[group].needs();
         let (lacks, at) = (self.lacks(at), at.0);
@@ -128,7 +150,7 @@ impl Scheduler {
             self.buckets[id].collect(now, class);
             self.buckets[id].leave(class, caller.id);
             self.touch(id);
-            slots.push(Slot { bucket: id, taken: now, kept: false });
+            slots.push(Slot { bucket: id, taken: now, kept: true });
         }
         let held = &mut self.held[call];
         slots.extend(held.kept());
@@ -146,20 +168,6 @@ impl Scheduler {
         self.touch_orders(&rest);
     }
 
-    /// Ends the slots that a call has kept that does not go.
-    pub(super) fn release_kept(&mut self, now: Instant, held: &Held) {
-        let class = held.class;
-        for slot in held.kept() {
-            let bucket = &mut self.buckets[slot.bucket];
-            if bucket.lease().is_some() {
-                bucket.put_back(class);
-            } else {
-                bucket.settle(*slot, now, class, Outcome::Unsent);
-            }
-            self.touch(slot.bucket);
-        }
-    }
-
     /// Lets the calls give back what they have collected that keep a slot, or wait for one, in
     /// such a bucket.
     pub(super) fn scatter(&mut self, now: Instant, of: impl Fn(&Lease) -> bool) {
@@ -167,6 +175,7 @@ impl Scheduler {
     }
 
     /// The same for one bucket, shared or not.
+    #[cold]
     pub(super) fn scatter_at(&mut self, now: Instant, at: BucketId) {
         let key = self.buckets[at].key.clone();
         self.scatter_calls(now, |bucket| bucket.key == key);
@@ -198,15 +207,12 @@ impl Scheduler {
             self.buckets[slot.bucket].join(class, caller);
         }
         let mut buckets = self.step_out(call);
-        for slot in leased {
-            self.buckets[slot.bucket].put_back(class);
-            self.touch(slot.bucket);
-            buckets.push(slot.bucket);
-        }
+        self.release(now, &leased, class, Outcome::Unsent);
+        buckets.extend(leased.iter().map(|slot| slot.bucket));
         buckets.sort_unstable();
         buckets.dedup();
         if let Some(leases) = &mut self.leases {
-            leases.collecting.retain(|other| *other != call);
+            leases.collects_no_more(call);
         }
         let blocking = self.blocking(now, &buckets, class, age, Some(call)).map(|(id, _)| id);
         if let Some(at) = blocking.or(buckets.first().copied()) {
@@ -217,6 +223,7 @@ impl Scheduler {
     }
 
     /// A call group of that class has one call more, or one less, or is parked elsewhere.
+    #[cold]
     pub(super) fn count_parked(&mut self, id: GroupId, class: Class, more: i32) {
         let Some(leases) = &mut self.leases else { return };
         let parked = leases.parked.entry(id).or_default();

@@ -100,7 +100,9 @@ impl Scheduler {
         let bucket = &mut self.buckets[id];
         bucket.freeze(until);
         let freeze = Freeze { bucket: bucket.key.clone(), until };
-        self.scatter_at(now, id);
+        if self.leases.is_some() {
+            self.scatter_at(now, id);
+        }
         self.note_freeze(&freeze);
         self.touch(id);
         freeze

@@ -131,7 +131,9 @@ impl Scheduler {
         let group = &mut self.groups[group_id];
         let heads = group.add(&mut self.held, index);
         let parked = group.parked;
-        self.count_parked(group_id, class, 1);
+        if self.leases.is_some() {
+            self.count_parked(group_id, class, 1);
+        }
         let bucket = &mut self.buckets[parked];
         // Where other groups of its class are parked, it is blocked as they are, and the alarm is
         // set for them.
@@ -161,7 +163,7 @@ impl Scheduler {
         self.deadlines.took_back(held.deadline, ticket, |_, call| is_held(&self.held, call));
         self.callers.leave(held.caller);
         if let Some(leases) = &mut self.leases {
-            leases.collecting.retain(|other| *other != index);
+            leases.collects_no_more(index);
         }
         held
     }
@@ -175,7 +177,9 @@ impl Scheduler {
         let (parked, buckets) = (group.parked, group.needs());
         let heads = group.remove(&mut self.held, index);
         let is_empty = group.is_empty();
-        self.count_parked(id, class, -1);
+        if self.leases.is_some() {
+            self.count_parked(id, class, -1);
+        }
         if is_empty {
             self.groups.remove(class, id);
         }
@@ -187,17 +191,18 @@ impl Scheduler {
     pub(super) fn park(&mut self, id: GroupId, at: BucketId) {
         let group = &mut self.groups[id];
         let from = core::mem::replace(&mut group.parked, at);
-        let mut of = None;
         for head in group.heads() {
             let (_, oldest) = head;
             let held = &self.held[oldest];
             let (class, caller) = (held.class, held.caller());
-            of = Some(class);
             self.buckets[from].change_head(class, caller, HeadChange::leaves(head), id);
             self.buckets[at].change_head(class, caller, HeadChange::comes(head), id);
         }
-        if let Some(class) = of {
-            self.count_parked(id, class, 0);
+        if self.leases.is_some() {
+            let oldest = self.groups[id].heads().next();
+            if let Some(class) = oldest.map(|(_, call)| self.held[call].class) {
+                self.count_parked(id, class, 0);
+            }
         }
         self.touch(at);
     }

@@ -17,6 +17,7 @@ use super::{
 impl Scheduler {
     /// A bucket has changed. If its calls go in order, all of them but the one whose turn it is give
     /// back what they have collected, and wait for nothing else than their turn.
+    #[cold]
     pub(super) fn keep_turns(&mut self, now: Instant, id: BucketId) {
         if self.leases.is_none() || !self.buckets[id].is_in_order() {
             return;

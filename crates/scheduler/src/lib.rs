@@ -288,7 +288,7 @@ impl Scheduler {
         self.advance(now);
         if is_held(&self.held, ticket) {
             let held = self.take_out(ticket.index);
-            self.release_kept(now, &held);
+            self.release(now, held.kept(), held.class, Outcome::Unsent);
             self.run(now);
         }
     }

@@ -3,7 +3,7 @@
 use limits::Class;
 
 use super::{
-    Event, Instant, RefusalReason, Scheduler, Ticket,
+    Event, Instant, Outcome, RefusalReason, Scheduler, Ticket,
     bucket::Bucket,
     buckets::Buckets,
     call::Held,
@@ -103,7 +103,7 @@ impl Scheduler {
             self.bound_places(place);
         }
         let held = self.take_out(index);
-        self.release_kept(now, &held);
+        self.release(now, held.kept(), class, Outcome::Unsent);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
             refusal: if paused {
@@ -130,12 +130,17 @@ impl Scheduler {
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
         while let Some(id) = self.touched.pop() {
-            self.set_cap(now, id);
-            self.keep_turns(now, id);
+            if self.buckets[id].is_watched {
+                self.set_cap(now, id);
+                self.keep_turns(now, id);
+            }
             let opens = self.serve(now, id);
-            self.settle_lease(now, id);
+            let bucket = &mut self.buckets[id];
             // What serving it did to it, it has looked at, too.
-            self.buckets[id].touched = false;
+            bucket.touched = false;
+            if bucket.is_watched {
+                self.settle_lease(now, id);
+            }
             self.rearm(now, id, opens);
         }
     }
@@ -186,15 +191,14 @@ impl Scheduler {
 
     /// Grants a held call whose turn it is where its group is parked, or parks the group where
     /// another bucket blocks it.
-    fn try_to_go(&mut self, now: Instant, call: CallId, group: GroupId) {
+    pub(super) fn try_to_go(&mut self, now: Instant, call: CallId, group: GroupId) {
         let buckets = self.prefetch_going(call, group);
         let (class, age) = (self.held[call].class, self.held[call].sequence);
         match self.blocking(now, &buckets, class, age, Some(call)) {
             None => self.let_go(now, call),
-            Some(at) if self.collects(&buckets) => match self.before_it(call, at.0) {
-                Some(first) => self.try_to_go(now, first, group),
-                None => self.collect(now, call, at),
-            },
+            Some(at) if self.leases.is_some() && self.collects(&buckets) => {
+                self.collect_in_turn(now, call, at);
+            }
             Some((other, _)) => {
                 self.claim(now, call);
                 self.park(group, other);
@@ -226,21 +230,17 @@ impl Scheduler {
     /// remember is dropped.
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
+        let is_shared = bucket.lease().is_some();
         let wanted = match bucket.is_wanted() {
-            wanted if bucket.lease().is_some() => {
-                if !wanted && bucket.idle_at(now).is_some_and(|at| at <= now) {
-                    self.retire(id);
-                    return;
-                }
-                self.looks_again_at(now, id, opens)
-            }
+            true if is_shared => self.looks_again_at(now, id, opens),
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
-            false if bucket.alarm.is_some() => return,
+            false if bucket.alarm.is_some() && !is_shared => return,
             false => match bucket.idle_at(now) {
                 Some(at) if at <= now => {
                     self.retire(id);
                     return;
                 }
+                at if is_shared => self.looks_again_at(now, id, at),
                 at => at,
             },
         };

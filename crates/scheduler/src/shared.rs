@@ -197,6 +197,12 @@ impl Leases {
         }
     }
 
+    /// A held call keeps no slot on lease any more.
+    #[cold]
+    pub(super) fn collects_no_more(&mut self, call: CallId) {
+        self.collecting.retain(|other| *other != call);
+    }
+
     pub(super) fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
@@ -294,6 +300,7 @@ impl Scheduler {
     }
 
     /// Sets how many slots may be used of a bucket, by what is known now.
+    #[cold]
     pub(super) fn set_cap(&mut self, now: Instant, id: BucketId) {
         if let Some(leases) = &mut self.leases
             && self.buckets[id].lease().is_some()
@@ -302,24 +309,24 @@ impl Scheduler {
         }
     }
 
-    /// When to look at a shared bucket again, if nothing else happens. `opens` is when a call that
-    /// waits for it may go.
+    /// When to look at a shared bucket again, if nothing else happens before `at`.
+    #[cold]
     pub(super) fn looks_again_at(
         &mut self,
         now: Instant,
         id: BucketId,
-        opens: Option<Instant>,
+        at: Option<Instant>,
     ) -> Option<Instant> {
         let (leases, bucket) = (self.leases.as_mut()?, &self.buckets[id]);
         let more_at = leases.more_at(now, bucket);
         let again_at = bucket.lease().and_then(|lease| lease.again_at);
-        let idle_at = if bucket.is_wanted() { None } else { bucket.idle_at(now) };
-        let next = [opens.filter(|_| bucket.is_wanted()), bucket.ages_at(), again_at, more_at];
-        next.into_iter().flatten().chain(idle_at).filter(|at| *at > now).min()
+        let next = [at, bucket.ages_at(), again_at, more_at];
+        next.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// After a look at a shared bucket: gives back what is not used, and sees whether there is
     /// something to say.
+    #[cold]
     pub(super) fn settle_lease(&mut self, now: Instant, id: BucketId) {
         let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
         if bucket.lease().is_none() {
