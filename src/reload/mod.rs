@@ -180,6 +180,7 @@ pub fn may_replace(before: &Config, after: &Config) -> Result<(), ReloadError> {
     let fixed = [
         ("listen", before.listen == after.listen),
         ("admin", before.admin == after.admin),
+        ("shared", before.shared == after.shared),
         ("state_file", before.state_file == after.state_file),
         ("queue.max_bytes", before.queue.max_bytes == after.queue.max_bytes),
         ("log", before.log == after.log),

@@ -10,7 +10,7 @@ use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
     Config, LogFormat, Outside, ShedAs, TrustCallers, access, admin, background, callers, clients,
-    identity, keys, methods, proxies, tls, upstreams,
+    identity, keys, methods, proxies, shared, tls, upstreams,
 };
 
 /// Where bots connect, over the file.
@@ -40,8 +40,9 @@ pub fn check(
 }
 
 /// Checks a configuration. `machine` answers for `${NAME}` in it, for the tokens' variables, for
-/// those that name a proxy, for [`LISTEN_ENV`] and [`ADMIN_LISTEN_ENV`], which count more than the
-/// file, and for certificates. An empty text is a configuration: the defaults.
+/// those that name a proxy, for [`LISTEN_ENV`], [`ADMIN_LISTEN_ENV`] and
+/// [`ORDINAL_ENV`](super::ORDINAL_ENV), which count more than the file, and for certificates. An
+/// empty text is a configuration: the defaults.
 ///
 /// # Errors
 /// Every problem, by place. `file` is the name they give the file.
@@ -78,6 +79,7 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     config.admin.token = admin::token(root, &mut report);
     config.admin.hosts = admin::hosts(root, &mut report);
     queue(&mut config, root, &mut report);
+    config.shared = shared::read(root, &env, &mut report);
     rest(&mut config, root, &mut report);
     report.finish(file).map(|()| config)
 }

@@ -19,6 +19,7 @@ mod name;
 mod outside;
 mod proxies;
 mod secret;
+mod shared;
 mod tls;
 mod upstreams;
 
@@ -45,6 +46,7 @@ pub use name::{CallerName, NotAName};
 pub use outside::Outside;
 pub use proxies::Proxies;
 pub use secret::Secret;
+pub use shared::{ORDINAL_ENV, Password, Redis, RedisServer, Shared};
 pub use tls::{Roots, Tls};
 
 use self::upstreams::Slack;
@@ -93,6 +95,8 @@ pub struct Config {
     pub on_429: On429,
     /// Whether limits are kept, or calls are only watched, where nothing else is said of a method.
     pub mode: Mode,
+    /// How several replicas share their limits; this is the only one, if nothing is said.
+    pub shared: Option<Shared>,
     /// Where windows, freezes and identities are kept over a restart.
     pub state_file: Option<PathBuf>,
     /// How long held calls go on after SIGTERM.
@@ -249,6 +253,7 @@ impl Config {
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
             mode: Mode::default(),
+            shared: None,
             state_file: None,
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),

@@ -20,6 +20,7 @@ fn env(name: &str) -> Option<String> {
         "BLANK" => " \n",
         "PORT" => "8088",
         "SECRET" => "s3cr3t",
+        "ORDINAL" => "2",
         _ => return None,
     };
     Some(value.to_owned())
@@ -61,6 +62,7 @@ fn whole(config: &Config) -> String {
         shed_as,
         on_429,
         mode,
+        shared,
         state_file,
         drain_timeout,
         log,
@@ -68,7 +70,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {state_file:?} {drain_timeout:?} {log:?}",
+         {callers:?} {clients:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }

@@ -12,10 +12,12 @@ mod class;
 mod key;
 mod limit;
 mod share;
+mod split;
 mod values;
 
 pub use class::{Class, UnknownClass};
 pub use key::BucketKey;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use share::{Share, Weight};
+pub use split::Split;
 pub use values::{Joiner, Values};

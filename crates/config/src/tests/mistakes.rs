@@ -6,6 +6,7 @@ mod access;
 mod callers;
 mod clients;
 mod outgoing;
+mod shared;
 
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
@@ -615,6 +616,10 @@ fn a_value_from_the_environment_is_never_shown() {
         "admin: { listen: X }",
         "app: X",
         "unknown_method: X",
+        "shared: { redis: X, password: X, prefix: 'X/', timeout: X, forget_after: X, replicas: X, margin: X }",
+        "shared: { redis: 'redis://X:X@h/X', ordinal: X }",
+        "shared: { redis: 'redis://X@h' }",
+        "shared: { replicas: 2, ordinal: X, margin: X }",
         "trust_callers: X",
         "drain_timeout: X",
         "mode: X",
