@@ -19,5 +19,5 @@ pub use class::{Class, UnknownClass};
 pub use key::BucketKey;
 pub use limit::{AgeFrom, Dimension, Limit, Rate, Rule, Scope};
 pub use share::{Share, Weight};
-pub use split::Split;
+pub use split::{Part, Split, Turns};
 pub use values::{Joiner, Values};

@@ -1,6 +1,23 @@
 //! The part of every limit that is a replica's, where several replicas share limits without a store.
+//!
+//! Replicas that do not talk keep to a limit together if each keeps to its part of it. A limit of at
+//! least as many calls as there are replicas has **slots for each**: of 20 calls in a minute three
+//! replicas have 7, 7 and 6, and what they send together in any minute is no more than 20. Who has a
+//! slot more depends on the bucket, so that no replica is always the poor one.
+//!
+//! A limit of fewer calls has no slot for each. One call per replica and as many periods is right on
+//! average and wrong in the worst window, in which all of them go at once. So replicas take **turns**
+//! by the wall clock: each turn is one call, and so many turns as the limit has calls take a little
+//! longer than its period. What they take longer, the margin, is what a call needs to begin and to be
+//! counted, and how far the clocks are apart. As long as these two together are within the margin, no
+//! window has a call too many.
+//!
+//! A limit that tolerates bursts of at least as many calls as there are replicas needs no turns: one
+//! call per replica at any time is a burst that it tolerates.
 
 use core::{num::NonZeroU32, time::Duration};
+
+use crate::{BucketKey, Rate, Rule};
 
 /// Which of how many replicas this one is, and how exactly their clocks agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +27,35 @@ pub struct Split {
     margin: Duration,
 }
 
+/// A replica's part of so many calls in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// So many calls in any such period, or in flight.
+    Slots(NonZeroU32, Duration),
+    /// One call in each of its turns.
+    Turns(Turns),
+}
+
+/// The turns of a replica, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turns {
+    /// How long it takes until all replicas have had a turn.
+    pub cycle: Duration,
+    /// When one of its turns begins, after 1970 began; within the first cycle.
+    pub start: Duration,
+    /// How long the call of a turn may begin.
+    pub open: Duration,
+}
+
+/// How much longer than the period the turns take at least: a twentieth. A call that waits for two
+/// limits needs both at once, so the turns of a slow limit must not be short.
+const SLACK: u32 = 20;
+
+/// A call in flight is counted until it ends, and nobody tells the others when. So long it has.
+const FLIGHT: Duration = Duration::from_secs(2);
+/// So long the turn of a limit on calls in flight is open.
+const OPEN_FOR_FLIGHT: Duration = Duration::from_secs(1);
+
 // === impl Split ===
 
 impl Split {
@@ -17,8 +63,8 @@ impl Split {
     pub const MARGIN: Duration = Duration::from_millis(250);
 
     /// Replica `ordinal` of so many, counted from 0. `margin` is how far their clocks may be apart,
-    /// together with the time that a call needs to be counted by the server. `None` if there is no
-    /// such replica.
+    /// together with the time that a call takes to begin and to be counted by the server. `None` if
+    /// there is no such replica.
     pub fn new(replicas: NonZeroU32, ordinal: u32, margin: Duration) -> Option<Self> {
         (ordinal < replicas.get()).then_some(Self { replicas, ordinal, margin })
     }
@@ -33,8 +79,219 @@ impl Split {
         self.ordinal
     }
 
-    /// How far the clocks may be apart, and how long a call takes to be counted.
-    pub const fn margin(self) -> Duration {
-        self.margin
+    /// The part of a bucket's limit; of a rate that refuses bursts also the part of its shorter
+    /// window. Nothing of a limit that is not split: calls in order are those of one caller, and
+    /// what has no figure has no part.
+    pub fn part(self, key: &BucketKey) -> Option<(Part, Option<Part>)> {
+        let by = hash(key);
+        match key.limit.rule {
+            Rule::Open | Rule::Gate | Rule::InOrder(_) => None,
+            Rule::Concurrency(most) => {
+                let turns = || {
+                    let spacing = (FLIGHT + OPEN_FOR_FLIGHT + self.margin) / most.get();
+                    self.turns(spacing, OPEN_FOR_FLIGHT, by)
+                };
+                Some((self.slots(most, Duration::ZERO, by).unwrap_or_else(turns), None))
+            }
+            Rule::Rate(rate) => {
+                let part = |most, per| {
+                    let turns = || self.turns_of(most, per, rate.tolerates, by);
+                    self.slots(most, per, by).unwrap_or_else(turns)
+                };
+                let burst = rate.burst_window().map(|(most, per)| part(most, per));
+                Some((part(rate.limit, rate.per), burst))
+            }
+        }
+    }
+
+    /// Slots, if there is one for each replica.
+    fn slots(self, most: NonZeroU32, per: Duration, by: u64) -> Option<Part> {
+        let (most, replicas) = (most.get(), self.replicas.get());
+        let has_more = self.place(by) < most % replicas;
+        let slots = NonZeroU32::new(most / replicas)?.saturating_add(u32::from(has_more));
+        Some(Part::Slots(slots, per))
+    }
+
+    /// What a replica has of fewer calls than there are replicas.
+    fn turns_of(
+        self,
+        most: NonZeroU32,
+        per: Duration,
+        tolerates: Option<NonZeroU32>,
+        by: u64,
+    ) -> Part {
+        let replicas = self.replicas.get();
+        let pace = per / most.get();
+        let bursts = tolerates.map_or(0, NonZeroU32::get);
+        if replicas <= bursts {
+            return Part::Slots(NonZeroU32::MIN, pace * replicas);
+        }
+        // Without a burst one call goes; the others of it may come from turns that are open together.
+        let together = (pace * bursts.saturating_sub(1)).saturating_sub(self.margin);
+        if together > self.margin {
+            return self.turns(pace, together, by);
+        }
+        let longer = self.margin.max(per / SLACK);
+        self.turns((per + longer) / most.get(), longer - self.margin / 2, by)
+    }
+
+    /// Turns, of which one of some replica begins after each `spacing`.
+    fn turns(self, spacing: Duration, open: Duration, by: u64) -> Part {
+        // What is rounded down must not add up.
+        let spacing = spacing + Duration::from_nanos(1);
+        let cycle = spacing * self.replicas.get();
+        let nanos = u64::try_from(cycle.as_nanos()).unwrap_or(u64::MAX);
+        // Buckets have their turns at different times, or all of them would be used at once.
+        let first = Duration::from_nanos(by.rotate_left(32) % nanos);
+        let start = first + spacing * self.place(by);
+        let start = start.checked_sub(cycle).unwrap_or(start);
+        Part::Turns(Turns { cycle, start, open: open.min(cycle) })
+    }
+
+    /// Where this replica is in the order of a bucket, counted from 0.
+    fn place(self, by: u64) -> u32 {
+        let replicas = u64::from(self.replicas.get());
+        let place = (u64::from(self.ordinal) + by % replicas) % replicas;
+        u32::try_from(place).unwrap_or(0)
+    }
+}
+
+// === impl Rate ===
+
+impl Rate {
+    /// The shorter window of a server that refuses bursts.
+    pub fn burst_window(self) -> Option<(NonZeroU32, Duration)> {
+        let burst = self.burst?;
+        Some((burst, self.per.mul_f64(f64::from(burst.get()) / f64::from(self.limit.get()))))
+    }
+}
+
+/// The same number in every process: FNV-1a, and MurmurHash3's last step, since what is taken of it
+/// is what remains of a division by a small number.
+fn hash(key: &BucketKey) -> u64 {
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let bytes = key.limit.name.bytes().chain([b':']).chain(key.values.as_str().bytes());
+    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325, fnv);
+    for factor in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{collections::BTreeSet, format, sync::Arc, vec::Vec};
+
+    use super::*;
+    use crate::{AgeFrom, Limit, Scope};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn count(count: u32) -> NonZeroU32 {
+        NonZeroU32::new(count).unwrap()
+    }
+
+    fn rate(limit: u32, per: Duration) -> Rate {
+        Rate { limit: count(limit), per, burst: None, tolerates: None }
+    }
+
+    fn key(rule: Rule, values: &str) -> BucketKey {
+        let (name, scope, age_from) = ("l".into(), Scope::default(), AgeFrom::Answer);
+        BucketKey { limit: Arc::new(Limit { name, rule, scope, age_from }), values: values.into() }
+    }
+
+    /// The part of each replica.
+    fn parts(replicas: u32, key: &BucketKey) -> Vec<(Part, Option<Part>)> {
+        let split = |it| Split::new(count(replicas), it, Split::MARGIN).unwrap();
+        (0..replicas).map(|it| split(it).part(key).unwrap()).collect()
+    }
+
+    fn slots(part: Part) -> u32 {
+        match part {
+            Part::Slots(slots, _) => slots.get(),
+            Part::Turns(_) => panic!("{part:?}"),
+        }
+    }
+
+    /// When the turns of all replicas begin, in order, and for how long each is open.
+    fn turns(replicas: u32, rule: Rule, values: &str) -> (Vec<Duration>, Turns) {
+        let turns = parts(replicas, &key(rule, values)).into_iter().map(|part| match part {
+            (Part::Turns(turns), None) => turns,
+            part => panic!("{part:?}"),
+        });
+        let turns: Vec<Turns> = turns.collect();
+        let mut starts: Vec<_> = turns.iter().map(|turns| turns.start).collect();
+        starts.sort_unstable();
+        starts.push(starts[0] + turns[0].cycle);
+        (starts, turns[0])
+    }
+
+    #[test]
+    fn the_parts_are_the_whole() {
+        for most in 1..40 {
+            for replicas in 1..=most {
+                let burst = NonZeroU32::new(most - 1).filter(|burst| burst.get() >= replicas);
+                let rate = Rate { burst, ..rate(most, MINUTE) };
+                let parts = parts(replicas, &key(Rule::Rate(rate), "w"));
+                assert_eq!(parts.iter().map(|part| slots(part.0)).sum::<u32>(), most);
+                let bursts = parts.iter().filter_map(|part| part.1);
+                let bursts: Vec<u32> = bursts.map(slots).collect();
+                assert_eq!(bursts.iter().sum::<u32>(), burst.map_or(0, NonZeroU32::get));
+                let fits = |(part, burst): (&(Part, _), &u32)| *burst <= slots(part.0);
+                assert!(parts.iter().zip(&bursts).all(fits), "{parts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_replica_is_always_the_poor_one() {
+        let mut poor = [0; 3];
+        for it in 0..300 {
+            let parts = parts(3, &key(Rule::Rate(rate(20, MINUTE)), &format!("A1/T{it}/m")));
+            let parts: Vec<u32> = parts.into_iter().map(|part| slots(part.0)).collect();
+            assert_eq!(parts.iter().sum::<u32>(), 20);
+            poor[parts.iter().position(|part| *part == 6).unwrap()] += 1;
+        }
+        assert!(poor.iter().all(|times| (80..120).contains(times)), "{poor:?}");
+    }
+
+    #[test]
+    fn turns_are_apart_by_the_period_and_the_margin() {
+        for (most, per, replicas) in
+            [(1, MINUTE, 3), (1, Duration::from_secs(1), 2), (2, MINUTE, 3), (9, MINUTE, 10)]
+        {
+            let (starts, Turns { open, .. }) = turns(replicas, Rule::Rate(rate(most, per)), "w");
+            let longer = Split::MARGIN.max(per / SLACK);
+            for pair in starts.windows(2) {
+                let spacing = (pair[1] - pair[0]) * most;
+                assert!(spacing >= per + longer && spacing < per + longer + MINUTE / 1_000_000);
+            }
+            assert_eq!(longer - open, Split::MARGIN / 2, "for the clocks and the way");
+        }
+        let (starts, turns) = turns(3, Rule::Concurrency(count(1)), "w");
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= turns.open + FLIGHT));
+    }
+
+    #[test]
+    fn a_limit_that_tolerates_bursts_needs_no_turns_of_few_replicas() {
+        let second = Duration::from_secs(1);
+        let rule = Rule::Rate(Rate { tolerates: NonZeroU32::new(3), ..rate(1, second) });
+        let parts = parts(3, &key(rule, "w"));
+        assert!(parts.iter().all(|part| *part == (Part::Slots(count(1), second * 3), None)));
+        let (starts, turns) = turns(4, rule, "w");
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == second + Duration::from_nanos(1)));
+        assert_eq!(turns.open, second * 2 - Split::MARGIN);
+    }
+
+    #[test]
+    fn buckets_have_their_turns_at_different_times() {
+        let starts = |it| turns(3, Rule::Rate(rate(1, MINUTE)), &format!("T{it}")).0[0];
+        assert_eq!((0..50).map(starts).collect::<BTreeSet<_>>().len(), 50);
+    }
+
+    /// Another number here would be another order in a rollout of another version.
+    #[test]
+    fn the_order_never_changes() {
+        assert_eq!(hash(&key(Rule::Open, "A1/T1/chat.update")), 8_411_552_249_734_641_977);
     }
 }
