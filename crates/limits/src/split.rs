@@ -8,12 +8,12 @@
 //! A limit of fewer calls has no slot for each. One call per replica and as many periods is right on
 //! average and wrong in the worst window, in which all of them go at once. So replicas take **turns**
 //! by the wall clock: each turn is one call, and so many turns as the limit has calls take a little
-//! longer than its period. What they take longer, the margin, is what a call needs to begin and to be
-//! counted, and how far the clocks are apart. As long as these two together are within the margin, no
-//! window has a call too many.
+//! longer than its period: by the time in which the call of a turn may begin, and by the margin. As
+//! long as the clocks are no further apart, the way of a call to the server included, no window has a
+//! call too many.
 //!
 //! A limit that tolerates bursts of at least as many calls as there are replicas needs no turns: one
-//! call per replica at any time is a burst that it tolerates.
+//! call of each replica at the same time is a burst that it tolerates.
 
 use core::{num::NonZeroU32, time::Duration};
 
@@ -47,9 +47,11 @@ pub struct Turns {
     pub open: Duration,
 }
 
-/// How much longer than the period the turns take at least: a twentieth. A call that waits for two
-/// limits needs both at once, so the turns of a slow limit must not be short.
-const SLACK: u32 = 20;
+/// So long the call of a turn may begin at least: timers and other calls make it late.
+const OPEN: Duration = Duration::from_millis(50);
+/// The same as a part of the period, a twentieth. A call that waits for two limits needs both at
+/// once, so the turns of a slow limit are long.
+const OPEN_PART: u32 = 20;
 
 /// A call in flight is counted until it ends, and nobody tells the others when. So long it has.
 const FLIGHT: Duration = Duration::from_secs(2);
@@ -60,11 +62,11 @@ const OPEN_FOR_FLIGHT: Duration = Duration::from_secs(1);
 
 impl Split {
     /// The margin where the operator says nothing.
-    pub const MARGIN: Duration = Duration::from_millis(250);
+    pub const MARGIN: Duration = Duration::from_millis(200);
 
     /// Replica `ordinal` of so many, counted from 0. `margin` is how far their clocks may be apart,
-    /// together with the time that a call takes to begin and to be counted by the server. `None` if
-    /// there is no such replica.
+    /// together with the time that a call takes to be counted by the server. `None` if there is no
+    /// such replica.
     pub fn new(replicas: NonZeroU32, ordinal: u32, margin: Duration) -> Option<Self> {
         (ordinal < replicas.get()).then_some(Self { replicas, ordinal, margin })
     }
@@ -124,15 +126,16 @@ impl Split {
         let pace = per / most.get();
         let bursts = tolerates.map_or(0, NonZeroU32::get);
         if replicas <= bursts {
-            return Part::Slots(NonZeroU32::MIN, pace * replicas);
+            // Two calls of one replica may be counted closer than they were sent.
+            return Part::Slots(NonZeroU32::MIN, pace * replicas + self.margin);
         }
-        // Without a burst one call goes; the others of it may come from turns that are open together.
+        // The calls of a burst may come from turns that are open at the same time.
         let together = (pace * bursts.saturating_sub(1)).saturating_sub(self.margin);
-        if together > self.margin {
+        if together >= OPEN {
             return self.turns(pace, together, by);
         }
-        let longer = self.margin.max(per / SLACK);
-        self.turns((per + longer) / most.get(), longer - self.margin / 2, by)
+        let open = OPEN.max(per / OPEN_PART);
+        self.turns((per + self.margin + open) / most.get(), open, by)
     }
 
     /// Turns, of which one of some replica begins after each `spacing`.
@@ -261,12 +264,12 @@ mod tests {
             [(1, MINUTE, 3), (1, Duration::from_secs(1), 2), (2, MINUTE, 3), (9, MINUTE, 10)]
         {
             let (starts, Turns { open, .. }) = turns(replicas, Rule::Rate(rate(most, per)), "w");
-            let longer = Split::MARGIN.max(per / SLACK);
+            assert_eq!(open, OPEN.max(per / OPEN_PART));
+            let whole = per + open + Split::MARGIN;
             for pair in starts.windows(2) {
                 let spacing = (pair[1] - pair[0]) * most;
-                assert!(spacing >= per + longer && spacing < per + longer + MINUTE / 1_000_000);
+                assert!(spacing >= whole && spacing < whole + Duration::from_micros(1));
             }
-            assert_eq!(longer - open, Split::MARGIN / 2, "for the clocks and the way");
         }
         let (starts, turns) = turns(3, Rule::Concurrency(count(1)), "w");
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= turns.open + FLIGHT));
@@ -277,7 +280,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let rule = Rule::Rate(Rate { tolerates: NonZeroU32::new(3), ..rate(1, second) });
         let parts = parts(3, &key(rule, "w"));
-        assert!(parts.iter().all(|part| *part == (Part::Slots(count(1), second * 3), None)));
+        assert!(parts.iter().all(|part| *part == (Part::Slots(count(1), second * 3 + Split::MARGIN), None)));
         let (starts, turns) = turns(4, rule, "w");
         assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == second + Duration::from_nanos(1)));
         assert_eq!(turns.open, second * 2 - Split::MARGIN);

@@ -15,6 +15,7 @@ use super::{
     headroom::Left,
     lease::Lease,
     reserve::Reserve,
+    split::Replica,
     time::Instant,
     window::{Forecast, Window},
 };
@@ -111,6 +112,19 @@ impl Bucket {
             used_at: Instant::ZERO,
             half_open: None,
         }
+    }
+
+    /// The same with a part of the limit, if this is one of several replicas.
+    pub(super) fn of_replica(key: BucketKey, share: Share, replica: Option<&Replica>) -> Self {
+        let mut new = Self::new(key, share);
+        if let Some((window, burst)) = replica.and_then(|replica| replica.windows(&new.key)) {
+            if new.has_reserve() {
+                new.reserve = Reserve::new(window.quota(), share);
+            }
+            new.window = window;
+            new.rare = burst.map(|burst| Box::new(Rare { burst: Some(burst), ..Rare::default() }));
+        }
+        new
     }
 
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
@@ -453,7 +467,7 @@ impl Bucket {
     /// Slots taken here, and by those who share the limit, as far as is known.
     pub(super) fn used_by_all(&self) -> u32 {
         let others = self.lease().filter(|lease| lease.is_connected).map_or(0, Lease::others);
-        self.window.used().saturating_add(others)
+        self.window.taken().saturating_add(others)
     }
 
     /// How likely it is that a refused call, which holds a slot here, was refused for this
@@ -473,6 +487,13 @@ impl Bucket {
     /// Whether it limits how many calls are in flight, and not how many go in a period.
     pub(super) fn counts_in_flight(&self) -> bool {
         matches!(self.key.limit.rule, Rule::Concurrency(_) | Rule::InOrder(_))
+    }
+
+    /// Whether some of its slots are reserved. A caller's own limit has none that calls of others
+    /// could find free.
+    fn has_reserve(&self) -> bool {
+        let Limit { rule, scope, .. } = &*self.key.limit;
+        matches!(rule, Rule::Rate(_)) && !scope.contains(Dimension::Caller)
     }
 
     /// How long a call in order holds up the next at most, if its calls go in order.
@@ -521,9 +542,15 @@ impl Bucket {
     }
 
     /// Replaces its limit by another one of the same name. The slots that are taken stay taken.
-    pub(super) fn relimit(&mut self, now: Instant, limit: Arc<Limit>, share: Share) {
+    pub(super) fn relimit(
+        &mut self,
+        now: Instant,
+        limit: Arc<Limit>,
+        share: Share,
+        replica: Option<&Replica>,
+    ) {
         let key = BucketKey { limit, values: self.key.values.clone() };
-        let new = Self::new(key, share);
+        let new = Self::of_replica(key, share, replica);
         let mut since: Vec<_> = self.window.ages_from().collect();
         let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
         let flying = if ages_from_send {
@@ -562,7 +589,7 @@ impl Bucket {
             return None;
         }
         let ends = [
-            self.windows().filter_map(Window::last_end).max(),
+            self.windows().filter_map(Window::remembers_until).max(),
             Some(self.reserve.people_until()),
             self.evidence().map(|evidence| evidence.since + EVIDENCE),
             self.half_open
@@ -686,7 +713,7 @@ impl Bucket {
         [Some(&self.window), self.burst()].into_iter().flatten()
     }
 
-    fn windows_mut(&mut self) -> impl Iterator<Item = &mut Window> {
+    pub(super) fn windows_mut(&mut self) -> impl Iterator<Item = &mut Window> {
         let burst = self.rare.as_mut().and_then(|rare| rare.burst.as_mut());
         [Some(&mut self.window), burst].into_iter().flatten()
     }

@@ -63,6 +63,10 @@
 //! the other; see [`collect`]. While the store does not answer, what is held is used again; see
 //! [`alone`]. A limit that is not shared knows nothing of all that.
 //!
+//! # When it is one of several
+//!
+//! Several schedulers can keep to the same limits if each has a part of them; see [`split`].
+//!
 //! # What outlives it
 //!
 //! It notes what a successor has to know to take over from it, and takes over from such notes; see
@@ -126,8 +130,10 @@ mod reserve;
 mod serve;
 mod shared;
 mod small;
+mod split;
 mod table;
 mod time;
+mod turns;
 mod window;
 
 #[cfg(any(test, feature = "model"))]
@@ -157,6 +163,7 @@ use self::{
     lines::Lines,
     places::{Places, Returned},
     shared::Leases,
+    split::Replica,
     table::Table,
 };
 pub use self::{
@@ -198,6 +205,8 @@ pub struct Scheduler {
     cautious_since: Option<Instant>,
     /// What is known of the store, if limits are shared with others.
     leases: Option<Box<Leases>>,
+    /// Which replica it is, if it is one of several that have a part of each limit.
+    replica: Option<Replica>,
 }
 
 /// What the operator decides.
@@ -242,6 +251,7 @@ impl Scheduler {
             limits: HashMap::default(),
             cautious_since: None,
             leases: None,
+            replica: None,
         }
     }
 

@@ -100,7 +100,11 @@ impl Scheduler {
 
     pub(super) fn new_bucket(&mut self, now: Instant, key: BucketKey) -> Bucket {
         let limit = Arc::clone(self.limit_of_now(&key.limit));
-        let mut bucket = Bucket::new(BucketKey { limit, ..key }, self.policy.background);
+        let mut bucket = Bucket::of_replica(
+            BucketKey { limit, ..key },
+            self.policy.background,
+            self.replica.as_ref(),
+        );
         if let Some(since) = self.cautious_since
             && bucket.key.limit.is_remembered()
         {

@@ -13,7 +13,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use limits::Limit;
 
-use super::{Instant, Policy, Scheduler, bucket::Bucket, serve::rings};
+use super::{Instant, Policy, Scheduler, bucket::Bucket, call_group::BucketId, serve::rings};
 
 impl Scheduler {
     /// Replaces the policy, and each limit by the one of the same name. A limit that is not named
@@ -36,14 +36,19 @@ impl Scheduler {
         let all = self.buckets.iter();
         let all: Vec<_> = all.filter_map(|(id, bucket)| Some((id, changed(bucket)?))).collect();
         for (id, limit) in all {
-            self.buckets[id].relimit(now, limit, policy.background);
-            // Its alarm may come too late for what is open now.
-            if let Some(at) = self.buckets[id].alarm.take() {
-                self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
-            }
-            self.touch(id);
+            self.relimit_bucket(now, id, limit);
         }
         self.run(now);
+    }
+
+    /// Replaces the limit of a bucket.
+    pub(super) fn relimit_bucket(&mut self, now: Instant, id: BucketId, limit: Arc<Limit>) {
+        self.buckets[id].relimit(now, limit, self.policy.background, self.replica.as_ref());
+        // Its alarm may come too late for what is open now.
+        if let Some(at) = self.buckets[id].alarm.take() {
+            self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
+        }
+        self.touch(id);
     }
 
     /// What has become of a limit. One that is counted by something else now is another one.

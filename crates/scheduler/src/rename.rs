@@ -74,6 +74,7 @@ impl Scheduler {
                 _ => {
                     self.buckets.rename(id, key);
                     self.lease_anew(now, id);
+                    self.part_anew(now, id);
                 }
             }
         }

@@ -133,7 +133,7 @@ impl Reserve {
     /// A call of that class takes a slot of `window`.
     pub(super) fn take(&mut self, now: Instant, class: Class, window: &Window, ages: bool) {
         let period = window.period();
-        self.due = paced(self.due, now, period / window.quota());
+        self.due = paced(self.due, now, window.pace());
         if class != Class::Background || self.background == 0 {
             return;
         }

@@ -10,13 +10,20 @@
 //! slot's end is known at the grant. A limit on calls in flight has no period: its slots
 //! end with the answer.
 //!
+//! A limit of fewer calls than there are schedulers has its slots in [turns](super::turns): such a window
+//! has one slot, which is free while it is its turn, and counts as taken from one turn to the next.
+//!
 //! Where several schedulers share a limit, each may take a part of the slots, which is its *cap*.
 //! What is divided by the quota is still divided by it: the pace of a limit is that of all.
 
-use alloc::collections::VecDeque;
+use alloc::{boxed::Box, collections::VecDeque};
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{prefetch::prefetch, time::Instant};
+use super::{
+    prefetch::prefetch,
+    time::Instant,
+    turns::{Turns, WallClock},
+};
 
 /// Added to every period, so that a clock of coarse grain at either end does no harm.
 const GRAIN: Duration = Duration::from_millis(20);
@@ -37,6 +44,16 @@ pub(super) struct Window {
     first: Instant,
     /// The last of them, while there is one.
     last: Instant,
+    /// When its slot is free, if that is only in turns.
+    turns: Option<Box<InTurns>>,
+}
+
+/// The turns of a window.
+#[derive(Debug)]
+struct InTurns {
+    turns: Turns,
+    /// Whether one slot has no call and counts as taken until the next turn.
+    is_between: bool,
 }
 
 /// [`Window::forecast`], or [`Window::latest`].
@@ -65,9 +82,29 @@ impl Window {
         Self::new(quota.get(), 0)
     }
 
+    /// One call in each turn.
+    pub(super) fn in_turns(turns: Turns) -> Self {
+        let period = (Instant::ZERO + turns.cycle()).as_nanos();
+        let turns = Some(Box::new(InTurns { turns, is_between: false }));
+        Self { turns, ..Self::new(1, period) }
+    }
+
     fn new(quota: u32, period: u64) -> Self {
-        let (first, last) = (Instant::FAR, Instant::ZERO);
-        Self { quota, cap: quota, period, in_flight: 0, ends: VecDeque::new(), first, last }
+        Self {
+            quota,
+            cap: quota,
+            period,
+            in_flight: 0,
+            ends: VecDeque::new(),
+            first: Instant::FAR,
+            last: Instant::ZERO,
+            turns: None,
+        }
+    }
+
+    /// Turns are told by that clock from now on.
+    pub(super) fn set_clock(&mut self, clock: WallClock) {
+        self.turns.iter_mut().for_each(|it| it.turns.set_clock(clock));
     }
 
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
@@ -100,6 +137,11 @@ impl Window {
         self.in_flight + self.ageing()
     }
 
+    /// Slots taken by calls.
+    pub(super) fn taken(&self) -> u32 {
+        self.used() - u32::from(self.is_between())
+    }
+
     /// Whether a slot is free, after [`Self::expire`].
     pub(super) fn has_free_slot(&self) -> bool {
         self.used() < self.cap
@@ -109,6 +151,19 @@ impl Window {
     pub(super) fn expire(&mut self, now: Instant) {
         while self.first <= now && self.ends.pop_front().is_some() {
             self.look_at_first();
+        }
+        if self.turns.is_some() && self.used() == 0 {
+            self.wait_for_turn(now);
+        }
+    }
+
+    /// From one turn to the next, a slot that no call has counts as taken.
+    fn wait_for_turn(&mut self, now: Instant) {
+        let Some(it) = &mut self.turns else { return };
+        it.is_between = !it.turns.is_open(now);
+        if it.is_between {
+            let next = it.turns.after(now);
+            self.age(next);
         }
     }
 
@@ -161,7 +216,10 @@ impl Window {
 
     /// From when each ageing slot ages.
     pub(super) fn ages_from(&self) -> impl Iterator<Item = Instant> {
-        self.ends.iter().map(|end| end.minus(self.period))
+        // One in turns ages from some time in the last cycle; the latest is never wrong.
+        let age = if self.turns.is_some() { 1 } else { self.period };
+        let ends = self.ends.iter().skip(usize::from(self.is_between()));
+        ends.map(move |end| end.minus(age))
     }
 
     /// How many slots have no end yet.
@@ -191,7 +249,7 @@ impl Window {
     /// until a response arrives.
     pub(super) fn falls_to(&self, now: Instant, used: u32) -> Option<Instant> {
         match self.used().checked_sub(used + 1) {
-            None => Some(now),
+            None => Some(self.opens(now)),
             Some(0) => self.first_end(),
             Some(over) => self.ends.get(over as usize).copied(),
         }
@@ -200,6 +258,7 @@ impl Window {
     /// The earliest that the call behind `ahead` others can have a slot, as if every answer came at
     /// once and every slot were taken again as soon as it is free.
     pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
+        let now = self.opens(now);
         let quota = u64::from(self.quota);
         let used = u64::from(self.used());
         if ahead + used < quota {
@@ -227,6 +286,7 @@ impl Window {
 
     /// An upper bound: no forecast for a call behind that many others, or fewer, is later.
     pub(super) fn latest(&self, now: Instant, ahead: u64) -> Instant {
+        let now = self.opens(now);
         let over = (ahead + u64::from(self.used())).checked_sub(u64::from(self.quota));
         match over {
             Some(turns) if self.ages() => {
@@ -249,6 +309,38 @@ impl Window {
         Duration::from_nanos(self.period)
     }
 
+    /// How long the limit takes for one slot, if its slots are taken evenly.
+    pub(super) fn pace(&self) -> Duration {
+        match &self.turns {
+            // One that is late in its turn must not miss the next.
+            Some(it) => it.turns.pause(),
+            None => self.period() / self.quota,
+        }
+    }
+
+    /// The period of so many calls as it has slots.
+    pub(super) fn per(&self) -> Duration {
+        if self.turns.is_some() { self.period() } else { self.period().saturating_sub(GRAIN) }
+    }
+
+    /// Until when it remembers calls, as far as that is known.
+    pub(super) fn remembers_until(&self) -> Option<Instant> {
+        self.last_end().filter(|_| self.ends.len() > usize::from(self.is_between()))
+    }
+
+    /// Whether a slot counts as taken that no call has.
+    fn is_between(&self) -> bool {
+        self.turns.as_ref().is_some_and(|it| it.is_between)
+    }
+
+    /// When the turn is in which a free slot can be taken, if it has turns.
+    fn opens(&self, now: Instant) -> Instant {
+        match &self.turns {
+            Some(it) if self.used() == 0 && !it.turns.is_open(now) => it.turns.after(now),
+            _ => now,
+        }
+    }
+
     /// Whether slots age, and do not end with the answer.
     fn ages(&self) -> bool {
         self.period > 0
@@ -256,7 +348,10 @@ impl Window {
 
     /// When a slot becomes free that ages from then.
     fn end(&self, ages_from: Instant) -> Instant {
-        ages_from.plus(self.period)
+        match &self.turns {
+            Some(it) => it.turns.after(ages_from),
+            None => ages_from.plus(self.period),
+        }
     }
 
     /// When the next ageing slot becomes free.
@@ -279,7 +374,7 @@ impl Window {
         self.quota = self.quota.min(other.quota);
         self.cap = self.cap.min(self.quota);
         self.in_flight += other.in_flight;
-        for end in &other.ends {
+        for end in other.ends.iter().skip(usize::from(other.is_between())) {
             self.age(*end);
         }
     }

@@ -15,6 +15,7 @@ mod rename;
 mod reserve;
 mod shared;
 mod slots;
+mod split;
 
 use std::time::Duration;
 

@@ -47,11 +47,11 @@ fn replica(ordinal: u32, of: u32, margin: u64) -> Shared {
 #[test]
 fn a_replica_has_a_number_and_knows_how_many_there_are() {
     assert_eq!(read("null", None), (None, vec![]));
-    assert_eq!(said("{ replicas: 3, ordinal: 0 }"), replica(0, 3, 250));
+    assert_eq!(said("{ replicas: 3, ordinal: 0 }"), replica(0, 3, 200));
     assert_eq!(said("{ replicas: 3, ordinal: '${ORDINAL}', margin: 1s }"), replica(2, 3, 1000));
     let over = |text| read(text, Some(" 1\n"));
-    assert_eq!(over("{ replicas: 3, ordinal: 0 }"), (Some(replica(1, 3, 250)), vec![]));
-    assert_eq!(over("{ replicas: 3 }"), (Some(replica(1, 3, 250)), vec![]));
+    assert_eq!(over("{ replicas: 3, ordinal: 0 }"), (Some(replica(1, 3, 200)), vec![]));
+    assert_eq!(over("{ replicas: 3 }"), (Some(replica(1, 3, 200)), vec![]));
 }
 
 #[test]
