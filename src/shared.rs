@@ -13,7 +13,7 @@ use crate::{
     outbound::{exchange::ExchangeMetrics, retry::RetryMetrics},
     queue::{Admission, QueueMetrics},
     respond::{AnswerMetrics, Warnings},
-    state::StoreMetrics,
+    state::{StoreMetrics, wall_clock},
 };
 
 /// What all stacks of layers share, and the configuration of the newest.
@@ -66,6 +66,9 @@ impl Shared {
         let queue = counters.queue.clone();
         let admission = Admission::new(&config.queue, config.background_share, queue);
         admission.configure_mode(config.mode);
+        if let Some(split) = config.shared.as_ref().and_then(config::Shared::split) {
+            admission.split(split, wall_clock());
+        }
         Ok(Self {
             admission,
             identities: Identities::new(&config.identity),

@@ -41,7 +41,7 @@ use self::{
     events::Events,
     metrics::CONTENT_TYPE,
     mode::ModePage,
-    status::{BusyStatus, ReloadStatus},
+    status::{BusyStatus, ReloadStatus, ReplicaStatus},
     sums::Sums,
 };
 pub use self::{
@@ -90,6 +90,8 @@ struct StatusPage {
     paused: Vec<PauseStatus>,
     top: TopPage,
     totals: Totals,
+    /// Which replica it is, if it has a part of each limit.
+    replica: Option<ReplicaStatus>,
     /// What became of the last reload of the configuration, if there was one.
     reload: Option<ReloadStatus>,
 }
@@ -167,6 +169,7 @@ async fn status_page(State(state): State<AdminState>) -> Response {
     let status = Status::of(&state.admission, &state.names.all());
     let totals = Totals::of(&state, &status);
     let Top { callers, workspaces } = state.metrics.counters.answers.top();
+    let split = state.live.config().shared.as_ref().and_then(config::Shared::split);
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
@@ -180,6 +183,7 @@ async fn status_page(State(state): State<AdminState>) -> Response {
             held_workspaces: first(status.workspaces),
         },
         totals,
+        replica: split.map(ReplicaStatus::from),
         reload: state.live.last().map(ReloadStatus::from),
     };
     Json(page).into_response()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::CallerName;
-use limits::{BucketKey, Dimension, Limit, Rule, Values};
+use limits::{BucketKey, Dimension, Limit, Rule, Split, Values};
 use scheduler::BucketState;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -122,6 +122,15 @@ pub(super) struct BusyStatus {
     requests: u64,
     /// Those of them that were shed.
     sheds: u64,
+}
+
+/// Which replica it is.
+#[derive(Debug, Serialize)]
+pub(super) struct ReplicaStatus {
+    /// Counted from 0.
+    ordinal: u32,
+    /// How many there are.
+    replicas: u32,
 }
 
 /// The last reload.
@@ -251,6 +260,14 @@ impl BucketStatus {
 impl From<Busy> for BusyStatus {
     fn from(Busy { name, requests, sheds }: Busy) -> Self {
         Self { name, requests, sheds }
+    }
+}
+
+// === impl ReplicaStatus ===
+
+impl From<Split> for ReplicaStatus {
+    fn from(split: Split) -> Self {
+        Self { ordinal: split.ordinal(), replicas: split.replicas().get() }
     }
 }
 

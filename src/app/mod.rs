@@ -19,6 +19,7 @@ use std::{
 };
 
 use config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV};
+use limits::Split;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -31,6 +32,7 @@ use crate::{
     admin::{self, AdminState, Guard},
     inbound::listen,
     outbound::upstream::connect,
+    queue::Admission,
     reload::{self, Source},
     shared::Shared,
     state::{self, ClockReading, Store},
@@ -86,6 +88,8 @@ enum Stop {
 const SPARE: usize = 1024;
 /// How often the drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often the wall clock is read, if calls go by it.
+const CLOCK: Duration = Duration::from_secs(1);
 /// How long after the last answer its bytes may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -161,6 +165,13 @@ async fn serve(
             end.run_until_cancelled(following).await;
         }
     });
+    if let Some(split) = config.shared.as_ref().and_then(config::Shared::split) {
+        let following = follow_clock(split, shared.admission.clone());
+        let end = end.clone();
+        tasks.spawn(async move {
+            end.run_until_cancelled(following).await;
+        });
+    }
     if !listen.ip().is_loopback() && config.listen_tls.is_none() {
         tracing::warn!("tokens come over the network in the clear: see listen_tls");
     }
@@ -220,6 +231,14 @@ fn keep_state(
     let (store, thread) = opened.start(counters.store.clone())?;
     admission.keep(store.clone());
     Ok(Some((store, thread)))
+}
+
+/// Tells the queue what the wall clock says, which may be set at any time.
+async fn follow_clock(split: Split, admission: Admission) {
+    loop {
+        admission.split(split, state::wall_clock());
+        tokio::time::sleep(CLOCK).await;
+    }
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

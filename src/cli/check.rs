@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::bail;
-use config::{CONFIG_ENV, Config, Kind, LoadError, Proxies, load};
+use config::{CONFIG_ENV, Config, Kind, LoadError, Proxies, Shared, load};
 use console::NO;
+use limits::Split;
 use slack::Catalogue;
 use tokio::runtime;
 use yaml::units::show_duration;
@@ -90,6 +91,9 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         0 => writeln!(out, ", as Slack documents them")?,
         changed => writeln!(out, ", {changed} of them with rules of your own")?,
     }
+    if let Some(split) = config.shared.as_ref().and_then(Shared::split) {
+        writeln!(out, "  replica    {}", part_in_words(split))?;
+    }
     let tokens = config.identity.tokens.len();
     let rest = if config.identity.resolve {
         "Slack is asked for the others"
@@ -100,6 +104,12 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let queue = &config.queue;
     let (wait, hold) = (show_duration(queue.max_wait), show_duration(queue.max_hold));
     writeln!(out, "  holding    {wait} if nothing tells the client's patience, {hold} at most")
+}
+
+/// Which part of each limit is a replica's.
+pub(super) fn part_in_words(split: Split) -> String {
+    let (ordinal, replicas) = (split.ordinal(), split.replicas());
+    format!("ordinal {ordinal} of {replicas}: it has its part of each limit")
 }
 
 /// How many methods the operator added or changed.

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use config::load;
+use config::{Shared, load};
 use console::{
     NO, Screen,
     limit::{as_json, in_words},
@@ -18,6 +18,8 @@ use limits::{Class, Dimension, Limit, Rule};
 use serde_json::{Value, json};
 use slack::{Catalogue, Kind, Method, OrderingArguments};
 use yaml::{nearest, units::show_duration};
+
+use super::check::part_in_words;
 
 /// How many names are offered for one that is not known.
 const OFFERED: usize = 3;
@@ -66,6 +68,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let known = show(&config.catalogue, args.method.as_deref(), args.json, out)?;
+    if let Some(split) = config.shared.as_ref().and_then(Shared::split).filter(|_| !args.json) {
+        writeln!(out, "\nThis replica is {}.", part_in_words(split))?;
+    }
     Ok(if known { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 

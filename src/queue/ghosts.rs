@@ -12,7 +12,7 @@ use limits::Scope;
 use scheduler::{Call, Enqueued, Event, Instant, Outcome, Permit, Policy, Scheduler, Ticket};
 use slack::Catalogue;
 
-use super::QueueMetrics;
+use super::{QueueMetrics, split::Replica};
 use crate::call::record::Record;
 
 /// The ghosts.
@@ -49,14 +49,23 @@ enum Exchange {
 // === impl Ghosts ===
 
 impl Ghosts {
-    pub(super) fn new(policy: Policy) -> Self {
-        Self {
+    pub(super) fn new(policy: Policy, replica: Option<Replica>) -> Self {
+        let mut new = Self {
             scheduler: Scheduler::new(policy),
             waiting: HashMap::new(),
             exchanges: HashMap::new(),
             next: 0,
             events: Vec::new(),
+        };
+        if let Some(replica) = replica {
+            new.split(replica);
         }
+        new
+    }
+
+    /// They are those of one of several replicas.
+    pub(super) fn split(&mut self, Replica { split, at, wall }: Replica) {
+        self.scheduler.split(at, split, wall);
     }
 
     /// A call goes; its ghost comes to the queue. None if it would have been shed.

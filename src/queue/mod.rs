@@ -13,6 +13,7 @@ mod permit;
 mod shadow;
 mod shed;
 mod snapshot;
+mod split;
 mod waiters;
 mod waiting;
 
@@ -41,7 +42,7 @@ pub use self::{
     snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},
 };
-use self::{ghosts::Ghosts, waiters::Waiters};
+use self::{ghosts::Ghosts, split::Replica, waiters::Waiters};
 use crate::{call::Call, identity::Learnt, pauses::Pauses, state::Store};
 
 /// Where calls wait for their turn.
@@ -73,6 +74,8 @@ struct State {
     /// What would have become of those that were; none while none ever was.
     ghosts: Option<Box<Ghosts>>,
     policy: Policy,
+    /// Which replica it is, if it has a part of each limit.
+    replica: Option<Replica>,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -103,6 +106,7 @@ impl Admission {
                     modes: Modes::default(),
                     ghosts: None,
                     policy,
+                    replica: None,
                     armed: None,
                     closed: false,
                     events: Vec::new(),

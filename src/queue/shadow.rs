@@ -76,8 +76,9 @@ impl State {
             metrics.would_shed(&call.record, reason.as_str());
             None
         } else {
-            let policy = self.policy;
-            let ghosts = self.ghosts.get_or_insert_with(|| Box::new(Ghosts::new(policy)));
+            let (policy, replica) = (self.policy, self.replica);
+            let new = || Box::new(Ghosts::new(policy, replica));
+            let ghosts = self.ghosts.get_or_insert_with(new);
             ghosts.enter(now, &asks, &call.record, metrics)
         };
         let (permit, would_be_refused) = self.scheduler.bypass(now, &asks);

@@ -1,5 +1,7 @@
 //! Which time it is, so that another process understands it.
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, clock_gettime};
 use scheduler::Instant;
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,11 @@ impl ClockReading {
 /// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.
 pub fn unix_millis() -> u64 {
     u64::try_from(micros(ClockId::Realtime) / 1000).unwrap_or(0)
+}
+
+/// The wall clock, since 1970: for what several machines have to agree on.
+pub fn wall_clock() -> Duration {
+    Duration::from_micros(u64::try_from(micros(ClockId::Realtime)).unwrap_or(0))
 }
 
 fn micros(clock: ClockId) -> i64 {

@@ -44,7 +44,7 @@ mod writer;
 mod tests;
 
 pub use self::{
-    clock::{ClockReading, unix_millis},
+    clock::{ClockReading, unix_millis, wall_clock},
     file::OpenError,
     ledger::{Doubt, Ledger},
     metrics::StoreMetrics,

@@ -35,6 +35,7 @@ mod preflight;
 mod questions;
 mod refusals;
 mod reload;
+mod replicas;
 mod retries;
 mod scenarios;
 mod secrets;

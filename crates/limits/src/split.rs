@@ -280,9 +280,15 @@ mod tests {
         let second = Duration::from_secs(1);
         let rule = Rule::Rate(Rate { tolerates: NonZeroU32::new(3), ..rate(1, second) });
         let parts = parts(3, &key(rule, "w"));
-        assert!(parts.iter().all(|part| *part == (Part::Slots(count(1), second * 3 + Split::MARGIN), None)));
+        assert!(
+            parts
+                .iter()
+                .all(|part| *part == (Part::Slots(count(1), second * 3 + Split::MARGIN), None))
+        );
         let (starts, turns) = turns(4, rule, "w");
-        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == second + Duration::from_nanos(1)));
+        assert!(
+            starts.windows(2).all(|pair| pair[1] - pair[0] == second + Duration::from_nanos(1))
+        );
         assert_eq!(turns.open, second * 2 - Split::MARGIN);
     }
 

@@ -118,11 +118,19 @@ impl Window {
     }
 
     /// Lets so many of its slots be taken here, or all of them if it has fewer.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for replicas that share limits through a store")
+    )]
     pub(super) fn set_cap(&mut self, cap: u32) {
         self.cap = cap.min(self.quota);
     }
 
     /// How many of its slots may be taken here.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for replicas that share limits through a store")
+    )]
     pub(super) fn cap(&self) -> u32 {
         self.cap
     }
@@ -316,11 +324,6 @@ impl Window {
             Some(it) => it.turns.pause(),
             None => self.period() / self.quota,
         }
-    }
-
-    /// The period of so many calls as it has slots.
-    pub(super) fn per(&self) -> Duration {
-        if self.turns.is_some() { self.period() } else { self.period().saturating_sub(GRAIN) }
     }
 
     /// Until when it remembers calls, as far as that is known.

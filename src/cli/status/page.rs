@@ -18,7 +18,17 @@ pub(super) struct Page {
     paused: Vec<Pause>,
     top: Top,
     totals: Totals,
+    /// An older proxy does not tell.
+    #[serde(default)]
+    replica: Option<Replica>,
     reload: Option<Reload>,
+}
+
+/// Which replica it is, if it has a part of each limit.
+#[derive(Debug, Deserialize)]
+struct Replica {
+    ordinal: u32,
+    replicas: u32,
 }
 
 /// Which calls are only watched.
@@ -122,6 +132,9 @@ impl Page {
             format!("held {held}, places kept {places}, limits frozen {frozen}"),
             self.totals.since_start(),
         ];
+        lines.extend(self.replica.as_ref().map(|Replica { ordinal, replicas }| {
+            format!("ordinal {ordinal} of {replicas} replicas: it has its part of each limit")
+        }));
         lines.extend(self.top.refused());
         lines.extend(self.mode.lines());
         lines.extend(self.paused.iter().take(PAUSES).map(Pause::line));

@@ -562,7 +562,7 @@ fn what_is_not_built_is_refused() {
         (
             "shared: { redis: 'redis://:s3cr3t@h' }",
             &[
-                "1:1: shared: sharing limits between replicas is not built yet; delete the key or set it to null",
+                "1:1: shared: sharing limits through Redis is not built yet; give each replica its part by replicas and ordinal, or set the key to null",
             ],
         ),
         (
