@@ -44,7 +44,11 @@ impl Scheduler {
     /// Replaces the limit of a bucket.
     pub(super) fn relimit_bucket(&mut self, now: Instant, id: BucketId, limit: Arc<Limit>) {
         self.buckets[id].relimit(now, limit, self.policy.background, self.replica.as_ref());
-        // Its alarm may come too late for what is open now.
+        self.look_again(id);
+    }
+
+    /// Looks at a bucket whose alarm may come too late for what is open now.
+    pub(super) fn look_again(&mut self, id: BucketId) {
         if let Some(at) = self.buckets[id].alarm.take() {
             self.alarms.took_back(at, id, |at, id| rings(&self.buckets, at, id));
         }

@@ -4,6 +4,7 @@
 //! so all that is divided by a quota is divided by the part of it: what is left to people, and what
 //! background calls may take. A bucket that is renamed has another part.
 
+use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use limits::{BucketKey, Part, Split};
@@ -48,14 +49,17 @@ impl Scheduler {
         let before = self.replica.replace(replica);
         self.advance(now);
         if before.is_some_and(|before| before.split == split) {
-            for (_, bucket) in self.buckets.iter_mut() {
-                bucket.set_clock(replica.clock);
+            let all = self.buckets.iter_mut();
+            let turned =
+                all.filter_map(|(id, bucket)| bucket.set_clock(replica.clock).then_some(id));
+            for id in turned.collect::<Vec<_>>() {
+                self.look_again(id);
             }
-            return;
-        }
-        let all: alloc::vec::Vec<_> = self.buckets.iter().map(|(id, _)| id).collect();
-        for id in all {
-            self.part_anew(now, id);
+        } else {
+            let all: Vec<_> = self.buckets.iter().map(|(id, _)| id).collect();
+            for id in all {
+                self.part_anew(now, id);
+            }
         }
         self.run(now);
     }
@@ -63,7 +67,7 @@ impl Scheduler {
     /// A bucket has another name, or another part.
     pub(super) fn part_anew(&mut self, now: Instant, id: BucketId) {
         if self.replica.is_some() {
-            let limit = alloc::sync::Arc::clone(&self.buckets[id].key.limit);
+            let limit = Arc::clone(&self.buckets[id].key.limit);
             self.relimit_bucket(now, id, limit);
         }
     }
@@ -72,8 +76,8 @@ impl Scheduler {
 // === impl Bucket ===
 
 impl Bucket {
-    /// The wall clock is set.
-    fn set_clock(&mut self, clock: WallClock) {
-        self.windows_mut().for_each(|window| window.set_clock(clock));
+    /// The wall clock is set. Whether it matters here.
+    fn set_clock(&mut self, clock: WallClock) -> bool {
+        self.windows_mut().fold(false, |turns, window| window.set_clock(clock) || turns)
     }
 }

@@ -102,9 +102,17 @@ impl Window {
         }
     }
 
-    /// Turns are told by that clock from now on.
-    pub(super) fn set_clock(&mut self, clock: WallClock) {
-        self.turns.iter_mut().for_each(|it| it.turns.set_clock(clock));
+    /// Turns are told by that clock from now on. Whether it has any.
+    pub(super) fn set_clock(&mut self, clock: WallClock) -> bool {
+        let Some(it) = &mut self.turns else { return false };
+        it.turns.set_clock(clock);
+        if it.is_between && self.ends.len() == 1 {
+            // The next turn is at another time.
+            it.is_between = false;
+            self.ends.clear();
+            self.look_at_first();
+        }
+        true
     }
 
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.

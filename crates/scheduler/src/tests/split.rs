@@ -193,3 +193,88 @@ proptest! {
         prop_assert!(holds.is_ok(), "{rate:?} {ahead:?}: {}", holds.unwrap_err());
     }
 }
+
+/// The first of three replicas.
+fn first_of_three() -> Scheduler {
+    let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
+    let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+    scheduler.split(START, Split::new(3.try_into().unwrap(), 0, MARGIN).unwrap(), WALL);
+    scheduler
+}
+
+fn asks(bucket: &BucketKey, deadline: Instant) -> Call {
+    Call {
+        buckets: vec![bucket.clone()],
+        class: Class::Normal,
+        caller: Caller { id: crate::CallerId(1), weight: weight(1) },
+        deadline,
+        max_depth: None,
+        place: None,
+        again: Duration::ZERO,
+    }
+}
+
+/// Red where only the name is another.
+#[test]
+fn a_renamed_bucket_has_the_part_of_its_new_name() {
+    let limit = rate("tier", 20, 60_000, AgeFrom::Answer);
+    let scope = limits::Scope::of(&[Dimension::Workspace]);
+    let mut parts = std::collections::BTreeSet::new();
+    for it in 0..10 {
+        let mut scheduler = first_of_three();
+        let (from, to) = (format!("a{it}"), format!("b{it}"));
+        let enqueued = scheduler.enqueue(START, &asks(&bucket(&limit, &from), Instant::FAR));
+        assert!(matches!(enqueued, Enqueued::Granted(_)));
+        scheduler.rename(START, scope, &from, &to);
+        let renamed = scheduler.buckets(START).next().unwrap();
+        let mut fresh = first_of_three();
+        let _ = fresh.enqueue(START, &asks(&bucket(&limit, &to), Instant::FAR));
+        let fresh = fresh.buckets(START).next().unwrap();
+        assert_eq!((renamed.used, renamed.quota), (1, fresh.quota));
+        parts.insert(fresh.quota);
+    }
+    assert_eq!(Vec::from_iter(parts), [6, 7]);
+}
+
+/// Red where a bucket between two turns remembers them; where a turn that was used is forgotten.
+#[test]
+fn a_bucket_is_forgotten_when_its_turn_does_not_matter() {
+    let limit = limit(of(1, seconds(60)));
+    let mut scheduler = first_of_three();
+    let turn = match scheduler.enqueue(START, &asks(&limit, START)) {
+        Enqueued::Refused(refusal) => refusal.retry_at,
+        other => panic!("{other:?}"),
+    };
+    let mut events = Vec::new();
+    scheduler.poll(START, &mut events);
+    assert_eq!(scheduler.buckets(START).count(), 0);
+    let cycle = (seconds(63) + MARGIN) * 3;
+    let Enqueued::Granted(permit) = scheduler.enqueue(turn, &asks(&limit, turn)) else { panic!() };
+    scheduler.settle(turn + millis(100), permit, Outcome::Answered);
+    match scheduler.enqueue(turn + seconds(1), &asks(&limit, turn)) {
+        Enqueued::Refused(refusal) => {
+            let late = refusal.retry_at.since(turn + cycle);
+            assert!(late < millis(1) && refusal.retry_at >= turn + cycle, "{late:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    scheduler.poll(turn + cycle * 2, &mut events);
+    assert_eq!(scheduler.buckets(turn + cycle * 2).count(), 0);
+}
+
+/// Red where who waits is not looked at again.
+#[test]
+fn a_clock_that_is_set_moves_the_turns_of_those_who_wait() {
+    let limit = limit(of(1, seconds(60)));
+    let mut scheduler = first_of_three();
+    assert!(matches!(scheduler.enqueue(START, &asks(&limit, Instant::FAR)), Enqueued::Held(_)));
+    let mut events = Vec::new();
+    let turn = scheduler.poll(START, &mut events).unwrap();
+    assert!(turn > at(20_000), "the test needs another name");
+    let split = Split::new(3.try_into().unwrap(), 0, MARGIN).unwrap();
+    scheduler.split(START, split, WALL + seconds(10));
+    let moved = scheduler.poll(START, &mut events).unwrap();
+    assert_eq!(moved, turn.minus(10_000_000_000));
+    scheduler.poll(moved, &mut events);
+    assert!(matches!(events[..], [Event::Granted { .. }]));
+}
