@@ -169,7 +169,7 @@ impl Rate {
     }
 }
 
-/// The same number in every process: FNV-1a, and MurmurHash3's last step, since what is taken of it
+/// The same number in every process: FNV-1a, and the last step of `MurmurHash3`, since what is taken of it
 /// is what remains of a division by a small number.
 fn hash(key: &BucketKey) -> u64 {
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -216,8 +216,9 @@ mod tests {
         }
     }
 
-    /// When the turns of all replicas begin, in order, and for how long each is open.
-    fn turns(replicas: u32, rule: Rule, values: &str) -> (Vec<Duration>, Turns) {
+    /// When the first turn of any replica begins, the times from each turn to the next, and one
+    /// replica's turns.
+    fn turns(replicas: u32, rule: Rule, values: &str) -> (Duration, Vec<Duration>, Turns) {
         let turns = parts(replicas, &key(rule, values)).into_iter().map(|part| match part {
             (Part::Turns(turns), None) => turns,
             part => panic!("{part:?}"),
@@ -226,7 +227,8 @@ mod tests {
         let mut starts: Vec<_> = turns.iter().map(|turns| turns.start).collect();
         starts.sort_unstable();
         starts.push(starts[0] + turns[0].cycle);
-        (starts, turns[0])
+        let apart = starts.windows(2).map(|pair| pair[1].checked_sub(pair[0]).unwrap());
+        (starts[0], apart.collect(), turns[0])
     }
 
     #[test]
@@ -263,16 +265,16 @@ mod tests {
         for (most, per, replicas) in
             [(1, MINUTE, 3), (1, Duration::from_secs(1), 2), (2, MINUTE, 3), (9, MINUTE, 10)]
         {
-            let (starts, Turns { open, .. }) = turns(replicas, Rule::Rate(rate(most, per)), "w");
+            let (_, apart, Turns { open, .. }) = turns(replicas, Rule::Rate(rate(most, per)), "w");
             assert_eq!(open, OPEN.max(per / OPEN_PART));
             let whole = per + open + Split::MARGIN;
-            for pair in starts.windows(2) {
-                let spacing = (pair[1] - pair[0]) * most;
-                assert!(spacing >= whole && spacing < whole + Duration::from_micros(1));
+            for apart in apart {
+                let all = apart * most;
+                assert!(all >= whole && all < whole + Duration::from_micros(1));
             }
         }
-        let (starts, turns) = turns(3, Rule::Concurrency(count(1)), "w");
-        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= turns.open + FLIGHT));
+        let (_, apart, turns) = turns(3, Rule::Concurrency(count(1)), "w");
+        assert!(apart.iter().all(|apart| *apart >= turns.open + FLIGHT));
     }
 
     #[test]
@@ -285,16 +287,14 @@ mod tests {
                 .iter()
                 .all(|part| *part == (Part::Slots(count(1), second * 3 + Split::MARGIN), None))
         );
-        let (starts, turns) = turns(4, rule, "w");
-        assert!(
-            starts.windows(2).all(|pair| pair[1] - pair[0] == second + Duration::from_nanos(1))
-        );
-        assert_eq!(turns.open, second * 2 - Split::MARGIN);
+        let (_, apart, turns) = turns(4, rule, "w");
+        assert!(apart.iter().all(|apart| *apart == second + Duration::from_nanos(1)));
+        assert_eq!(turns.open + Split::MARGIN, second * 2);
     }
 
     #[test]
     fn buckets_have_their_turns_at_different_times() {
-        let starts = |it| turns(3, Rule::Rate(rate(1, MINUTE)), &format!("T{it}")).0[0];
+        let starts = |it| turns(3, Rule::Rate(rate(1, MINUTE)), &format!("T{it}")).0;
         assert_eq!((0..50).map(starts).collect::<BTreeSet<_>>().len(), 50);
     }
 

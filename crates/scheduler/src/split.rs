@@ -78,6 +78,10 @@ impl Scheduler {
 impl Bucket {
     /// The wall clock is set. Whether it matters here.
     fn set_clock(&mut self, clock: WallClock) -> bool {
-        self.windows_mut().fold(false, |turns, window| window.set_clock(clock) || turns)
+        let mut takes_turns = false;
+        for window in self.windows_mut() {
+            takes_turns |= window.set_clock(clock);
+        }
+        takes_turns
     }
 }

@@ -17,7 +17,8 @@ pub(super) struct WallClock {
 /// When this replica's turns are.
 #[derive(Debug)]
 pub(super) struct Turns {
-    turns: limits::Turns,
+    /// By the wall clock.
+    by_wall: limits::Turns,
     /// One turn begins then, and one after each cycle. Within the first cycle; in nanoseconds, like
     /// the others.
     first: u64,
@@ -41,21 +42,21 @@ impl Turns {
     /// These, by that clock.
     pub(super) fn new(turns: limits::Turns, clock: WallClock) -> Self {
         let cycle = nanos(turns.cycle).max(1);
-        let mut new = Self { turns, first: 0, cycle, open: nanos(turns.open) };
+        let mut new = Self { by_wall: turns, first: 0, cycle, open: nanos(turns.open) };
         new.set_clock(clock);
         new
     }
 
     /// By that clock from now on.
     pub(super) fn set_clock(&mut self, clock: WallClock) {
-        let start = i128::from(nanos(self.turns.start)) - clock.start;
+        let start = i128::from(nanos(self.by_wall.start)) - clock.start;
         // What is left of the division by a u64 is one.
         self.first = u64::try_from(start.rem_euclid(self.cycle.into())).unwrap_or(0);
     }
 
     /// How long it takes from one to the next.
     pub(super) fn cycle(&self) -> Duration {
-        self.turns.cycle
+        self.by_wall.cycle
     }
 
     /// How long there is none from one to the next.

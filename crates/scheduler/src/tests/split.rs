@@ -46,15 +46,7 @@ impl Replicas {
 
     /// A call comes to one of them.
     fn arrive(&mut self, now: Instant, at: usize, bucket: &BucketKey, class: Class) {
-        let call = Call {
-            buckets: vec![bucket.clone()],
-            class,
-            caller: Caller { id: crate::CallerId(1), weight: weight(1) },
-            deadline: Instant::FAR,
-            max_depth: None,
-            place: None,
-            again: Duration::ZERO,
-        };
+        let call = Call { class, ..asks(bucket, Instant::FAR) };
         match self.schedulers[at].enqueue(now, &call) {
             Enqueued::Granted(permit) => self.send(now, at, permit),
             Enqueued::Held(_) => {}
@@ -104,26 +96,22 @@ impl Replicas {
             let short = all.find(|time| *time < per);
             short.map_or(Ok(()), |time| Err(format!("{} calls in {time:?}", most + 1)))
         };
-        match rate.tolerates {
-            // The server's bucket of tokens, full at first.
-            Some(bursts) => {
-                let pace = (rate.per / rate.limit.get()).as_secs_f64();
-                let (mut tokens, mut last) = (f64::from(bursts.get()), START);
-                for at in &self.counted {
-                    let gained = at.since(last).as_secs_f64() / pace;
-                    tokens = (tokens + gained).min(f64::from(bursts.get())) - 1.0;
-                    last = *at;
-                    if tokens < -1e-6 {
-                        return Err(format!("{tokens} tokens at {at:?}"));
-                    }
+        // The server's bucket of tokens, full at first.
+        if let Some(bursts) = rate.tolerates {
+            let pace = (rate.per / rate.limit.get()).as_secs_f64();
+            let (mut tokens, mut last) = (f64::from(bursts.get()), START);
+            for at in &self.counted {
+                let gained = at.since(last).as_secs_f64() / pace;
+                tokens = (tokens + gained).min(f64::from(bursts.get())) - 1.0;
+                last = *at;
+                if tokens < -1e-6 {
+                    return Err(format!("{tokens} tokens at {at:?}"));
                 }
-                Ok(())
             }
-            None => {
-                check(rate.limit.get(), rate.per)?;
-                rate.burst_window().map_or(Ok(()), |(most, per)| check(most.get(), per))
-            }
+            return Ok(());
         }
+        check(rate.limit.get(), rate.per)?;
+        rate.burst_window().map_or(Ok(()), |(most, per)| check(most.get(), per))
     }
 }
 

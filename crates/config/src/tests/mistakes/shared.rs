@@ -30,7 +30,7 @@ fn said(text: &str) -> Shared {
 fn redis(text: &str) -> Redis {
     match said(text) {
         Shared::Redis(redis) => redis,
-        other => panic!("{other:?}"),
+        other @ Shared::Split(_) => panic!("{other:?}"),
     }
 }
 
@@ -166,6 +166,8 @@ fn a_store_has_a_url() {
 
 #[test]
 fn what_is_wrong_with_a_store_is_said_without_its_password() {
+    const NO_ORDINAL: &str = "is for replicas that share limits without Redis, where each has a fixed \
+                              part; with redis all share the whole";
     const FORM: &str = "write it as in redis://redis.example:6379/0, or rediss:// for TLS; a \
                         character of a user or password that needs encoding, an @ for example, as \
                         in %40";
@@ -181,8 +183,6 @@ fn what_is_wrong_with_a_store_is_said_without_its_password() {
         let text = format!("{{ redis: '{url}' }}");
         wrong(&text, None, &[&format!("1:18: shared.redis: {expected}; {FORM}")]);
     }
-    const NO_ORDINAL: &str = "is for replicas that share limits without Redis, where each has a fixed \
-                              part; with redis all share the whole";
     wrong(
         "{ redis: redis://h, ordinal: 1, margin: 1s }",
         Some("1"),
