@@ -19,8 +19,8 @@ use yaml::units::show_duration;
 /// Check a configuration: every problem at once, each with its place
 ///
 /// Reads the environment as a start would: for `${NAME}`, for the tokens' variables, for proxies,
-/// and for `SLACKWATER_LISTEN` and `SLACKWATER_ADMIN_LISTEN`. Exits with 0 if all is well, with 1 if there
-/// are problems, with 2 if the file cannot be read.
+/// and for `SLACKWATER_LISTEN`, `SLACKWATER_ADMIN_LISTEN` and `SLACKWATER_SHARED_ORDINAL`. Exits with 0 if
+/// all is well, with 1 if there are problems, with 2 if the file cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,

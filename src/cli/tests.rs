@@ -175,6 +175,23 @@ fn limits_are_those_of_the_configuration() {
 }
 
 #[test]
+fn a_replica_says_which_one_it_is() {
+    let file = File::new("shared: { replicas: 3, ordinal: 2 }\n");
+    let (out, _) = run(&["check", file.path()]);
+    assert!(
+        out.contains("\n  replica    ordinal 2 of 3: it has its part of each limit\n"),
+        "{out}"
+    );
+    let (out, _) = run(&["limits", "chat.update", "--config", file.path()]);
+    assert!(
+        out.ends_with("\nThis replica is ordinal 2 of 3: it has its part of each limit.\n"),
+        "{out}"
+    );
+    let (out, _) = run(&["limits", "--json", "--config", file.path()]);
+    serde_json::from_str::<serde_json::Value>(&out).unwrap();
+}
+
+#[test]
 fn limits_speaks_json() {
     let (out, _) = run(&["limits", "--json"]);
     let all: serde_json::Value = serde_json::from_str(&out).unwrap();
