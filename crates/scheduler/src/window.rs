@@ -126,19 +126,11 @@ impl Window {
     }
 
     /// Lets so many of its slots be taken here, or all of them if it has fewer.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for replicas that share limits through a store")
-    )]
     pub(super) fn set_cap(&mut self, cap: u32) {
         self.cap = cap.min(self.quota);
     }
 
     /// How many of its slots may be taken here.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for replicas that share limits through a store")
-    )]
     pub(super) fn cap(&self) -> u32 {
         self.cap
     }
