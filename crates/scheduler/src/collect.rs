@@ -161,10 +161,6 @@ impl Scheduler {
             leases.collecting.push(call);
         }
         self.stand(call, &rest, at);
-        let parked = self.groups[self.held[call].group].parked;
-        if parked != at {
-            self.touch(parked);
-        }
         self.touch_orders(&rest);
     }
 

@@ -130,10 +130,26 @@ fn who_is_sent_again_and_leaves_gives_back_all() {
 fn of_several_callers_in_one_order_the_oldest_call_goes_first() {
     let (mut one, tier, order) = (One::of(2), tier("tier"), order());
     let all = [tier.clone(), order];
-    let (first, second) = (one.arrive(&all, Class::Normal, 2), one.arrive(&all, Class::Normal, 1));
-    let held = one.scheduler.held();
-    assert!(first.is_some() && second.is_some() && held == 2);
+    one.arrive(slice::from_ref(&tier), Class::Normal, 2);
+    let first = one.arrive(&all, Class::Normal, 2).unwrap();
+    // The other caller is next: this one has had a turn.
     one.told(&tier, 1, 1, 0);
-    assert_eq!((one.permits.len(), one.asked(&tier).returned), (1, 0));
-    assert!(one.scheduler.waits_for(one.now, first.unwrap()).is_none(), "the first one");
+    let second = one.arrive(&all, Class::Normal, 1).unwrap();
+    one.told(&tier, 2, 2, 0);
+    assert_eq!((one.permits.len(), one.asked(&tier).returned), (2, 0));
+    assert!(one.scheduler.waits_for(one.now, first).is_none(), "it is gone");
+    assert!(one.scheduler.waits_for(one.now, second).is_some());
+}
+
+/// Red when nobody looks at an order into which an older call comes.
+#[test]
+fn an_older_call_that_joins_an_order_collects_first() {
+    let (mut one, slow, quick, order) = (One::of(2), tier("slow"), quick(), order());
+    let older = one.arrive(slice::from_ref(&quick), Class::Normal, 1).unwrap();
+    one.arrive(&[slow.clone(), quick.clone(), order.clone()], Class::Normal, 1);
+    one.told(&slow, 1, 1, 0);
+    assert_eq!(one.asked(&slow).returned, 0);
+    one.scheduler.rebucket(one.now, vec![(older, vec![quick, order])]);
+    one.look();
+    assert_eq!((one.asked(&slow).returned, one.asked(&slow).wants), (1, [0; 3]));
 }
