@@ -129,16 +129,16 @@ impl Scheduler {
 
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
+        let shares = self.leases.is_some();
         while let Some(id) = self.touched.pop() {
-            if self.buckets[id].is_watched {
+            if shares && self.buckets[id].is_watched {
                 self.set_cap(now, id);
                 self.keep_turns(now, id);
             }
             let opens = self.serve(now, id);
-            let bucket = &mut self.buckets[id];
             // What serving it did to it, it has looked at, too.
-            bucket.touched = false;
-            if bucket.is_watched {
+            self.buckets[id].touched = false;
+            if shares {
                 self.settle_lease(now, id);
             }
             self.rearm(now, id, opens);
@@ -230,7 +230,7 @@ impl Scheduler {
     /// remember is dropped.
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
-        let is_shared = bucket.lease().is_some();
+        let is_shared = self.leases.is_some() && bucket.lease().is_some();
         let wanted = match bucket.is_wanted() {
             true if is_shared => self.looks_again_at(now, id, opens),
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
