@@ -65,8 +65,8 @@ fn an_older_call_that_comes_back_collects_first() {
     one.pass(seconds(6));
     one.told(&slow, 1, 1, 0);
     assert_eq!((one.asked(&slow).returned, one.asked(&quick).wants), (0, [0, 1, 0]));
-    let older = one.permits.remove(0);
-    one.replay(older, Outcome::Lost);
+    let given_up = one.permits.remove(0);
+    one.replay(given_up, Outcome::Lost);
     assert_eq!(one.asked(&slow).returned, 1, "what the second one has collected");
     one.told(&slow, 1, 0, 0);
     assert_eq!(one.asked(&slow).wants, [0; 3]);
@@ -145,11 +145,11 @@ fn of_several_callers_in_one_order_the_oldest_call_goes_first() {
 #[test]
 fn an_older_call_that_joins_an_order_collects_first() {
     let (mut one, slow, quick, order) = (One::of(2), tier("slow"), quick(), order());
-    let older = one.arrive(slice::from_ref(&quick), Class::Normal, 1).unwrap();
+    let first = one.arrive(slice::from_ref(&quick), Class::Normal, 1).unwrap();
     one.arrive(&[slow.clone(), quick.clone(), order.clone()], Class::Normal, 1);
     one.told(&slow, 1, 1, 0);
     assert_eq!(one.asked(&slow).returned, 0);
-    one.scheduler.rebucket(one.now, vec![(older, vec![quick, order])]);
+    one.scheduler.rebucket(one.now, vec![(first, vec![quick, order])]);
     one.look();
     assert_eq!((one.asked(&slow).returned, one.asked(&slow).wants), (1, [0; 3]));
 }
