@@ -1,0 +1,142 @@
+//! The cases that are tried: T for the protocol, P for parts of a bucket, and one for each rule that
+//! is broken.
+
+use crate::{
+    case::{Case, Exceeds, Faults, Start},
+    rules::{Mutation, Rules},
+};
+
+/// All cases that have to hold. Their sizes are those of the tests.
+pub fn all() -> Vec<Case> {
+    let small = |name, about| Case { start: holds(1), ..Case::small(name, about) };
+    let doubled = |case: Case| Case { doubled: 1, ..case };
+    let faults = |faults, case: Case| Case { faults, ..case };
+    let kill = Faults { count: 1, kill: true, ..Faults::default() };
+    let stop = Faults { count: 1, stop: true, ..Faults::default() };
+    let flush = Faults { count: 1, flush: true, ..Faults::default() };
+    let failover = Faults { count: 1, failover: true, ..Faults::default() };
+    let restart = Faults { restart: true, ..kill };
+    let twice = Faults { count: 2, stop: true, ..flush };
+    let dies_too = Faults { count: 2, kill: true, ..flush };
+    let drop = Faults { drop: true, ..Faults::default() };
+    let two_slots = Rules { quota: 2, ..Rules::small() };
+    let three = Rules { replicas: 3, ..Rules::small() };
+    let parts = Rules { parts: true, ..two_slots.clone() };
+    let outage = |held: [u8; 3], rules| Case {
+        rules,
+        asks: 0,
+        beats: 0,
+        start: Start::Heard(held.to_vec(), held.to_vec()),
+        ..Case::small("P1", "an outage for all, of any length")
+    };
+    let six = Rules { quota: 6, replicas: 3, parts: true, ..Rules::small() };
+    vec![
+        doubled(small("T1", "messages are lost, doubled, late and overtaken")),
+        Case { rules: two_slots, ..small("T2", "two slots") },
+        Case { rules: three, ..small("T3", "three replicas") },
+        faults(kill, small("T4", "a replica dies")),
+        faults(stop, small("T5", "a replica is suspended")),
+        faults(flush, Case { asks: 1, beats: 2, ..small("T6", "the store is emptied") }),
+        faults(failover, Case { asks: 1, beats: 1, ..small("T7", "an older copy takes over") }),
+        faults(twice, Case { asks: 1, beats: 1, ..small("T8", "emptied twice, and suspended") }),
+        faults(restart, Case { asks: 1, beats: 1, ..small("T9", "restarted with a state file") }),
+        faults(drop, small("T10", "a bucket is dropped and comes again")),
+        faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
+        outage([3, 0, 0], six.clone()),
+        outage([2, 0, 0], six),
+        outage([1, 0, 0], parts.clone()),
+        outage([2, 0, 0], parts.clone()),
+        Case {
+            rules: parts.clone(),
+            exceeds: Exceeds::ByParts,
+            asks: 1,
+            beats: 1,
+            start: holds(0),
+            ..small("P2", "parts while others use the bucket up")
+        },
+        Case {
+            rules: parts,
+            exceeds: Exceeds::ByLong,
+            asks: 0,
+            beats: 2,
+            start: holds(2),
+            faults: flush,
+            ..small("P3", "the store is emptied, and then gone")
+        },
+    ]
+}
+
+fn holds(slots: u8) -> Start {
+    Start::Heard(vec![slots, 0, 0], vec![0, 0, 0])
+}
+
+/// For each rule, a case in which breaking it is found. It holds with the rule.
+pub fn for_rule(mutation: Mutation) -> Case {
+    use Mutation as M;
+    let case = Case { start: holds(1), ..Case::small("M", "with a rule broken") };
+    let faults = |count| Faults { count, ..Faults::default() };
+    let flush = Faults { flush: true, ..faults(1) };
+    let kill = Faults { kill: true, ..faults(1) };
+    let restart = Faults { restart: true, ..kill };
+    let settles = |case: Case| Case { settles: true, asks: 1, ..case };
+    let parts = |quota, replicas| Rules { quota, replicas, parts: true, ..Rules::small() };
+    match mutation {
+        M::OldEpochCounts => Case {
+            rules: Rules { stale: 1, flight: 0, ..Rules::small() },
+            faults: flush,
+            asks: 1,
+            beats: 4,
+            speaks: (Some(1), None),
+            start: Start::Granted,
+            ..case
+        },
+        M::NeverCold => Case { faults: flush, asks: 1, beats: 1, ..case },
+        M::OrphansAgeAPeriod => Case { faults: kill, ..case },
+        M::ForgottenTooEarly | M::LeaseUnchecked | M::TimeBeforeLink | M::UsedAfterReturn => case,
+        M::LastMessageCounts => Case { asks: 3, ..case },
+        M::ColdEndsByTime => Case { faults: flush, asks: 1, beats: 2, ..case },
+        M::ForgottenComesBack => Case { beats: 1, speaks: (Some(1), Some(0)), ..case },
+        M::StaleClaim => Case { faults: flush, beats: 1, speaks: (Some(1), Some(0)), ..case },
+        M::OneLife => Case { faults: Faults { drop: true, ..faults(0) }, asks: 3, ..case },
+        M::LateWantsCount => Case { asks: 3, doubled: 1, ..settles(case) },
+        M::AnyBeatNames => {
+            let faults = Faults { flush: true, kill: true, ..faults(2) };
+            Case { faults, asks: 0, beats: 2, ..settles(case) }
+        }
+        M::AgedSlotKept => settles(case),
+        M::UntoldKept => Case { faults: Faults { failover: true, ..faults(1) }, ..settles(case) },
+        M::HalfIsCold => {
+            let start = Start::Heard(vec![3, 0, 0], vec![3, 0, 0]);
+            Case { rules: parts(6, 3), start, asks: 0, ..case }
+        }
+        M::NumbersLost => {
+            Case { faults: restart, asks: 3, beats: 1, speaks: (None, Some(0)), ..case }
+        }
+        M::LedgerLost => Case { faults: restart, beats: 1, speaks: (None, Some(0)), ..case },
+        M::NumbersRestart => Case { faults: restart, beats: 1, ..settles(case) },
+        M::PartOfAnUnsureStore => {
+            let (start, exceeds) = (holds(2), Exceeds::ByLong);
+            Case { rules: parts(2, 2), faults: flush, exceeds, asks: 0, beats: 1, start, ..case }
+        }
+        M::OrphansAreCold => {
+            let (start, exceeds) = (holds(2), Exceeds::ByLong);
+            Case { rules: parts(2, 2), exceeds, asks: 0, beats: 1, start, ..case }
+        }
+        M::UntoldReused => Case {
+            faults: Faults { stop: true, ..faults(1) },
+            beats: 2,
+            speaks: (Some(1), Some(0)),
+            start: Start::Heard(vec![1, 0, 0], vec![1, 0, 0]),
+            ..case
+        },
+        M::ForgottenUnnamed => Case {
+            rules: Rules { period: 4, ..Rules::small() },
+            faults: flush,
+            asks: 1,
+            beats: 3,
+            speaks: (Some(1), Some(1)),
+            start: Start::Heard(vec![1, 0, 0], vec![1, 0, 0]),
+            ..case
+        },
+    }
+}

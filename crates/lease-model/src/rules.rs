@@ -1,0 +1,166 @@
+//! The sizes and times of a model, and the rules of the protocol that can be broken in it.
+
+/// How many names replicas can have in one model, new ones after they were forgotten included.
+pub const NAMES: usize = 8;
+
+/// The name of a replica. A replica that was forgotten goes on by another one.
+pub type Name = usize;
+
+/// Sizes, and times in ticks.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Slots of the bucket.
+    pub quota: u8,
+    /// Replicas.
+    pub replicas: usize,
+    /// How long a slot ages after the response.
+    pub period: u8,
+    /// How long a call can be in flight.
+    pub flight: u8,
+    /// After how long a replica that is silent may be forgotten. Its lease lasts as long.
+    pub lease: u8,
+    /// After how long without any message the store no longer trusts its records; and how long a
+    /// replica may be silent and still be granted slots.
+    pub stale: u8,
+    /// Whether a replica without the store may use its part of a cold bucket.
+    pub parts: bool,
+    /// The rule that is broken, if any.
+    pub broken: Option<Mutation>,
+}
+
+/// A rule that is broken on purpose: the model has to find what comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// What was granted in an epoch that the replica has left counts.
+    OldEpochCounts,
+    /// The store grants at once after a loss of its memory.
+    NeverCold,
+    /// Slots of a replica that was forgotten are kept for a period, and not for the time that a
+    /// call can be in flight.
+    OrphansAgeAPeriod,
+    /// A replica is forgotten before its lease is over.
+    ForgottenTooEarly,
+    /// A slot is used after it was returned.
+    UsedAfterReturn,
+    /// A replica does not check its lease before it sends.
+    LeaseUnchecked,
+    /// The store grants again after a period, whoever has told what it holds.
+    ColdEndsByTime,
+    /// The store takes the numbers of the last message instead of the highest.
+    LastMessageCounts,
+    /// A replica that was forgotten comes back by its name.
+    ForgottenComesBack,
+    /// What a replica held under a lease that is over it claims from a store that was emptied.
+    StaleClaim,
+    /// The numbers of a bucket that was dropped begin at zero in the same life.
+    OneLife,
+    /// The wants of a late ask count.
+    LateWantsCount,
+    /// The store takes names of others from any beat.
+    AnyBeatNames,
+    /// A slot that has aged is used again while the store answers.
+    AgedSlotKept,
+    /// The store keeps records that nobody has told in its epoch.
+    UntoldKept,
+    /// Calls that are due go before a replica notices that its lease is over.
+    TimeBeforeLink,
+    /// A bucket is cold if at most half of it is used.
+    HalfIsCold,
+    /// A restarted replica keeps its name and not its numbers.
+    NumbersLost,
+    /// A restarted replica does not know which calls it has sent.
+    LedgerLost,
+    /// A restarted replica numbers its asks from one.
+    NumbersRestart,
+    /// How many replicas there are, and that the bucket is cold, is taken from a store that does
+    /// not know yet what is held.
+    PartOfAnUnsureStore,
+    /// A bucket is cold although slots of it are kept that no member holds.
+    OrphansAreCold,
+    /// Without the store, a replica uses slots again of which the store has not heard.
+    UntoldReused,
+    /// A replica names only the members of the last beat to a store that was emptied, and not those
+    /// that were forgotten lately.
+    ForgottenUnnamed,
+}
+
+// === impl Mutation ===
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::OldEpochCounts,
+        Self::NeverCold,
+        Self::OrphansAgeAPeriod,
+        Self::ForgottenTooEarly,
+        Self::UsedAfterReturn,
+        Self::LeaseUnchecked,
+        Self::ColdEndsByTime,
+        Self::LastMessageCounts,
+        Self::ForgottenComesBack,
+        Self::StaleClaim,
+        Self::OneLife,
+        Self::LateWantsCount,
+        Self::AnyBeatNames,
+        Self::AgedSlotKept,
+        Self::UntoldKept,
+        Self::TimeBeforeLink,
+        Self::HalfIsCold,
+        Self::NumbersLost,
+        Self::LedgerLost,
+        Self::NumbersRestart,
+        Self::PartOfAnUnsureStore,
+        Self::OrphansAreCold,
+        Self::UntoldReused,
+        Self::ForgottenUnnamed,
+    ];
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// The smallest.
+    pub fn small() -> Self {
+        Self {
+            quota: 1,
+            replicas: 2,
+            period: 1,
+            flight: 1,
+            lease: 2,
+            stale: 2,
+            parts: false,
+            broken: None,
+        }
+    }
+
+    /// Whether that rule is broken.
+    pub fn breaks(&self, mutation: Mutation) -> bool {
+        self.broken == Some(mutation)
+    }
+
+    /// After how long a replica that is silent is forgotten.
+    pub fn forget(&self) -> u8 {
+        self.lease - u8::from(self.breaks(Mutation::ForgottenTooEarly))
+    }
+
+    /// How long a slot can be in use after its call was sent.
+    pub fn longest(&self) -> u8 {
+        self.period + self.flight
+    }
+
+    /// How long the slots of a replica are kept that was forgotten.
+    pub fn orphaned(&self) -> u8 {
+        let flies = !self.breaks(Mutation::OrphansAgeAPeriod);
+        self.period + if flies { self.flight } else { 0 }
+    }
+
+    /// The part of the quota that is a replica's, if there are so many; none if it is not known.
+    pub fn part(&self, replicas: u8) -> u8 {
+        if self.parts { self.quota.checked_div(replicas).unwrap_or(0) } else { 0 }
+    }
+
+    /// The times a counter has to tell apart.
+    pub fn latest(&self) -> u8 {
+        self.lease + 1
+    }
+}
