@@ -25,8 +25,12 @@ pub fn about_nothing(headers: &mut HeaderMap) {
     });
 }
 
-/// Leaves what the caller is to see: nobody but us speaks for us.
+/// Leaves what the caller is to see: nobody but us speaks for us. A length beside a transfer coding
+/// says nothing (RFC 9112, 6.3).
 pub fn forward_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     leave_out(headers, concerns_one_connection);
 }
 
@@ -102,6 +106,20 @@ fn leave_out(headers: &mut HeaderMap, stays_here: impl Fn(&str) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Turned red by: a body that is cut at a length that is not its own.
+    #[test]
+    fn a_chunked_answer_has_no_length() {
+        for (coding, left) in [(Some("chunked"), false), (None, true)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_LENGTH, 3.into());
+            if let Some(coding) = coding {
+                headers.insert(header::TRANSFER_ENCODING, coding.parse().unwrap());
+            }
+            forward_response(&mut headers);
+            assert_eq!(headers.contains_key(header::CONTENT_LENGTH), left);
+        }
+    }
 
     /// Turned red by: a coding that goes on though no look can be taken at what it packs.
     #[test]

@@ -29,6 +29,7 @@ pin_project! {
         Upstream {
             first: Option<Bytes>,
             then: Option<Next>,
+            broken: Option<hyper::Error>,
             #[pin]
             body: Incoming,
             #[pin]
@@ -81,14 +82,16 @@ pub enum AnswerError {
 impl ResponseBody {
     /// The upstream's body. It is given up when nothing comes for `limit`.
     pub fn upstream(body: Incoming, limit: Duration) -> Self {
-        Self { from: From::Upstream { first: None, then: None, body, idle: None, limit } }
+        Self {
+            from: From::Upstream { first: None, then: None, broken: None, body, idle: None, limit },
+        }
     }
 
     /// The upstream's body of which the beginning has been read. It goes on as if it had not.
     pub fn begun(mut begun: Begun, body: Incoming, limit: Duration) -> Self {
         let first = Some(begun.data()).filter(|first| !first.is_empty());
         let idle = begun.idle_since.map(|since| tokio::time::sleep_until(since + limit));
-        Self { from: From::Upstream { first, then: begun.then, body, idle, limit } }
+        Self { from: From::Upstream { first, then: begun.then, broken: None, body, idle, limit } }
     }
 
     /// A body of ours.
@@ -141,13 +144,31 @@ impl HttpBody for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.project().from.project() {
             FromProjected::Ours { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            FromProjected::Upstream { first, then, body, mut idle, limit } => {
-                let read = first.take().map(|first| Ok(Frame::data(first))).or_else(|| then.take());
-                if let Some(read) = read {
-                    return Poll::Ready(Some(read.map_err(AnswerError::Broken)));
+            FromProjected::Upstream { first, then, broken, body, mut idle, limit } => {
+                if let Some(error) = broken.take() {
+                    return Poll::Ready(Some(Err(AnswerError::Broken(error))));
                 }
-                if let Poll::Ready(frame) = body.poll_frame(cx) {
-                    idle.set(None);
+                let begun =
+                    first.take().map(|first| Ok(Frame::data(first))).or_else(|| then.take());
+                let read = match begun {
+                    Some(begun) => Poll::Ready(Some(begun)),
+                    None => {
+                        let read = body.poll_frame(cx);
+                        if read.is_ready() {
+                            idle.set(None);
+                        }
+                        read
+                    }
+                };
+                if let Poll::Ready(Some(Err(error))) = read {
+                    // The server drops what it has not written when a body fails. The client is to have
+                    // what came, or it would take the call for one that nobody answered, and send it
+                    // again.
+                    *broken = Some(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if let Poll::Ready(frame) = read {
                     return Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)));
                 }
                 // The timer exists only while the upstream keeps us waiting.
@@ -164,8 +185,8 @@ impl HttpBody for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.from {
-            From::Upstream { first, then, body, .. } => {
-                first.is_none() && then.is_none() && body.is_end_stream()
+            From::Upstream { first, then, broken, body, .. } => {
+                first.is_none() && then.is_none() && broken.is_none() && body.is_end_stream()
             }
             From::Ours { bytes } => bytes.is_none(),
         }

@@ -211,7 +211,8 @@ impl Failure {
                 }
                 UpstreamError::NotBegun(_)
                 | UpstreamError::NotTaken(_)
-                | UpstreamError::Broken(_) => {
+                | UpstreamError::Broken(_)
+                | UpstreamError::Garbled(_) => {
                     error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
                 }
                 UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {

@@ -147,6 +147,51 @@ async fn a_client_that_retries_broken_connections_sees_one() {
     }
 }
 
+/// It would not send a post again of whose answer something came, and it does not here: it sees what came.
+///
+/// Turned red by: a line that is closed without what came of the answer, in its headers or after them.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_retries_broken_connections_sees_an_answer_that_broke_off() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let length = "content-length: 100\r\n\r\n";
+    let body = r#"{"ok":true,"channel":"#;
+    for (said, sees) in [
+        (HEAD.to_owned(), "502"),
+        ("HTTP/1.1 20".to_owned(), "502"),
+        (r#"{"ok":true}"#.to_owned(), "502"),
+        (format!("{HEAD}{length}{body}"), body),
+        (format!("{HEAD}transfer-encoding: chunked\r\n\r\n15\r\n{body}\r\n"), body),
+        (String::new(), ""),
+    ] {
+        let (calls, text) = (Arc::new(AtomicUsize::new(0)), said.clone());
+        let count = Arc::clone(&calls);
+        let wire = Wire::new(move |_| {
+            let (client, mut server) = pipe();
+            let (text, count) = (text.clone(), Arc::clone(&count));
+            tokio::spawn(async move {
+                let mut read = [0; 4096];
+                if server.read(&mut read).await.is_ok_and(|read| read > 0) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let _ = server.write_all(text.as_bytes()).await;
+                }
+            });
+            Ok(client)
+        });
+        let proxy = Proxy::start(wire);
+        let post = format!(
+            "POST /api/{RARE} HTTP/1.1\r\nhost: proxy\r\nuser-agent: {PYTHON}\r\ncontent-length: 0\r\n\r\n"
+        );
+        let mut line = proxy.connect();
+        line.write_all(post.as_bytes()).await.unwrap();
+        let mut heard = Vec::new();
+        let read = line.read_to_end(&mut heard);
+        let _ = tokio::time::timeout(secs(5), read).await;
+        let heard = String::from_utf8(heard).unwrap();
+        assert!(heard.contains(sees) && heard.is_empty() == sees.is_empty(), "{said:?}: {heard:?}");
+        assert_eq!(calls.load(Ordering::Relaxed), 1, "{said:?}");
+    }
+}
+
 /// An operator's client, too; and one that is known can be told otherwise.
 ///
 /// Turned red by: a rule that is not looked at.

@@ -1,11 +1,12 @@
-//! A connection that remembers when it last took bytes of a request.
+//! A connection that remembers when it last took bytes of a request, and whether an answer has begun
+//! since.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -15,19 +16,29 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::time::Instant;
 
-/// A connection that remembers when it last took bytes.
+/// A connection that remembers what it last did.
 #[derive(Debug)]
 pub struct Metered<T> {
     io: T,
     meter: Meter,
 }
 
-/// When a connection last took bytes.
+/// When a connection last took bytes, and whether it brought any after that.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     since: Instant,
-    /// Milliseconds after that.
-    last: Arc<AtomicU64>,
+    last: Arc<Last>,
+}
+
+/// What a connection did last.
+#[derive(Debug, Default)]
+struct Last {
+    /// When it took bytes, in milliseconds since it was made.
+    took: AtomicU64,
+    /// How often it could be read from since. The end of what comes is one of them.
+    reads: AtomicU32,
+    /// Whether it broke instead of ending.
+    failed: AtomicBool,
 }
 
 // === impl Metered ===
@@ -42,7 +53,8 @@ impl<T> Metered<T> {
         if matches!(written, Poll::Ready(Ok(1..))) {
             let now = Instant::now().duration_since(self.meter.since);
             let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-            self.meter.last.store(millis, Ordering::Relaxed);
+            self.meter.last.took.store(millis, Ordering::Relaxed);
+            self.meter.last.reads.store(0, Ordering::Relaxed);
         }
         written
     }
@@ -62,7 +74,16 @@ impl<T: Read + Unpin> Read for Metered<T> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let last = &self.meter.last;
+        match &read {
+            Poll::Ready(Ok(())) => {
+                last.reads.fetch_add(1, Ordering::Relaxed);
+            }
+            Poll::Ready(Err(_)) => last.failed.store(true, Ordering::Relaxed),
+            Poll::Pending => {}
+        }
+        read
     }
 }
 
@@ -103,6 +124,13 @@ impl<T: Write + Unpin> Write for Metered<T> {
 impl Meter {
     /// When it last took bytes, or was made.
     pub(super) fn last(&self) -> Instant {
-        self.since + Duration::from_millis(self.last.load(Ordering::Relaxed))
+        self.since + Duration::from_millis(self.last.took.load(Ordering::Relaxed))
+    }
+
+    /// Of a connection that is over: whether it brought bytes after it last took some. hyper does not
+    /// let a connection see how many it reads.
+    pub(super) fn has_brought(&self) -> bool {
+        let Last { reads, failed, .. } = &*self.last;
+        reads.load(Ordering::Relaxed) > u32::from(!failed.load(Ordering::Relaxed))
     }
 }

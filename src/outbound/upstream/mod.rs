@@ -78,9 +78,12 @@ pub enum UpstreamError {
     /// The upstream said that it would not look at it.
     #[error("the upstream did not take the call")]
     NotTaken(#[source] hyper_util::client::legacy::Error),
-    /// The connection broke before the answer's headers came.
+    /// The connection broke before an answer began.
     #[error("the connection to the upstream broke before it answered")]
     Broken(#[source] hyper_util::client::legacy::Error),
+    /// An answer began and cannot be read: it broke off in its headers, or is no HTTP.
+    #[error("the upstream's answer broke off, or is no HTTP")]
+    Garbled(#[source] hyper_util::client::legacy::Error),
     /// The answer's headers did not come in time.
     #[error("the upstream did not answer within {0:?}")]
     Timeout(Duration),
@@ -124,6 +127,7 @@ impl<C: Connects> Upstream<C> {
             () if error.is_connect() => UpstreamError::Connect(error),
             () if was_not_begun(&error) => UpstreamError::NotBegun(error),
             () if self.http2 && was_not_taken(&error) => UpstreamError::NotTaken(error),
+            () if has_answered(&error) => UpstreamError::Garbled(error),
             () => UpstreamError::Broken(error),
         })
     }
@@ -196,6 +200,18 @@ fn metered(connection: &CaptureConnection) -> Option<Meter> {
     extras.remove()
 }
 
+/// Whether an answer had begun when the exchange failed, as far as one connection's bytes are one
+/// request's: in HTTP/2 they are those of all.
+fn has_answered(error: &hyper_util::client::legacy::Error) -> bool {
+    let is_no_http =
+        error.source().and_then(|source| source.downcast_ref()).is_some_and(hyper::Error::is_parse);
+    let mut extras = Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut extras);
+    }
+    is_no_http || extras.get().is_some_and(Meter::has_brought)
+}
+
 /// Whether nothing of a request was written: hyper-util gives it back then, and says no more than
 /// this.
 fn was_not_begun(error: &hyper_util::client::legacy::Error) -> bool {
@@ -243,7 +259,7 @@ impl UpstreamError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Connect(error) => !reach::is_lasting(error),
-            Self::NotBegun(_) | Self::NotTaken(_) | Self::Broken(_) => true,
+            Self::NotBegun(_) | Self::NotTaken(_) | Self::Broken(_) | Self::Garbled(_) => true,
             Self::Loop(_) | Self::Timeout(_) | Self::Stalled(_) | Self::Request(_) => false,
         }
     }
