@@ -34,6 +34,8 @@ pub mod identity;
 pub mod pauses;
 pub mod queue;
 pub mod state;
+#[cfg(test)]
+mod store;
 
 pub mod outbound;
 

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 14] = [
     &["identity", "pauses"],
     &["state"],
     &["queue"],
-    &["inbound", "outbound"],
+    &["inbound", "outbound", "store"],
     &["respond"],
     &["shared"],
     &["stack"],

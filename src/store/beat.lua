@@ -1,0 +1,119 @@
+-- beat: a replica is here. It joins, begins an epoch where one is needed, and ends the cold time after a
+-- loss of memory. src/store/mod.rs tells what the words mean.
+--
+-- KEYS[1]  <prefix>:1:{g}:m  the members of the group (hash)
+-- KEYS[2]  <prefix>:1:{g}:h  of which part of each bucket is used (sorted set)
+-- KEYS[3]  <prefix>:1:{g}:o  when slots of replicas that are gone become free (sorted set)
+-- ARGV[1]  replica
+--     [2]  the epoch as it knows it; '' if it knows none
+--     [3]  a new epoch, should one be needed: random
+--     [4]  who is silent for longer is forgotten, in ms: forget_after
+--     [5]  the longest period and what may be in flight, in ms
+--     [6]  who is silent for longer is granted nothing, in ms: three beats
+--     [7]  '1': all that it holds is told in this epoch
+--     [8]  how many buckets of which much is used it is told of at most
+--     [9]  the beginning of a bucket's key: <prefix>:1:{g}:b:
+--     [10..]  the other members that it knows of
+-- Answers  {epoch, 1 if it is cold and 0 if not, {members}, {buckets}}
+--             buckets: those of which more than a member's part is used, without the beginning of
+--             their keys; one more than asked for, if there are too many to tell
+--          or {'gone'}: it was forgotten
+--
+-- Fields of the members:
+--   e     the epoch
+--   n     the run id of the server in which it began
+--   c     since when it is cold: nothing is granted until all members have told what they hold;
+--         '' if it is not
+--   l     when anybody was heard last
+--   m<replica>  when that one was heard last
+--   p<replica>  the epoch in which that one has told all
+--
+-- In m, h and o only scripts of this group read and write, and the buckets they name are of this group.
+local M, H, O, me, knows = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+local forget, grace, stale = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local most, prefix = tonumber(ARGV[8]), ARGV[9]
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local function int(x) return string.format('%.0f', x) end
+
+local flat, h, ids = redis.call('HGETALL', M), {}, {}
+for i = 1, #flat, 2 do
+  h[flat[i]] = flat[i + 1]
+  if string.byte(flat[i]) == 109 then ids[#ids + 1] = string.sub(flat[i], 2) end        -- m
+end
+local function set(k, v) h[k] = v; redis.call('HSET', M, k, v) end
+local function heard(id, at)
+  if not h['m' .. id] then ids[#ids + 1] = id end
+  set('m' .. id, int(at))
+end
+
+if not h.e or h.e == '' or h.n ~= run or now - tonumber(h.l) > stale then
+  -- Emptied; or another process, perhaps with older data; or it has heard nobody for a while.
+  set('e', ARGV[3]); set('n', run); set('c', int(now))
+  for _, id in ipairs(ids) do set('m' .. id, int(now)) end
+elseif knows == h.e and not h['m' .. me] then
+  return {'gone'}
+end
+-- Who says this in its epoch of now has heard of the others from here.
+if h.c ~= '' and knows ~= h.e then
+  for i = 10, #ARGV do
+    if not h['m' .. ARGV[i]] then heard(ARGV[i], now) end
+  end
+end
+heard(me, now); set('l', int(now))
+if ARGV[7] == '1' and knows == h.e then set('p' .. me, h.e) end
+
+local members, pending = {}, false
+for _, id in ipairs(ids) do
+  local at = tonumber(h['m' .. id])
+  if at > now then at = now; set('m' .. id, int(now)) end              -- its clock has gone back
+  local told = h['p' .. id] == h.e
+  if now - at > forget + (told and 0 or grace) then
+    redis.call('HDEL', M, 'm' .. id, 'p' .. id)
+  else
+    members[#members + 1] = id
+    pending = pending or not told
+  end
+end
+if h.c ~= '' and not pending and now - tonumber(h.c) >= stale then set('c', '') end
+redis.call('PEXPIRE', M, 86400000)
+
+-- Slots of replicas that are gone become free by themselves. So what is used is reckoned anew.
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', O, '-inf', int(now), 'LIMIT', 0, 100)) do
+  local flat, used, quota, next = redis.call('HGETALL', prefix .. name), 0, 0, nil
+  for i = 1, #flat, 2 do
+    local c, v = string.byte(flat[i]), flat[i + 1]
+    if c == 114 then                                                                    -- r
+      local g, tk, r = string.match(v, '^%S+ %d+ %d+ (%d+) (%d+) (%d+)')
+      used = used + math.max(0, g + tk - r)
+    elseif c == 111 then                                                                -- o
+      for n, till in string.gmatch(v, '(%d+)@(%d+)') do
+        till = tonumber(till)
+        if till > now then
+          used = used + n
+          next = math.min(next or till, till)
+        end
+      end
+    elseif c == 113 then quota = tonumber(v) end                                        -- q
+  end
+  if next then redis.call('ZADD', O, int(next), name) else redis.call('ZREM', O, name) end
+  if used > 0 and quota > 0 then
+    redis.call('ZADD', H, string.format('%.17g', used / quota), name)
+  else
+    redis.call('ZREM', H, name)
+  end
+end
+-- What a bucket that has expired leaves in there is found by chance.
+for _, name in ipairs(redis.call('ZRANDMEMBER', H, 3)) do
+  if redis.call('EXISTS', prefix .. name) == 0 then redis.call('ZREM', H, name) end
+end
+local part, hot = '(' .. string.format('%.17g', 1 / math.max(1, #members)), {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1)) do
+  if redis.call('EXISTS', prefix .. name) == 1 then
+    hot[#hot + 1] = name
+  else
+    redis.call('ZREM', H, name)
+  end
+end
+return {h.e, h.c == '' and 0 or 1, members, hot}

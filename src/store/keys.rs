@@ -1,0 +1,114 @@
+//! What things are called in the store.
+//!
+//! No secret is in a name: a bucket's values have tokens and paths of webhooks as the first bytes of
+//! their hash only, as everywhere else.
+
+use std::sync::Arc;
+
+use crc32fast::Hasher;
+use limits::{AgeFrom, BucketKey, Limit, Rule, Scope, Values};
+use scheduler::Shard;
+
+/// The beginning of all names: the operator's prefix, and the version of the scripts. Scripts that
+/// do not understand each other have names of their own, so two versions never share a bucket.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    base: Arc<str>,
+}
+
+/// The version of what the scripts read and write.
+const VERSION: u32 = 1;
+
+/// Into how many groups the buckets are divided: each lives in one slot of a cluster.
+pub(super) const SHARDS: u8 = 16;
+
+// === impl Keys ===
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { base: format!("{prefix}:{VERSION}:").into() }
+    }
+
+    /// The members of a group.
+    pub(super) fn members(&self, shard: Shard) -> String {
+        self.of(shard, "m")
+    }
+
+    /// Of which part of each bucket is used.
+    pub(super) fn used(&self, shard: Shard) -> String {
+        self.of(shard, "h")
+    }
+
+    /// When slots of replicas that are gone become free.
+    pub(super) fn orphans(&self, shard: Shard) -> String {
+        self.of(shard, "o")
+    }
+
+    /// The beginning of the buckets of a group.
+    pub(super) fn buckets(&self, shard: Shard) -> String {
+        self.of(shard, "b:")
+    }
+
+    /// The beginning of the replicas' channels.
+    pub(super) fn channels(&self) -> String {
+        format!("{}i:", self.base)
+    }
+
+    fn of(&self, shard: Shard, what: &str) -> String {
+        format!("{}{{{}}}:{what}", self.base, shard.0)
+    }
+}
+
+/// The group of a bucket: the same in every replica.
+pub(super) fn shard(key: &BucketKey) -> Shard {
+    let mut hasher = Hasher::new();
+    hasher.update(key.limit.name.as_bytes());
+    hasher.update(b":");
+    hasher.update(key.values.as_str().as_bytes());
+    Shard((hasher.finalize() % u32::from(SHARDS)) as u8)
+}
+
+/// The name of a bucket. The first colon ends the name of its limit.
+pub(super) fn name(key: &BucketKey) -> String {
+    let limit = &*key.limit.name;
+    if limit.contains([':', '%']) {
+        let limit = limit.replace('%', "%25").replace(':', "%3A");
+        return format!("{limit}:{}", key.values);
+    }
+    format!("{limit}:{}", key.values)
+}
+
+/// The bucket of that name. Its limit has only a name.
+pub(super) fn bucket(name: &str) -> Option<BucketKey> {
+    let (limit, values) = name.split_once(':')?;
+    let limit = Limit {
+        name: limit.replace("%3A", ":").replace("%25", "%").into(),
+        rule: Rule::Open,
+        scope: Scope::default(),
+        age_from: AgeFrom::default(),
+    };
+    Some(BucketKey { limit: Arc::new(limit), values: Values::from(values) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Red when a limit's name is not escaped.
+    #[test]
+    fn a_bucket_is_found_by_its_name() {
+        for (limit, values) in [("tier2", "A1/T1/chat.update"), ("my:own%3A", "C1:2/~abc")] {
+            let mut key = bucket(&format!("x:{values}")).unwrap();
+            Arc::make_mut(&mut key.limit).name = limit.into();
+            assert_eq!(bucket(&name(&key)).as_ref(), Some(&key), "{}", name(&key));
+        }
+    }
+
+    /// Replicas of all versions have to agree on it.
+    #[test]
+    fn a_bucket_has_its_group() {
+        let groups = ["tier2:A1/T1/chat.update", "post:A1/T1/C1", "tier3:A1/T1/users.list"];
+        let groups = groups.map(|name| shard(&bucket(name).unwrap()).0);
+        assert_eq!(groups, [14, 11, 11]);
+    }
+}

@@ -1,0 +1,271 @@
+//! The scripts that run in the store: what they are given, and what they answer.
+
+use redis::{Cmd, FromRedisValue, Value};
+use scheduler::{Ask, Epoch, Shard};
+
+use super::keys::{self, Keys};
+
+/// A script, known by its hash.
+#[derive(Debug)]
+pub(super) struct Script {
+    text: &'static str,
+    hash: String,
+}
+
+/// Both of them.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) beat: Script,
+    pub(super) step: Script,
+}
+
+/// A script with what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    keys: Vec<String>,
+    args: Vec<String>,
+}
+
+/// A replica says that it is here.
+#[derive(Debug)]
+pub(super) struct Beat<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// The store's epoch, as it knows it.
+    pub(super) epoch: Option<Epoch>,
+    /// A new epoch, should one be needed.
+    pub(super) new_epoch: Epoch,
+    /// Whether it has told, in that epoch, all that it holds.
+    pub(super) told_all: bool,
+    /// The members that it knows of.
+    pub(super) others: &'a [String],
+}
+
+/// The answer to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beaten {
+    /// It is a member.
+    Member {
+        /// The store's epoch.
+        epoch: Epoch,
+        /// All members.
+        members: Vec<String>,
+        /// The buckets of which more than a member's part is used; `None` if they are too many.
+        hot: Option<Vec<String>>,
+    },
+    /// It was forgotten.
+    Gone,
+}
+
+/// The answer to a step.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stepped {
+    /// What it says of each bucket, in their order.
+    Told(Vec<Answered>),
+    /// It lives in another epoch.
+    Cold,
+    /// It has forgotten the replica.
+    Gone,
+}
+
+/// What it says of one bucket.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    /// The life of the bucket.
+    pub(super) life: u64,
+    /// GRANTED.
+    pub(super) granted: u64,
+    /// How many slots all hold.
+    pub(super) used: u32,
+    /// The weight of all who wait.
+    pub(super) weight: u64,
+    /// When to ask again, in milliseconds; 0 if not.
+    pub(super) again: u64,
+}
+
+/// A replica is told that it has been granted slots.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Push<'a> {
+    pub(super) to: &'a str,
+    pub(super) epoch: Epoch,
+    pub(super) life: u64,
+    pub(super) granted: u64,
+    pub(super) bucket: &'a str,
+}
+
+/// Times, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Who is silent for longer is forgotten.
+    pub(super) forget: u64,
+    /// How long a call may be in flight.
+    pub(super) flight: u64,
+    /// Who is silent for longer is granted nothing.
+    pub(super) stale: u64,
+    /// The longest period of all limits.
+    pub(super) longest: u64,
+}
+
+/// Who is here, and in which life of the store.
+pub(super) const BEAT: &str = include_str!("beat.lua");
+/// What a replica tells of its buckets, and hears.
+pub(super) const STEP: &str = include_str!("step.lua");
+
+/// How many buckets of which much is used a beat tells of. If there are more, all count as such.
+const HOT: usize = 10_000;
+
+/// The numbers that a step answers for each bucket.
+const NUMBERS: usize = 5;
+
+// === impl Scripts ===
+
+impl Scripts {
+    /// Those of these texts.
+    pub(super) fn of([beat, step]: [&'static str; 2]) -> Self {
+        Self { beat: Script::new(beat), step: Script::new(step) }
+    }
+}
+
+// === impl Script ===
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
+    }
+
+    /// Runs it if the server knows it.
+    pub(super) fn by_hash(&self, given: &Given) -> Cmd {
+        given.to("EVALSHA", &self.hash)
+    }
+
+    /// Runs it, and lets the server know it from then on.
+    pub(super) fn whole(&self, given: &Given) -> Cmd {
+        given.to("EVAL", self.text)
+    }
+}
+
+// === impl Given ===
+
+impl Given {
+    fn to(&self, command: &str, script: &str) -> Cmd {
+        let mut cmd = redis::cmd(command);
+        cmd.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.args);
+        cmd
+    }
+
+    fn of(keys: &Keys, shard: Shard) -> Self {
+        let all = vec![keys.members(shard), keys.used(shard), keys.orphans(shard)];
+        Self { keys: all, args: Vec::new() }
+    }
+
+    fn push(&mut self, arg: impl ToString) {
+        self.args.push(arg.to_string());
+    }
+
+    /// For `beat.lua`.
+    pub(super) fn beat(keys: &Keys, shard: Shard, times: Times, beat: &Beat<'_>) -> Self {
+        let Beat { name, epoch, new_epoch, told_all, others } = *beat;
+        let Times { forget, flight, stale, longest } = times;
+        let mut given = Self::of(keys, shard);
+        given.push(name);
+        given.push(text(epoch));
+        given.push(new_epoch.0);
+        [forget, longest + flight, stale].into_iter().for_each(|time| given.push(time));
+        given.push(u8::from(told_all));
+        given.push(HOT);
+        given.push(keys.buckets(shard));
+        others.iter().for_each(|other| given.push(other));
+        given
+    }
+
+    /// For `step.lua`.
+    pub(super) fn step(
+        keys: &Keys,
+        shard: Shard,
+        times: Times,
+        name: &str,
+        epoch: Option<Epoch>,
+        asks: &[Ask],
+    ) -> Self {
+        let Times { forget, flight, stale, .. } = times;
+        let mut given = Self::of(keys, shard);
+        let buckets = keys.buckets(shard);
+        given.push(name);
+        given.push(text(epoch));
+        [forget, flight, stale].into_iter().for_each(|time| given.push(time));
+        given.push(keys.channels());
+        given.push(buckets.len());
+        for ask in asks {
+            given.keys.push(format!("{buckets}{}", keys::name(&ask.bucket)));
+            let Ask { life, number, seen, taken, returned, .. } = *ask;
+            [life, number, seen, taken, returned].into_iter().for_each(|it| given.push(it));
+            ask.wants.into_iter().for_each(|wants| given.push(wants));
+            given.push(ask.callers);
+            given.push(ask.quota);
+            given.push(ask.period.as_nanos().div_ceil(1_000_000));
+            given.push(u8::from(ask.people));
+        }
+        given
+    }
+}
+
+fn text(epoch: Option<Epoch>) -> String {
+    epoch.map_or_else(String::new, |epoch| epoch.0.to_string())
+}
+
+// === impl Beaten ===
+
+impl Beaten {
+    /// What `beat.lua` answers; `None` for what it never does.
+    pub(super) fn of(answer: Value) -> Option<Self> {
+        let Value::Array(parts) = answer else { return None };
+        if parts.len() == 1 {
+            return Some(Self::Gone);
+        }
+        let (epoch, _, members, hot): (u64, u8, Vec<String>, Vec<String>) =
+            FromRedisValue::from_redis_value(Value::Array(parts)).ok()?;
+        let hot = Some(hot).filter(|hot| hot.len() <= HOT);
+        Some(Self::Member { epoch: Epoch(epoch), members, hot })
+    }
+}
+
+// === impl Stepped ===
+
+impl Stepped {
+    /// What `step.lua` answers; `None` for what it never does.
+    pub(super) fn of(answer: Value) -> Option<Self> {
+        let Value::Array(parts) = answer else { return None };
+        let mut parts = parts.into_iter();
+        let first: String = FromRedisValue::from_redis_value(parts.next()?).ok()?;
+        match &*first {
+            "gone" => return Some(Self::Gone),
+            "cold" => return Some(Self::Cold),
+            "ok" => {}
+            _ => return None,
+        }
+        let numbers: Option<Vec<u64>> =
+            parts.map(|part| FromRedisValue::from_redis_value(part).ok()).collect();
+        let (all, rest) = numbers.as_deref()?.as_chunks::<NUMBERS>();
+        let told = all.iter().map(|&[life, granted, used, weight, again]| {
+            let used = u32::try_from(used).unwrap_or(u32::MAX);
+            Answered { life, granted, used, weight, again }
+        });
+        rest.is_empty().then(|| Self::Told(told.collect()))
+    }
+}
+
+// === impl Push ===
+
+impl<'a> Push<'a> {
+    /// What `step.lua` publishes; `None` for what it never does.
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(NUMBERS, ' ');
+        Some(Self {
+            to: parts.next()?,
+            epoch: Epoch(parts.next()?.parse().ok()?),
+            life: parts.next()?.parse().ok()?,
+            granted: parts.next()?.parse().ok()?,
+            bucket: parts.next()?,
+        })
+    }
+}

@@ -1,0 +1,504 @@
+//! The scripts against the reference of the scheduler's model, step for step.
+//!
+//! What the scripts ask of the server's clock and process is replaced in their text by what the test
+//! says. So the time is that of the test, and what expires does so by it.
+
+use std::{cell::RefCell, time::Duration};
+
+use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use redis::{Connection, Value};
+use scheduler::{
+    Ask, Epoch, Shard,
+    model::store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped, Store, Times},
+};
+
+use super::{
+    super::{
+        keys::{self, Keys},
+        script::{self, Given, Script, Scripts},
+    },
+    server::Server,
+};
+
+/// What happens to the store.
+#[derive(Clone, Debug)]
+enum Happening {
+    Beat {
+        by: usize,
+        knows: Knows,
+        told_all: bool,
+        others: Vec<usize>,
+    },
+    Step {
+        by: usize,
+        knows: Knows,
+        asks: Vec<Said>,
+    },
+    /// Some beat for a while, and the others are silent.
+    Alive {
+        some: Vec<usize>,
+        beats: u64,
+    },
+    /// A message of before comes again, or late.
+    Again {
+        back: usize,
+    },
+    Pass {
+        ms: u64,
+    },
+    /// Its clock is set back.
+    Back {
+        ms: u64,
+    },
+    Flush,
+    /// Another process with the same data.
+    Restart,
+}
+
+/// Which epoch a replica knows.
+#[derive(Clone, Copy, Debug)]
+enum Knows {
+    Now,
+    Before,
+    None,
+}
+
+/// What is said of a bucket: how much more of everything than before.
+#[derive(Clone, Debug)]
+struct Said {
+    bucket: usize,
+    new_life: bool,
+    hears: bool,
+    taken: u64,
+    returns: u64,
+    wants: [u32; 3],
+    callers: u32,
+    people: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Message {
+    Beat(Beat),
+    Step(Step),
+}
+
+/// What a replica knows of a bucket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Numbers {
+    life: u64,
+    number: u64,
+    seen: u64,
+    granted: u64,
+    taken: u64,
+    returned: u64,
+}
+
+/// The reference and the server, side by side.
+struct Both<'a> {
+    server: &'a mut Scripted,
+    store: Store,
+    now: u64,
+    process: u64,
+    /// What has become free at a time that comes again is not taken back before the bucket's next step.
+    went_back: bool,
+    epochs: Vec<u64>,
+    names: Vec<Name>,
+    numbers: Vec<[Numbers; BUCKETS.len()]>,
+    messages: Vec<Message>,
+}
+
+/// A server and the scripts.
+struct Scripted {
+    /// Ended with the process.
+    _server: Server,
+    connection: Connection,
+    keys: Keys,
+    scripts: Scripts,
+    expire: redis::Script,
+}
+
+const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_000 };
+
+/// The same for the scripts.
+const SAID: script::Times = {
+    let Times { forget, flight, stale, longest } = TIMES;
+    script::Times { forget, flight, stale, longest }
+};
+
+/// Names, quotas and periods.
+const BUCKETS: [(&str, u32, u64); 5] = [
+    ("tier2:A1/T1/chat.update", 5, 1_000),
+    ("post:A1/T1/C1", 1, 100),
+    ("bookmarks:T1", 2, 0),
+    ("tier3:A1/T1/users.list", 12, 700),
+    ("odd:with space/and:colon@1", 7, 900),
+];
+
+const SHARD: Shard = Shard(3);
+
+/// In front of the scripts.
+const FAKES: &str = "
+local function fake(key) return tonumber(redis.call('GET', 'fake:' .. key)) end
+local function time()
+  local now = fake('now')
+  return {string.format('%.0f', math.floor(now / 1000)), string.format('%.0f', now % 1000 * 1000)}
+end
+local function publish(channel, text) redis.call('RPUSH', 'fake:pushes', channel .. ' ' .. text) end
+local function expire(key, ms) redis.call('ZADD', 'fake:expires', fake('now') + ms, key) end
+";
+
+/// Deletes what has expired.
+const EXPIRE: &str = "
+redis.call('SET', 'fake:now', ARGV[1])
+redis.call('SET', 'fake:process', ARGV[2])
+redis.call('DEL', 'fake:pushes')
+if ARGV[3] == '0' then return end
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', 'fake:expires', '-inf', ARGV[1])) do
+  redis.call('DEL', key)
+  redis.call('ZREM', 'fake:expires', key)
+end
+";
+
+// === impl Scripted ===
+
+impl Scripted {
+    fn start() -> Self {
+        let server = Server::start();
+        let connection = server.connect();
+        let scripts = Scripts::of([script::BEAT, script::STEP].map(faked));
+        let (keys, expire) = (Keys::new("sw"), redis::Script::new(EXPIRE));
+        Self { _server: server, connection, keys, scripts, expire }
+    }
+
+    fn flush(&mut self) {
+        redis::cmd("FLUSHALL").exec(&mut self.connection).unwrap();
+    }
+
+    fn beat(&mut self, beat: &Beat) -> Beaten {
+        let others: Vec<_> = beat.others.iter().map(|other| name(*other)).collect();
+        let said = script::Beat {
+            name: &name(beat.name),
+            epoch: epoch(beat.epoch),
+            new_epoch: Epoch(beat.new_epoch),
+            told_all: beat.told_all,
+            others: &others,
+        };
+        let given = Given::beat(&self.keys, SHARD, SAID, &said);
+        match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
+            script::Beaten::Gone => Beaten::Gone,
+            script::Beaten::Member { epoch, members, hot } => {
+                let members: Vec<_> = members.iter().map(|member| named(member)).collect();
+                let mut hot = hot.unwrap();
+                hot.sort_unstable();
+                let count = u32::try_from(members.len()).unwrap();
+                Beaten::Member { epoch: epoch.0, members, count, hot }
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> (Stepped, Vec<Push>) {
+        let asks: Vec<_> = step.asks.iter().map(|asked| ask(step.epoch, asked)).collect();
+        let epoch = epoch(step.epoch);
+        let given = Given::step(&self.keys, SHARD, SAID, &name(step.name), epoch, &asks);
+        let answer = self.run(|it| &it.step, &given);
+        let stepped = match script::Stepped::of(answer).unwrap() {
+            script::Stepped::Gone => Stepped::Gone,
+            // Which epoch it lives in is for those who read what was said.
+            script::Stepped::Cold => Stepped::Cold(0),
+            script::Stepped::Told(told) => {
+                let told = told.into_iter().map(|told| {
+                    let script::Answered { life, granted, used, weight, again } = told;
+                    Answered { life, granted, used, weight, again }
+                });
+                Stepped::Told(told.collect())
+            }
+        };
+        let mut pushes = redis::cmd("LRANGE");
+        pushes.arg("fake:pushes").arg(0).arg(-1);
+        let pushes: Vec<String> = pushes.query(&mut self.connection).unwrap();
+        (stepped, pushes.iter().map(|push| pushed(push)).collect())
+    }
+
+    fn run(&mut self, script: impl Fn(&Scripts) -> &Script, given: &Given) -> Value {
+        let script = script(&self.scripts);
+        match script.by_hash(given).query(&mut self.connection) {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                script.whole(given).query(&mut self.connection).unwrap()
+            }
+            answer => answer.unwrap(),
+        }
+    }
+}
+
+fn ask(epoch: u64, asked: &Asked) -> Ask {
+    let Asked { life, number, seen, taken, returned, wants, callers, quota, people, .. } = *asked;
+    Ask {
+        bucket: keys::bucket(&asked.bucket).unwrap(),
+        shard: SHARD,
+        epoch: Epoch(epoch),
+        life,
+        number,
+        seen,
+        taken,
+        returned,
+        wants,
+        callers,
+        quota,
+        period: Duration::from_millis(asked.period),
+        people,
+    }
+}
+
+fn pushed(text: &str) -> Push {
+    let (channel, text) = text.split_once(' ').unwrap();
+    let script::Push { to, epoch, life, granted, bucket } = script::Push::of(text).unwrap();
+    let to = named(to);
+    assert_eq!(channel, format!("sw:1:i:{to:x}"));
+    Push { to, epoch: epoch.0, bucket: bucket.to_owned(), life, granted }
+}
+
+/// The script with another clock and another process.
+fn faked(text: &str) -> &'static str {
+    let mut faked = format!("{FAKES}{text}");
+    for (what, with) in [
+        ("redis.call('TIME')", "time()"),
+        ("redis.call('INFO', 'server')", "('run_id:' .. fake('process'))"),
+        ("redis.call('PEXPIRE', ", "expire("),
+        ("redis.call('PUBLISH', ", "publish("),
+    ] {
+        faked = faked.replace(what, with);
+    }
+    String::leak(faked)
+}
+
+fn name(name: Name) -> String {
+    format!("{name:x}.0")
+}
+
+fn named(text: &str) -> Name {
+    Name::from_str_radix(text.strip_suffix(".0").unwrap(), 16).unwrap()
+}
+
+fn epoch(epoch: u64) -> Option<Epoch> {
+    Some(Epoch(epoch)).filter(|_| epoch != 0)
+}
+
+// === impl Both ===
+
+impl<'a> Both<'a> {
+    fn new(server: &'a mut Scripted) -> Self {
+        server.flush();
+        Self {
+            server,
+            store: Store::default(),
+            now: 1_000_000,
+            process: 1,
+            went_back: false,
+            epochs: vec![0, 0],
+            names: vec![1, 2, 3, 4],
+            numbers: vec![Default::default(); 4],
+            messages: Vec::new(),
+        }
+    }
+
+    fn happens(&mut self, what: Happening) {
+        match what {
+            Happening::Pass { ms } => self.now += ms,
+            Happening::Back { ms } => {
+                self.now -= ms;
+                self.went_back = true;
+            }
+            Happening::Flush => {
+                self.server.flush();
+                self.store.flush();
+            }
+            Happening::Restart => {
+                self.process += 1;
+                self.store.restart();
+            }
+            Happening::Beat { by, knows, told_all, others } => {
+                let beat = Beat {
+                    name: self.names[by],
+                    epoch: self.epoch(knows),
+                    new_epoch: self.epochs.last().unwrap() + 1_000_000_000_000_007,
+                    told_all,
+                    others: others.into_iter().map(|other| self.names[other]).collect(),
+                };
+                self.arrives(Message::Beat(beat));
+            }
+            Happening::Alive { some, beats } => {
+                for _ in 0..beats {
+                    self.now += TIMES.stale - 50;
+                    for by in &some {
+                        let (by, knows) = (*by, Knows::Now);
+                        self.happens(Happening::Beat { by, knows, told_all: true, others: vec![] });
+                    }
+                }
+            }
+            Happening::Step { by, knows, asks } => {
+                let asks = asks.iter().map(|said| self.asks(by, said)).collect();
+                let step = Step { name: self.names[by], epoch: self.epoch(knows), asks };
+                self.arrives(Message::Step(step));
+            }
+            Happening::Again { back } => {
+                if let Some(at) = self.messages.len().checked_sub(back + 1) {
+                    let message = self.messages[at].clone();
+                    self.arrives(message);
+                }
+            }
+        }
+    }
+
+    fn epoch(&self, knows: Knows) -> u64 {
+        match knows {
+            Knows::Now => self.epochs[self.epochs.len() - 1],
+            Knows::Before => self.epochs[self.epochs.len() - 2],
+            Knows::None => 0,
+        }
+    }
+
+    fn asks(&mut self, by: usize, said: &Said) -> Asked {
+        let (bucket, quota, period) = BUCKETS[said.bucket];
+        let of = &mut self.numbers[by][said.bucket];
+        if said.new_life || of.life == 0 {
+            *of = Numbers { life: of.life + 1, number: of.number, ..Numbers::default() };
+        }
+        if said.hears {
+            of.seen = of.granted;
+        }
+        of.number += 1;
+        of.taken += said.taken;
+        of.returned = (of.returned + said.returns).min(of.seen + of.taken);
+        let Numbers { life, number, seen, taken, returned, .. } = *of;
+        let Said { wants, callers, people, .. } = *said;
+        let bucket = bucket.to_owned();
+        Asked { bucket, life, number, seen, taken, returned, wants, callers, quota, period, people }
+    }
+
+    /// Both get the message, and say the same.
+    fn arrives(&mut self, message: Message) {
+        match &message {
+            Message::Beat(beat) => {
+                let expected = self.store.beat(self.now, TIMES, beat.clone());
+                self.lets_expire(expected != Beaten::Gone);
+                let mut beaten = self.server.beat(beat);
+                if let (Beaten::Member { hot, .. }, Beaten::Member { hot: expected, .. }) =
+                    (&mut beaten, &expected)
+                    && self.went_back
+                    && hot.iter().all(|bucket| expected.contains(bucket))
+                {
+                    hot.clone_from(expected);
+                }
+                assert_eq!(beaten, expected);
+                match expected {
+                    Beaten::Member { epoch, .. } if self.epochs.last() != Some(&epoch) => {
+                        self.epochs.push(epoch);
+                    }
+                    Beaten::Member { .. } => {}
+                    // It goes on by another name.
+                    Beaten::Gone => self.is_gone(beat.name),
+                }
+            }
+            Message::Step(step) => {
+                let mut pushes = Vec::new();
+                let expected = self.store.step(self.now, TIMES, step.clone(), &mut pushes);
+                self.lets_expire(matches!(expected, Stepped::Told(_)));
+                let expected = match expected {
+                    Stepped::Cold(_) => Stepped::Cold(0),
+                    told => told,
+                };
+                assert_eq!(self.server.step(step), (expected.clone(), pushes));
+                match expected {
+                    Stepped::Gone => self.is_gone(step.name),
+                    Stepped::Cold(_) => {}
+                    Stepped::Told(told) => {
+                        let by = self.names.iter().position(|name| *name == step.name);
+                        for (ask, told) in step.asks.iter().zip(told) {
+                            let at = BUCKETS.iter().position(|(name, ..)| *name == ask.bucket);
+                            if let Some(by) = by
+                                && self.numbers[by][at.unwrap()].life == told.life
+                            {
+                                let granted = &mut self.numbers[by][at.unwrap()].granted;
+                                *granted = told.granted.max(*granted);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.messages.push(message);
+    }
+
+    /// Tells the server the time. The reference forgets what has expired only with a message that it
+    /// takes, and its clock may go back in between.
+    fn lets_expire(&mut self, takes: bool) {
+        let mut expire = self.server.expire.prepare_invoke();
+        expire.arg(self.now).arg(self.process).arg(u8::from(takes));
+        expire.invoke::<()>(&mut self.server.connection).unwrap();
+    }
+
+    fn is_gone(&mut self, name: Name) {
+        if let Some(by) = self.names.iter().position(|of| *of == name) {
+            self.names[by] += 16;
+            self.numbers[by] = Default::default();
+        }
+    }
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let wants = prop_oneof![
+        2 => Just([0, 0, 0]),
+        3 => [0..2_u32, 0..3_u32, 0..3_u32],
+        1 => [0..9_u32, 0..9_u32, 0..9_u32],
+    ];
+    (
+        (0..BUCKETS.len(), prop::bool::weighted(0.05), prop::bool::weighted(0.8)),
+        (prop_oneof![8 => Just(0), 1 => 0..4_u64], prop_oneof![1 => Just(0), 1 => 0..3_u64]),
+        (wants, 1..5_u32, prop::bool::weighted(0.1)),
+    )
+        .prop_map(|((bucket, new_life, hears), (taken, returns), (wants, callers, people))| {
+            Said { bucket, new_life, hears, taken, returns, wants, callers, people }
+        })
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let knows =
+        || prop_oneof![20 => Just(Knows::Now), 1 => Just(Knows::Before), 1 => Just(Knows::None)];
+    let others = prop::collection::btree_set(0..4_usize, 0..3);
+    let asks = prop::collection::vec(said(), 1..4);
+    let passes = select(vec![1, 5, 20, 50, 100, 200, 200, 310, 1_600, 90_000]);
+    prop_oneof![
+        30 => (0..4_usize, knows(), prop::bool::weighted(0.8), others).prop_map(
+            |(by, knows, told_all, others)| {
+                Happening::Beat { by, knows, told_all, others: others.into_iter().collect() }
+            }
+        ),
+        90 => (0..4_usize, knows(), asks).prop_map(|(by, knows, mut asks)| {
+            asks.sort_by_key(|said| said.bucket);
+            asks.dedup_by_key(|said| said.bucket);
+            Happening::Step { by, knows, asks }
+        }),
+        15 => (prop::collection::btree_set(0..4_usize, 1..4), 1..20_u64).prop_map(|(some, beats)| {
+            Happening::Alive { some: some.into_iter().collect(), beats }
+        }),
+        12 => (0..12_usize).prop_map(|back| Happening::Again { back }),
+        36 => passes.prop_map(|ms| Happening::Pass { ms }),
+        1 => (0..2_000_u64).prop_map(|ms| Happening::Back { ms }),
+        2 => Just(Happening::Flush),
+        2 => Just(Happening::Restart),
+    ]
+}
+
+#[test]
+fn the_scripts_do_what_the_reference_does() {
+    let server = RefCell::new(Scripted::start());
+    let config = ProptestConfig { cases: 250, ..ProptestConfig::default() };
+    let happenings = prop::collection::vec(happening(), 1..150);
+    let outcome = TestRunner::new(config).run(&happenings, |happenings| {
+        let mut server = server.borrow_mut();
+        let mut both = Both::new(&mut server);
+        happenings.into_iter().for_each(|what| both.happens(what));
+        Ok(())
+    });
+    outcome.unwrap();
+}
