@@ -186,6 +186,20 @@ def process():
                "count by (version) (slackwater_build_info<all>)", legend="{{version}}", names=True, **small)
     yield lines("State file errors", "short", "Times that the state file could not be written, or not within a second.",
                 ("sum by (instance) (increase(slackwater_store_errors_total<all><rate>))", "{{instance}}"), bars=True)
+    yield stat("Shared store", "short", "Whether the store that replicas share grants slots. Alone, a replica uses what it holds; "
+               "when its lease is over, the store may have forgotten it.", "max(slackwater_shared_degraded<all>)",
+               steps=[(GREEN, None), (RED, 1)], words={0: "connected", 1: "alone", 2: "lease over"}, **small)
+    yield stat("Replicas", "short", "How many replicas share their limits, as each of them knows.",
+               "max(slackwater_shared_members<all>)", **small)
+    yield stat("Memory losses", "short", "Times in the last hour that a part of the shared store had lost its memory: emptied, "
+               "restarted, or another server.", "max(increase(slackwater_shared_epoch_changes_total<all>[1h]))", **small)
+    yield lines("Shared store's errors", "short", "What went wrong between the replicas and their store.",
+                ("sum by (reason) (increase(slackwater_shared_errors_total<all><rate>))", "{{reason}}"), bars=True)
+    yield lines("Shared store's answers", "s", "How long the store takes, 99 of 100 answers.",
+                ("histogram_quantile(0.99, sum by (le, instance) (rate(slackwater_shared_step_seconds_bucket<all><rate>)))",
+                 "{{instance}}"))
+    yield lines("Slots on lease", "short", "Slots of shared limits that each replica holds.",
+                ("slackwater_shared_held_slots<all>", "{{pod}} {{instance}}"))
     yield lines("New configurations", "short", "Applied or refused.",
                 ("sum by (result) (increase(slackwater_config_reloads_total<all><rate>))", "{{result}}"), bars=True)
     yield lines("Memory", "bytes", "Resident. It grows with the calls that are held, and stays below what the bounds of the "

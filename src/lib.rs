@@ -34,8 +34,7 @@ pub mod identity;
 pub mod pauses;
 pub mod queue;
 pub mod state;
-#[cfg(test)]
-mod store;
+pub mod store;
 
 pub mod outbound;
 

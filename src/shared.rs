@@ -14,6 +14,7 @@ use crate::{
     queue::{Admission, QueueMetrics},
     respond::{AnswerMetrics, Warnings},
     state::{StoreMetrics, wall_clock},
+    store::SharedMetrics,
 };
 
 /// What all stacks of layers share, and the configuration of the newest.
@@ -44,6 +45,8 @@ pub struct Counters {
     pub(crate) registry: Registry,
     /// Of the state file.
     pub store: StoreMetrics,
+    /// Of the store that replicas share.
+    pub shared: SharedMetrics,
     /// Of the queue.
     pub queue: QueueMetrics,
     /// Of exchanges with upstreams.
@@ -93,6 +96,7 @@ impl Counters {
         let registry = Registry::default();
         Ok(Self {
             store: StoreMetrics::register(&registry)?,
+            shared: SharedMetrics::register(&registry)?,
             queue: QueueMetrics::register(&registry)?,
             exchange: ExchangeMetrics::register(&registry)?,
             retries: RetryMetrics::register(&registry)?,

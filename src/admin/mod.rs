@@ -41,7 +41,7 @@ use self::{
     events::Events,
     metrics::CONTENT_TYPE,
     mode::ModePage,
-    status::{BusyStatus, ReloadStatus, ReplicaStatus},
+    status::{BusyStatus, ReloadStatus, ReplicaStatus, SharedStatus},
     sums::Sums,
 };
 pub use self::{
@@ -92,6 +92,9 @@ struct StatusPage {
     totals: Totals,
     /// Which replica it is, if it has a part of each limit.
     replica: Option<ReplicaStatus>,
+    /// How the store stands that replicas share, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<SharedStatus>,
     /// What became of the last reload of the configuration, if there was one.
     reload: Option<ReloadStatus>,
 }
@@ -184,6 +187,7 @@ async fn status_page(State(state): State<AdminState>) -> Response {
         },
         totals,
         replica: split.map(ReplicaStatus::from),
+        shared: state.metrics.counters.shared.shown().map(SharedStatus::from),
         reload: state.live.last().map(ReloadStatus::from),
     };
     Json(page).into_response()

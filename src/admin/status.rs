@@ -17,6 +17,7 @@ use crate::{
     queue::{Admission, HeldCalls, QueueSnapshot},
     reload::LastReload,
     state::unix_millis,
+    store::Shown,
 };
 
 /// What people call workspaces and bots, by their ids.
@@ -146,6 +147,17 @@ pub(super) struct ReloadStatus {
     mistakes: usize,
 }
 
+/// The store that replicas share.
+#[derive(Debug, Serialize)]
+pub(super) struct SharedStatus {
+    /// `connected`, `alone` or `lease_over`.
+    state: &'static str,
+    /// For how long that has been so, in milliseconds.
+    for_ms: u64,
+    /// How many replicas there are.
+    members: usize,
+}
+
 fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&limit.name)
 }
@@ -272,6 +284,13 @@ impl From<Split> for ReplicaStatus {
 }
 
 // === impl ReloadStatus ===
+
+impl From<Shown> for SharedStatus {
+    fn from(Shown { state, members, since }: Shown) -> Self {
+        let for_ms = millis(Instant::now().saturating_duration_since(since));
+        Self { state: state.as_str(), for_ms, members }
+    }
+}
 
 impl From<LastReload> for ReloadStatus {
     fn from(LastReload { at, mistakes }: LastReload) -> Self {

@@ -36,6 +36,7 @@ use crate::{
     reload::{self, Source},
     shared::Shared,
     state::{self, ClockReading, Store},
+    store,
 };
 
 /// The program could not start.
@@ -135,6 +136,9 @@ async fn serve(
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let shared = Shared::new(Arc::clone(&config))?;
+    let (tasks, end_timer) = (TaskTracker::new(), CancellationToken::new());
+    // Before anything is known of a bucket.
+    share_limits(&config, &shared, &tasks, end_timer.clone())?;
     let store = keep_state(&config, &shared)?;
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
@@ -150,9 +154,7 @@ async fn serve(
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, admin_state, end.clone())?;
 
-    let tasks = TaskTracker::new();
     let connections = TaskTracker::new();
-    let end_timer = CancellationToken::new();
     // One for each call that may be held, and some for those that go at once.
     // A quarter of the files is kept for the upstream and for operators.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
@@ -239,6 +241,20 @@ async fn follow_clock(split: Split, admission: Admission) {
         admission.split(split, state::wall_clock());
         tokio::time::sleep(CLOCK).await;
     }
+}
+
+/// Shares all limits with other replicas, if the operator says so.
+fn share_limits(
+    config: &Config,
+    shared: &Shared,
+    tasks: &TaskTracker,
+    end: CancellationToken,
+) -> Result<(), StartError> {
+    if let Some(config::Shared::Redis(settings)) = &config.shared {
+        let (admission, metrics) = (&shared.admission, &shared.counters.shared);
+        tasks.spawn(store::share(settings, config, admission, metrics, end)?);
+    }
+    Ok(())
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

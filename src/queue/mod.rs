@@ -11,6 +11,7 @@ mod modes;
 mod pausing;
 mod permit;
 mod shadow;
+mod sharing;
 mod shed;
 mod snapshot;
 mod split;
@@ -38,11 +39,12 @@ pub use self::{
     metrics::QueueMetrics,
     modes::Modes,
     permit::{Closed, Permit, ReportedLimit},
+    sharing::boot_time,
     shed::{Shed, ShedReason, whole_seconds},
     snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},
 };
-use self::{ghosts::Ghosts, split::Replica, waiters::Waiters};
+use self::{ghosts::Ghosts, sharing::Leases, split::Replica, waiters::Waiters};
 use crate::{call::Call, identity::Learnt, pauses::Pauses, state::Store};
 
 /// Where calls wait for their turn.
@@ -61,6 +63,8 @@ struct Inner {
     metrics: QueueMetrics,
     /// Where grants are written before their calls are sent.
     store: OnceLock<Store>,
+    /// There may be something to say to the other replicas' store.
+    asks: Notify,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,8 @@ struct State {
     policy: Policy,
     /// Which replica it is, if it has a part of each limit.
     replica: Option<Replica>,
+    /// Until when the slots on lease are certainly this replica's.
+    leases: Leases,
     /// When the timer rings.
     armed: Option<scheduler::Instant>,
     /// Held calls are no longer kept.
@@ -107,6 +113,7 @@ impl Admission {
                     ghosts: None,
                     policy,
                     replica: None,
+                    leases: Leases::default(),
                     armed: None,
                     closed: false,
                     events: Vec::new(),
@@ -116,6 +123,7 @@ impl Admission {
                 origin: Instant::now(),
                 metrics,
                 store: OnceLock::new(),
+                asks: Notify::new(),
             }),
         }
     }
@@ -322,7 +330,9 @@ impl Inner {
     /// The lock guards a few lines at a time and never an await. After a panic in there the
     /// state is still the best there is.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.check_leases(self);
+        state
     }
 
     fn now(&self) -> scheduler::Instant {
@@ -389,6 +399,9 @@ impl State {
             }
             self.events = events;
             if !returned {
+                if self.scheduler.has_asks() {
+                    shared.asks.notify_one();
+                }
                 return [next, ghosts].into_iter().flatten().min();
             }
         }

@@ -65,7 +65,8 @@ pub(super) fn shard(key: &BucketKey) -> Shard {
     hasher.update(key.limit.name.as_bytes());
     hasher.update(b":");
     hasher.update(key.values.as_str().as_bytes());
-    Shard((hasher.finalize() % u32::from(SHARDS)) as u8)
+    let [last, ..] = hasher.finalize().to_le_bytes();
+    Shard(last % SHARDS)
 }
 
 /// The name of a bucket. The first colon ends the name of its limit.

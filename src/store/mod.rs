@@ -4,9 +4,73 @@
 //! [`scheduler::Sharing`]'s module. Two [scripts](script) that run in the server are all that reads and
 //! writes there: `beat.lua` says that a replica is here, and `step.lua` what it has taken, given back
 //! and wants. They do what `scheduler::model::store` does, step for step.
+//!
+//! # Here
+//!
+//! The [`replica`] decides what is said and what comes of an answer, and knows no socket. The [`client`]
+//! is the task that carries it, on the calls' thread: all that it does there is to write and to read. It
+//! has one [connection](connect) for commands, and [another](listen) on which it is told what it is
+//! granted meanwhile. What is [wrong](trouble) is said once, and the next attempt [waits](backoff) longer.
+//!
+//! Without the store nothing fails: [`scheduler`] knows what may be used then.
 
+mod backoff;
+mod client;
+mod connect;
 mod keys;
+mod listen;
+mod metrics;
+mod replica;
 mod script;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
+
+use std::{sync::LazyLock, time::Duration};
+
+use config::Config;
+use limits::Rule;
+use scheduler::Sharing;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::metrics::{Degraded, SharedMetrics, Shown};
+use self::{client::Client, connect::Connector, keys::Keys, replica::Replica, script::Scripts};
+use crate::queue::Admission;
+
+/// Shares all limits from now on, and talks to the store until `end`. No call may have come before.
+///
+/// # Errors
+/// If TLS cannot be set up, which a sound build never meets.
+pub fn share(
+    settings: &config::Redis,
+    config: &Config,
+    admission: &Admission,
+    metrics: &SharedMetrics,
+    end: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + use<>, rustls::Error> {
+    static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts::of([script::BEAT, script::STEP]));
+    let connector = Connector::new(&settings.server, &config.tls)?;
+    let flight = config.timeouts.headers;
+    let replicas = settings.replicas;
+    admission.share(Sharing { shard: keys::shard, replicas, flight });
+    let periods = config.catalogue.limits().filter_map(|limit| match limit.rule {
+        Rule::Rate(rate) => Some(rate.per),
+        _ => None,
+    });
+    let longest = periods.fold(Duration::ZERO, Duration::max);
+    let keys = Keys::new(&settings.prefix);
+    let (admission, metrics) = (admission.clone(), metrics.clone());
+    let replica = Replica::new(
+        admission.clone(),
+        keys,
+        settings,
+        flight,
+        longest,
+        metrics.clone(),
+        Instant::now(),
+    );
+    let client = Client::new(replica, admission, connector, &SCRIPTS, metrics, settings);
+    Ok(client.run(end))
+}

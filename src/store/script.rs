@@ -48,6 +48,8 @@ pub(super) enum Beaten {
     Member {
         /// The store's epoch.
         epoch: Epoch,
+        /// Whether it grants nothing until all members have told what they hold.
+        cold: bool,
         /// All members.
         members: Vec<String>,
         /// The buckets of which more than a member's part is used; `None` if they are too many.
@@ -158,8 +160,8 @@ impl Given {
         Self { keys: all, args: Vec::new() }
     }
 
-    fn push(&mut self, arg: impl ToString) {
-        self.args.push(arg.to_string());
+    fn push<T: ToString>(&mut self, args: impl IntoIterator<Item = T>) {
+        self.args.extend(args.into_iter().map(|arg| arg.to_string()));
     }
 
     /// For `beat.lua`.
@@ -167,14 +169,14 @@ impl Given {
         let Beat { name, epoch, new_epoch, told_all, others } = *beat;
         let Times { forget, flight, stale, longest } = times;
         let mut given = Self::of(keys, shard);
-        given.push(name);
-        given.push(text(epoch));
-        given.push(new_epoch.0);
-        [forget, longest + flight, stale].into_iter().for_each(|time| given.push(time));
-        given.push(u8::from(told_all));
-        given.push(HOT);
-        given.push(keys.buckets(shard));
-        others.iter().for_each(|other| given.push(other));
+        given.push([name]);
+        given.push([text(epoch)]);
+        given.push([new_epoch.0]);
+        given.push([forget, longest + flight, stale]);
+        given.push([u8::from(told_all)]);
+        given.push([HOT]);
+        given.push([keys.buckets(shard)]);
+        given.push(others);
         given
     }
 
@@ -190,20 +192,19 @@ impl Given {
         let Times { forget, flight, stale, .. } = times;
         let mut given = Self::of(keys, shard);
         let buckets = keys.buckets(shard);
-        given.push(name);
-        given.push(text(epoch));
-        [forget, flight, stale].into_iter().for_each(|time| given.push(time));
-        given.push(keys.channels());
-        given.push(buckets.len());
+        given.push([name]);
+        given.push([text(epoch)]);
+        given.push([forget, flight, stale]);
+        given.push([keys.channels()]);
+        given.push([buckets.len()]);
         for ask in asks {
             given.keys.push(format!("{buckets}{}", keys::name(&ask.bucket)));
             let Ask { life, number, seen, taken, returned, .. } = *ask;
-            [life, number, seen, taken, returned].into_iter().for_each(|it| given.push(it));
-            ask.wants.into_iter().for_each(|wants| given.push(wants));
-            given.push(ask.callers);
-            given.push(ask.quota);
-            given.push(ask.period.as_nanos().div_ceil(1_000_000));
-            given.push(u8::from(ask.people));
+            given.push([life, number, seen, taken, returned]);
+            given.push(ask.wants);
+            given.push([ask.callers, ask.quota]);
+            given.push([ask.period.as_nanos().div_ceil(1_000_000)]);
+            given.push([u8::from(ask.people)]);
         }
         given
     }
@@ -222,10 +223,10 @@ impl Beaten {
         if parts.len() == 1 {
             return Some(Self::Gone);
         }
-        let (epoch, _, members, hot): (u64, u8, Vec<String>, Vec<String>) =
+        let (epoch, cold, members, hot): (u64, bool, Vec<String>, Vec<String>) =
             FromRedisValue::from_redis_value(Value::Array(parts)).ok()?;
         let hot = Some(hot).filter(|hot| hot.len() <= HOT);
-        Some(Self::Member { epoch: Epoch(epoch), members, hot })
+        Some(Self::Member { epoch: Epoch(epoch), cold, members, hot })
     }
 }
 

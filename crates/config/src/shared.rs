@@ -81,28 +81,11 @@ const MARGINS: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 /// More replicas than anybody runs in front of one app.
 const MOST_REPLICAS: u32 = 1000;
 
-const NOT_BUILT: &str = "sharing limits through Redis is not built yet; give each replica its part by \
-                         replicas and ordinal, or set the key to null";
-
 const FORM: &str = "write it as in redis://redis.example:6379/0, or rediss:// for TLS; a character of \
                     a user or password that needs encoding, an @ for example, as in %40";
 
-/// What is said of `shared`.
+/// What is said of `shared`: one form or the other.
 pub(super) fn read(
-    root: Cursor<'_>,
-    env: &dyn Fn(&str) -> Option<String>,
-    report: &mut Report,
-) -> Option<Shared> {
-    let shared = either(root, env, report);
-    // Who builds it deletes this, and what the tests have of it.
-    if let (Some(at), Some(Shared::Redis(_))) = (root.get("shared"), &shared) {
-        report.add(at, NOT_BUILT);
-    }
-    shared
-}
-
-/// One form or the other.
-pub(super) fn either(
     root: Cursor<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report,

@@ -275,6 +275,20 @@ impl Scheduler {
         leases.filter(|lease| lease.shard == shard).all(|lease| lease.is_told)
     }
 
+    /// Whether there may be something to say to the store.
+    pub fn has_asks(&self) -> bool {
+        self.leases.as_ref().is_some_and(|leases| !leases.changed.is_empty())
+    }
+
+    /// How many slots of shared limits are held.
+    pub fn held_on_lease(&self) -> u64 {
+        self.buckets
+            .iter()
+            .filter_map(|(_, bucket)| bucket.lease())
+            .map(|it| u64::from(it.held()))
+            .sum()
+    }
+
     /// Makes a new bucket a shared one, if its limit is shared: one whose slots outlive the
     /// process. In which order calls go is a matter of each process.
     pub(super) fn share_bucket(&mut self, now: Instant, bucket: &mut Bucket) {

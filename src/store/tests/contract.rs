@@ -186,7 +186,7 @@ impl Scripted {
         let given = Given::beat(&self.keys, SHARD, SAID, &said);
         match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
             script::Beaten::Gone => Beaten::Gone,
-            script::Beaten::Member { epoch, members, hot } => {
+            script::Beaten::Member { epoch, members, hot, .. } => {
                 let members: Vec<_> = members.iter().map(|member| named(member)).collect();
                 let mut hot = hot.unwrap();
                 hot.sort_unstable();
@@ -497,7 +497,9 @@ fn the_scripts_do_what_the_reference_does() {
     let outcome = TestRunner::new(config).run(&happenings, |happenings| {
         let mut server = server.borrow_mut();
         let mut both = Both::new(&mut server);
-        happenings.into_iter().for_each(|what| both.happens(what));
+        for what in happenings {
+            both.happens(what);
+        }
         Ok(())
     });
     outcome.unwrap();

@@ -560,12 +560,6 @@ fn what_is_not_built_is_refused() {
             ],
         ),
         (
-            "shared: { redis: 'redis://:s3cr3t@h' }",
-            &[
-                "1:1: shared: sharing limits through Redis is not built yet; give each replica its part by replicas and ordinal, or set the key to null",
-            ],
-        ),
-        (
             "state_file: /var/x/",
             &[
                 "1:13: state_file: \"/var/x/\" names no file; write the path of a file, as in /var/lib/slackwater/state; its directory has to be there",

@@ -1,0 +1,438 @@
+//! What this replica says to the store and makes of what it hears: a state machine that is told the
+//! time, beside the scheduler. It knows no socket.
+//!
+//! Each group of buckets is heard or not as a whole, is in an epoch of its own, and knows the replica by
+//! a name of its own. What was sent and is not answered in time makes the replica alone in that group;
+//! when it is answered late, that counts all the same. Only the order of beats matters: answers of one
+//! connection come in the order in which it was asked, so of two beats the later one knows more.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_lc_rs::rand;
+use limits::BucketKey;
+use redis::Value;
+use scheduler::{Answer, Ask, Epoch, Hint, Link, Shard, Told};
+use tokio::time::Instant;
+
+use super::{
+    keys::{self, Keys, SHARDS},
+    metrics::{Degraded, SharedMetrics},
+    script::{Answered, Beat, Beaten, Given, Push, Stepped, Times},
+};
+use crate::queue::{Admission, boot_time};
+
+/// This replica, as the store knows it.
+#[derive(Debug)]
+pub(super) struct Replica {
+    admission: Admission,
+    keys: Keys,
+    times: Times,
+    time_out: Duration,
+    forget_after: Duration,
+    /// What its names and its channel begin with.
+    id: u64,
+    groups: Vec<Group>,
+    /// The last number of a message.
+    number: u64,
+    /// Whether messages can be sent at all.
+    connected: bool,
+    metrics: SharedMetrics,
+    /// When that was measured which changes with every call.
+    measured: Instant,
+    /// Kept for its memory.
+    asks: Vec<Ask>,
+}
+
+/// What it knows of a group.
+#[derive(Debug)]
+struct Group {
+    shard: Shard,
+    /// How often its name has changed.
+    generation: u32,
+    epoch: Option<Epoch>,
+    state: State,
+    /// Since when the store was not heard.
+    since: Instant,
+    members: Vec<String>,
+    /// Whether the store has been told, in its epoch, all that is held.
+    told_all: bool,
+    /// Whether the store grants nothing until all have told what they hold.
+    cold: bool,
+    /// Messages without an answer, and until when each is waited for.
+    waits: BTreeMap<u64, Instant>,
+    beat_at: Instant,
+    /// The last beat that was answered.
+    heard: u64,
+}
+
+/// Whether it can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connected,
+    Alone,
+    LeaseOver,
+}
+
+/// A message to the store.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) kind: Kind,
+    pub(super) given: Given,
+    shard: Shard,
+    generation: u32,
+    number: u64,
+    /// By the clock that includes suspensions.
+    sent: Duration,
+    pub(super) sent_at: Instant,
+    epoch: Option<Epoch>,
+    /// The buckets of a step, and the numbers of its asks.
+    asks: Vec<(BucketKey, u64)>,
+}
+
+/// Which script it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Beat,
+    Step,
+}
+
+/// How often a replica says that it is here.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
+/// How many beats a replica is silent before it is granted nothing.
+const STALE: u32 = 3;
+
+/// How many buckets one step has at most: the server does nothing else meanwhile.
+const BUCKETS: usize = 64;
+
+// === impl Replica ===
+
+impl Replica {
+    pub(super) fn new(
+        admission: Admission,
+        keys: Keys,
+        settings: &config::Redis,
+        flight: Duration,
+        longest: Duration,
+        metrics: SharedMetrics,
+        now: Instant,
+    ) -> Self {
+        let times = Times {
+            forget: millis(settings.forget_after),
+            flight: millis(flight),
+            stale: millis(BEAT * STALE),
+            longest: millis(longest),
+        };
+        Self {
+            admission,
+            keys,
+            times,
+            time_out: settings.timeout,
+            forget_after: settings.forget_after,
+            id: random(),
+            groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
+            number: 0,
+            connected: false,
+            metrics,
+            measured: now,
+            asks: Vec::new(),
+        }
+    }
+
+    /// The channel on which it is told what it is granted meanwhile.
+    pub(super) fn channel(&self) -> String {
+        format!("{}{:x}", self.keys.channels(), self.id)
+    }
+
+    fn name(&self, shard: Shard) -> String {
+        format!("{:x}.{}", self.id, self.groups[usize::from(shard.0)].generation)
+    }
+
+    /// When it does something next, if nothing happens before.
+    pub(super) fn next(&self) -> Instant {
+        let beat = |group: &Group| Some(group.beat_at).filter(|_| self.connected);
+        let waits = |group: &Group| group.waits.values().min().copied();
+        let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
+        groups.fold(self.measured + BEAT, Instant::min)
+    }
+
+    /// There is a connection: it says at once that it is here.
+    pub(super) fn connects(&mut self, now: Instant) {
+        self.connected = true;
+        self.groups.iter_mut().for_each(|group| group.beat_at = now);
+    }
+
+    /// There is none any more: nothing that is on its way is answered.
+    pub(super) fn disconnects(&mut self) {
+        self.connected = false;
+        for at in 0..self.groups.len() {
+            self.is_alone(at);
+        }
+    }
+
+    /// What is due, and what there is to say.
+    pub(super) fn act(&mut self, now: Instant, out: &mut Vec<Message>) {
+        for at in 0..self.groups.len() {
+            let before = self.groups[at].waits.len();
+            self.groups[at].waits.retain(|_, until| *until > now);
+            if self.groups[at].waits.len() < before {
+                self.is_alone(at);
+            }
+            if self.connected && self.groups[at].beat_at <= now {
+                let beat = self.beat(at, now);
+                out.push(beat);
+            }
+        }
+        if self.connected {
+            self.steps(now, out);
+        }
+        self.measure(now);
+    }
+
+    fn beat(&mut self, at: usize, now: Instant) -> Message {
+        let shard = self.groups[at].shard;
+        if !self.groups[at].told_all && self.groups[at].epoch.is_some() {
+            // It goes on to be so: what is taken or granted later is told, or was by the store.
+            self.groups[at].told_all = self.admission.has_told_all(shard);
+        }
+        let name = self.name(shard);
+        let Group { epoch, told_all, ref members, .. } = self.groups[at];
+        let new_epoch = Epoch(random());
+        let beat = Beat { name: &name, epoch, new_epoch, told_all, others: members };
+        let given = Given::beat(&self.keys, shard, self.times, &beat);
+        self.groups[at].beat_at = now + BEAT;
+        self.message(Kind::Beat, given, at, now, Vec::new())
+    }
+
+    fn steps(&mut self, now: Instant, out: &mut Vec<Message>) {
+        let mut asks = std::mem::take(&mut self.asks);
+        self.admission.move_asks(&mut asks);
+        // Those of one group in their order.
+        asks.sort_by_key(|ask| ask.shard);
+        for asks in asks.chunk_by(|one, other| (one.shard, one.epoch) == (other.shard, other.epoch))
+        {
+            for asks in asks.chunks(BUCKETS) {
+                let (shard, epoch) = (asks[0].shard, asks[0].epoch);
+                let longest = asks.iter().map(|ask| millis(ask.period)).max();
+                self.times.longest = self.times.longest.max(longest.unwrap_or(0));
+                let name = self.name(shard);
+                let given = Given::step(&self.keys, shard, self.times, &name, Some(epoch), asks);
+                let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number)).collect();
+                let message = self.message(Kind::Step, given, shard.0.into(), now, of);
+                out.push(message);
+            }
+        }
+        asks.clear();
+        self.asks = asks;
+    }
+
+    fn message(
+        &mut self,
+        kind: Kind,
+        given: Given,
+        at: usize,
+        now: Instant,
+        asks: Vec<(BucketKey, u64)>,
+    ) -> Message {
+        self.number += 1;
+        let number = self.number;
+        let group = &mut self.groups[at];
+        group.waits.insert(number, now + self.time_out);
+        let Group { shard, generation, epoch, .. } = *group;
+        let sent = boot_time();
+        Message { kind, given, shard, generation, number, sent, sent_at: now, epoch, asks }
+    }
+
+    fn is_alone(&mut self, at: usize) {
+        let group = &mut self.groups[at];
+        group.waits.clear();
+        if group.state == State::Connected {
+            group.state = State::Alone;
+        }
+        self.admission.link(group.shard, Link::Alone);
+    }
+
+    /// The store has answered. Returns whether that is something it ever answers.
+    pub(super) fn hear(&mut self, now: Instant, message: &Message, answer: Value) -> bool {
+        let at = usize::from(message.shard.0);
+        let group = &mut self.groups[at];
+        if message.generation != group.generation {
+            return true;
+        }
+        let in_time = group.waits.remove(&message.number).is_some();
+        match message.kind {
+            Kind::Beat => match Beaten::of(answer) {
+                Some(Beaten::Gone) => self.is_forgotten(at, now),
+                Some(Beaten::Member { epoch, cold, members, hot }) => {
+                    group.cold = cold;
+                    self.is_member(at, now, message, epoch, members, hot);
+                }
+                None => return false,
+            },
+            Kind::Step => match Stepped::of(answer) {
+                Some(Stepped::Gone) => self.is_forgotten(at, now),
+                Some(Stepped::Told(told)) if told.len() == message.asks.len() => {
+                    self.is_told(at, now, message, told);
+                }
+                Some(Stepped::Cold) => {
+                    if in_time {
+                        self.is_alone(at);
+                        self.groups[at].beat_at = now;
+                    }
+                }
+                Some(Stepped::Told(_)) | None => return false,
+            },
+        }
+        true
+    }
+
+    /// A message got no answer but an error.
+    pub(super) fn fails(&mut self, message: &Message) {
+        let at = usize::from(message.shard.0);
+        if self.groups[at].waits.remove(&message.number).is_some() {
+            self.is_alone(at);
+        }
+    }
+
+    fn is_member(
+        &mut self,
+        at: usize,
+        now: Instant,
+        message: &Message,
+        epoch: Epoch,
+        members: Vec<String>,
+        hot: Option<Vec<String>>,
+    ) {
+        let group = &mut self.groups[at];
+        if message.number < group.heard {
+            return;
+        }
+        group.heard = message.number;
+        let shard = group.shard;
+        if group.epoch != Some(epoch) {
+            if group.epoch.is_some() {
+                self.metrics.epochs.inc();
+            }
+            group.epoch = Some(epoch);
+            group.told_all = false;
+            group.waits.clear();
+            // It is told soon that all is told.
+            group.beat_at = now + BEAT / 4;
+            self.admission.link(shard, Link::NewEpoch(epoch));
+        }
+        let group = &mut self.groups[at];
+        // Where too many buckets are hot to be told of, none is cold.
+        let replicas = match hot {
+            Some(_) => u32::try_from(members.len()).unwrap_or(u32::MAX),
+            None => u32::MAX,
+        };
+        let hot = hot.unwrap_or_default();
+        let hot = hot.iter().filter_map(|name| keys::bucket(name)).collect();
+        group.members = members;
+        group.state = State::Connected;
+        group.since = now;
+        self.admission.lease(shard, message.sent + self.forget_after);
+        self.admission.link(shard, Link::Connected { replicas, hot });
+    }
+
+    fn is_told(&mut self, at: usize, now: Instant, message: &Message, told: Vec<Answered>) {
+        let Some(epoch) = message.epoch else { return };
+        let group = &mut self.groups[at];
+        if group.epoch == Some(epoch) && group.state != State::LeaseOver {
+            group.since = now;
+            self.admission.lease(group.shard, message.sent + self.forget_after);
+        }
+        self.metrics.step.observe(now.duration_since(message.sent_at).as_secs_f64());
+        self.admission.hear(message.asks.iter().zip(told).map(|((bucket, number), told)| {
+            let Answered { life, granted, used, weight, again } = told;
+            let hint = match again {
+                0 => Hint::Open,
+                again => Hint::AskAgain(Duration::from_millis(again)),
+            };
+            let answer = Some(Answer { number: *number, used, weight, hint });
+            (bucket.clone(), Told { epoch, life, granted, answer })
+        }));
+    }
+
+    /// It is another member from now on.
+    fn is_forgotten(&mut self, at: usize, now: Instant) {
+        let group = &mut self.groups[at];
+        group.generation += 1;
+        group.epoch = None;
+        group.told_all = false;
+        group.waits.clear();
+        group.state = State::LeaseOver;
+        group.beat_at = now;
+        self.admission.link(group.shard, Link::Forgotten);
+    }
+
+    /// It was granted a slot meanwhile.
+    pub(super) fn hear_push(&mut self, text: &str) {
+        let Some(Push { to, epoch, life, granted, bucket }) = Push::of(text) else { return };
+        let Some(key) = keys::bucket(bucket) else { return };
+        if to == self.name(keys::shard(&key)) {
+            let told = Told { epoch, life, granted, answer: None };
+            self.admission.hear([(key, told)]);
+        }
+    }
+
+    /// Whether its name can be taken back: nothing is held.
+    pub(super) fn leaves(&self) -> Vec<(String, String)> {
+        let leaves = |group: &Group| {
+            let is_free = self.admission.held_on_lease() == 0 && group.epoch.is_some();
+            is_free.then(|| (self.keys.members(group.shard), self.name(group.shard)))
+        };
+        self.groups.iter().filter_map(leaves).collect()
+    }
+
+    fn measure(&mut self, now: Instant) {
+        let over = self.forget_after;
+        let state = |group: &Group| match group.state {
+            State::Connected if !group.cold => Degraded::No,
+            _ if now.duration_since(group.since) >= over => Degraded::LeaseOver,
+            State::Connected | State::Alone | State::LeaseOver => Degraded::Alone,
+        };
+        let worst = self.groups.iter().map(state).max().unwrap_or(Degraded::No);
+        let members = self.groups.iter().map(|group| group.members.len()).max();
+        self.metrics.set(now, worst, members.unwrap_or(0));
+        if now >= self.measured + BEAT {
+            self.measured = now;
+            self.metrics.hold(self.admission.held_on_lease());
+        }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn new(shard: Shard, now: Instant) -> Self {
+        Self {
+            shard,
+            generation: 0,
+            epoch: None,
+            state: State::Alone,
+            since: now,
+            members: Vec::new(),
+            told_all: false,
+            cold: true,
+            waits: BTreeMap::new(),
+            beat_at: now,
+            heard: 0,
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// A number that no other replica has, and never zero.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    if rand::fill(&mut bytes).is_err() {
+        // A seed that the standard library takes from the system.
+        use std::hash::{BuildHasher, RandomState};
+        return RandomState::new().hash_one(boot_time()) | 1;
+    }
+    u64::from_ne_bytes(bytes) | 1
+}

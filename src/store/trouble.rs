@@ -1,0 +1,108 @@
+//! What can be wrong with the store, and what to do about it.
+
+use std::{io, time::Duration};
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// Something is wrong. What it says holds no password.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("no connection to {0}: look whether the server runs and shared.redis is right")]
+    Unreachable(String, #[source] io::Error),
+    #[error("{0} does not answer within {1:?}")]
+    Silent(String, Duration),
+    #[error("the connection is lost")]
+    Lost(#[source] Option<RedisError>),
+    #[error("the server refuses user or password: see shared.redis")]
+    Password,
+    #[error(
+        "the server does not allow its user what slackwater does: see docs/replicas.md for the ACL"
+    )]
+    NotAllowed(#[source] RedisError),
+    #[error(
+        "the server's version is {0}, and slackwater needs Redis 6.2 or Valkey: upgrade the server"
+    )]
+    TooOld(String),
+    #[error("the server is a read-only replica: shared.redis has to name the primary")]
+    ReadOnly,
+    #[error(
+        "the server may evict keys (maxmemory-policy {0}), and then slackwater would exceed limits: \
+         set maxmemory-policy noeviction"
+    )]
+    Evicts(String),
+    #[error("the server is out of memory: give it more, or let others have a server of their own")]
+    Full,
+    #[error("the server is loading its data")]
+    Loading,
+    #[error("the server is part of a cluster, which is not supported yet: name a single server")]
+    Cluster,
+    #[error("the server's certificate or TLS: see tls.ca")]
+    Tls(#[source] io::Error),
+    #[error("the server answers with an error")]
+    Other(#[source] RedisError),
+    #[error("the server's answer makes no sense: does anything else write below shared.prefix?")]
+    Odd,
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    /// What it is counted as.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(..) => "unreachable",
+            Self::Silent(..) => "silent",
+            Self::Lost(_) => "lost",
+            Self::Password => "password",
+            Self::NotAllowed(_) => "not_allowed",
+            Self::TooOld(_) => "too_old",
+            Self::ReadOnly => "read_only",
+            Self::Evicts(_) => "evicts",
+            Self::Full => "full",
+            Self::Loading => "loading",
+            Self::Cluster => "cluster",
+            Self::Tls(_) => "tls",
+            Self::Other(_) => "other",
+            Self::Odd => "odd",
+        }
+    }
+
+    /// What it can be counted as, for all to be exported from the start.
+    pub(super) const REASONS: [&str; 14] = [
+        "unreachable",
+        "silent",
+        "lost",
+        "password",
+        "not_allowed",
+        "too_old",
+        "read_only",
+        "evicts",
+        "full",
+        "loading",
+        "cluster",
+        "tls",
+        "other",
+        "odd",
+    ];
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        match (error.kind(), error.code()) {
+            (_, Some("WRONGPASS" | "NOAUTH")) | (ErrorKind::AuthenticationFailed, _) => {
+                Self::Password
+            }
+            (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Self::NotAllowed(error),
+            (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => Self::ReadOnly,
+            (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => Self::Loading,
+            (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot), _) => {
+                Self::Cluster
+            }
+            (_, Some("OOM")) => Self::Full,
+            (ErrorKind::Io, _) => Self::Lost(Some(error)),
+            // A server of before 6.0 knows neither HELLO nor users.
+            (ErrorKind::RESP3NotSupported, _) => Self::TooOld("older than 6.0".to_owned()),
+            _ => Self::Other(error),
+        }
+    }
+}
