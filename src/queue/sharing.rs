@@ -139,3 +139,29 @@ impl Leases {
         self.first = self.until.iter().map(|(_, until)| *until).min();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Red when an answer that comes late shortens a lease, and when one that is over stays.
+    #[test]
+    fn a_lease_is_over_once_and_only_when_its_time_has_come() {
+        let mut leases = Leases::default();
+        assert_eq!(leases.first, None);
+        leases.extend(Shard(1), at(30));
+        leases.extend(Shard(2), at(31));
+        leases.extend(Shard(1), at(40));
+        leases.extend(Shard(1), at(35));
+        assert_eq!(leases.first, Some(at(31)));
+        assert_eq!(leases.take_over(at(30)), []);
+        assert_eq!(leases.take_over(at(39)), [Shard(2)]);
+        assert_eq!(leases.take_over(at(39)), []);
+        leases.end(Shard(1));
+        assert_eq!((leases.first, leases.take_over(at(99))), (None, vec![]));
+    }
+}
