@@ -34,7 +34,7 @@ pub(super) struct Connected {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 /// How long a connection may take until it can be used.
-const CONNECTING: Duration = Duration::from_secs(5);
+const CONNECTING: Duration = Duration::from_secs(2);
 
 /// The oldest version that has all that the scripts use: ZRANDMEMBER.
 const OLDEST: (u32, u32) = (6, 2);
@@ -73,6 +73,14 @@ impl Connector {
                 () = &mut driver => return Err(Trouble::Lost(None)),
             };
             check(&info)?;
+            // So that whoever looks at the server knows whose it is. A user may not be allowed to.
+            let mut name = redis::cmd("CLIENT");
+            name.arg("SETNAME").arg("slackwater");
+            let named = name.exec_async(&mut connection);
+            tokio::select! {
+                _ = named => {}
+                () = &mut driver => return Err(Trouble::Lost(None)),
+            }
             Ok(Connected { connection, driver })
         };
         self.in_time(connecting).await

@@ -117,6 +117,8 @@ impl Replica {
         metrics: SharedMetrics,
         now: Instant,
     ) -> Self {
+        // Until it is heard.
+        metrics.set(now, Degraded::Alone, 0);
         let times = Times {
             forget: millis(settings.forget_after),
             flight: millis(flight),

@@ -7,11 +7,14 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 /// Something is wrong. What it says holds no password.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
-    #[error("no connection to {0}: look whether the server runs and shared.redis is right")]
+    #[error("no connection to {0}: look whether the server runs and shared.redis names it")]
     Unreachable(String, #[source] io::Error),
-    #[error("{0} does not answer within {1:?}")]
+    #[error(
+        "{0} does not answer within {1:?}: look whether the server runs, and whether it has TLS, for which \
+         shared.redis begins with rediss://"
+    )]
     Silent(String, Duration),
-    #[error("the connection is lost")]
+    #[error("the connection ended: look whether the server runs and shared.redis names it")]
     Lost(#[source] Option<RedisError>),
     #[error("the server refuses user or password: see shared.redis")]
     Password,
@@ -36,7 +39,10 @@ pub(super) enum Trouble {
     Loading,
     #[error("the server is part of a cluster, which is not supported yet: name a single server")]
     Cluster,
-    #[error("the server's certificate or TLS: see tls.ca")]
+    #[error(
+        "no TLS: look whether the server has it, for which shared.redis begins with rediss://, and whether \
+         tls.ca names the authority of its certificate"
+    )]
     Tls(#[source] io::Error),
     #[error("the server answers with an error")]
     Other(#[source] RedisError),
