@@ -54,7 +54,7 @@ pub fn share(
     let connector = Connector::new(&settings.server, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
-    admission.share(Sharing { shard: keys::shard, replicas, flight });
+    admission.share(Sharing { shard: keys::shared, replicas, flight });
     let periods = config.catalogue.limits().filter_map(|limit| match limit.rule {
         Rule::Rate(rate) => Some(rate.per),
         _ => None,

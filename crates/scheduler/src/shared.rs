@@ -47,8 +47,8 @@ use super::{
 /// How limits are shared.
 #[derive(Clone, Copy, Debug)]
 pub struct Sharing {
-    /// The part of the store that keeps a bucket.
-    pub shard: fn(&BucketKey) -> Shard,
+    /// The part of the store that keeps a bucket; none if it is not shared.
+    pub shard: fn(&BucketKey) -> Option<Shard>,
     /// How many share the limits, as long as the store has not said so; where that is not known
     /// either, no call of a shared limit goes until then.
     pub replicas: Option<NonZeroU32>,
@@ -297,7 +297,7 @@ impl Scheduler {
         if !bucket.key.limit.is_remembered() {
             return;
         }
-        let shard = (leases.sharing.shard)(&bucket.key);
+        let Some(shard) = (leases.sharing.shard)(&bucket.key) else { return };
         bucket.share(Lease::new(shard, leases.next_number()));
         leases.set_cap(now, bucket);
     }
@@ -305,7 +305,7 @@ impl Scheduler {
     /// A bucket has another name, under which the store knows nothing of it: what is used is taken.
     pub(super) fn lease_anew(&mut self, now: Instant, id: BucketId) {
         let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
-        let shard = (leases.sharing.shard)(&bucket.key);
+        let Some(shard) = (leases.sharing.shard)(&bucket.key) else { return };
         let (used, _) = bucket.used_and_room(now);
         let Some(lease) = bucket.lease_mut() else { return };
         lease.begin_anew(shard, leases.next_number(), used);

@@ -53,7 +53,7 @@ impl Replica {
     pub(crate) fn new(now: Instant, name: Name, replicas: Option<u32>) -> Self {
         let mut scheduler = Scheduler::new(super::policy(super::walk::WIDE));
         scheduler.share(Sharing {
-            shard: |_| SHARD,
+            shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
             flight: TIMES.flight(),
         });

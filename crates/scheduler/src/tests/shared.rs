@@ -59,7 +59,7 @@ impl One {
         let bounds = Bounds { per_bucket: 1_000, total: 1_000 };
         let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
         scheduler.share(Sharing {
-            shard: |_| SHARD,
+            shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
             flight: FLIGHT,
         });

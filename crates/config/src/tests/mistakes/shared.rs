@@ -1,10 +1,10 @@
 //! `shared`: its two forms, and what is wrong with each.
 
 use super::*;
-use crate::shared::read;
+use crate::shared;
 use limits::Split;
 
-/// What `shared` says, whether that is built or not, and what is wrong with it.
+/// What `shared` says, and what is wrong with it.
 fn read(text: &str, ordinal: Option<&str>) -> (Option<Shared>, Vec<String>) {
     let env = |name: &str| match name {
         ORDINAL_ENV => ordinal.map(str::to_owned),
@@ -13,7 +13,7 @@ fn read(text: &str, ordinal: Option<&str>) -> (Option<Shared>, Vec<String>) {
     let mut report = yaml::Report::new(slack::instead_of_token);
     let tree = yaml::Tree::parse(&format!("shared: {text}"), &env, &mut report);
     yaml::shape::check(tree.root(), &keys::CONFIG, &mut report);
-    let shared = read(tree.root(), &env, &mut report);
+    let shared = shared::read(tree.root(), &env, &mut report);
     let problems = report.finish("f.yaml").map_err(|problems| problems.to_string());
     let problems = problems.err().unwrap_or_default();
     let problems = problems.lines().map(|line| line.strip_prefix("f.yaml:").unwrap_or(line));
