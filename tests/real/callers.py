@@ -6,6 +6,7 @@ Each call carries a text of its own, by which it is found in the fake Slack's le
 import asyncio
 import itertools
 import time
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import aiohttp
@@ -38,10 +39,11 @@ class Callers:
     """
 
     def __init__(
-        self, base_url, token: str, method: str, *, name: str, at_once: int = 0, every: float = 0.0,
+        self, base_url, token, method: str, *, name: str, at_once: int = 0, every: float = 0.0,
         calls: int | None = None, arguments=None,
     ):  # fmt: skip
-        # `base_url` is a function: a replica that was started again is at another address.
+        # `base_url` is a function: a replica that was started again is at another address. So may be `token` and
+        # `arguments`, of the call's number.
         self.base_url, self.token, self.method, self.name = base_url, token, method, name
         self.arguments = arguments or (lambda number: {})
         self.endless = calls is None
@@ -81,7 +83,8 @@ class Callers:
     async def call(self, session: aiohttp.ClientSession, number: int) -> Answer:
         text = f"{self.name}-{next(NUMBERS)}"
         # Without a User-Agent that slackwater knows: it is held as long as its lane says.
-        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "replicas/1.0"}
+        token = self.token(number) if callable(self.token) else self.token
+        headers = {"Authorization": f"Bearer {token}", "User-Agent": "replicas/1.0"}
         self.open[text] = start = time.monotonic()
         try:
             async with session.post(f"{self.base_url()}{self.method}", headers=headers,
@@ -92,7 +95,7 @@ class Callers:
             status, said = 0, repr(error)
         del self.open[text]
         ok = status == 200 and '"ok":true' in said.replace(" ", "")
-        answer = Answer(text, start, time.monotonic(), status, ok, "" if ok else said[:300])
+        answer = Answer(text, start, time.monotonic(), status, ok, "" if ok else said[:900])
         self.answers.append(answer)
         return answer
 
@@ -101,9 +104,11 @@ class Callers:
         self.over = self.endless
 
     def finish(self, seconds: float = 60.0) -> list[Answer]:
-        """All answers, once every call has one."""
+        """All answers, once every call has one; of callers that were dropped, those that there were."""
         try:
             self.running.result(seconds)
+        except CancelledError:
+            pass
         except TimeoutError:
             raise AssertionError(f"{self.name}: within {seconds} s no answer to {len(self.open)} calls: "
                                  f"{sorted(self.open)[:5]}") from None  # fmt: skip

@@ -1,9 +1,15 @@
 """Several slackwaters that share their limits, each with its own line to the store; and the judge of what they sent.
 
-A minute of Slack's takes four seconds, and all that the replicas wait for is as much shorter: after `FORGET_AFTER`
+A minute of Slack's takes three seconds, and all that the replicas wait for is as much shorter: after `FORGET_AFTER`
 without a sign the store and a replica give each other up, and a call is on its way for `FLIGHT` at most.
+
+`SLACKWATER_REPLICAS=long tests/run replicas` has every fault in every shape of window, for three replicas and for ten,
+with a minute of twelve seconds.
 """
 
+import contextlib
+import os
+import signal
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -11,13 +17,17 @@ from collections import Counter
 from callers import Answer, Callers
 from line import Line
 from redis_server import RedisServer
-from stand import FakeSlack, Proxy, http_get
+from stand import FakeSlack, Process, Proxy, eventually, http_get
 
-MINUTE = 4.0
-FORGET_AFTER = 3.0
-FLIGHT = 1.0
-# How often a replica tells the store that it lives.
+LONG = os.environ.get("SLACKWATER_REPLICAS") == "long"
+
+MINUTE = 12.0 if LONG else 3.0
+FORGET_AFTER = 6.0 if LONG else 3.0
+FLIGHT = 2.0 if LONG else 1.0
+# How often a replica tells the store that it lives; nothing scales it.
 BEAT = 1.0
+# From the last sign of a replica until others may have what it held.
+AGED = FORGET_AFTER + MINUTE + FLIGHT
 
 TOKEN = "xoxb-T1-A1-secret"
 METHOD = "users.conversations"  # tier 3
@@ -28,67 +38,99 @@ class Replicas:
     """So many slackwaters before one fake Slack."""
 
     def __init__(
-        self, count: int, slack: FakeSlack, server: RedisServer | None, *, minute: float = MINUTE,
-        forget_after: float = FORGET_AFTER, more: str = "", shared: str = "", database: int = 0, url=None,
-        lines: list[Line] | None = None, log: str = "{ format: json, level: info }",
+        self, count: int, slack: FakeSlack, server: RedisServer | None, *, minute: float = MINUTE, more: str = "",
+        shared: str = "", database: int = 0, url=None, lines: list[Line] | None = None, state_files: bool = False,
     ):  # fmt: skip
         """`shared` is more of that key; without a server nothing is shared. `url` makes the store's address for a
         line, where it is not as the server has it."""
-        self.slack, self.minute, self.log = slack, minute, log
+        self.slack, self.minute, self.floods = slack, minute, []
         self.lines = lines or [Line(server.port) for _ in range(count)] if server else []
-        self.more = [
+        url = url or (lambda line: server.url(line.port, database))
+        self.more = []
+        for n in range(count):
             # Nothing of it is Slack's, so no minute scales it.
-            f"timeouts: {{ headers: {milliseconds(FLIGHT)} }}\nidentity: {{ app: A1 }}\nqueue: {{ max_wait: 60s }}\n{more}"
-        ] * count
-        for n, line in enumerate(self.lines):
-            address = url(line) if url else server.url(line.port, database)
-            self.more[n] += (f"shared: {{ redis: \"{address}\", timeout: 250ms, replicas: {count}, "
-                             f"forget_after: {milliseconds(forget_after)}{shared and ', ' + shared} }}\n")  # fmt: skip
+            own = f"timeouts: {{ headers: {ms(FLIGHT)} }}\nidentity: {{ app: A1 }}\nqueue: {{ max_wait: 60s }}\n{more}"
+            if server:
+                own += (f"shared: {{ redis: \"{url(self.lines[n])}\", timeout: 250ms, replicas: {count}, "
+                        f"forget_after: {ms(FORGET_AFTER)}{shared and ', ' + shared} }}\n")  # fmt: skip
+            if state_files:
+                own += f"state_file: {Process.log_dir / f'{len(Process.register):02}-{time.monotonic_ns()}.state'}\n"
+            self.more.append(own)
         self.proxies = [self.start(n) for n in range(count)]
-        self.floods: list[Callers] = []
 
     def start(self, n: int) -> Proxy:
-        return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more[n], log=self.log,
-                     beside=self.slack.url)  # fmt: skip
+        return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more[n], beside=self.slack.url)
+
+    def ready(self) -> "Replicas":
+        """All of them share their limits."""
+        for n in range(len(self.proxies)):
+            eventually(f"replica {n} shares its limits", lambda: self.state(n) == SHARED, 4 * BEAT + 5)
+        return self
+
+    # === what befalls them ===
+
+    def kill(self, n: int) -> None:
+        self.proxies[n].kill()
 
     def restart(self, n: int) -> None:
         """Another process, as after a crash or with the next release; its callers find it."""
-        self.proxies[n].kill()
+        self.kill(n)
         self.proxies[n] = self.start(n)
 
+    @contextlib.contextmanager
+    def is_stopped(self, n: int):
+        self.proxies[n].process.signal(signal.SIGSTOP)
+        yield
+        self.proxies[n].process.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def are_cut(self, *which: int):
+        for n in which:
+            self.lines[n].cut()
+        yield
+        for n in which:
+            self.lines[n].mend()
+
     def lead_to(self, server: RedisServer) -> None:
+        """Their store's address leads to another server."""
         for line in self.lines:
             line.lead_to(server.port)
 
     # === what is sent ===
 
-    def at(self, n: int, method: str = METHOD, *, lane: str = "/@flood;max-wait=60s", token: str = TOKEN, **how) -> Callers:
-        """Callers at a replica."""
-        callers = Callers(lambda: self.proxies[n].base_url(lane), token, method, name=f"r{n}", **how)
+    def at(self, n: int, method: str = METHOD, *, lane: str = "max-wait=60s", token=TOKEN, **how) -> Callers:
+        """Callers at a replica; to slackwater they are one caller."""
+        callers = Callers(lambda: self.proxies[n].base_url(f"/@r{n};{lane}"), token, method, name=f"r{n}", **how)
         self.floods.append(callers)
         return callers
 
-    def flood(self, at_once: int = 8, **how) -> list[Callers]:
-        """Callers at each replica, always as many."""
-        return [self.at(n, at_once=at_once, **how) for n in range(len(self.proxies))]
+    def flood(self, of_quota: float = 1.15) -> None:
+        """At each replica its part of somewhat more calls than the limit allows, evenly spread: so are the slots then,
+        and at no time a rest of the limit is idle unless somebody keeps it so."""
+        for n in range(len(self.proxies)):
+            self.at(n, every=len(self.proxies) * self.minute / QUOTA / of_quota)
+            time.sleep(self.minute / QUOTA / of_quota)
 
     def finish(self, seconds: float = 60.0) -> list[Answer]:
-        """No more calls; the answers to all that there were."""
+        """No more calls than there were; the answers to all of them."""
         for callers in self.floods:
             callers.stop()
         return [answer for callers in self.floods for answer in callers.finish(seconds)]
 
     # === what they tell ===
 
-    def metric(self, name: str, **labels: str) -> float:
-        return sum(proxy.metric(name, **labels) for proxy in self.proxies)
-
-    def connected(self, n: int) -> bool:
-        """Whether a replica shares its limits now."""
-        return self.proxies[n].metric("slackwater_shared_state") == 0
+    def state(self, n: int) -> float | None:
+        """How a replica stands to the store; nothing if it does not tell."""
+        samples = self.proxies[n].metrics().samples
+        return next((value for name, _, value in samples if name == STATE), None)
 
 
-def milliseconds(seconds: float) -> str:
+# Of that metric: connected; without the store, with what it held; without it for longer than the lease.
+STATE = "slackwater_shared_state"
+SHARED, ALONE, LONG_ALONE = 0, 1, 2
+
+
+def ms(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms"
 
 
@@ -112,6 +154,9 @@ class Judge:
         """The most calls in any window."""
         return largest_window(self.times, minute)
 
+    def count(self, since: float, until: float) -> int:
+        return sum(since <= at < until for at in self.times)
+
     def shares(self, since: float = 0.0, until: float = float("inf")) -> Counter:
         """How many calls came from each replica."""
         return Counter(call["text"].split("-")[0] for call, at in zip(self.calls, self.times) if since <= at < until)
@@ -121,8 +166,8 @@ class Judge:
         times = [since, *(at for at in self.times if since <= at < until), until]
         return max(later - at for at, later in zip(times, times[1:]))
 
-    def wrong(self, answers: list[Answer], gone: set[str] = frozenset()) -> list[str]:
-        """Calls that were lost, failed or sent twice. Those of the replicas in `gone` died with them."""
+    def wrong(self, answers: list[Answer], gone=frozenset()) -> list[str]:
+        """Calls that were lost, failed or sent twice. Those at the replicas in `gone` may have died with them."""
         found = []
         arrived = Counter(call["text"] for call in self.calls if call["outcome"] == "ok")
         for answer in answers:
@@ -142,7 +187,7 @@ class Clock:
     """The time of a fake Slack's ledger, which begins with it."""
 
     def __init__(self, slack: FakeSlack):
-        """A call that the judge does not count tells what time it is there."""
+        """A call that no limit counts tells what time it is there."""
         before = time.monotonic()
         http_get(f"{slack.url}/api/api.test", data=b"")
         self.ahead = slack.calls("api.test")[-1]["at_ms"] / 1000 - (before + time.monotonic()) / 2

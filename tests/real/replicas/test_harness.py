@@ -151,7 +151,8 @@ def test_the_judge_sees_three_that_do_not_share():
     slack = FakeSlack(minute=MINUTE)
     replicas = Replicas(3, slack, None)
     clock = Clock(slack)
-    replicas.flood(calls=QUOTA // 3 + 5, at_once=100)
+    for n in range(3):
+        replicas.at(n, calls=QUOTA // 3 + 5, at_once=100)
     answers = replicas.finish()
     judge = Judge(slack)
     assert 3 * (QUOTA // 3 + 5) == len(answers)

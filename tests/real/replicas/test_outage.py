@@ -1,0 +1,89 @@
+"""Without the store, replicas go on with what they have, and quiet bots with their part of what nobody uses."""
+
+import time
+
+import pytest
+from line import Line
+from redis_server import RedisServer
+from replicas import AGED, FORGET_AFTER, LONG, METHOD, MINUTE, QUOTA, Clock, Judge, Replicas
+from stand import FakeSlack, eventually, free_port
+
+BUCKETS = 50
+
+
+def quiet_bot(replicas: Replicas, seconds: float) -> None:
+    """It calls in one workspace after the other, at each replica in turn, and never waits long for anything."""
+    count = len(replicas.proxies)
+    every = MINUTE / BUCKETS
+    for n in range(count):
+        # Of each bucket one call in a minute, whoever gets it.
+        replicas.at(n, every=count * every, calls=round(seconds / every / count), lane="max-wait=1s",
+                    token=lambda number, n=n: f"xoxb-T{(number * count + n) % BUCKETS + 1}-A1-x")  # fmt: skip
+        time.sleep(every)
+
+
+@pytest.mark.parametrize("how", ["killed", "cut", "stopped"] if LONG else ["killed"])
+def test_a_bot_with_cold_buckets_notices_no_outage(how):
+    slack = FakeSlack(minute=MINUTE)
+    server = RedisServer()
+    replicas = Replicas(3, slack, server).ready()
+    # A real minute, of which the lease is a half.
+    outage = 60.0 if LONG else FORGET_AFTER * 2
+    quiet_bot(replicas, 2 * MINUTE + outage + MINUTE)
+    time.sleep(2 * MINUTE)
+    if how == "killed":
+        server.kill()
+        time.sleep(outage)
+        server.start()
+    elif how == "cut":
+        with replicas.are_cut(0, 1, 2):
+            time.sleep(outage)
+    else:
+        with server.is_stopped():
+            time.sleep(outage)
+    answers = replicas.finish()
+    judge = Judge(slack)
+    assert judge.refusals == []
+    assert judge.wrong(answers) == []
+    assert max(answer.seconds for answer in answers) < 0.6
+
+
+def test_a_busy_replica_goes_on_when_its_store_is_gone():
+    """With its own slots, from the first second on, and as long as the lease; then with its part of the limit."""
+    slack = FakeSlack(minute=MINUTE)
+    server = RedisServer()
+    replicas = Replicas(3, slack, server).ready()
+    clock = Clock(slack)
+    replicas.at(0, every=MINUTE / QUOTA / 1.1)
+    eventually("the limit is used", lambda: len(slack.calls(METHOD)) > 1.2 * QUOTA, 2 * MINUTE)
+    server.kill()
+    gone = clock.now()
+    time.sleep(AGED + 2 * MINUTE)
+    replicas.floods[0].drop()
+    judge = Judge(slack)
+    assert judge.refusals == []
+    assert judge.largest() <= QUOTA
+    assert judge.longest_gap(gone, gone + FORGET_AFTER) < 1.0
+    assert judge.count(gone, gone + MINUTE) >= 0.9 * QUOTA, "it has all the slots"
+    part = QUOTA // 3
+    assert part * 0.7 <= judge.count(gone + AGED + MINUTE, gone + AGED + 2 * MINUTE) <= part
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told how many they are", "not told"])
+def test_a_replica_that_never_heard_its_store(told):
+    """It uses its part if it knows how many there are; otherwise it holds its calls until the store is there."""
+    slack = FakeSlack(minute=MINUTE)
+    line = Line(free_port())
+    count = 3 if told else None
+    replicas = Replicas(3, slack, None, more=f"shared: {{ redis: \"redis://127.0.0.1:{line.port}/0\", timeout: 250ms"
+                        f"{f', replicas: {count}' if told else ''} }}\n")  # fmt: skip
+    for n in range(3):
+        replicas.at(n, calls=QUOTA, at_once=QUOTA)
+    time.sleep(1.5)
+    used = len(slack.calls(METHOD))
+    assert used == (3 * (QUOTA // 3) if told else 0)
+    line.lead_to(RedisServer().port)
+    answers = replicas.finish(10 * MINUTE)
+    judge = Judge(slack)
+    assert judge.refusals == []
+    assert judge.wrong(answers) == []
