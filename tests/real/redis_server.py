@@ -14,7 +14,7 @@ from pathlib import Path
 from stand import REPO, Process, eventually, free_port
 
 # Debian's, and those that tests/run takes out of wheels.
-DEBIAN = REPO / "target/tests/redis-server"
+DEBIAN = REPO / "target/tests/bin/redis-server"
 OTHERS = {name: REPO / "target/tests/servers" / name for name in ("redis-6.2", "redis-8.2", "valkey-8.1", "valkey-9.1")}
 
 
@@ -67,7 +67,7 @@ class RedisServer:
     ):  # fmt: skip
         """`user` is one beside the default one, which then may do nothing; `may` is what it may do. `authority`
         signs a certificate for localhost, and the server then speaks TLS only."""
-        assert binary.exists(), f"there is no {binary}: run `tests/run replicas`, or see tests/README.md"
+        assert binary.exists(), f"there is no {binary}: run `tests/run replicas`, or it installs it"
         self.binary, self.port, self.password, self.user = binary, free_port(), password, user
         self.folder = Process.log_dir / f"{len(Process.register):02}-{time.monotonic_ns()}-redis"
         self.folder.mkdir(parents=True)
