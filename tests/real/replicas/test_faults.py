@@ -32,6 +32,7 @@ class Scene:
     copying: Line | None = None
     # Replicas whose open calls died with them.
     gone: frozenset = frozenset()
+    stopped: frozenset = frozenset()
 
     @property
     def half(self) -> range:
@@ -70,6 +71,7 @@ def a_replica_with_a_state_file_is_started_again(scene: Scene) -> None:
 
 def replica_stopped(seconds: float) -> Callable:
     def fault(scene: Scene) -> None:
+        scene.stopped = frozenset({"r0"})
         with scene.replicas.is_stopped(0):
             time.sleep(seconds)
 
@@ -228,7 +230,7 @@ def test_a_fault_in_mid_flood(name, count, window):
 
     judge = Judge(slack)
     excess = fault.alone * (QUOTA // count)
-    assert judge.wrong(answers, scene.gone) == []
+    assert judge.wrong(answers, scene.gone, scene.stopped) == []
     assert judge.largest() <= QUOTA + excess
     if excess:
         assert len(judge.refusals) <= excess
