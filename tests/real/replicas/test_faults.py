@@ -16,7 +16,7 @@ from replicas import (
 from stand import FakeSlack, eventually
 
 # Nobody gives up anybody for that; for this, they do; and here even the slots of others have aged.
-BRIEFLY, LONGER, FAR_LONGER = 0.6 * FORGET_AFTER, FORGET_AFTER + 1.5, AGED + 1.5
+BRIEFLY, LONGER, FAR_LONGER = 4.0 if LONG else MINUTE, FORGET_AFTER + 1.5, AGED + 1.5
 
 COUNTS = [3, 10] if LONG else [3]
 SHAPES = ["sliding", "fixed", "fixed-clock", "bucket"] if LONG else ["sliding"]
@@ -171,12 +171,12 @@ class Fault:
 
 FAULTS = {
     "a replica is killed": Fault(a_replica_is_killed),
-    "a replica is killed and started again": Fault(a_replica_is_killed_and_started_again),
+    "a replica is killed and started again": Fault(a_replica_is_killed_and_started_again, long=True),
     "a replica is killed and started again with its state file": Fault(
         a_replica_with_a_state_file_is_started_again, state_files=True),
     "a replica is stopped": Fault(replica_stopped(BRIEFLY)),
     "a replica is stopped for longer than its lease": Fault(replica_stopped(LONGER)),
-    "a replica is stopped until others have its slots": Fault(replica_stopped(FAR_LONGER), alone=1),
+    "a replica is stopped until others have its slots": Fault(replica_stopped(FAR_LONGER), alone=1, long=True),
     "the server is stopped": Fault(server_stopped(BRIEFLY), meanwhile=0.8, seconds=BRIEFLY),
     "the server is stopped for longer than the lease": Fault(server_stopped(LONGER), meanwhile=0.6, seconds=LONGER),
     "the server is killed": Fault(server_killed(BRIEFLY, empty=False), meanwhile=0.8, seconds=BRIEFLY),

@@ -28,7 +28,7 @@ def test_a_bot_with_cold_buckets_notices_no_outage(how):
     server = RedisServer()
     replicas = Replicas(3, slack, server).ready()
     # A real minute, of which the lease is a half.
-    outage = 60.0 if LONG else FORGET_AFTER * 2
+    outage = 60.0 if LONG else FORGET_AFTER + 3.0
     quiet_bot(replicas, 2 * MINUTE + outage + MINUTE)
     time.sleep(2 * MINUTE)
     if how == "killed":
