@@ -63,9 +63,18 @@ class Replicas:
         return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more[n], beside=self.slack.url)
 
     def ready(self) -> "Replicas":
-        """All of them share their limits."""
-        for n in range(len(self.proxies)):
-            eventually(f"replica {n} shares its limits", lambda: self.state(n) == SHARED, 4 * BEAT + 5)
+        """All of them share their limits, know of each other and whose the token is, and the store has granted a slot
+        to each, which an empty one does after three beats."""
+        count = len(self.proxies)
+        for n, proxy in enumerate(self.proxies):
+            eventually(f"replica {n} shares its limits", lambda: self.state(n) == SHARED, 10)
+            eventually(f"replica {n} knows all", lambda: proxy.metric("slackwater_shared_members") == count, 10)
+        for _ in range(2):
+            first = [self.at(n, "users.list", calls=1, at_once=1) for n in range(count)]
+            answers = [answer for callers in first for answer in callers.finish(15)]
+            assert all(answer.ok for answer in answers), answers
+            eventually("they know whose the token is", lambda: len(self.slack.calls("auth.test")) >= count)
+        self.floods.clear()
         return self
 
     # === what befalls them ===
