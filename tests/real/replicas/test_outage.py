@@ -90,3 +90,20 @@ def test_a_replica_that_never_heard_its_store(told):
     judge = Judge(slack)
     assert judge.refusals == []
     assert judge.wrong(answers) == []
+
+
+def test_what_a_dead_replica_cannot_tell_holds_nobody_up_for_long():
+    """The store is emptied, and a replica killed before it has told what it held. Buckets that nobody uses, in every
+    part of the store, wait as long as a call of the dead one may count."""
+    slack = FakeSlack(minute=MINUTE)
+    server = RedisServer()
+    replicas = Replicas(3, slack, server).ready()
+    server.flush()
+    replicas.kill(0)
+    time.sleep(AGED)
+    calls = [
+        replicas.at(1, "users.list", token=f"xoxb-T{n}-A1-x", calls=1, at_once=1, lane="max-wait=8s") for n in range(100, 130)
+    ]
+    answers = [answer for callers in calls for answer in callers.finish()]
+    assert [answer for answer in answers if not answer.ok] == []
+    assert Judge(slack).refusals == []

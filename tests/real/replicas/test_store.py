@@ -10,7 +10,7 @@ from line import Line
 from marks import MARK, marks
 from redis_server import RedisServer
 from replicas import ALONE, METHOD, MINUTE, QUOTA, Judge, Replicas
-from stand import FakeSlack, Proxy, eventually, free_port, http_get
+from stand import REPO, FakeSlack, Proxy, eventually, free_port, http_get
 
 # === what is set wrong ===
 
@@ -117,27 +117,26 @@ def test_a_store_that_is_mended_is_used_without_a_restart():
 # === what is set right ===
 
 
+def documented_rights() -> str:
+    """The rights of a user that docs/replicas.md says are enough."""
+    text = (REPO / "docs/replicas.md").read_text()
+    return " ".join(re.search(r"ACL SETUSER \S+ on >PASSWORD ((?: *\S.*\n)+)", text)[1].split())
+
+
 def test_a_server_that_asks_for_tls_and_a_user(tmp_path):
     """It may do what the documentation lists, and no more."""
     authority = Authority(tmp_path, "ca")
-    server = RedisServer(user="water", password="pa%73s", may=MAY, authority=authority)
+    server = RedisServer(user="water", password="pa%73s", may=documented_rights(), authority=authority)
     slack = FakeSlack(minute=MINUTE)
-    url = f"rediss://water:pa%2573s@localhost:{{}}/2"
-    replicas = Replicas(2, slack, server, url=lambda line: url.format(line.port), more=f"tls: {{ ca: {authority.pem} }}\n",
-                        shared="prefix: water").ready()  # fmt: skip
+    url = "rediss://water:pa%2573s@localhost:{}/2"
+    replicas = Replicas(2, slack, server, url=lambda line: url.format(line.port),
+                        more=f"tls: {{ ca: {authority.pem} }}\n").ready()  # fmt: skip
     for n in range(2):
         replicas.at(n, calls=QUOTA, at_once=QUOTA)
     answers = replicas.finish()
     judge = Judge(slack)
     assert judge.wrong(answers) == []
     assert judge.refusals == []
-
-
-# The least rights, as the documentation has them.
-MAY = (
-    "~water:* &water:* -@all +eval +evalsha +script|load +info +time +exists +hdel +hgetall +hmget +hset +pexpire +zadd "
-    "+zrandmember +zrangebyscore +zrem +publish +subscribe +unsubscribe +ping +hello +client +select"
-)
 
 
 def test_prefixes_and_databases_keep_budgets_apart():
