@@ -15,7 +15,9 @@ const VALUE: usize = 4096;
 pub struct Arguments<'n>(Vec<(&'n str, Option<String>)>);
 
 /// Looks for arguments by name. The query is stronger than the body. A body that is not what
-/// its content type says has no arguments; Slack will say what is wrong with it.
+/// its content type says has no arguments; Slack will say what is wrong with it. Of members of a
+/// JSON object with one name the last counts, as nearly every parser has it: Slack is to mean the
+/// same value.
 pub async fn find<'n>(
     names: &[&'n str],
     query: Option<&str>,
@@ -79,13 +81,15 @@ fn from_form(form: &[u8], wanted: &mut Arguments<'_>) {
 }
 
 fn from_json(body: &[u8], wanted: &mut Arguments<'_>) {
+    let open = wanted.0.iter_mut().filter(|(_, value)| value.is_none());
+    let open = open.map(|(name, value)| (*name, value)).collect();
     let mut json = serde_json::Deserializer::from_slice(body);
     // What was read before a mistake still counts: the body may be cut.
-    let _ = json.deserialize_map(Members(wanted));
+    let _ = json.deserialize_map(Members(open));
 }
 
-/// Reads the wanted members of a JSON object and skips the others.
-struct Members<'w, 'n>(&'w mut Arguments<'n>);
+/// Reads the members of a JSON object that have a place here, and skips the others.
+struct Members<'w, 'n>(Vec<(&'n str, &'w mut Option<String>)>);
 
 impl<'de> Visitor<'de> for Members<'_, '_> {
     type Value = ();
@@ -94,15 +98,15 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if self.0.contains(&name) {
-                match map.next_value()? {
-                    serde_json::Value::String(value) => self.0.set(&name, value.into()),
+            if let Some((_, slot)) = self.0.iter_mut().find(|(wanted, _)| *wanted == name) {
+                **slot = match map.next_value()? {
+                    serde_json::Value::String(value) => Some(value).filter(|it| !it.is_empty()),
                     // A form would have the same digits.
-                    serde_json::Value::Number(value) => self.0.set(&name, value.to_string().into()),
-                    _ => {}
-                }
+                    serde_json::Value::Number(value) => Some(value.to_string()),
+                    _ => None,
+                };
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -195,5 +199,27 @@ mod tests {
         let query = Some("channel=C1");
         let [_, channel] = found(query, "application/json", r#"{"channel":"C2"}"#).await;
         assert_eq!(channel.as_deref(), Some("C1"));
+    }
+    /// Red when the first counts, which another parser overwrites; when a value that is none leaves
+    /// the one before; and when the body is stronger than the query.
+    #[tokio::test]
+    async fn the_last_member_of_a_name_counts() {
+        let json = "application/json";
+        for (body, channel) in [
+            (r#"{"channel":"C1","channel":"C2"}"#, Some("C2")),
+            (r#"{"channel":"C1","token":"x","channel":"C2","channel":3}"#, Some("3")),
+            (r#"{"channel":"C1","channel":null}"#, None),
+            (r#"{"channel":"C1","channel":""}"#, None),
+            (r#"{"channel":["C1"],"channel":"C2"}"#, Some("C2")),
+            // An escape is another spelling of the same name.
+            (r#"{"channel":"C1","\u0063hannel":"C2"}"#, Some("C2")),
+            (r#"{"channel":"C1","channel":"C2","x":"#, Some("C2")),
+        ] {
+            let [_, found] = found(None, json, body).await;
+            assert_eq!(found.as_deref(), channel, "{body}");
+        }
+        let [_, found] =
+            found(Some("channel=C0"), json, r#"{"channel":"C1","channel":"C2"}"#).await;
+        assert_eq!(found.as_deref(), Some("C0"));
     }
 }
