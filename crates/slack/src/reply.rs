@@ -129,21 +129,34 @@ pub fn reword(headers: &mut HeaderMap) {
 }
 
 /// The pause that a `Retry-After` header asks for, if it can be read: seconds, of which parts are rounded
-/// up, or a date (RFC 9110, 10.2.3). Of several the longest counts. A date that is over asks for a
-/// second, as 0 does.
+/// up, or a date (RFC 9110, 10.2.3). Of several the longest counts, in lines of their own or in one line
+/// that a server in between has made of them (RFC 9110, 5.3). A date that is over asks for a second, as
+/// 0 does.
 ///
 /// A date is as far away as the answer's own `Date` says, since both are of one clock; without that, as
 /// far as it is from `now`.
 pub fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     let values = headers.get_all(header::RETRY_AFTER).iter();
-    let texts = values.filter_map(|value| value.to_str().ok()).map(str::trim);
-    let pauses = texts.filter_map(|text| {
-        seconds(text).or_else(|| {
-            let said = headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(date);
-            Some(date(text)?.saturating_sub(said.unwrap_or(now)))
-        })
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let said = || headers.get(header::DATE).and_then(|date| date.to_str().ok()).and_then(date);
+    let pauses = texts.flat_map(listed).filter_map(|text| {
+        seconds(text).or_else(|| Some(date(text)?.saturating_sub(said().unwrap_or(now))))
     });
     pauses.max().map(|pause| pause.max(SHORT))
+}
+
+/// The members of a list. Most dates have a comma of their own, after the day of the week.
+fn listed(mut rest: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let mut commas = rest.match_indices(',').map(|(at, _)| at);
+        let (first, second) = (commas.next(), commas.next());
+        let until = |comma: Option<usize>| rest.get(..comma.unwrap_or(rest.len()));
+        let is_date = first.is_some() && until(second).and_then(date).is_some();
+        let end = if is_date { second } else { first };
+        let member = until(end).filter(|_| !rest.is_empty())?;
+        rest = end.and_then(|comma| rest.get(comma + 1..)).unwrap_or_default();
+        Some(member.trim())
+    })
 }
 
 /// Seconds in digits, with a part or without.
