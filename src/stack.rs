@@ -14,6 +14,7 @@ use crate::{
     inbound::{
         access::{AccessLayer, KEY},
         classify::ClassifyLayer,
+        probe::ProbeLayer,
         request_id::RequestIdLayer,
         route::RouteLayer,
     },
@@ -62,6 +63,8 @@ where
         .layer(RequestIdLayer::default())
         // Around all that is ours: a bug costs one call.
         .layer(CatchPanicLayer::custom(respond::panicked))
+        // Before calls are counted: it is none.
+        .layer(ProbeLayer)
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
         .layer(RespondLayer::new(config, &counters.answers, clicks, warnings))

@@ -137,3 +137,29 @@ async fn a_wrong_base_url_is_warned_of_without_what_is_secret_in_it() {
     assert_eq!(at("/api/..").await, 400);
     assert_eq!(log.take(), [] as [Value; 0]);
 }
+
+/// A command looks whether a slackwater is there before it sends a token.
+///
+/// Turned red by: a listener that takes the probe for a call; one that answers a stranger's call so.
+#[tokio::test(start_paused = true)]
+async fn a_commands_own_probe_is_no_call() {
+    let log = Log::warnings();
+    let proxy = Proxy::start(&fake());
+    let bot = proxy.bot();
+    let probe = bot.at(http::Method::GET, "/").header("slackwater-probe", "1").send().await;
+    assert_eq!(probe.status, 204);
+    assert_eq!(probe.header("slackwater-attempts"), "0");
+    assert_eq!(log.take(), [] as [Value; 0]);
+    let counted = || {
+        let text = proxy.metrics.text(&proxy.status(), &proxy.catalogue()).unwrap();
+        String::from_utf8(text).unwrap().contains("slackwater_requests_total{")
+    };
+    assert!(!counted());
+    // Without the header, at another path or with another verb it is what it was.
+    assert_eq!(bot.at(http::Method::GET, "/").send().await.status, 404);
+    for (verb, path) in [(http::Method::POST, "/"), (http::Method::GET, "/x")] {
+        assert_eq!(bot.at(verb, path).header("slackwater-probe", "1").send().await.status, 404);
+    }
+    assert_eq!(log.take().len(), 1);
+    assert!(counted());
+}

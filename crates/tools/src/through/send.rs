@@ -88,6 +88,8 @@ const PROBE: Duration = Duration::from_secs(10);
 const CALLER: HeaderName = HeaderName::from_static("slackwater-caller");
 const CLASS: HeaderName = HeaderName::from_static("slackwater-class");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-max-wait");
+/// Says that it is no call, so that the proxy warns of none that goes nowhere.
+const PROBE_HEADER: HeaderName = HeaderName::from_static("slackwater-probe");
 /// Every answer of a slackwater has it.
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
 
@@ -124,7 +126,10 @@ impl Sender {
     /// If nobody does, or somebody else.
     pub(crate) async fn probe(&self) -> anyhow::Result<()> {
         let base = &self.base;
-        let request = Request::get(format!("{base}/")).body(Full::default())?;
+        let request = Request::get(format!("{base}/"))
+            .header(header::USER_AGENT, &self.agent)
+            .header(PROBE_HEADER, "1")
+            .body(Full::default())?;
         let answer = timeout(PROBE, self.client.request(request)).await;
         let Ok(answer) = answer else { bail!("no answer from {base} within {PROBE:?}") };
         let answer = answer.map_err(io::Error::other).with_context(|| {
