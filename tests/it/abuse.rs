@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::harness::{Proxy, Scripted, assert_near, fake, json, ms, secs, text};
+use crate::harness::{Log, Proxy, Scripted, assert_near, fake, json, ms, secs, settled, text};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty frame of settings.
@@ -279,17 +279,38 @@ async fn streams_that_are_reset_at_once_hold_nothing() {
 /// Connections beyond the bound wait until there is a place. Who holds one and does not use it
 /// loses it.
 ///
-/// Turned red by: connections that are not counted.
+/// Turned red by: connections that are not counted; no warning of it, and one for each connection.
 #[tokio::test(start_paused = true)]
 async fn connections_beyond_the_bound_wait_for_a_place() {
+    let log = Log::warnings();
     let upstream = ok();
     let proxy = Proxy::with_places(&upstream, 3);
-    let idle: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
     let begun = Instant::now();
+    let mut idle: Vec<_> = (0..2).map(|_| proxy.connect()).collect();
+    settled().await;
+    assert_eq!(log.take(), [] as [serde_json::Value; 0], "there is a place yet");
+    idle.push(proxy.connect());
     let answer = proxy.bot().call("api.test").send().await;
     assert!(answer.is_ok());
     assert_near(Instant::now().duration_since(begun), secs(120));
+    let told = log.take();
+    // One place after the other is taken anew.
+    assert!((1..=3).contains(&told.len()), "{told:?}");
+    assert!(told[0]["message"].as_str().unwrap().contains("further ones wait"), "{told:?}");
+    assert_eq!(
+        (told[0]["level"].as_str(), told[0]["connections"].as_u64()),
+        (Some("WARN"), Some(3))
+    );
+    assert!(told[0]["cure"].as_str().unwrap().contains("open files"), "{told:?}");
     drop(idle);
+    for _ in 0..9 {
+        // Each takes the last place, within the same minute.
+        let taken: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
+        settled().await;
+        drop(taken);
+        settled().await;
+    }
+    assert!(log.take().len() <= 1);
     assert_others_go_on(&proxy).await;
 }
 

@@ -77,8 +77,19 @@ const HEADER_COUNT: usize = 100;
 const STREAMS: u32 = 1000;
 /// How long to wait when no connection can be accepted: out of files, most likely.
 const BREATH: Duration = Duration::from_millis(100);
-/// How often that is told: such errors come in floods.
+/// How often that is told, and that all places are taken: such things come in floods.
 const TOLD: Duration = Duration::from_secs(10);
+const TAKEN_TOLD: Duration = Duration::from_secs(60);
+/// What helps when all places are taken.
+const MORE_PLACES: &str = "end clients that connect and send nothing, or raise the limit on open files and \
+                           queue.max_total";
+
+/// When something was told last.
+#[derive(Debug)]
+struct Told {
+    every: Duration,
+    last: Option<Instant>,
+}
 
 /// Serves at most `most` connections at once, until `end`; then lets them finish the calls
 /// that they are at. Further connections wait in the listener's backlog. Connections are
@@ -96,8 +107,15 @@ pub async fn serve<A, S>(
 {
     let server = server();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let mut told = None;
+    let (mut failed, mut taken) = (Told::every(TOLD), Told::every(TAKEN_TOLD));
     loop {
+        if places.available_permits() == 0 && taken.is_due() {
+            tracing::warn!(
+                connections = most,
+                cure = MORE_PLACES,
+                "as many connections are open as may be: further ones wait"
+            );
+        }
         let accepted = tokio::select! {
             accepted = next(&mut accept, &places) => accepted,
             () = end.cancelled() => return,
@@ -112,10 +130,8 @@ pub async fn serve<A, S>(
                 });
             }
             Err(error) => {
-                let now = Instant::now();
-                if told.is_none_or(|told| now.duration_since(told) >= TOLD) {
+                if failed.is_due() {
                     tracing::warn!(%error, "connections cannot be accepted");
-                    told = Some(now);
                 }
                 tokio::time::sleep(BREATH).await;
             }
@@ -199,6 +215,24 @@ async fn connection<I, S>(
     // A connection that breaks is the client's affair.
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn every(every: Duration) -> Self {
+        Self { every, last: None }
+    }
+
+    /// Whether it is to be told now; then it is.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.last.is_none_or(|last| now.duration_since(last) >= self.every);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
     }
 }
 
