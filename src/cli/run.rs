@@ -29,7 +29,7 @@ pub struct Args {
     /// that follow from them and the time between interim responses: give the client under test a
     /// time-out scaled alike. What the configuration, a lane or a header says is not, nor are
     /// pauses; to be used with `fake-slack --minute` only
-    #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_some_duration)]
     pub minute: Option<Duration>,
 }
 

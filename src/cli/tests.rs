@@ -60,6 +60,18 @@ fn without_a_command_it_runs_and_takes_its_arguments() {
     assert!(Cli::try_parse_from(["slackwater", "--config", "a", "limits"]).is_err());
 }
 
+/// Red when a minute may last nothing: then there is no limit at all.
+#[test]
+fn a_minute_that_lasts_nothing_is_refused() {
+    for words in
+        [&["slackwater", "run", "--minute", "0s"], &["slackwater", "run", "--minute", "0ms"]]
+    {
+        let error = Cli::try_parse_from(words).unwrap_err().to_string();
+        assert!(error.contains("--minute") && error.contains("more than 0"), "{error}");
+    }
+    assert!(Cli::try_parse_from(["slackwater", "run", "--minute", "1ms"]).is_ok());
+}
+
 #[test]
 fn check_says_everything_that_is_wrong() {
     let file = File::new("ap: 1\nqueue: { max_wait: 1 }\n");

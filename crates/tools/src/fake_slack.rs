@@ -52,7 +52,7 @@ pub struct Args {
     latency: Latency,
 
     /// How long a minute lasts: 6s makes everything ten times as fast
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_minute)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::parse_some_duration)]
     minute: Duration,
 
     /// What decides everything that is left to chance
@@ -160,14 +160,6 @@ where
     T: std::str::FromStr<Err = OptionError> + Clone + Send + Sync + 'static,
 {
     names.into().try_map(|name| name.parse::<T>())
-}
-
-fn parse_minute(text: &str) -> Result<Duration, String> {
-    match units::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("a minute lasts longer than nothing".to_owned()),
-        Ok(minute) => Ok(minute),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn parse_items(text: &str) -> Result<usize, String> {

@@ -24,6 +24,9 @@ pub enum DurationError {
     /// No number where one belongs, a fraction before the last unit, or one too fine.
     #[error("is not a duration; write a number and its unit, as in 10s, 1.5s or 1h30m")]
     Number,
+    /// Nothing, where it has to be something.
+    #[error("is no time at all; write more than 0, as in 6s")]
+    Zero,
     /// Longer than anything here can wait.
     #[error("is too long; the longest is 8760h")]
     TooLong,
@@ -93,6 +96,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let nanos = u64::try_from(total).map_err(|_| DurationError::TooLong)?;
     let duration = Duration::from_nanos(nanos);
     if duration > LONGEST { Err(DurationError::TooLong) } else { Ok(duration) }
+}
+
+/// Reads a duration as [`parse_duration`] does, where none at all makes no sense.
+///
+/// # Errors
+/// [`DurationError`], which says what to write instead.
+pub fn parse_some_duration(text: &str) -> Result<Duration, DurationError> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() { Err(DurationError::Zero) } else { Ok(duration) }
 }
 
 /// Writes a duration so that [`parse_duration`] reads the same one.
