@@ -324,3 +324,25 @@ def test_a_million_lines_take_no_more_memory_than_few(tmp_path):
     few, many = peak(1_000), peak(1_000_000)
     print(f"peak of 1,000 lines {few} KiB, of 1,000,000 lines {many} KiB")
     assert many < few + 4096, (few, many)
+
+
+def test_a_token_that_slack_refuses_is_named_by_its_variable(tmp_path):
+    """Red when a flag is named that nobody gave, and when the proxy warns of the command's own probe."""
+    slack = FakeSlack()
+    proxy = Proxy(("/api/", slack.url))
+    file = write(tmp_path / "closes.ndjson", [close(1)])
+    refused = drain(file, *via(proxy), token="nonsense")
+    assert refused.returncode == 2 and "of the token in SLACK_BOT_TOKEN;" in refused.stderr, refused.stderr
+    named = drain(file, *via(proxy), "--token-env", "OTHER", OTHER="nonsense")
+    assert named.returncode == 2 and "of the token in OTHER;" in named.stderr, named.stderr
+    assert not any("calls go nowhere" in line for line in proxy.process.said())
+
+
+def test_two_calls_of_one_id_are_refused_before_anything_is_sent(tmp_path):
+    slack = FakeSlack()
+    proxy = Proxy(("/api/", slack.url))
+    file = write(tmp_path / "closes.ndjson", [close(1), close(2), close(1)])
+    for words in ((), ("--on-bad-line", "skip"), ("--dry-run",)):
+        refused = drain(file, *via(proxy), *words)
+        assert refused.returncode == 2 and "lines 1 and 3 have the same id" in refused.stderr, refused.stderr
+    assert slack.calls("conversations.close") == [] and list(tmp_path.iterdir()) == [file]

@@ -249,6 +249,7 @@ def test_what_is_wrong_is_told_before_anything_is_asked(tmp_path):
     assert field.returncode == 2 and "page 1 of users.list: item 1: it has no field nosuch" in field.stderr
     revoked = export("users.list", "--out", tmp_path / "revoked", *via(proxy), token="not-a-token")
     assert revoked.returncode == 2 and "of the token in SLACK_BOT_TOKEN" in revoked.stderr, revoked.stderr
+    assert not any("calls go nowhere" in line for line in proxy.process.said()), "the probe is no call"
 
 
 def test_a_proxy_of_its_own_leaves_a_running_ones_state_file_alone(tmp_path):

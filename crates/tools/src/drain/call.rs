@@ -15,6 +15,9 @@ pub(super) struct BacklogCall {
     pub(super) line: u64,
     /// What the file calls it; its line if the file does not.
     pub(super) id: Value,
+    /// Whether the file has given it that id.
+    #[serde(skip)]
+    pub(super) named: bool,
     pub(super) method: String,
     pub(super) args: Map<String, Value>,
     /// The variable with its token, where it is another than the others'.
@@ -51,22 +54,25 @@ impl BacklogCall {
         let read: Line<'_> =
             serde_json::from_slice(text).map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => {
-                    let text = error.to_string();
-                    let text = text.split(" at line ").next().unwrap_or_default();
-                    format!("{text}; a line is {{\"method\": …, \"args\": {{…}}}}")
+                    format!(
+                        "{}; a line is {{\"method\": …, \"args\": {{…}}}}",
+                        misfit(text, &error)
+                    )
                 }
                 _ => format!("is no JSON object of one line (column {})", error.column()),
             })?;
         let Some(method) = read.method.as_deref().or(method) else {
             return Err("names no method; add \"method\", or say --method for all".to_owned());
         };
+        let named = read.id.is_some();
         let id = read.id.unwrap_or_else(|| line.into());
         match &id {
             Value::Number(_) => {}
             Value::String(text) if text.len() <= ID => {}
             _ => return Err(format!("its id is no number and no text of up to {ID} bytes")),
         }
-        Self::new(line, id, method, read.args, read.token_env)
+        let call = Self::new(line, id, method, read.args, read.token_env)?;
+        Ok(Self { named, ..call })
     }
 
     /// A call, if it can be one.
@@ -91,7 +97,7 @@ impl BacklogCall {
         if token_env.as_deref().is_some_and(|name| !is_variable(name)) {
             return Err("its token_env is no name of a variable, as in SLACK_BOT_TOKEN".to_owned());
         }
-        Ok(Self { line, id, method: method.to_owned(), args, token_env })
+        Ok(Self { line, id, named: false, method: method.to_owned(), args, token_env })
     }
 
     /// The arguments as a form, which every method of Slack's takes: what is nested is JSON there.
@@ -124,6 +130,25 @@ impl BacklogCall {
     }
 }
 
+/// What of a line of JSON does not fit, in words of the file.
+fn misfit(text: &[u8], error: &serde_json::Error) -> String {
+    let Ok(Value::Object(object)) = serde_json::from_slice(text) else {
+        return "is no JSON object".to_owned();
+    };
+    let wrong = |key: &str, fits: fn(&Value) -> bool| object.get(key).is_some_and(|it| !fits(it));
+    if wrong("args", Value::is_object) {
+        return "its args are no object, as in {\"channel\": \"C1\"}".to_owned();
+    }
+    for key in ["method", "token_env"] {
+        if wrong(key, |it| it.is_string() || it.is_null()) {
+            return format!("its {key} is no text");
+        }
+    }
+    // A key that is unknown, or there twice.
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -149,7 +174,15 @@ mod tests {
     fn what_is_wrong_is_said_without_the_token() {
         for (text, part) in [
             ("{", "no JSON object"),
-            ("[]", "a line is"),
+            ("[]", "is no JSON object; a line is"),
+            ("[1]", "is no JSON object; a line is"),
+            ("1", "is no JSON object; a line is"),
+            (r#"{"method":"a.b","args":[]}"#, "its args are no object"),
+            (r#"{"method":"a.b","args":null}"#, "its args are no object"),
+            (r#"{"method":"a.b","args":"xoxb-secret"}"#, "its args are no object"),
+            (r#"{"method":["a.b"]}"#, "its method is no text"),
+            (r#"{"method":"a.b","token_env":1}"#, "its token_env is no text"),
+            (r#"{"method":"a.b","method":"a.b"}"#, "duplicate field `method`"),
             ("{}", "names no method"),
             (r#"{"method":"a b"}"#, "no name of one"),
             (r#"{"method":"../a"}"#, "no name of one"),
@@ -161,6 +194,9 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
+            for inner in ["struct", "expected a map", "sequence", "invalid"] {
+                assert!(!error.contains(inner), "{text}: {error}");
+            }
         }
     }
 

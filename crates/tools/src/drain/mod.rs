@@ -132,6 +132,7 @@ impl Begun {
             let sender = Sender {
                 through: through::Sender::new(&way.base, "drain", &args.caller, tell)?,
                 tokens: self.tokens,
+                token_env: args.through.token_env.clone(),
                 done_on: args.done_on.clone(),
                 catalogue,
             };

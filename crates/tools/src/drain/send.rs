@@ -18,6 +18,8 @@ use crate::through::{self, CallResult, Outgoing};
 pub(super) struct Sender {
     pub(super) through: through::Sender,
     pub(super) tokens: Tokens,
+    /// The variable with the token of calls that name none.
+    pub(super) token_env: String,
     /// Errors that count as done for any method.
     pub(super) done_on: Vec<String>,
     pub(super) catalogue: Arc<Catalogue>,
@@ -63,7 +65,7 @@ impl Sender {
                 Sent::Over(EntryResult::Failed, Some(error))
             }
             CallResult::Token(error) => {
-                let name = call.token_env.as_deref().unwrap_or("--token-env");
+                let name = call.token_env.as_deref().unwrap_or(&self.token_env);
                 let line = call.line;
                 Sent::Ended(format!(
                     "line {line}: Slack says {error} of the token in {name}; no call with it can be \
