@@ -2,6 +2,8 @@
 
 use axum::{
     Json,
+    body::Bytes,
+    extract::rejection::BytesRejection,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,10 +17,29 @@ pub(super) struct RequestError {
     message: String,
 }
 
+/// The body of a change, as far as it could be read.
+pub(super) type Sent = Result<Bytes, BytesRejection>;
+
 /// A refusal: `{"ok":false,"error":…,"message":…}`.
 pub(super) fn refusal(status: StatusCode, error: &str, message: &str) -> Response {
     let body = json!({ "ok": false, "error": error, "message": message });
     (status, Json(body)).into_response()
+}
+
+/// All of a body.
+pub(super) fn whole(sent: &Sent) -> Result<&[u8], RequestError> {
+    let error = match sent {
+        Ok(body) => return Ok(body),
+        Err(error) => error,
+    };
+    Err(match error.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => RequestError {
+            status,
+            error: "too_large",
+            message: format!("the body is longer than {} KiB", super::LONGEST >> 10),
+        },
+        _ => RequestError::request("the body cannot be read".to_owned()),
+    })
 }
 
 /// The one object of a body, if it has these fields only.

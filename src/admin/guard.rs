@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, Method, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -43,6 +43,8 @@ enum AccessError {
     Host,
     #[error("the request comes from a web page of another origin")]
     Origin,
+    #[error("pages are for GET, changes for POST")]
+    Verb,
     #[error("a change has the Content-Type application/json")]
     MediaType,
     #[error(
@@ -102,6 +104,9 @@ impl Rules {
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(());
         }
+        if *request.method() != Method::POST {
+            return Err(AccessError::Verb);
+        }
         let media = only(headers, &header::CONTENT_TYPE).unwrap_or_default();
         let media = media.split(';').next().unwrap_or_default().trim();
         if !media.eq_ignore_ascii_case("application/json") {
@@ -159,11 +164,18 @@ impl IntoResponse for AccessError {
         let (status, error) = match self {
             Self::Host => (StatusCode::FORBIDDEN, "foreign_host"),
             Self::Origin => (StatusCode::FORBIDDEN, "foreign_origin"),
+            Self::Verb => (StatusCode::METHOD_NOT_ALLOWED, "wrong_verb"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
             Self::Token => (StatusCode::UNAUTHORIZED, "token_needed"),
             Self::NoToken => (StatusCode::FORBIDDEN, "no_token_configured"),
         };
-        answer::refusal(status, error, &self.to_string())
+        let mut refusal = answer::refusal(status, error, &self.to_string());
+        if self == Self::Verb {
+            // RFC 9110, 15.5.6.
+            let allow = HeaderValue::from_static("GET, HEAD, POST");
+            refusal.headers_mut().insert(header::ALLOW, allow);
+        }
+        refusal
     }
 }
 
@@ -233,6 +245,17 @@ mod tests {
             ["null", "http://evil.example", "http://127.0.0.1:80", "http://10.1.2.3:9090", "x"]
         {
             assert_eq!(from(origin), Err(AccessError::Origin), "{origin}");
+        }
+    }
+
+    /// Red when what is wrong with such a request is said to be its Content-Type.
+    #[test]
+    fn a_verb_that_nothing_has_is_the_mistake() {
+        let rules = rules(Some("0123456789abcdef"), false);
+        for verb in ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE"] {
+            let by = |host| judge(&rules, verb, "/status", &[("host", host)]);
+            assert_eq!(by("127.0.0.1"), Err(AccessError::Verb), "{verb}");
+            assert_eq!(by("evil.example"), Err(AccessError::Host), "{verb}");
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -14,7 +13,7 @@ use slack::Mode;
 
 use super::{
     AdminState,
-    answer::{self, RequestError},
+    answer::{self, RequestError, Sent},
     pausing::method,
 };
 use crate::{pauses::Target, queue::Modes};
@@ -27,8 +26,10 @@ pub(super) struct ModePage {
     methods: BTreeMap<String, &'static str>,
 }
 
-pub(super) async fn switch(State(state): State<AdminState>, body: Bytes) -> Response {
-    switched(&state, &body).unwrap_or_else(RequestError::into_response)
+pub(super) async fn switch(State(state): State<AdminState>, body: Sent) -> Response {
+    answer::whole(&body)
+        .and_then(|body| switched(&state, body))
+        .unwrap_or_else(RequestError::into_response)
 }
 
 fn switched(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
@@ -36,7 +37,7 @@ fn switched(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     let mode = answer::text(&object, "mode")?.and_then(Mode::parse);
     let mode = mode.ok_or_else(|| RequestError::request("mode is shadow or enforce".to_owned()))?;
     let target = match answer::text(&object, "method")? {
-        Some(name) => Some(method(name, &state.live.config().catalogue)?),
+        Some(name) => Some(method(name, &state.live.config().catalogue, "switched")?),
         None => None,
     };
     let changed = state.admission.say_mode(mode, target.as_ref().map(Target::name));

@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -13,7 +12,7 @@ use yaml::nearest;
 
 use super::{
     AdminState,
-    answer::{self, RequestError},
+    answer::{self, RequestError, Sent},
 };
 use crate::{
     pauses::{Began, Target},
@@ -25,12 +24,16 @@ const OFFERED: usize = 3;
 /// The longest name of a workspace that is taken.
 const LONGEST: usize = 64;
 
-pub(super) async fn pause(State(state): State<AdminState>, body: Bytes) -> Response {
-    began(&state, &body).unwrap_or_else(RequestError::into_response)
+pub(super) async fn pause(State(state): State<AdminState>, body: Sent) -> Response {
+    answer::whole(&body)
+        .and_then(|body| began(&state, body))
+        .unwrap_or_else(RequestError::into_response)
 }
 
-pub(super) async fn resume(State(state): State<AdminState>, body: Bytes) -> Response {
-    ended(&state, &body).unwrap_or_else(RequestError::into_response)
+pub(super) async fn resume(State(state): State<AdminState>, body: Sent) -> Response {
+    answer::whole(&body)
+        .and_then(|body| ended(&state, body))
+        .unwrap_or_else(RequestError::into_response)
 }
 
 fn began(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
@@ -85,7 +88,7 @@ fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, 
         return Err(RequestError::request(text));
     }
     let known = match kind {
-        "method" => return method(name, catalogue),
+        "method" => return method(name, catalogue, "paused"),
         "caller" => CallerName::new(name).is_ok(),
         _ => {
             !name.is_empty()
@@ -101,8 +104,13 @@ fn target(object: &Map<String, Value>, catalogue: &Catalogue) -> Result<Target, 
     })
 }
 
-/// A method's name is known beforehand: a misspelt one would pause nothing.
-pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, RequestError> {
+/// A method's name is known beforehand: a misspelt one would change nothing.
+/// `done` is what is done to it.
+pub(super) fn method(
+    name: &str,
+    catalogue: &Catalogue,
+    done: &str,
+) -> Result<Target, RequestError> {
     if catalogue.get(name).is_some() || name == OTHER {
         return Ok(Target::Method(name.into()));
     }
@@ -112,7 +120,7 @@ pub(super) fn method(name: &str, catalogue: &Catalogue) -> Result<Target, Reques
         near => format!("; like it: {}", near.join(", ")),
     };
     let text = format!(
-        "{:?} is not in the catalogue{like}; all methods that are not are paused as `{OTHER}`",
+        "{:?} is not in the catalogue{like}; all methods that are not are {done} as `{OTHER}`",
         name.chars().take(100).collect::<String>()
     );
     Err(RequestError::unknown("unknown_method", text))

@@ -87,6 +87,17 @@ def test_no_web_page_looks_or_changes(proxy):
     assert ask(proxy, "GET", "/status", Host="localhost:1")[0] == 200
     assert change(proxy, "/pause", {"caller": "a"}, Origin=f"http://{proxy.admin}")[0] == 200
     assert ask(proxy, "GET", "/pause")[0] == 405
+    assert ask(proxy, "DELETE", "/status")[0] == 405
+
+
+def test_what_is_too_long_is_refused_as_all_else_is(proxy):
+    """Red when the refusal is no JSON, and when the words are those of another change."""
+    status, refusal = change(proxy, "/pause", {"caller": "a" * 100_000})
+    assert (status, refusal["ok"], refusal["error"]) == (413, False, "too_large"), refusal
+    assert "16 KiB" in refusal["message"]
+    for path, more, word in (("/mode", {"mode": "shadow"}, "switched"), ("/pause", {}, "paused")):
+        status, refusal = change(proxy, path, {"method": "nope"} | more)
+        assert status == 404 and f"all methods that are not are {word} as `other`" in refusal["message"], refusal
 
 
 def test_beyond_loopback_a_change_needs_a_token(slack):
