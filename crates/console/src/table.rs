@@ -1,5 +1,7 @@
 //! Columns that are as wide as what stands in them, and lines that are no wider than the terminal.
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// Which side of a column its cells keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -27,13 +29,17 @@ pub fn table<const N: usize>(
     let mut widths = [0; N];
     for row in &rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = cell.chars().count().max(*widest);
+            *widest = cell.width().max(*widest);
         }
     }
     let padded = |row: &[String; N]| -> Vec<String> {
-        let cells = row.iter().zip(widths).zip(align).map(|((cell, width), align)| match align {
-            Align::Left => format!("{cell:<width$}"),
-            Align::Right => format!("{cell:>width$}"),
+        let cells = row.iter().zip(widths).zip(align).map(|((cell, width), align)| {
+            // `format!` would count characters, of which some take two columns and some none.
+            let space = " ".repeat(width.saturating_sub(cell.width()));
+            match align {
+                Align::Left => format!("{cell}{space}"),
+                Align::Right => format!("{space}{cell}"),
+            }
         });
         cells.collect()
     };
@@ -51,10 +57,10 @@ fn fold(pieces: impl IntoIterator<Item = String>, gap: &str, width: Option<usize
     let mut lines = Vec::with_capacity(1);
     let mut line = String::new();
     for cell in pieces {
-        let takes = gap.len() + cell.trim_end().chars().count();
+        let takes = gap.len() + cell.trim_end().width();
         if line.is_empty() {
             line = cell;
-        } else if line.chars().count() + takes <= width || cell.trim().is_empty() {
+        } else if line.width() + takes <= width || cell.trim().is_empty() {
             line.push_str(gap);
             line.push_str(&cell);
         } else {
@@ -86,6 +92,19 @@ mod tests {
             ["NAME       HELD", "a[31mé        1", "long name  1000"]
         );
         assert_eq!(shown("a\u{202e}b\u{9b}c\u{7f}\r\n\td"), "abcd");
+    }
+
+    /// Red when characters are counted instead of the columns that they take.
+    #[test]
+    fn a_wide_character_takes_two_columns_and_an_accent_none() {
+        let rows = [["NAME", "HELD", "X"], ["日本語", "1", "x"], ["cafe\u{301}", "20", "x"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let align = [Align::Left, Align::Right, Align::Left];
+        assert_eq!(
+            table(align, &rows, None),
+            ["NAME    HELD  X", "日本語     1  x", "cafe\u{301}      20  x"]
+        );
+        assert_eq!(wrap("日本 語", Some(6)), ["日本", "    語"]);
     }
 
     #[test]
