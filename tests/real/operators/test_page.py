@@ -25,6 +25,8 @@ SCREENSHOTS = REPO / "target/tests/screenshots"
 TOKEN = "0123456789abcdef-not-a-slack-token"
 SCRIPT = "<script>alert(1)</script>"
 STILL = "admin.apps.uninstall"
+# As long as the name of a method is.
+LONGEST = "admin.conversations.ekm.listOriginalConnectedChannelInfo"
 QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 # Milliseconds: a picture comes each second, on a machine that does other things, too.
@@ -399,11 +401,13 @@ def test_a_shut_limit_has_a_countdown(proxy, slack, load, opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_scrolls_down_only(proxy, load, opened, scheme):
-    """Red when a table or a long name is wider than a phone."""
+    """Red when a table, a long name or the choice of methods is wider than a phone."""
     load.go(40, "conversations.list", "a" * 64)
+    load.go(1, LONGEST, "a")
     eventually("some wait", lambda: proxy.held("conversations.list") > 0)
     page = opened(proxy, viewport={"width": 360, "height": 740}, color_scheme=scheme)
     expect(page.row("methods", "conversations.list")).to_be_visible()
+    expect(page.page.locator(f"#plot-of option[value='{LONGEST}']")).to_be_attached()
     page.shoot(f"phone-{scheme}")
     assert page.page.evaluate("document.documentElement.scrollWidth") == 360
     page.page.get_by_role("button", name="Change method conversations.list").click()
