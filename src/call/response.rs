@@ -150,15 +150,14 @@ impl HttpBody for ResponseBody {
                 }
                 let begun =
                     first.take().map(|first| Ok(Frame::data(first))).or_else(|| then.take());
-                let read = match begun {
-                    Some(begun) => Poll::Ready(Some(begun)),
-                    None => {
-                        let read = body.poll_frame(cx);
-                        if read.is_ready() {
-                            idle.set(None);
-                        }
-                        read
+                let read = if let Some(begun) = begun {
+                    Poll::Ready(Some(begun))
+                } else {
+                    let read = body.poll_frame(cx);
+                    if read.is_ready() {
+                        idle.set(None);
                     }
+                    read
                 };
                 if let Poll::Ready(Some(Err(error))) = read {
                     // The server drops what it has not written when a body fails. The client is to have

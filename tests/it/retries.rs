@@ -164,11 +164,11 @@ async fn a_client_that_retries_broken_connections_sees_an_answer_that_broke_off(
         (String::new(), ""),
     ] {
         let (calls, text) = (Arc::new(AtomicUsize::new(0)), said.clone());
-        let count = Arc::clone(&calls);
+        let (count, upstream) = (Arc::clone(&calls), breaks(0));
         let wire = Wire::new(move |_| {
             let (client, mut server) = pipe();
             let (text, count) = (text.clone(), Arc::clone(&count));
-            tokio::spawn(async move {
+            upstream.spawn(async move {
                 let mut read = [0; 4096];
                 if server.read(&mut read).await.is_ok_and(|read| read > 0) {
                     count.fetch_add(1, Ordering::Relaxed);
