@@ -200,6 +200,7 @@ mod tests {
         let [_, channel] = found(query, "application/json", r#"{"channel":"C2"}"#).await;
         assert_eq!(channel.as_deref(), Some("C1"));
     }
+
     /// Red when the first counts, which another parser overwrites; when a value that is none leaves
     /// the one before; and when the body is stronger than the query.
     #[tokio::test]

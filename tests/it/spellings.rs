@@ -156,9 +156,9 @@ async fn a_channel_is_found_wherever_a_client_puts_it() {
         ("", FORM, "ch%61nnel=%43%31", true),
         ("", FORM, "channel=+C1%20", true),
         ("", FORM, "channel=&channel=C1", true),
-        // The first of two counts, in each form.
+        // Of two, the first counts in a form, and the last in JSON.
         ("", FORM, "channel=C1&channel=C9", true),
-        ("", JSON, r#"{"channel":"C1","channel":"C9"}"#, true),
+        ("", JSON, r#"{"channel":"C9","channel":"C1"}"#, true),
         ("", "application/x-www-form-urlencoded; charset=UTF-8", "channel=C1", true),
         ("", "Application/X-WWW-Form-URLEncoded", "channel=C1", true),
         // Without a content type, as PHP and others send it.
