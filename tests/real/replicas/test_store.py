@@ -114,6 +114,29 @@ def test_a_store_that_is_mended_is_used_without_a_restart():
     replicas.ready()
 
 
+def test_the_dashboard_shows_what_a_replica_exports():
+    """Red when a name or a label in a panel on the shared store is wrong, and when what it shows stays at nothing."""
+    panels = json.loads((REPO / "deploy/grafana/slackwater.json").read_text())["panels"]
+    targets = [target for panel in panels for target in panel.get("targets", ()) if "slackwater_shared_" in target["expr"]]
+    server = RedisServer()
+    replicas = Replicas(1, FakeSlack(minute=MINUTE), server).ready()
+    server.call("FLUSHALL")
+    proxy = replicas.proxies[0]
+    eventually("it knows of the loss", lambda: proxy.metric("slackwater_shared_epoch_changes_total") > 0)
+    server.kill()
+    eventually("it is alone", lambda: replicas.state(0) == ALONE)
+    eventually("it says so", lambda: proxy.metric("slackwater_shared_errors_total") > 0)
+    _, text = proxy.admin_get("/metrics")
+    assert len(targets) == 6
+    for target in targets:
+        name = re.search(r"slackwater_shared_\w+", target["expr"])[0]
+        lines = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.M)
+        assert any(float(value) > 0 for _, value in lines), f"{name}: {lines}"
+        for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+            # What is not the proxy's own, Prometheus adds.
+            assert label in ("pod", "instance") or all(f'{label}="' in labels for labels, _ in lines), name
+
+
 # === what is set right ===
 
 
