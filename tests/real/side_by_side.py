@@ -8,7 +8,7 @@ import pytest
 # Files whose tests share no fixture: each of them goes to any worker.
 APART = {
     "cli/test_demo.py", "cli/test_drain.py", "cli/test_export.py", "cli/test_plan.py", "edges/test_hosts_entry.py",
-    "replicas/test_faults.py", "replicas/test_flood.py", "replicas/test_outage.py", "replicas/test_store.py",
+    "replicas/test_mid_flood.py", "replicas/test_budget.py", "replicas/test_outage.py", "replicas/test_store.py",
     "sdk/test_clients.py", "sdk/test_node_stops.py", "sdk/test_order.py",
 }  # fmt: skip
 
@@ -23,7 +23,7 @@ FIRST = [
     "sdk/test_clients.py", "sdk/test_order.py",
     "test_a_long_list_takes_no_more_memory",
     "sdk/test_flood.py",
-    "replicas/test_flood.py", "replicas/test_faults.py", "replicas/test_outage.py",
+    "replicas/test_budget.py", "replicas/test_mid_flood.py", "replicas/test_outage.py",
     "test_killed_at_any_moment",
     "edges/test_restart.py",
     "test_lines_in_a_pipe",
