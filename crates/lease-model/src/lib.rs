@@ -56,8 +56,8 @@
 //! # Sizes
 //!
 //! The cases of the tests have between a thousand and half a million states, and are up to 28 steps deep.
-//! Three of the rules are seen broken only, since their cases have millions of states with the rule, and
-//! that of [`OldEpochCounts`](rules::Mutation::OldEpochCounts) takes half a minute and is ignored unless
+//! Six of the rules are seen broken only, since their cases have millions of states with the rule, and
+//! that of [`OldEpochCounts`](rules::Mutation::OldEpochCounts) takes a minute and is ignored unless
 //! asked for. That the wants of a late ask must not count
 //! ([`LateWantsCount`](rules::Mutation::LateWantsCount)) is modelled, and no counterexample was found in
 //! the sizes that were tried. A part is quota / replicas by what the replica heard last: whoever heard

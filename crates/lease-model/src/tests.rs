@@ -89,7 +89,7 @@ rules! {
     forgotten_unnamed: ForgottenUnnamed, NEVER_ABOVE;
 }
 
-/// It takes half a minute.
+/// It takes a minute.
 #[test]
 #[ignore = "run it with --run-ignored all, or by the command"]
 fn old_epoch_counts() {
