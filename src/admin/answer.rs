@@ -26,8 +26,15 @@ pub(super) fn refusal(status: StatusCode, error: &str, message: &str) -> Respons
     (status, Json(body)).into_response()
 }
 
-/// All of a body.
-pub(super) fn whole(sent: &Sent) -> Result<&[u8], RequestError> {
+/// The answer to a change, made of all of its body.
+pub(super) fn change(
+    sent: &Sent,
+    make: impl FnOnce(&[u8]) -> Result<Response, RequestError>,
+) -> Response {
+    whole(sent).and_then(make).unwrap_or_else(RequestError::into_response)
+}
+
+fn whole(sent: &Sent) -> Result<&[u8], RequestError> {
     let error = match sent {
         Ok(body) => return Ok(body),
         Err(error) => error,

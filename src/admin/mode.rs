@@ -27,9 +27,7 @@ pub(super) struct ModePage {
 }
 
 pub(super) async fn switch(State(state): State<AdminState>, body: Sent) -> Response {
-    answer::whole(&body)
-        .and_then(|body| switched(&state, body))
-        .unwrap_or_else(RequestError::into_response)
+    answer::change(&body, |body| switched(&state, body))
 }
 
 fn switched(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {

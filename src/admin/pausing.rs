@@ -25,15 +25,11 @@ const OFFERED: usize = 3;
 const LONGEST: usize = 64;
 
 pub(super) async fn pause(State(state): State<AdminState>, body: Sent) -> Response {
-    answer::whole(&body)
-        .and_then(|body| began(&state, body))
-        .unwrap_or_else(RequestError::into_response)
+    answer::change(&body, |body| began(&state, body))
 }
 
 pub(super) async fn resume(State(state): State<AdminState>, body: Sent) -> Response {
-    answer::whole(&body)
-        .and_then(|body| ended(&state, body))
-        .unwrap_or_else(RequestError::into_response)
+    answer::change(&body, |body| ended(&state, body))
 }
 
 fn began(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{
         Client,
-        connect::{CaptureConnection, capture_connection},
+        connect::{CaptureConnection, Connected, capture_connection},
     },
     rt::{TokioExecutor, TokioTimer},
 };
@@ -155,7 +155,7 @@ impl<C: Connects> Upstream<C> {
         let begun = Instant::now();
         loop {
             let now = Instant::now();
-            let meter = metered(connection);
+            let meter = connection.connection_metadata().as_ref().and_then(metered);
             let moved = |at: Instant| meter.as_ref().map_or(at, |meter| meter.last().max(at));
             let (end, error) = match progress.phase() {
                 Phase::Connection => (begun + headers, UpstreamError::Timeout(headers)),
@@ -193,10 +193,10 @@ impl<C: Connects> Step<Request<Outgoing>> for Upstream<C> {
     }
 }
 
-/// When the connection of a request last took bytes, if that is known and of no other's.
-fn metered(connection: &CaptureConnection) -> Option<Meter> {
+/// What a connection remembers of its request, if it is of no other's.
+fn metered(connected: &Connected) -> Option<Meter> {
     let mut extras = Extensions::new();
-    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+    connected.get_extras(&mut extras);
     extras.remove()
 }
 
@@ -205,11 +205,7 @@ fn metered(connection: &CaptureConnection) -> Option<Meter> {
 fn has_answered(error: &hyper_util::client::legacy::Error) -> bool {
     let is_no_http =
         error.source().and_then(|source| source.downcast_ref()).is_some_and(hyper::Error::is_parse);
-    let mut extras = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    is_no_http || extras.get().is_some_and(Meter::has_brought)
+    is_no_http || error.connect_info().and_then(metered).is_some_and(|meter| meter.has_brought())
 }
 
 /// Whether nothing of a request was written: hyper-util gives it back then, and says no more than

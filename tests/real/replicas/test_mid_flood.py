@@ -54,19 +54,16 @@ def a_replica_is_killed(scene: Scene) -> None:
     time.sleep(AGED)
 
 
-def a_replica_is_killed_and_started_again(scene: Scene) -> None:
-    scene.gone = frozenset({"r0"})
-    scene.replicas.kill(0)
-    time.sleep(0.5)
-    scene.replicas.restart(0)
-    time.sleep(AGED)
-
-
 def a_replica_with_a_state_file_is_started_again(scene: Scene) -> None:
     scene.gone = frozenset({"r0"})
     scene.replicas.kill(0)
     time.sleep(0.5)
     scene.replicas.restart(0)
+
+
+def a_replica_is_killed_and_started_again(scene: Scene) -> None:
+    a_replica_with_a_state_file_is_started_again(scene)
+    time.sleep(AGED)
 
 
 def replica_stopped(seconds: float) -> Callable:

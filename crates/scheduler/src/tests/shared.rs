@@ -90,7 +90,13 @@ impl One {
             place: None,
             again: Duration::ZERO,
         };
-        let ticket = match self.scheduler.enqueue(self.now, &call) {
+        let enqueued = self.scheduler.enqueue(self.now, &call);
+        self.enqueued(enqueued)
+    }
+
+    /// A call goes, or it is held.
+    fn enqueued(&mut self, enqueued: Enqueued) -> Option<Ticket> {
+        let ticket = match enqueued {
             Enqueued::Granted(permit) => {
                 self.permits.push(permit);
                 None
@@ -129,16 +135,8 @@ impl One {
 
     /// A call is to be sent again whose attempt has ended so.
     fn replay(&mut self, permit: Permit, outcome: Outcome) -> Option<Ticket> {
-        let ticket = match self.scheduler.replay(self.now, permit, outcome) {
-            Enqueued::Granted(permit) => {
-                self.permits.push(permit);
-                None
-            }
-            Enqueued::Held(ticket) => Some(ticket),
-            Enqueued::Refused(refusal) => panic!("{refusal:?}"),
-        };
-        self.look();
-        ticket
+        let enqueued = self.scheduler.replay(self.now, permit, outcome);
+        self.enqueued(enqueued)
     }
 
     /// How often it has asked of a bucket.
