@@ -2,12 +2,14 @@
 //!
 //! What a scheduler holds on lease is its own, whatever has become of the store. While the store
 //! does not answer, slots are used again when they have aged instead of given back. So an outage
-//! costs nothing where all who need slots have them. Of a bucket of which nothing is held, a
-//! replica may use its part of the quota, if no more than one part was used when the store was
-//! heard last: the one part that is used and the parts of all others are no more than the quota. A
-//! quiet bot would stand still otherwise whenever the store does. Where the part is no slot, or
-//! more was used, the calls wait, but for limits of which short bursts are tolerated: these go on
-//! at the pace of the limit.
+//! costs nothing where all who need slots have them. Only slots are used again that the store knows
+//! of: what was taken and not told, it may grant to others.
+//!
+//! Of a bucket of which nothing is held, a replica may use its part of the quota, if no more than
+//! one part was used when the store was heard last: the one part that is used and the parts of all
+//! others are no more than the quota. A quiet bot would stand still otherwise whenever the store
+//! does. Where the part is no slot, or more was used, the calls wait, but for limits of which short
+//! bursts are tolerated: these go on at the pace of the limit.
 //!
 //! After a while the store may have forgotten the scheduler: then its lease is over. What it holds
 //! is kept from others for one more period and for as long as a call may be in flight. Until then
@@ -62,15 +64,15 @@ impl Leases {
     fn cap(&mut self, now: Instant, bucket: &Bucket) -> u32 {
         let Some(lease) = bucket.lease() else { return bucket.quota() };
         let flight = self.sharing.flight;
-        let (held, quota) = (lease.held(), bucket.quota());
+        let (held, reusable, quota) = (lease.held(), lease.reusable(), bucket.quota());
         let shard = self.shard(lease.shard);
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
             State::Connected => bucket.used() + lease.fresh(),
             State::Alone | State::Over(_) if bucket.tolerates_bursts() => held.max(quota),
-            State::Alone if held > 0 => held,
+            State::Alone if held > 0 => reusable,
             State::Alone if lease.others() > part || shard.hot.contains(&bucket.key) => 0,
-            State::Over(since) if now < since + bucket.period() + flight => held.min(part),
+            State::Over(since) if now < since + bucket.period() + flight => reusable.min(part),
             State::Unheard | State::Alone | State::Over(_) => part,
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct Lease {
     life: u64,
     granted: u64,
     taken: u64,
+    /// TAKEN, as the store has confirmed it.
+    known: u64,
     returned: u64,
     /// How many of the slots that are held were granted lately and may be taken. Any other one that
     /// is not taken is given back, or others would have to wait for what is used here again.
@@ -74,6 +76,7 @@ impl Lease {
             life,
             granted: 0,
             taken: 0,
+            known: 0,
             returned: 0,
             fresh: 0,
             asking: false,
@@ -94,6 +97,17 @@ impl Lease {
     pub(super) fn held(&self) -> u32 {
         let held = (self.granted + self.taken).saturating_sub(self.returned);
         u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    /// How many of the slots that are held may be used again without the store: those that it knows of.
+    /// It may grant the others to somebody else meanwhile, and what was not told in its life of now it
+    /// may have forgotten altogether.
+    pub(super) fn reusable(&self) -> u32 {
+        if !self.is_told {
+            return 0;
+        }
+        let known = (self.granted + self.known).saturating_sub(self.returned);
+        u32::try_from(known).unwrap_or(u32::MAX)
     }
 
     /// How many of the slots that are held and not taken may be taken.
@@ -205,6 +219,7 @@ impl Lease {
         let Said { taken, returned, wants, callers, .. } = self.said;
         if number == self.said.number {
             (self.asking, self.is_told) = (false, true);
+            self.known = self.known.max(taken);
         }
         if number < self.heard.number || number != self.said.number {
             return;

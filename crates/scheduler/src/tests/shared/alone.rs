@@ -179,3 +179,69 @@ fn a_new_life_of_the_store_is_told_what_is_used() {
     let Ask { epoch, seen, taken, returned, .. } = *one.asked(&tier);
     assert_eq!((epoch, seen, taken, returned), (Epoch(8), 2, 0, 1));
 }
+
+/// Red when slots are used again that were taken under a new name, of which the store has not heard: it
+/// grants them to others when those of the old name have aged.
+#[test]
+fn what_the_store_was_not_told_is_not_used_again() {
+    for is_told in [false, true] {
+        let (mut one, tier) = (One::of(2), tier(6));
+        flood(&mut one, &tier, 4);
+        one.told(&tier, 0, 6, 0);
+        one.told(&tier, 2, 6, 0);
+        one.link(Link::Forgotten);
+        one.link(Link::NewEpoch(EPOCH));
+        one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
+        if is_told {
+            one.told(&tier, 0, 6, 0);
+        }
+        one.link(Link::Alone);
+        one.answer();
+        one.answer();
+        one.pass(seconds(60));
+        assert_eq!(one.permits.len(), if is_told { 2 } else { 0 });
+    }
+}
+
+/// Red when slots are used again of which a store that grants has not heard in its life.
+#[test]
+fn what_was_granted_in_an_earlier_life_is_not_used_again_untold() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 4);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    one.link(Link::NewEpoch(Epoch(8)));
+    one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
+    one.link(Link::Alone);
+    one.answer();
+    one.answer();
+    one.pass(seconds(60));
+    assert_eq!(one.permits.len(), 0);
+}
+
+/// Red when a slot is used again that was taken after the last ask that was answered.
+#[test]
+fn what_was_taken_since_the_last_answer_is_not_used_again() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    one.arrive(slice::from_ref(&tier), Class::Normal, 1);
+    one.told(&tier, 1, 1, 0);
+    let call = Call {
+        buckets: vec![tier.clone()],
+        class: Class::Normal,
+        caller: of(1),
+        deadline: one.now + PATIENT,
+        max_depth: None,
+        place: None,
+        again: Duration::ZERO,
+    };
+    let (permit, _) = one.scheduler.bypass(one.now, &call);
+    one.permits.push(permit);
+    one.look();
+    assert_eq!(one.asked(&tier).taken, 1);
+    one.link(Link::Alone);
+    one.answer();
+    one.answer();
+    flood(&mut one, &tier, 5);
+    one.pass(seconds(60));
+    assert_eq!(one.permits.len(), 1, "of two");
+}
