@@ -70,7 +70,7 @@ impl Admission {
         let now = self.shared.now();
         match how {
             Link::Forgotten | Link::LeaseOver => state.leases.end(shard),
-            Link::Connected { .. } | Link::Alone | Link::NewEpoch(_) => {}
+            Link::Connected { .. } | Link::Cold | Link::Alone | Link::NewEpoch(_) => {}
         }
         state.scheduler.alone(now, shard, how);
         state.pump(&self.shared, now);

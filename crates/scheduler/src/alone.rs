@@ -8,7 +8,8 @@
 //! Of a bucket of which nothing is held, a replica may use its part of the quota, if no more than
 //! one part was used when the store was heard last: the one part that is used and the parts of all
 //! others are no more than the quota. A quiet bot would stand still otherwise whenever the store
-//! does. Where the part is no slot, or more was used, the calls wait, but for limits of which short
+//! does. A store that has lost its memory knows neither what is used nor who is there: by what it says
+//! nobody uses a part, until it has been told all. Where the part is no slot, or more was used, the calls wait, but for limits of which short
 //! bursts are tolerated: these go on at the pace of the limit.
 //!
 //! After a while the store may have forgotten the scheduler: then its lease is over. What it holds
@@ -64,14 +65,16 @@ impl Leases {
     fn cap(&mut self, now: Instant, bucket: &Bucket) -> u32 {
         let Some(lease) = bucket.lease() else { return bucket.quota() };
         let flight = self.sharing.flight;
-        let (held, reusable, quota) = (lease.held(), lease.reusable(), bucket.quota());
         let shard = self.shard(lease.shard);
+        let (held, quota) = (lease.held(), bucket.quota());
+        let reusable = lease.reusable(shard.is_cold);
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
             State::Connected => bucket.used() + lease.fresh(),
             State::Alone | State::Over(_) if bucket.tolerates_bursts() => held.max(quota),
             State::Alone if held > 0 => reusable,
-            State::Alone if lease.others() > part || shard.hot.contains(&bucket.key) => 0,
+            State::Alone if shard.is_cold || lease.others() > part => 0,
+            State::Alone if shard.hot.contains(&bucket.key) => 0,
             State::Over(since) if now < since + bucket.period() + flight => reusable.min(part),
             State::Unheard | State::Alone | State::Over(_) => part,
         }
@@ -106,7 +109,14 @@ impl Scheduler {
             Link::Connected { replicas, hot } => {
                 known.replicas = replicas.max(1);
                 known.hot = hot.into_iter().collect();
-                known.state = State::Connected;
+                (known.state, known.is_cold) = (State::Connected, false);
+                if before == State::Connected {
+                    self.ask_again(now, shard);
+                    return;
+                }
+            }
+            Link::Cold => {
+                (known.state, known.is_cold) = (State::Connected, true);
                 if before == State::Connected {
                     self.ask_again(now, shard);
                     return;
@@ -114,6 +124,7 @@ impl Scheduler {
             }
             Link::NewEpoch(epoch) => {
                 (known.epoch, known.state) = (Some(epoch), State::Connected);
+                known.is_cold = true;
                 change.tells_anew = true;
             }
             Link::Alone if before == State::Connected => known.state = State::Alone,

@@ -101,9 +101,9 @@ impl Lease {
 
     /// How many of the slots that are held may be used again without the store: those that it knows of.
     /// It may grant the others to somebody else meanwhile, and what was not told in its life of now it
-    /// may have forgotten altogether.
-    pub(super) fn reusable(&self) -> u32 {
-        if !self.is_told {
+    /// may have forgotten altogether. A cold one grants nothing until it is told.
+    pub(super) fn reusable(&self, is_cold: bool) -> u32 {
+        if !self.is_told && !is_cold {
             return 0;
         }
         let known = (self.granted + self.known).saturating_sub(self.returned);

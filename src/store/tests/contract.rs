@@ -186,12 +186,12 @@ impl Scripted {
         let given = Given::beat(&self.keys, SHARD, SAID, &said);
         match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
             script::Beaten::Gone => Beaten::Gone,
-            script::Beaten::Member { epoch, members, hot, .. } => {
+            script::Beaten::Member { epoch, cold, members, hot } => {
                 let members: Vec<_> = members.iter().map(|member| named(member)).collect();
                 let mut hot = hot.unwrap();
                 hot.sort_unstable();
                 let count = u32::try_from(members.len()).unwrap();
-                Beaten::Member { epoch: epoch.0, members, count, hot }
+                Beaten::Member { epoch: epoch.0, cold, members, count, hot }
             }
         }
     }

@@ -245,7 +245,7 @@ impl Replica {
                             self.told(now, epoch, key(all, &ask.bucket), ask, &answered);
                         }
                     }
-                    Reply::Beat(Beaten::Member { epoch, members, count, hot }) if in_time => {
+                    Reply::Beat(Beaten::Member { epoch, members, count, cold, hot }) if in_time => {
                         self.confirmed = self.confirmed.max(sent);
                         self.others = members;
                         let hot = hot.iter().map(|bucket| key(all, bucket).clone()).collect();
@@ -256,7 +256,11 @@ impl Replica {
                             self.scheduler.alone(now, SHARD, link);
                             self.beat_at = now + TIMES.beat() / 4;
                         }
-                        self.link = Link::Connected { replicas: count, hot };
+                        self.link = if cold {
+                            Link::Cold
+                        } else {
+                            Link::Connected { replicas: count, hot }
+                        };
                         self.scheduler.alone(now, SHARD, self.link.clone());
                     }
                     Reply::Beat(Beaten::Gone) | Reply::Step(_, _, Stepped::Gone) => {

@@ -157,6 +157,8 @@ pub enum Beaten {
         members: Vec<Name>,
         /// How many they are.
         count: u32,
+        /// Whether it grants nothing until all of them have told what they hold.
+        cold: bool,
         /// The buckets of which more than a member's part is used.
         hot: Vec<String>,
     },
@@ -235,7 +237,7 @@ impl Store {
         let part = |quota: u32| quota / count.max(1);
         let hot = self.buckets.iter().filter(|(_, it)| it.total(now) > part(it.quota));
         let hot = hot.map(|(name, _)| name.clone()).collect();
-        Beaten::Member { epoch: life, members, count, hot }
+        Beaten::Member { epoch: life, members, count, cold: self.cold_since.is_some(), hot }
     }
 
     /// The script `step`.

@@ -245,3 +245,34 @@ fn what_was_taken_since_the_last_answer_is_not_used_again() {
     one.pass(seconds(60));
     assert_eq!(one.permits.len(), 1, "of two");
 }
+
+/// Red when a part is used by what a store says that has lost its memory, or less is used after the lease
+/// than the part of before.
+#[test]
+fn by_a_store_that_is_cold_no_part_is_used() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    one.link(Link::NewEpoch(Epoch(8)));
+    one.link(Link::Cold);
+    one.link(Link::Alone);
+    flood(&mut one, &tier, 5);
+    assert_eq!(one.permits.len(), 0, "it may be in use by those whom the store has not heard");
+    one.link(Link::LeaseOver);
+    one.pass(seconds(120));
+    assert_eq!(one.permits.len(), 3, "as many as there were before");
+}
+
+/// Red when what is held is not used again after a store that grants nothing was heard.
+#[test]
+fn without_a_store_that_was_cold_what_is_held_is_used_again() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 5);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    one.link(Link::NewEpoch(Epoch(8)));
+    one.link(Link::Cold);
+    one.link(Link::Alone);
+    one.answer();
+    one.answer();
+    one.pass(seconds(60));
+    assert_eq!(one.permits.len(), 2);
+}
