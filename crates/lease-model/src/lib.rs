@@ -46,7 +46,8 @@
 //!   store grants nothing yet. Such a store does not know what is held, nor who is there. A replica keeps
 //!   what it knew of both, and uses no part of a bucket by what it was told.
 //! - [`OrphansAreCold`](rules::Mutation::OrphansAreCold): a bucket is hot if any slot of it is kept that
-//!   no member holds. Otherwise the parts of all members come on top of it.
+//!   no member holds, and, for two periods and flights after a member was forgotten, if any slot of it is
+//!   held. Otherwise the parts of all members come on top of what is not theirs.
 //! - [`UntoldReused`](rules::Mutation::UntoldReused): without the store, a replica uses only those slots
 //!   again that the store knows of. It may have taken more under a name that the store has forgotten.
 //! - [`ForgottenUnnamed`](rules::Mutation::ForgottenUnnamed): replicas go on naming a member for a period
@@ -61,7 +62,8 @@
 //! asked for. That the wants of a late ask must not count
 //! ([`LateWantsCount`](rules::Mutation::LateWantsCount)) is modelled, and no counterexample was found in
 //! the sizes that were tried. A part is quota / replicas by what the replica heard last: whoever heard
-//! last that it is alone has all of the quota for its part.
+//! last that it is alone has all of the quota for its part. In the product there are at least as many
+//! replicas as are configured, so a part is smaller.
 
 pub mod calm;
 pub mod case;

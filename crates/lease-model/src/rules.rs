@@ -75,7 +75,8 @@ pub enum Mutation {
     /// How many replicas there are, and that the bucket is cold, is taken from a store that does
     /// not know yet what is held.
     PartOfAnUnsureStore,
-    /// A bucket is cold although slots of it are kept that no member holds.
+    /// A bucket is cold although slots of it are kept that no member holds, or may still be in use by
+    /// who was forgotten lately.
     OrphansAreCold,
     /// Without the store, a replica uses slots again of which the store has not heard.
     UntoldReused,
@@ -152,6 +153,12 @@ impl Rules {
     pub fn orphaned(&self) -> u8 {
         let flies = !self.breaks(Mutation::OrphansAgeAPeriod);
         self.period + if flies { self.flight } else { 0 }
+    }
+
+    /// For how long slots can be in use that a replica held when it was forgotten: it uses them for as
+    /// long as they are kept, and the last of its calls counts as long again.
+    pub fn missed(&self) -> u8 {
+        2 * self.longest()
     }
 
     /// The part of the quota that is a replica's, if there are so many; none if it is not known.

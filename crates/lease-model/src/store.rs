@@ -13,6 +13,8 @@ pub struct Store {
     pub cold: Option<u8>,
     /// For how long it has heard nobody.
     pub quiet: u8,
+    /// For how long slots may still be in use that a member held who was forgotten last.
+    pub missed: u8,
     /// The members.
     pub members: [Option<Member>; NAMES],
     /// What they hold.
@@ -135,6 +137,7 @@ impl Store {
     /// A tick passes.
     pub fn tick(&mut self, rules: &Rules) {
         self.quiet = (self.quiet + 1).min(rules.stale + 1);
+        self.missed = self.missed.saturating_sub(1);
         self.cold = self.cold.map(|cold| (cold + 1).min(rules.stale.max(rules.period)));
         for member in self.members.iter_mut().flatten() {
             // Nothing changes later.
@@ -151,11 +154,11 @@ impl Store {
         held.sum::<usize>() + self.orphans.len()
     }
 
-    /// Whether somebody has slots who is not a member: then the parts of all members are too many.
+    /// Whether somebody may have slots who is not a member: then the parts of all members are too
+    /// many. Which slots a member held that was forgotten lately is not looked up: a store with many
+    /// buckets could not. So any slots may be its.
     fn is_held_by_others(&self) -> bool {
-        let all = self.records.iter().zip(&self.members);
-        let mut others = all.filter(|(_, member)| member.is_none());
-        !self.orphans.is_empty() || others.any(|(it, _)| it.is_some_and(|it| it.held() > 0))
+        !self.orphans.is_empty() || self.missed > 0 && self.total() > 0
     }
 
     /// A replica says that it is here. `new_epoch` is the one that begins if one has to.
@@ -190,7 +193,9 @@ impl Store {
         }
         for member in &mut self.members {
             let waits = |it: &Member| rules.forget() + if it.told { 0 } else { rules.longest() };
-            *member = member.filter(|it| it.silent < waits(it));
+            if member.is_some_and(|it| it.silent >= waits(&it)) {
+                (*member, self.missed) = (None, rules.missed());
+            }
         }
         let pending = self.members.iter().flatten().any(|member| !member.told);
         let ends = match self.cold {
@@ -298,6 +303,9 @@ impl Store {
             if let Some(record) = self.records[of].filter(|_| is_silent) {
                 let orphans = core::iter::repeat_n(rules.orphaned(), record.held().into());
                 self.orphans.extend(orphans);
+                if self.members[of].is_some() {
+                    self.missed = rules.missed();
+                }
                 // For good: its name never comes back.
                 (self.records[of], self.members[of]) = (None, None);
             }

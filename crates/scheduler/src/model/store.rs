@@ -21,6 +21,8 @@ pub struct Store {
     cold_since: Option<u64>,
     /// When it heard anybody last.
     heard: u64,
+    /// When a member was forgotten last.
+    forgot: Option<u64>,
     /// In the order of their coming, as in a small hash of Redis.
     members: Vec<Member>,
     buckets: BTreeMap<String, Bucket>,
@@ -159,7 +161,7 @@ pub enum Beaten {
         count: u32,
         /// Whether it grants nothing until all of them have told what they hold.
         cold: bool,
-        /// The buckets of which more than a member's part is used.
+        /// The buckets of which more than a member's part is used, or slots by others than members.
         hot: Vec<String>,
     },
     /// It was forgotten.
@@ -220,12 +222,16 @@ impl Store {
             let own = self.members.iter_mut().filter(|member| member.name == name);
             own.for_each(|member| member.told = life);
         }
+        let before = self.members.len();
+        let longest = times.longest + times.flight;
         self.members.retain_mut(|member| {
             // Its clock may have gone back.
             member.heard = member.heard.min(now);
-            let grace = if member.told == life { 0 } else { times.longest + times.flight };
+            let grace = if member.told == life { 0 } else { longest };
             now - member.heard <= times.forget + grace
         });
+        let forgets = self.members.len() < before;
+        self.forgot = if forgets { Some(now) } else { self.forgot.map(|at| at.min(now)) };
         let pending = self.members.iter().any(|member| member.told != life);
         if self.cold_since.is_some_and(|since| now.saturating_sub(since) >= times.stale) && !pending
         {
@@ -235,7 +241,14 @@ impl Store {
         let members: Vec<_> = self.members.iter().map(|member| member.name).collect();
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let part = |quota: u32| quota / count.max(1);
-        let hot = self.buckets.iter().filter(|(_, it)| it.total(now) > part(it.quota));
+        // Whoever was forgotten may use what it held for so long, and the last of its calls counts as
+        // long again. Until then the parts of all members come on top of that, whatever is used.
+        let is_missed = self.forgot.is_some_and(|at| now - at < 2 * longest);
+        let is_hot = |bucket: &Bucket| {
+            let total = bucket.total(now);
+            total > part(bucket.quota) || bucket.orphans(now) > 0 || is_missed && total > 0
+        };
+        let hot = self.buckets.iter().filter(|(_, it)| is_hot(it));
         let hot = hot.map(|(name, _)| name.clone()).collect();
         Beaten::Member { epoch: life, members, count, cold: self.cold_since.is_some(), hot }
     }
@@ -335,7 +348,7 @@ impl Store {
         if !is_missed {
             return;
         }
-        let members = &mut self.members;
+        let (members, forgot) = (&mut self.members, &mut self.forgot);
         let orphans = &mut bucket.orphans;
         bucket.records.retain(|record| {
             let heard = members.iter().find(|member| member.name == record.name);
@@ -345,6 +358,9 @@ impl Store {
                     orphans.push((record.held(), now + ask.period + times.flight));
                 }
                 // For good: its name never comes back.
+                if heard.is_some() {
+                    *forgot = Some(now);
+                }
                 members.retain(|member| member.name != record.name);
                 return false;
             }
@@ -379,9 +395,12 @@ impl Store {
 
 impl Bucket {
     fn total(&self, now: u64) -> u32 {
+        self.records.iter().map(Record::held).sum::<u32>() + self.orphans(now)
+    }
+
+    fn orphans(&self, now: u64) -> u32 {
         let orphans = self.orphans.iter().filter(|(_, until)| *until > now);
-        let orphans: u32 = orphans.map(|(slots, _)| slots).sum();
-        self.records.iter().map(Record::held).sum::<u32>() + orphans
+        orphans.map(|(slots, _)| slots).sum()
     }
 
     /// Merges what a scheduler says.

@@ -5,6 +5,7 @@ mod collect;
 mod forecast;
 mod in_turn;
 mod numbers;
+mod store;
 mod walk;
 
 use std::slice;

@@ -1,0 +1,108 @@
+//! What the store says of buckets that others than its members may use.
+
+use crate::model::store::{Asked, Beat, Beaten, Name, Step, Stepped, Store, Times};
+
+const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_000 };
+const EPOCH: u64 = 7;
+
+/// A store, and what time it is there.
+struct Kept {
+    store: Store,
+    now: u64,
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Two members have told all that they hold, which is nothing.
+    fn warm() -> Self {
+        let mut kept = Self { store: Store::default(), now: 1_000 };
+        kept.beats(&[1, 2], 400);
+        // They have not heard of its life yet.
+        kept.says(1, 0);
+        kept.says(2, 0);
+        kept
+    }
+
+    /// A member says that it is here. Returns whether the store is cold, and the hot buckets.
+    fn beat(&mut self, name: Name) -> (bool, Vec<String>) {
+        self.says(name, EPOCH)
+    }
+
+    fn says(&mut self, name: Name, epoch: u64) -> (bool, Vec<String>) {
+        let beat = Beat { name, epoch, new_epoch: EPOCH, told_all: true, others: Vec::new() };
+        match self.store.beat(self.now, TIMES, beat) {
+            Beaten::Member { cold, hot, .. } => (cold, hot),
+            Beaten::Gone => panic!("it is a member"),
+        }
+    }
+
+    /// So many milliseconds pass, in which only these are heard.
+    fn beats(&mut self, names: &[Name], ms: u64) {
+        for _ in 0..ms / 100 {
+            self.now += 100;
+            for name in names {
+                self.beat(*name);
+            }
+        }
+    }
+
+    /// A member has taken so many of four slots, and wants so many.
+    fn asks(&mut self, name: Name, taken: u64, wants: u32, period: u64) {
+        let asked = Asked {
+            bucket: "tier".to_owned(),
+            life: 1,
+            number: self.now,
+            seen: 0,
+            taken,
+            returned: 0,
+            wants: [0, wants, 0],
+            callers: 1,
+            quota: 4,
+            period,
+            people: false,
+        };
+        let step = Step { name, epoch: EPOCH, asks: vec![asked] };
+        let stepped = self.store.step(self.now, TIMES, step, &mut Vec::new());
+        assert!(matches!(stepped, Stepped::Told(_)), "{stepped:?}");
+    }
+}
+
+/// Red when the store does not say that it grants nothing.
+#[test]
+fn it_says_that_it_is_cold() {
+    let mut kept = Kept { store: Store::default(), now: 1_000 };
+    assert!(kept.says(1, 0).0);
+    kept.beats(&[1], 400);
+    assert!(!kept.beat(1).0);
+}
+
+/// Red when the part of the only member comes on top of what a forgotten one may still use.
+#[test]
+fn what_a_forgotten_member_may_use_makes_a_bucket_hot() {
+    let mut kept = Kept::warm();
+    kept.asks(1, 2, 0, 1_000);
+    assert_eq!(kept.beat(2).1.len(), 0, "it is half of the quota");
+    kept.beats(&[2], TIMES.forget);
+    assert_eq!(kept.beat(2).1.len(), 0, "the other one is a member");
+    kept.beats(&[2], 100);
+    assert_eq!(kept.beat(2).1.len(), 1);
+    kept.beats(&[2], 2 * (TIMES.longest + TIMES.flight) - 100);
+    assert_eq!(kept.beat(2).1.len(), 1);
+    kept.beats(&[2], 100);
+    assert_eq!(kept.beat(2).1.len(), 0, "nothing of it is in use any more");
+}
+
+/// Red when slots that are kept for nobody are not counted.
+#[test]
+fn orphans_make_a_bucket_hot() {
+    let mut kept = Kept::warm();
+    let period = 5_000;
+    kept.asks(1, 4, 0, period);
+    kept.beats(&[2], TIMES.forget + 100);
+    kept.asks(2, 0, 1, period);
+    kept.beats(&[2], period + TIMES.flight - 100);
+    assert_eq!(kept.beat(2).1.len(), 1, "all of the quota is the part of the only member");
+    kept.beats(&[2], 100);
+    assert_eq!(kept.beat(2).1.len(), 0);
+}
