@@ -17,6 +17,7 @@
 //! it uses no more than its part, and only what it holds; after that its part.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use super::{
     Instant, Scheduler,
@@ -102,12 +103,13 @@ impl Scheduler {
     pub fn alone(&mut self, now: Instant, shard: Shard, how: Link) {
         // Time passes only after that: until then, what is due would go by what held before.
         let Some(leases) = &mut self.leases else { return };
+        let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
         let before = known.state;
         let mut change = Change::default();
         match how {
             Link::Connected { replicas, hot } => {
-                known.replicas = replicas.max(1);
+                known.replicas = replicas.max(at_least);
                 known.hot = hot.into_iter().collect();
                 (known.state, known.is_cold) = (State::Connected, false);
                 if before == State::Connected {

@@ -49,8 +49,8 @@ use super::{
 pub struct Sharing {
     /// The part of the store that keeps a bucket; none if it is not shared.
     pub shard: fn(&BucketKey) -> Option<Shard>,
-    /// How many share the limits, as long as the store has not said so; where that is not known
-    /// either, no call of a shared limit goes until then.
+    /// How many share the limits at least: some may not be heard by the store, or be on their way.
+    /// Where that is not known, no call of a shared limit goes until the store has said so.
     pub replicas: Option<NonZeroU32>,
     /// For how long a call may be in flight.
     pub flight: Duration,

@@ -276,3 +276,16 @@ fn without_a_store_that_was_cold_what_is_held_is_used_again() {
     one.pass(seconds(60));
     assert_eq!(one.permits.len(), 2);
 }
+
+/// Red when those that the store does not hear for a while leave a larger part to the others.
+#[test]
+fn there_are_at_least_as_many_as_are_named() {
+    for (heard, goes) in [(1, 2), (3, 2), (6, 1)] {
+        let (mut one, tier) = (One::unheard(Some(3)), tier(6));
+        one.link(Link::NewEpoch(EPOCH));
+        one.link(Link::Connected { replicas: heard, hot: Vec::new() });
+        one.link(Link::Alone);
+        flood(&mut one, &tier, 7);
+        assert_eq!(one.permits.len(), goes, "{heard}");
+    }
+}
