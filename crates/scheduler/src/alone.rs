@@ -23,7 +23,6 @@ use super::{
     Instant, Scheduler,
     bucket::Bucket,
     call_group::BucketId,
-    collect::Parked,
     shared::{Leases, Link, Shard},
 };
 
@@ -157,12 +156,9 @@ impl Scheduler {
     /// At a beat, whatever wants slots asks again: it may not have heard that it has them.
     fn ask_again(&mut self, now: Instant, shard: Shard) {
         let Some(leases) = &self.leases else { return };
-        let mut parked: Vec<_> = leases.parked.values().filter_map(Parked::counted_at).collect();
-        parked.sort_unstable();
-        parked.dedup();
-        for id in parked {
-            let lease = self.buckets[id].lease_mut();
-            if let Some(lease) = lease.filter(|lease| lease.shard == shard) {
+        let wanting = leases.shards.get(&shard).map(|shard| shard.wanting.clone());
+        for id in wanting.unwrap_or_default() {
+            if let Some(lease) = self.buckets[id].lease_mut() {
                 lease.again |= lease.wants_any();
                 self.touch(id);
             }

@@ -41,15 +41,6 @@ pub(super) struct Parked {
     counts: Option<(BucketId, Class, u32)>,
 }
 
-// === impl Parked ===
-
-impl Parked {
-    /// The bucket that counts it.
-    pub(super) fn counted_at(&self) -> Option<BucketId> {
-        self.counts.map(|(id, ..)| id)
-    }
-}
-
 // === impl Bucket ===
 
 impl Bucket {
@@ -155,10 +146,8 @@ impl Scheduler {
         let held = &mut self.held[call];
         slots.extend(held.kept());
         held.keep(slots);
-        if let Some(leases) = &mut self.leases
-            && !leases.collecting.contains(&call)
-        {
-            leases.collecting.push(call);
+        if let Some(leases) = &mut self.leases {
+            leases.collecting.insert(call);
         }
         self.stand(call, &rest, at);
         self.touch_orders(&rest);
@@ -178,8 +167,7 @@ impl Scheduler {
     }
 
     fn scatter_calls(&mut self, now: Instant, at: impl Fn(&Bucket) -> bool) {
-        let Some(leases) = &self.leases else { return };
-        for call in leases.collecting.clone() {
+        for call in self.collecting(|_| true) {
             let held = &self.held[call];
             let needs = self.groups[held.group].needs();
             let all = held.all_buckets(&needs);
@@ -187,6 +175,14 @@ impl Scheduler {
                 self.give_up_collected(now, call);
             }
         }
+    }
+
+    /// Of the held calls that keep slots on lease, those `of` which that is true, the oldest first.
+    pub(super) fn collecting(&self, of: impl Fn(&CallId) -> bool) -> Vec<CallId> {
+        let all = self.leases.iter().flat_map(|leases| leases.collecting.iter().copied());
+        let mut all: Vec<_> = all.filter(of).collect();
+        all.sort_unstable_by_key(|call| self.held[*call].sequence);
+        all
     }
 
     /// Lets a call wait again for what it has collected.
@@ -248,12 +244,20 @@ impl Scheduler {
             && let Some(lease) = self.buckets[at].lease_mut()
         {
             lease.parked[class.index()] -= count;
+            if let Some(leases) = &mut self.leases
+                && lease.parked == [0; 3]
+            {
+                leases.shard(lease.shard).wanting.remove(&at);
+            }
             self.touch(at);
         }
         if let Some((at, class, count)) = counts
             && let Some(lease) = self.buckets[at].lease_mut()
         {
             lease.parked[class.index()] += count;
+            if let Some(leases) = &mut self.leases {
+                leases.shard(lease.shard).wanting.insert(at);
+            }
             self.touch(at);
         }
     }

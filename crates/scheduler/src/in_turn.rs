@@ -71,14 +71,16 @@ impl Scheduler {
     #[cfg(test)]
     pub(crate) fn collects_nothing(&self) -> bool {
         let is_quiet = |leases: &Leases| {
-            leases.collecting.is_empty() && leases.in_turn.is_empty() && leases.parked.is_empty()
+            leases.collecting.is_empty()
+                && leases.shards.values().all(|shard| shard.wanting.is_empty())
+                && leases.in_turn.is_empty()
+                && leases.parked.is_empty()
         };
         self.leases.as_deref().is_none_or(is_quiet)
     }
 
     /// The calls that keep slots on lease and wait for a bucket.
     fn collecting_for(&self, id: BucketId) -> Vec<CallId> {
-        let all = self.leases.iter().flat_map(|leases| leases.collecting.iter().copied());
-        all.filter(|call| self.groups[self.held[*call].group].buckets.contains(&id)).collect()
+        self.collecting(|call| self.groups[self.held[*call].group].buckets.contains(&id))
     }
 }

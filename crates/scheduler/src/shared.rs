@@ -28,7 +28,7 @@
 //! what the store may still grant, and with each beat while it wants anything. It has one ask on
 //! its way at a time.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::{num::NonZeroU32, time::Duration};
 
 use foldhash::quality::RandomState;
@@ -169,7 +169,7 @@ pub(super) struct Leases {
     /// Where each call group counts as one that wants slots.
     pub(super) parked: HashMap<GroupId, Parked, RandomState>,
     /// The held calls that keep slots on lease.
-    pub(super) collecting: Vec<CallId>,
+    pub(super) collecting: HashSet<CallId, RandomState>,
     /// Of each bucket whose calls go in order, the call groups that need it and want slots.
     pub(super) in_turn: HashMap<BucketId, Vec<GroupId>, RandomState>,
     /// The last number that was given to an ask or a life.
@@ -186,6 +186,8 @@ pub(super) struct ShardState {
     pub(super) hot: HashSet<BucketKey, RandomState>,
     /// Whether it does not know yet what is held, and grants nothing.
     pub(super) is_cold: bool,
+    /// The buckets that count a call group.
+    pub(super) wanting: BTreeSet<BucketId>,
 }
 
 // === impl Leases ===
@@ -197,7 +199,7 @@ impl Leases {
             shards: HashMap::default(),
             changed: Vec::new(),
             parked: HashMap::default(),
-            collecting: Vec::new(),
+            collecting: HashSet::default(),
             in_turn: HashMap::default(),
             number: 0,
         }
@@ -206,7 +208,7 @@ impl Leases {
     /// A held call keeps no slot on lease any more.
     #[cold]
     pub(super) fn collects_no_more(&mut self, call: CallId) {
-        self.collecting.retain(|other| *other != call);
+        self.collecting.remove(&call);
     }
 
     pub(super) fn next_number(&mut self) -> u64 {
@@ -222,6 +224,7 @@ impl Leases {
             replicas,
             hot: HashSet::default(),
             is_cold: false,
+            wanting: BTreeSet::new(),
         })
     }
 }
@@ -315,6 +318,9 @@ impl Scheduler {
         let Some(shard) = (leases.sharing.shard)(&bucket.key) else { return };
         let (used, _) = bucket.used_and_room(now);
         let Some(lease) = bucket.lease_mut() else { return };
+        if leases.shard(lease.shard).wanting.remove(&id) {
+            leases.shard(shard).wanting.insert(id);
+        }
         lease.begin_anew(shard, leases.next_number(), used);
         leases.set_cap(now, bucket);
         self.touch(id);
