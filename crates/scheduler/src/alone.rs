@@ -3,13 +3,15 @@
 //! What a scheduler holds on lease is its own, whatever has become of the store. While the store
 //! does not answer, slots are used again when they have aged instead of given back. So an outage
 //! costs nothing where all who need slots have them. Only slots are used again that the store knows
-//! of: what was taken and not told, it may grant to others.
+//! of: what was taken and not told, it may grant to others. A store that has lost its memory is
+//! **cold**: it grants nothing until all have told it what they hold, and what is held is used again
+//! until then.
 //!
 //! Of a bucket of which nothing is held, a replica may use its part of the quota, if no more than
 //! one part was used when the store was heard last: the one part that is used and the parts of all
 //! others are no more than the quota. A quiet bot would stand still otherwise whenever the store
-//! does. A store that has lost its memory knows neither what is used nor who is there: by what it says
-//! nobody uses a part, until it has been told all. Where the part is no slot, or more was used, the calls wait, but for limits of which short
+//! does. A cold store knows neither what is used nor who is there: by what it says nobody uses a
+//! part. Where the part is no slot, or more was used, the calls wait, but for limits of which short
 //! bursts are tolerated: these go on at the pace of the limit.
 //!
 //! After a while the store may have forgotten the scheduler: then its lease is over. What it holds
@@ -23,6 +25,7 @@ use super::{
     Instant, Scheduler,
     bucket::Bucket,
     call_group::BucketId,
+    lease::Lease,
     shared::{Leases, Link, Shard},
 };
 
@@ -46,6 +49,8 @@ struct Change {
     tells_anew: bool,
     /// It is another scheduler.
     begins_anew: bool,
+    /// There was no lease before.
+    was_over: bool,
 }
 
 // === impl Leases ===
@@ -54,10 +59,9 @@ impl Leases {
     /// Sets how many slots may be used of a shared bucket, by what is known now.
     pub(super) fn set_cap(&mut self, now: Instant, bucket: &mut Bucket) {
         let cap = self.cap(now, bucket);
-        let connected = bucket.lease().is_some_and(|lease| self.is_connected(lease.shard));
         bucket.set_cap(cap);
         if let Some(lease) = bucket.lease_mut() {
-            lease.is_connected = connected;
+            self.set_link(lease);
         }
     }
 
@@ -70,8 +74,11 @@ impl Leases {
         let reusable = lease.reusable(shard.is_cold);
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
-            State::Connected => bucket.used() + lease.fresh(),
-            State::Alone | State::Over(_) if bucket.tolerates_bursts() => held.max(quota),
+            State::Connected if !shard.is_cold => bucket.used() + lease.fresh(),
+            State::Connected | State::Alone | State::Over(_) if bucket.tolerates_bursts() => {
+                held.max(quota)
+            }
+            State::Connected => reusable,
             State::Alone if held > 0 => reusable,
             State::Alone if shard.is_cold || lease.others() > part => 0,
             State::Alone if shard.hot.contains(&bucket.key) => 0,
@@ -89,9 +96,11 @@ impl Leases {
         }
     }
 
-    /// Whether a part of the store answers.
-    pub(super) fn is_connected(&self, shard: Shard) -> bool {
-        self.shards.get(&shard).is_some_and(|shard| shard.state == State::Connected)
+    /// Whether the part of the store answers that keeps a bucket, and grants slots.
+    fn set_link(&self, lease: &mut Lease) {
+        let shard = self.shards.get(&lease.shard);
+        lease.is_connected = shard.is_some_and(|shard| shard.state == State::Connected);
+        lease.is_cold = shard.is_some_and(|shard| shard.is_cold);
     }
 }
 
@@ -104,25 +113,16 @@ impl Scheduler {
         let Some(leases) = &mut self.leases else { return };
         let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
-        let before = known.state;
+        let (before, was_cold) = (known.state, known.is_cold);
         let mut change = Change::default();
+        let is_beat = matches!(how, Link::Connected { .. } | Link::Cold);
         match how {
             Link::Connected { replicas, hot } => {
                 known.replicas = replicas.max(at_least);
                 known.hot = hot.into_iter().collect();
                 (known.state, known.is_cold) = (State::Connected, false);
-                if before == State::Connected {
-                    self.ask_again(now, shard);
-                    return;
-                }
             }
-            Link::Cold => {
-                (known.state, known.is_cold) = (State::Connected, true);
-                if before == State::Connected {
-                    self.ask_again(now, shard);
-                    return;
-                }
-            }
+            Link::Cold => (known.state, known.is_cold) = (State::Connected, true),
             Link::NewEpoch(epoch) => {
                 (known.epoch, known.state) = (Some(epoch), State::Connected);
                 known.is_cold = true;
@@ -138,6 +138,12 @@ impl Scheduler {
                 change.begins_anew = true;
             }
         }
+        if is_beat && (before, was_cold) == (known.state, known.is_cold) {
+            self.ask_again(now, shard);
+            return;
+        }
+        // What was held under a lease that is over was for others.
+        change.was_over = matches!(before, State::Unheard | State::Over(_));
         if matches!(known.state, State::Over(_)) {
             // The slots that they keep may not be theirs for much longer.
             self.scatter(now, |lease| lease.shard == shard);
@@ -174,12 +180,14 @@ impl Scheduler {
         if change.begins_anew {
             lease.begin_anew(lease.shard, leases.next_number(), used);
         }
-        lease.is_connected = leases.is_connected(lease.shard);
-        if lease.is_connected {
+        leases.set_link(lease);
+        if !lease.is_connected {
+            lease.give_up_asking();
+        } else if lease.returns() || change.was_over {
             // Before a call goes: what is idle may have been forgotten.
             lease.settle(used);
         } else {
-            lease.give_up_asking();
+            lease.take_used(used);
         }
         if change.tells_anew {
             lease.tell_anew();

@@ -169,7 +169,7 @@ impl Bucket {
     /// reserved for people.
     pub(super) fn withheld(&self, now: Instant, class: Class) -> Option<Block> {
         // Of slots on lease, the store has kept free those that are for people.
-        if self.is_open() || self.lease().is_some_and(|lease| lease.is_connected) {
+        if self.is_open() || self.lease().is_some_and(Lease::returns) {
             return None;
         }
         let opens = self.opens_at(now, class);
@@ -458,7 +458,7 @@ impl Bucket {
     /// forecasts, those who come later do not count.
     #[cold]
     fn forecast_of_all(&self, now: Instant, ahead: Ahead) -> Option<Instant> {
-        let lease = self.lease().filter(|lease| lease.is_connected)?;
+        let lease = self.lease().filter(|lease| lease.returns())?;
         let free = self.quota().saturating_sub(self.used_by_all());
         let each = self.period() / self.quota();
         lease.forecast(now, ahead.all, self.queue.callers(), free, each)
@@ -671,10 +671,10 @@ impl Bucket {
         self.window.set_cap(cap);
     }
 
-    /// A slot on lease that is taken no more is given back, as long as the store is heard.
+    /// A slot on lease that is taken no more is given back, as long as the store grants it to others.
     #[cold]
     fn uses_no_slot_again(&mut self) {
-        if let Some(lease) = self.lease().filter(|lease| lease.is_connected) {
+        if let Some(lease) = self.lease().filter(|lease| lease.returns()) {
             let cap = self.window.used() + lease.fresh();
             self.window.set_cap(cap);
         }

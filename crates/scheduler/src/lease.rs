@@ -38,6 +38,8 @@ pub(super) struct Lease {
     pub(super) people: bool,
     /// Whether the store can be heard.
     pub(super) is_connected: bool,
+    /// Whether it grants nothing as yet.
+    pub(super) is_cold: bool,
     /// How many calls of each class are parked here.
     pub(super) parked: [u32; 3],
     /// How many of them can use a slot now.
@@ -86,6 +88,7 @@ impl Lease {
             is_told: true,
             people: false,
             is_connected: false,
+            is_cold: false,
             parked: [0; 3],
             wants: [0; 3],
             said: Said::default(),
@@ -130,11 +133,20 @@ impl Lease {
         self.held() == 0 && !self.asking && !self.has_news() && self.said.wants == [0; 3]
     }
 
-    /// What is used is told as taken, and what is not is given back: before that is said.
+    /// Whether what has aged is given back: the store is heard, and grants it to whoever waits.
+    pub(super) fn returns(&self) -> bool {
+        self.is_connected && !self.is_cold
+    }
+
+    /// What is used is told as taken: before that is said.
+    pub(super) fn take_used(&mut self, used: u32) {
+        self.taken += u64::from(used.saturating_sub(self.held()));
+    }
+
+    /// And what is not used is given back.
     pub(super) fn settle(&mut self, used: u32) {
-        let held = self.held();
-        self.taken += u64::from(used.saturating_sub(held));
-        self.returned += u64::from(held.saturating_sub(used));
+        self.take_used(used);
+        self.returned += u64::from(self.held().saturating_sub(used));
         self.fresh = 0;
     }
 
@@ -252,9 +264,9 @@ impl Lease {
 
     /// Begins a new life, in which `used` slots are taken.
     pub(super) fn begin_anew(&mut self, shard: Shard, life: u64, used: u32) {
-        let Self { is_connected, parked, queued, people, .. } = *self;
+        let Self { is_connected, is_cold, parked, queued, people, .. } = *self;
         let new = Self::new(shard, life);
-        *self = Self { is_connected, parked, queued, people, taken: used.into(), ..new };
+        *self = Self { is_connected, is_cold, parked, queued, people, taken: used.into(), ..new };
     }
 
     /// When a call of this scheduler with `ahead` others before it can have a slot at the earliest,

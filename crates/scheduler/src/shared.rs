@@ -364,7 +364,11 @@ impl Scheduler {
         let Some(lease) = bucket.lease_mut() else { return };
         lease.want(now, quota, room);
         if lease.is_connected {
-            lease.settle(used);
+            if lease.returns() {
+                lease.settle(used);
+            } else {
+                lease.take_used(used);
+            }
             if lease.has_news() && !lease.asking && !lease.queued {
                 lease.queued = true;
                 leases.changed.push(id);

@@ -289,3 +289,46 @@ fn there_are_at_least_as_many_as_are_named() {
         assert_eq!(one.permits.len(), goes, "{heard}");
     }
 }
+
+/// Red when what has aged is given back to a store that grants nothing, used again after it was told of
+/// nothing, or kept when it grants again.
+#[test]
+fn while_the_store_is_cold_what_is_held_is_used_again() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 7);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    one.link(Link::NewEpoch(Epoch(8)));
+    one.link(Link::Cold);
+    for _ in 0..2 {
+        one.answer();
+        one.answer();
+        one.pass(seconds(60));
+        assert_eq!(one.permits.len(), 2, "two of them, again");
+        assert_eq!(one.asked(&tier).returned, 0);
+        one.link(Link::Cold);
+    }
+    one.answer();
+    one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
+    one.answer();
+    one.pass(seconds(60));
+    assert_eq!((one.permits.len(), one.scheduler.held()), (0, 1), "others may have them now");
+}
+
+/// Red when what is idle of a lease that is over is kept in a new life of the store.
+#[test]
+fn what_was_idle_under_a_lease_that_is_over_is_given_back_to_a_cold_store() {
+    let (mut one, tier) = (One::of(2), tier(6));
+    flood(&mut one, &tier, 2);
+    one.told(&tier, 0, 6, 0);
+    one.told(&tier, 2, 6, 0);
+    one.answer();
+    one.link(Link::Alone);
+    one.pass(seconds(60));
+    one.link(Link::LeaseOver);
+    one.link(Link::NewEpoch(Epoch(8)));
+    one.link(Link::Cold);
+    assert_eq!(one.asked(&tier).returned, 1);
+    flood(&mut one, &tier, 3);
+    assert_eq!(one.permits.len(), 1, "the one that is in use");
+}
