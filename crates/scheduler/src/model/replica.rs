@@ -19,7 +19,9 @@ pub(crate) struct Replica {
     pub(crate) scheduler: Scheduler,
     pub(crate) name: Name,
     pub(crate) epoch: u64,
-    pub(crate) others: Vec<Name>,
+    /// The members that it has heard of, and since when those are none any more that were forgotten
+    /// lately.
+    pub(crate) others: Vec<(Name, Option<Instant>)>,
     pub(crate) held: BTreeMap<u64, (Ticket, Call)>,
     pub(crate) in_flight: BTreeMap<u64, Permit>,
     /// What it does next by itself.
@@ -43,6 +45,9 @@ pub(crate) struct Outcomes {
     /// Messages to the store.
     pub(crate) messages: Vec<Payload>,
 }
+
+/// How many members that were forgotten it names at most: those that it has known for the shortest time.
+const GONE: usize = 64;
 
 /// The one shard that the model has.
 const SHARD: Shard = Shard(0);
@@ -194,7 +199,7 @@ impl Replica {
             // As good as random: no two of them are the same.
             new_epoch: now.as_nanos() * 64 + self.name,
             told_all: self.epoch != 0 && self.scheduler.has_told_all(SHARD),
-            others: self.others.clone(),
+            others: self.others.iter().map(|(name, _)| *name).collect(),
         };
         out.messages.push(Payload::Beat { number, beat });
     }
@@ -247,7 +252,7 @@ impl Replica {
                     }
                     Reply::Beat(Beaten::Member { epoch, members, count, cold, hot }) if in_time => {
                         self.confirmed = self.confirmed.max(sent);
-                        self.others = members;
+                        self.names(now, &members);
                         let hot = hot.iter().map(|bucket| key(all, bucket).clone()).collect();
                         if epoch != self.epoch {
                             self.epoch = epoch;
@@ -280,6 +285,31 @@ impl Replica {
             }
             _ => {}
         }
+    }
+
+    /// A member that was forgotten is named as long as its slots may be in use: if the store loses its
+    /// memory, it has to wait for it.
+    fn names(&mut self, now: Instant, members: &[Name]) {
+        self.others.retain_mut(|(name, gone)| {
+            if members.contains(name) {
+                *gone = None;
+            } else {
+                gone.get_or_insert(now);
+            }
+            gone.is_none_or(|since| now.since(since) <= TIMES.longest() + TIMES.flight())
+        });
+        for name in members {
+            if !self.others.iter().any(|(other, _)| other == name) {
+                self.others.push((*name, None));
+            }
+        }
+        let gone = self.others.iter().filter(|(_, gone)| gone.is_some()).count();
+        let mut too_many = gone.saturating_sub(GONE);
+        self.others.retain(|(_, gone)| {
+            let drops = gone.is_some() && too_many > 0;
+            too_many -= usize::from(drops);
+            !drops
+        });
     }
 
     fn told(&mut self, now: Instant, epoch: u64, key: &BucketKey, ask: &Asked, told: &Answered) {

@@ -135,6 +135,10 @@ impl Times {
         Duration::from_millis(self.flight)
     }
 
+    pub(crate) fn longest(self) -> Duration {
+        Duration::from_millis(self.longest)
+    }
+
     pub(crate) fn beat(self) -> Duration {
         Duration::from_millis(self.stale / 3)
     }
@@ -281,7 +285,9 @@ impl World {
     /// whoever they have not heard of, and is cut off, it cannot wait for.
     pub(crate) fn all_are_known(&self) -> bool {
         let names = || self.replicas.iter().map(|replica| replica.name);
-        self.replicas.iter().all(|replica| names().all(|name| replica.others.contains(&name)))
+        self.replicas.iter().all(|replica| {
+            names().all(|name| replica.others.iter().any(|(other, _)| *other == name))
+        })
     }
 
     /// A scheduler that is new.

@@ -1,5 +1,6 @@
 //! What the store says of buckets that others than its members may use.
 
+use super::*;
 use crate::model::store::{Asked, Beat, Beaten, Name, Step, Stepped, Store, Times};
 
 const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_000 };
@@ -17,10 +18,10 @@ impl Kept {
     /// Two members have told all that they hold, which is nothing.
     fn warm() -> Self {
         let mut kept = Self { store: Store::default(), now: 1_000 };
-        kept.beats(&[1, 2], 400);
         // They have not heard of its life yet.
         kept.says(1, 0);
         kept.says(2, 0);
+        kept.beats(&[1, 2], 400);
         kept
     }
 
@@ -105,4 +106,43 @@ fn orphans_make_a_bucket_hot() {
     assert_eq!(kept.beat(2).1.len(), 1, "all of the quota is the part of the only member");
     kept.beats(&[2], 100);
     assert_eq!(kept.beat(2).1.len(), 0);
+}
+
+/// Red when a store that is emptied does not wait for who was forgotten a moment ago, and may still use
+/// what it held.
+#[test]
+fn a_store_that_is_emptied_waits_for_who_was_forgotten_lately() {
+    let wide = bucket(&rate("wide", 6, 1_000, AgeFrom::Answer), "w");
+    let mut world = World::new(2, vec![wide.clone()], Net::of(1));
+    world.patience = None;
+    world.pass(seconds(1));
+    let arrive = |world: &mut World, at: usize| {
+        for _ in 0..6 {
+            let call = Shared { buckets: vec![wide.clone()], class: Class::Normal, caller: 1 };
+            world.arrive(at, call);
+        }
+    };
+    let answer = |world: &mut World| {
+        let flying = world.flying();
+        flying.into_iter().for_each(|call| world.settle(call, Outcome::Answered));
+    };
+    arrive(&mut world, 0);
+    world.pass(millis(50));
+    answer(&mut world);
+    world.net.cut = 1;
+    world.pass(millis(1_350));
+    arrive(&mut world, 0);
+    assert_eq!(world.flying().len(), 6, "it has not heard the store for a while");
+    world.pass(millis(300));
+    let members = world.replicas[1].others.iter().filter(|(_, gone)| gone.is_none()).count();
+    assert_eq!(members, 1, "it is forgotten");
+    world.store.flush();
+    arrive(&mut world, 1);
+    world.pass(millis(6_000));
+    assert!(
+        world.flying().len() + world.replicas[1].held.len() < 6,
+        "it is granted something then"
+    );
+    world.net.cut = 0;
+    world.wind_up();
 }
