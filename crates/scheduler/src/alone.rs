@@ -189,6 +189,9 @@ impl Scheduler {
         } else {
             lease.take_used(used);
         }
+        if change.was_over || change.begins_anew {
+            lease.claim();
+        }
         if change.tells_anew {
             lease.tell_anew();
         }

@@ -21,6 +21,9 @@ pub(super) struct Lease {
     /// TAKEN, as the store has confirmed it.
     known: u64,
     returned: u64,
+    /// How many of the slots that are held may be others' by now: they were in use when the lease was
+    /// over, and are held for as long as they age only.
+    claimed: u32,
     /// How many of the slots that are held were granted lately and may be taken. Any other one that
     /// is not taken is given back, or others would have to wait for what is used here again.
     fresh: u32,
@@ -80,6 +83,7 @@ impl Lease {
             taken: 0,
             known: 0,
             returned: 0,
+            claimed: 0,
             fresh: 0,
             asking: false,
             again: false,
@@ -110,7 +114,7 @@ impl Lease {
             return 0;
         }
         let known = (self.granted + self.known).saturating_sub(self.returned);
-        u32::try_from(known).unwrap_or(u32::MAX)
+        u32::try_from(known).unwrap_or(u32::MAX).saturating_sub(self.claimed)
     }
 
     /// How many of the slots that are held and not taken may be taken.
@@ -146,8 +150,15 @@ impl Lease {
     /// And what is not used is given back.
     pub(super) fn settle(&mut self, used: u32) {
         self.take_used(used);
-        self.returned += u64::from(self.held().saturating_sub(used));
+        let idle = self.held().saturating_sub(used);
+        self.returned += u64::from(idle);
+        self.claimed = self.claimed.saturating_sub(idle);
         self.fresh = 0;
+    }
+
+    /// What is held was so under a lease that is over.
+    pub(super) fn claim(&mut self) {
+        self.claimed = self.held();
     }
 
     /// The parked calls want slots: no more of each class than there are in all, and than can be
