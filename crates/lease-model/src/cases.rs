@@ -122,6 +122,14 @@ pub fn for_rule(mutation: Mutation) -> Case {
             let (start, exceeds) = (holds(2), Exceeds::ByLong);
             Case { rules: parts(2, 2), exceeds, asks: 0, beats: 1, start, ..case }
         }
+        M::ClaimedReused => Case {
+            faults: Faults { stop: true, ..faults(1) },
+            asks: 2,
+            beats: 2,
+            speaks: (None, Some(0)),
+            start: Start::Heard(vec![1, 0, 0], vec![1, 0, 0]),
+            ..case
+        },
         M::UntoldReused => Case {
             faults: Faults { stop: true, ..faults(1) },
             beats: 2,

@@ -61,7 +61,8 @@
 //! that of [`OldEpochCounts`](rules::Mutation::OldEpochCounts) takes a minute and is ignored unless
 //! asked for. That the wants of a late ask must not count
 //! ([`LateWantsCount`](rules::Mutation::LateWantsCount)) is modelled, and no counterexample was found in
-//! the sizes that were tried. A part is quota / replicas by what the replica heard last: whoever heard
+//! the sizes that were tried; nor was one for [`ClaimedReused`](rules::Mutation::ClaimedReused), which a
+//! random walk of the scheduler found. A part is quota / replicas by what the replica heard last: whoever heard
 //! last that it is alone has all of the quota for its part. In the product there are at least as many
 //! replicas as are configured, so a part is smaller.
 

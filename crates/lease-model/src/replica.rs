@@ -53,6 +53,8 @@ pub struct Replica {
     pub known: u8,
     /// RETURNED.
     pub returned: u8,
+    /// How many of the slots that are held were in use when a lease was over: they may be others'.
+    pub claimed: u8,
     /// How many of the slots that are held were granted lately, and may be used.
     pub fresh: u8,
 }
@@ -101,6 +103,7 @@ impl Replica {
             taken: 0,
             known: 0,
             returned: 0,
+            claimed: 0,
             fresh: 0,
         }
     }
@@ -121,7 +124,7 @@ impl Replica {
         if rules.breaks(Mutation::UntoldReused) {
             self.held()
         } else if self.told || self.unsure {
-            (self.granted + self.known).saturating_sub(self.returned)
+            (self.granted + self.known).saturating_sub(self.returned + self.claimed)
         } else {
             0
         }
@@ -194,7 +197,9 @@ impl Replica {
         let held = self.held();
         self.taken += used.saturating_sub(held);
         if returns {
-            self.returned += held.saturating_sub(used);
+            let idle = held.saturating_sub(used);
+            self.returned += idle;
+            self.claimed = self.claimed.saturating_sub(idle);
             self.fresh = 0;
         }
         self.again |= self.held() != held;
@@ -269,6 +274,9 @@ impl Replica {
             let returns = (is_over && !rules.breaks(Mutation::StaleClaim)) || !self.keeps(rules);
             self.settle(used, returns);
         }
+        if is_over {
+            self.claims(rules);
+        }
         if is_new {
             self.epoch = beaten.epoch;
             (self.asking, self.said_wants) = (None, 0);
@@ -291,14 +299,22 @@ impl Replica {
     }
 
     /// The store has forgotten it: it goes on by another name, with what it uses.
-    pub fn forgotten(&mut self, name: Name, used: u8) {
+    pub fn forgotten(&mut self, rules: &Rules, name: Name, used: u8) {
         self.name = name;
         (self.epoch, self.link) = (0, Link::Over(0));
         (self.beating, self.asking, self.said_wants) = (None, None, 0);
         (self.again, self.told) = (false, true);
         (self.granted, self.taken, self.returned, self.fresh) = (0, used, 0, 0);
         self.known = 0;
+        self.claims(rules);
         self.life = self.next_number();
+    }
+
+    /// What is held was so under a lease that is over.
+    fn claims(&mut self, rules: &Rules) {
+        let reuses = [Mutation::ClaimedReused, Mutation::StaleClaim];
+        let reuses = reuses.into_iter().any(|mutation| rules.breaks(mutation));
+        self.claimed = if reuses { 0 } else { self.held() };
     }
 
     /// Whether the store owes nothing to it, and it owes nothing to the store.
@@ -314,7 +330,7 @@ impl Replica {
             self.life = life;
         }
         (self.granted, self.taken, self.returned, self.fresh) = (0, 0, 0, 0);
-        self.known = 0;
+        (self.known, self.claimed) = (0, 0);
         (self.told, self.others_held) = (true, 0);
     }
 
@@ -323,7 +339,7 @@ impl Replica {
         let Self { alive, stopped, link, confirmed, count, hot, unsure, fresh, .. } = *self;
         let (held, others_held) = (self.held(), self.others_held);
         let reusable = self.granted + self.known;
-        let known = reusable.saturating_sub(self.returned).min(held);
+        let known = reusable.saturating_sub(self.returned + self.claimed).min(held);
         let new = Self { told: self.told, ..Self::new(self.name) };
         *self = Self { alive, stopped, link, confirmed, count, hot, unsure, fresh, ..new };
         (self.taken, self.known, self.others_held) = (held, known, others_held);
@@ -335,7 +351,7 @@ impl Replica {
         new.life = self.life;
         if !rules.breaks(Mutation::NumbersLost) {
             let Self { granted, taken, returned, .. } = *self;
-            new.known = self.known;
+            (new.known, new.claimed) = (self.known, self.claimed);
             (new.granted, new.taken, new.returned) = (granted, taken, returned);
         }
         new.number = if rules.breaks(Mutation::NumbersRestart) { 0 } else { self.number };

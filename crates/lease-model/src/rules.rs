@@ -80,6 +80,8 @@ pub enum Mutation {
     OrphansAreCold,
     /// Without the store, a replica uses slots again of which the store has not heard.
     UntoldReused,
+    /// Without the store, a replica uses slots again that were in use when its lease was over.
+    ClaimedReused,
     /// A replica names only the members of the last beat to a store that was emptied, and not those
     /// that were forgotten lately.
     ForgottenUnnamed,
@@ -89,7 +91,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::OldEpochCounts,
         Self::NeverCold,
         Self::OrphansAgeAPeriod,
@@ -113,6 +115,7 @@ impl Mutation {
         Self::PartOfAnUnsureStore,
         Self::OrphansAreCold,
         Self::UntoldReused,
+        Self::ClaimedReused,
         Self::ForgottenUnnamed,
     ];
 }

@@ -286,7 +286,7 @@ impl World {
                     let used = self.used(at);
                     let new = name + self.replicas.len();
                     if new < NAMES {
-                        self.replicas[at].forgotten(new, used);
+                        self.replicas[at].forgotten(rules, new, used);
                     } else {
                         // The model has no names left.
                         self.kill(at, false);
