@@ -124,7 +124,9 @@ fn a_store_that_is_emptied_waits_for_who_was_forgotten_lately() {
     };
     let answer = |world: &mut World| {
         let flying = world.flying();
-        flying.into_iter().for_each(|call| world.settle(call, Outcome::Answered));
+        for call in flying {
+            world.settle(call, Outcome::Answered);
+        }
     };
     arrive(&mut world, 0);
     world.pass(millis(50));
