@@ -15,8 +15,9 @@
 --     [9]  the beginning of a bucket's key: <prefix>:1:{g}:b:
 --     [10..]  the other members that it knows of
 -- Answers  {epoch, 1 if it is cold and 0 if not, {members}, {buckets}}
---             buckets: those of which more than a member's part is used, without the beginning of
---             their keys; one more than asked for, if there are too many to tell
+--             buckets: those of which more than a member's part is used, or slots by others than
+--             members, without the beginning of their keys; one more than asked for, if there are
+--             too many to tell
 --          or {'gone'}: it was forgotten
 --
 -- Fields of the members:
@@ -25,6 +26,7 @@
 --   c     since when it is cold: nothing is granted until all members have told what they hold;
 --         '' if it is not
 --   l     when anybody was heard last
+--   f     when a member was forgotten last
 --   m<replica>  when that one was heard last
 --   p<replica>  the epoch in which that one has told all
 --
@@ -64,18 +66,20 @@ end
 heard(me, now); set('l', int(now))
 if ARGV[7] == '1' and knows == h.e then set('p' .. me, h.e) end
 
-local members, pending = {}, false
+local members, pending, forgot = {}, false, false
 for _, id in ipairs(ids) do
   local at = tonumber(h['m' .. id])
   if at > now then at = now; set('m' .. id, int(now)) end              -- its clock has gone back
   local told = h['p' .. id] == h.e
   if now - at > forget + (told and 0 or grace) then
     redis.call('HDEL', M, 'm' .. id, 'p' .. id)
+    forgot = true
   else
     members[#members + 1] = id
     pending = pending or not told
   end
 end
+if forgot or h.f and tonumber(h.f) > now then set('f', int(now)) end
 if h.c ~= '' and not pending and now - tonumber(h.c) >= stale then set('c', '') end
 redis.call('PEXPIRE', M, 86400000)
 
@@ -108,12 +112,20 @@ end
 for _, name in ipairs(redis.call('ZRANDMEMBER', H, 3)) do
   if redis.call('EXISTS', prefix .. name) == 0 then redis.call('ZREM', H, name) end
 end
-local part, hot = '(' .. string.format('%.17g', 1 / math.max(1, #members)), {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1)) do
-  if redis.call('EXISTS', prefix .. name) == 1 then
-    hot[#hot + 1] = name
-  else
-    redis.call('ZREM', H, name)
+-- Whoever was forgotten may use what it held for so long, and the last of its calls counts as long again.
+-- Until then the parts of all members come on top of that, whatever is used.
+local missed = h.f and now - tonumber(h.f) < 2 * grace
+local part = missed and '(0' or '(' .. string.format('%.17g', 1 / math.max(1, #members))
+local hot, is = {}, {}
+local function add(set, names)
+  for _, name in ipairs(names) do
+    if redis.call('EXISTS', prefix .. name) == 0 then
+      redis.call('ZREM', set, name)
+    elseif #hot <= most and not is[name] then
+      hot[#hot + 1], is[name] = name, true
+    end
   end
 end
+add(H, redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1))
+add(O, redis.call('ZRANGEBYSCORE', O, '-inf', '+inf', 'LIMIT', 0, most + 1))
 return {h.e, h.c == '' and 0 or 1, members, hot}

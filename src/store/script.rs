@@ -52,7 +52,8 @@ pub(super) enum Beaten {
         cold: bool,
         /// All members.
         members: Vec<String>,
-        /// The buckets of which more than a member's part is used; `None` if they are too many.
+        /// The buckets of which more than a member's part is used, or slots by others than members;
+        /// `None` if they are too many.
         hot: Option<Vec<String>>,
     },
     /// It was forgotten.
@@ -113,7 +114,7 @@ pub(super) const BEAT: &str = include_str!("beat.lua");
 /// What a replica tells of its buckets, and hears.
 pub(super) const STEP: &str = include_str!("step.lua");
 
-/// How many buckets of which much is used a beat tells of. If there are more, all count as such.
+/// How many hot buckets a beat tells of. If there are more, all count as such.
 const HOT: usize = 10_000;
 
 /// The numbers that a step answers for each bucket.

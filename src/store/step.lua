@@ -170,6 +170,7 @@ for b = 4, #KEYS do
         kept[#kept + 1] = {n, now + period + flight}
         orphans = orphans + n
       end
+      if member('m', rec.id) then redis.call('HSET', M, 'f', int(now)) end
       redis.call('HDEL', M, 'm' .. rec.id, 'p' .. rec.id)              -- for good: that name never comes back
       members['m' .. rec.id], members['p' .. rec.id] = nil, nil
       return false

@@ -504,3 +504,97 @@ fn the_scripts_do_what_the_reference_does() {
     });
     outcome.unwrap();
 }
+
+/// Of two replicas the first has taken all of three buckets, and says nothing more for so long. The other
+/// one wants some of them then, and uses a part of another one.
+fn silent(both: &mut Both<'_>, beats: u64) {
+    let buckets = [0, 3, 4];
+    for by in [0, 1] {
+        both.happens(Happening::Beat { by, knows: Knows::None, told_all: false, others: vec![] });
+    }
+    both.happens(Happening::Alive { some: vec![0, 1], beats: 3 });
+    let asks = buckets.map(|bucket| Said { taken: BUCKETS[bucket].1.into(), ..wants(bucket, 0) });
+    both.happens(Happening::Step { by: 0, knows: Knows::Now, asks: asks.to_vec() });
+    both.happens(Happening::Alive { some: vec![1], beats });
+    both.happens(Happening::Pass { ms: 1 });
+    let mut asks = buckets.map(|bucket| wants(bucket, 1)).to_vec();
+    asks.push(Said { taken: 1, ..wants(2, 0) });
+    both.happens(Happening::Step { by: 1, knows: Knows::Now, asks });
+}
+
+fn wants(bucket: usize, wants: u32) -> Said {
+    Said {
+        bucket,
+        new_life: false,
+        hears: true,
+        taken: 0,
+        returns: 0,
+        wants: [wants, 0, 0],
+        callers: 1,
+        people: false,
+    }
+}
+
+/// Chance finds neither the last millisecond nor several buckets with slots of others than members.
+#[test]
+fn the_scripts_do_so_when_a_replica_is_forgotten() {
+    let mut server = Scripted::start();
+    // By a step, and by a beat long before it.
+    for beats in [6, 30] {
+        let mut both = Both::new(&mut server);
+        silent(&mut both, beats);
+        // Until the slots end, and until no bucket counts as hot any more for who was forgotten.
+        for ms in [248, 246] {
+            both.happens(Happening::Alive { some: vec![1], beats: 7 });
+            both.happens(Happening::Pass { ms });
+            for _ in 0..4 {
+                both.happens(Happening::Beat {
+                    by: 1,
+                    knows: Knows::Now,
+                    told_all: true,
+                    others: vec![],
+                });
+                both.happens(Happening::Pass { ms: 1 });
+            }
+        }
+    }
+}
+
+/// What the server has lost of a bucket is not told of, and of too many that are hot no more than tell
+/// that.
+#[test]
+fn a_beat_tells_of_buckets_that_are_there_and_not_of_all() {
+    const MANY: &str = "
+        for at, kind in ipairs({'used:', 'kept:'}) do
+          for i = 1, ARGV[at] do
+            redis.call('ZADD', KEYS[at], 1e15 + i, kind .. i)
+            if i > tonumber(ARGV[3]) then redis.call('HSET', KEYS[3] .. kind .. i, 'q', 1) end
+          end
+        end
+        redis.call('SET', 'fake:now', 1000)
+        redis.call('SET', 'fake:process', 1)";
+    let mut server = Scripted::start();
+    let keys = [server.keys.used(SHARD), server.keys.orphans(SHARD), server.keys.buckets(SHARD)];
+    for (used, kept, lost) in [(10_001, 0, 0), (0, 10_001, 0), (10_002, 10_002, 1)] {
+        server.flush();
+        let mut many = redis::cmd("EVAL");
+        many.arg(MANY).arg(keys.len()).arg(&keys).arg(used).arg(kept).arg(lost);
+        many.exec(&mut server.connection).unwrap();
+        let said = script::Beat {
+            name: "1.0",
+            epoch: None,
+            new_epoch: Epoch(7),
+            told_all: false,
+            others: &[],
+        };
+        let given = Given::beat(&server.keys, SHARD, SAID, &said);
+        let Value::Array(answer) = server.run(|it| &it.beat, &given) else { panic!("an answer") };
+        let Value::Array(hot) = &answer[3] else { panic!("the hot buckets") };
+        assert_eq!(hot.len(), 10_001);
+        for (set, count) in keys.iter().zip([used, kept]) {
+            let mut size = redis::cmd("ZCARD");
+            let size: i32 = size.arg(set).query(&mut server.connection).unwrap();
+            assert_eq!(size, count - lost, "what is lost is forgotten");
+        }
+    }
+}
