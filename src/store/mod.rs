@@ -19,6 +19,7 @@ mod client;
 mod connect;
 mod keys;
 mod listen;
+mod members;
 mod metrics;
 mod replica;
 mod script;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     keys::{self, Keys, SHARDS},
+    members::Members,
     metrics::{Degraded, SharedMetrics},
     script::{Answered, Beat, Beaten, Given, Push, Stepped, Times},
 };
@@ -53,7 +54,7 @@ struct Group {
     state: State,
     /// Since when the store was not heard.
     since: Instant,
-    members: Vec<String>,
+    members: Members,
     /// Whether the store has been told, in its epoch, all that is held.
     told_all: bool,
     /// Whether the store grants nothing until all have told what they hold.
@@ -200,10 +201,16 @@ impl Replica {
         let name = self.name(shard);
         let Group { epoch, told_all, ref members, .. } = self.groups[at];
         let new_epoch = Epoch(random());
-        let beat = Beat { name: &name, epoch, new_epoch, told_all, others: members };
+        let others: Vec<_> = members.names(now, self.ages()).collect();
+        let beat = Beat { name: &name, epoch, new_epoch, told_all, others: &others };
         let given = Given::beat(&self.keys, shard, self.times, &beat);
         self.groups[at].beat_at = now + BEAT;
         self.message(Kind::Beat, given, at, now, Vec::new())
+    }
+
+    /// For how long what a replica holds may be in use when it says nothing any more.
+    fn ages(&self) -> Duration {
+        Duration::from_millis(self.times.longest.saturating_add(self.times.flight))
     }
 
     fn steps(&mut self, now: Instant, out: &mut Vec<Message>) {
@@ -266,8 +273,8 @@ impl Replica {
             Kind::Beat => match Beaten::of(answer) {
                 Some(Beaten::Gone) => self.is_forgotten(at, now),
                 Some(Beaten::Member { epoch, cold, members, hot }) => {
-                    group.cold = cold;
-                    self.is_member(at, now, message, epoch, members, hot);
+                    let link = if cold { Link::Cold } else { connected(&members, hot) };
+                    self.is_member(at, now, message, epoch, members, link);
                 }
                 None => return false,
             },
@@ -303,8 +310,9 @@ impl Replica {
         message: &Message,
         epoch: Epoch,
         members: Vec<String>,
-        hot: Option<Vec<String>>,
+        link: Link,
     ) {
+        let ages = self.ages();
         let group = &mut self.groups[at];
         if message.number < group.heard {
             return;
@@ -323,18 +331,12 @@ impl Replica {
             self.admission.link(shard, Link::NewEpoch(epoch));
         }
         let group = &mut self.groups[at];
-        // Where too many buckets are hot to be told of, none is cold.
-        let replicas = match hot {
-            Some(_) => u32::try_from(members.len()).unwrap_or(u32::MAX),
-            None => u32::MAX,
-        };
-        let hot = hot.unwrap_or_default();
-        let hot = hot.iter().filter_map(|name| keys::bucket(name)).collect();
-        group.members = members;
+        group.members.are(now, members, ages);
+        group.cold = link == Link::Cold;
         group.state = State::Connected;
         group.since = now;
         self.admission.lease(shard, message.sent + self.forget_after);
-        self.admission.link(shard, Link::Connected { replicas, hot });
+        self.admission.link(shard, link);
     }
 
     fn is_told(&mut self, at: usize, now: Instant, message: &Message, told: Vec<Answered>) {
@@ -395,7 +397,7 @@ impl Replica {
             State::Connected | State::Alone | State::LeaseOver => Degraded::Alone,
         };
         let worst = self.groups.iter().map(state).max().unwrap_or(Degraded::No);
-        let members = self.groups.iter().map(|group| group.members.len()).max();
+        let members = self.groups.iter().map(|group| group.members.count()).max();
         self.metrics.set(now, worst, members.unwrap_or(0));
         if now >= self.measured + BEAT {
             self.measured = now;
@@ -414,7 +416,7 @@ impl Group {
             epoch: None,
             state: State::Alone,
             since: now,
-            members: Vec::new(),
+            members: Members::default(),
             told_all: false,
             cold: true,
             waits: BTreeMap::new(),
@@ -422,6 +424,18 @@ impl Group {
             heard: 0,
         }
     }
+}
+
+/// What a store says that grants slots.
+fn connected(members: &[String], hot: Option<Vec<String>>) -> Link {
+    // Where too many buckets are hot to be told of, none is cold.
+    let replicas = match hot {
+        Some(_) => u32::try_from(members.len()).unwrap_or(u32::MAX),
+        None => u32::MAX,
+    };
+    let hot = hot.unwrap_or_default();
+    let hot = hot.iter().filter_map(|name| keys::bucket(name)).collect();
+    Link::Connected { replicas, hot }
 }
 
 fn millis(time: Duration) -> u64 {

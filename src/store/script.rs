@@ -37,8 +37,8 @@ pub(super) struct Beat<'a> {
     pub(super) new_epoch: Epoch,
     /// Whether it has told, in that epoch, all that it holds.
     pub(super) told_all: bool,
-    /// The members that it knows of.
-    pub(super) others: &'a [String],
+    /// The others that it knows of.
+    pub(super) others: &'a [&'a str],
 }
 
 /// The answer to it.

@@ -33,7 +33,7 @@ pub struct Redis {
     pub timeout: Duration,
     /// How long a replica is silent before the others count on it no more. Longer than `timeout`.
     pub forget_after: Duration,
-    /// How many replicas there are, as long as the server was never heard.
+    /// How many replicas there are at least, whatever the server says.
     pub replicas: Option<NonZeroU32>,
 }
 

@@ -181,7 +181,7 @@ impl Scripted {
             epoch: epoch(beat.epoch),
             new_epoch: Epoch(beat.new_epoch),
             told_all: beat.told_all,
-            others: &others,
+            others: &others.iter().map(String::as_str).collect::<Vec<_>>(),
         };
         let given = Given::beat(&self.keys, SHARD, SAID, &said);
         match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
