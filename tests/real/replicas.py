@@ -8,8 +8,10 @@ with a minute of twelve seconds.
 """
 
 import contextlib
+import functools
 import os
 import signal
+import subprocess
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -17,7 +19,7 @@ from collections import Counter
 from callers import Answer, Callers
 from line import Line
 from redis_server import RedisServer
-from stand import FakeSlack, Process, Proxy, eventually, http_get
+from stand import REPO, FakeSlack, Process, Proxy, eventually, http_get
 
 LONG = os.environ.get("SLACKWATER_REPLICAS") == "long"
 
@@ -41,6 +43,7 @@ class Replicas:
     def __init__(
         self, count: int, slack: FakeSlack, server: RedisServer | None, *, minute: float = MINUTE, more: str = "",
         shared: str = "", database: int = 0, url=None, lines: list[Line] | None = None, state_files: bool = False,
+        suspendable: bool = False,
     ):  # fmt: skip
         """`shared` is more of that key; without a server nothing is shared. `url` makes the store's address for a
         line, where it is not as the server has it."""
@@ -57,10 +60,13 @@ class Replicas:
             if state_files:
                 own += f"state_file: {Process.log_dir / f'{len(Process.register):02}-{time.monotonic_ns()}.state'}\n"
             self.more.append(own)
+        self.sleeps = [Sleep(n) for n in range(count)] if suspendable else []
         self.proxies = [self.start(n) for n in range(count)]
 
     def start(self, n: int) -> Proxy:
-        return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more[n], beside=self.slack.url)
+        variables = self.sleeps[n].variables() if self.sleeps else {}
+        return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more[n], beside=self.slack.url,
+                     variables=variables)  # fmt: skip
 
     def ready(self) -> "Replicas":
         """All of them share their limits, know of each other and whose the token is, and the store has granted a slot
@@ -92,6 +98,14 @@ class Replicas:
         self.proxies[n].process.signal(signal.SIGSTOP)
         yield
         self.proxies[n].process.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def is_suspended(self, n: int):
+        """The machine of a replica sleeps; to the process no time passes, but for its boot time."""
+        since = time.monotonic_ns()
+        with self.is_stopped(n):
+            yield
+            self.sleeps[n].lasted(time.monotonic_ns() - since)
 
     @contextlib.contextmanager
     def are_cut(self, *which: int):
@@ -135,6 +149,30 @@ class Replicas:
         return next((value for name, _, value in samples if name == STATE), None)
 
 
+class Sleep:
+    """For how long the machine of a replica has slept."""
+
+    def __init__(self, n: int):
+        self.path = Process.log_dir / f"{len(Process.register):02}-{n}.slept"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lasted(0)
+
+    def lasted(self, nanoseconds: int) -> None:
+        self.path.write_bytes(nanoseconds.to_bytes(8, "little"))
+
+    def variables(self) -> dict[str, str]:
+        return {"LD_PRELOAD": str(suspended()), "SUSPENDED_FOR": str(self.path)}
+
+
+@functools.cache
+def suspended():
+    """What deceives a process about the time."""
+    library = Process.log_dir / "suspended.so"
+    source = REPO / "tests/real/replicas/suspended.c"
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
 # Of that metric: connected; without the store, with what it held; without it for longer than the lease.
 STATE = "slackwater_shared_degraded"
 SHARED, ALONE, LONG_ALONE = 0, 1, 2
@@ -163,6 +201,11 @@ class Judge:
     def largest(self, minute: float = MINUTE) -> int:
         """The most calls in any window."""
         return largest_window(self.times, minute)
+
+    def largest_of(self, replica: str, since: float, until: float, minute: float = MINUTE) -> int:
+        """The most calls of one replica in any window between these times."""
+        calls = [(call["text"].split("-")[0], at) for call, at in zip(self.calls, self.times)]
+        return largest_window([at for of, at in calls if of == replica and since <= at < until], minute)
 
     def count(self, since: float, until: float) -> int:
         return sum(since <= at < until for at in self.times)

@@ -75,6 +75,15 @@ def replica_stopped(seconds: float) -> Callable:
     return fault
 
 
+def machine_suspended(seconds: float) -> Callable:
+    def fault(scene: Scene) -> None:
+        scene.stopped = frozenset({"r0"})
+        with scene.replicas.is_suspended(0):
+            time.sleep(seconds)
+
+    return fault
+
+
 def server_stopped(seconds: float) -> Callable:
     def fault(scene: Scene) -> None:
         with scene.server.is_stopped():
@@ -162,6 +171,7 @@ class Fault:
     state_files: bool = False
     aof: bool = False
     copied: bool = False
+    suspended: bool = False
     # Like another one, but for the order or the cause: not in the short form.
     long: bool = False
 
@@ -174,6 +184,10 @@ FAULTS = {
     "a replica is stopped": Fault(replica_stopped(BRIEFLY)),
     "a replica is stopped for longer than its lease": Fault(replica_stopped(LONGER)),
     "a replica is stopped until others have its slots": Fault(replica_stopped(FAR_LONGER), alone=1, long=True),
+    "a replica's machine is suspended": Fault(machine_suspended(BRIEFLY), suspended=True, long=True),
+    "a replica's machine is suspended for longer than its lease": Fault(machine_suspended(LONGER), suspended=True),
+    "a replica's machine is suspended until others have its slots": Fault(
+        machine_suspended(FAR_LONGER), alone=1, suspended=True),
     "the server is stopped": Fault(server_stopped(BRIEFLY), meanwhile=0.8, seconds=BRIEFLY),
     "the server is stopped for longer than the lease": Fault(
         server_stopped(LONGER), meanwhile=0.6, seconds=LONGER, long=True),
@@ -205,9 +219,10 @@ FAULTS = {
 def test_a_fault_in_mid_flood(name, count, window):
     fault = FAULTS[name]
     # A call on its way when its replica is stopped is given up, and its slot kept for a real minute: so few are.
-    slack = FakeSlack(window=window, minute=MINUTE, latency="1ms..3ms" if "stopped" in name else "5ms..40ms")
+    slack = FakeSlack(window=window, minute=MINUTE, latency="1ms..3ms" if "stopped" in name or fault.suspended else "5ms..40ms")
     server = RedisServer(aof=fault.aof)
-    scene = Scene(Replicas(count, slack, server, state_files=fault.state_files).ready(), server)
+    scene = Scene(Replicas(count, slack, server, state_files=fault.state_files,
+                           suspendable=fault.suspended).ready(), server)
     if fault.copied:
         scene.copying = Line(server.port)
         scene.copy = RedisServer(replica_of=scene.copying.port)

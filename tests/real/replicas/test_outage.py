@@ -72,6 +72,31 @@ def test_a_busy_replica_goes_on_when_its_store_is_gone():
     assert part * 0.7 <= judge.count(gone + AGED + MINUTE, gone + AGED + 2 * MINUTE) <= part
 
 
+def test_a_machine_that_slept_knows_that_its_lease_is_over():
+    """It held the whole limit when it fell asleep, others have it since, and no store tells it so as it wakes: of its
+    own clock no time has passed. It uses no more than its part."""
+    slack = FakeSlack(minute=MINUTE, latency="1ms..3ms")
+    server = RedisServer()
+    replicas = Replicas(3, slack, server, suspendable=True).ready()
+    replicas.at(0, at_once=60)
+    eventually("the limit is used", lambda: len(slack.calls(METHOD)) > 1.2 * QUOTA, 2 * MINUTE)
+    clock = Clock(slack)
+    with replicas.is_suspended(0):
+        replicas.lines[0].cut()
+        replicas.at(1, at_once=60)
+        time.sleep(AGED + MINUTE)
+        awake = clock.now()
+    time.sleep(2 * MINUTE)
+    cut_until = clock.now()
+    replicas.lines[0].mend()
+    answers = replicas.finish()
+    judge = Judge(slack)
+    # What was on its way may have been answered while it slept.
+    assert judge.wrong(answers, stopped={"r0"}) == []
+    assert judge.shares(until=awake)["r1"] >= QUOTA, "others have what it held"
+    assert judge.largest_of("r0", awake, cut_until) <= QUOTA // 3
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["told how many they are", "not told"])
 def test_a_replica_that_never_heard_its_store(told):
     """It uses its part if it knows how many there are; otherwise it holds its calls until the store is there."""
