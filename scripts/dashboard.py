@@ -207,6 +207,8 @@ def process():
     yield lines("CPU", "percentunit", "Of one core. Calls are served by one thread, so at 100 % they wait for it.",
                 ("rate(process_cpu_seconds_total<all><rate>) <of ours>", "{{pod}} {{instance}}"),
                 steps=[(GREEN, None), (ORANGE, 0.8)])
+    yield lines("Lines of the log lost", "short", "Lines that standard error did not take in time: whoever reads it is too slow, or gone.",
+                ("sum by (instance) (increase(slackwater_log_lines_dropped_total<all><rate>))", "{{instance}}"), bars=True)
     yield lines("Open files", "percentunit", "Of those that the process may open. Each held call has a connection.",
                 ("process_open_fds<all> / process_max_fds<all> <of ours>", "{{pod}} {{instance}}"), most=1,
                 steps=[(GREEN, None), (ORANGE, 0.75)])

@@ -15,6 +15,7 @@ use crate::{
     respond::{AnswerMetrics, Warnings},
     state::{StoreMetrics, wall_clock},
     store::SharedMetrics,
+    telemetry::LogMetrics,
 };
 
 /// What all stacks of layers share, and the configuration of the newest.
@@ -55,6 +56,8 @@ pub struct Counters {
     pub retries: RetryMetrics,
     /// Of answers.
     pub answers: AnswerMetrics,
+    /// Of the log.
+    pub logs: LogMetrics,
 }
 
 // === impl Shared ===
@@ -101,6 +104,7 @@ impl Counters {
             exchange: ExchangeMetrics::register(&registry)?,
             retries: RetryMetrics::register(&registry)?,
             answers: AnswerMetrics::register(&registry)?,
+            logs: LogMetrics::register(&registry)?,
             registry,
         })
     }

@@ -40,6 +40,7 @@ impl Metrics {
     pub fn text(&self, status: &Status, catalogue: &Catalogue) -> prometheus::Result<Vec<u8>> {
         self.gauges.set_queue(status, catalogue);
         self.begin(status);
+        self.counters.logs.look();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.counters.registry.gather(), &mut text)?;
         Ok(text)

@@ -40,7 +40,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let source = Source { path: config::file_of(args.config.as_deref()), minute: args.minute };
     let config = source.load()?;
-    telemetry::init(&config.log);
+    // To the end: the last lines are its affair.
+    let _logs = telemetry::init(&config.log)?;
     if let Some(minute) = args.minute {
         tracing::warn!(?minute, "limits are scaled: this is not for Slack");
     }

@@ -7,9 +7,9 @@ use super::{code, files, read};
 /// The modules of the proxy, lowest floor first. A module uses only what is below it; those of one
 /// floor do not use each other.
 const FLOORS: [&[&str]; 14] = [
-    &["causes", "clicks", "step", "telemetry"],
+    &["causes", "clicks", "step"],
     &["metrics"],
-    &["call"],
+    &["call", "telemetry"],
     &["identity", "pauses"],
     &["state"],
     &["queue"],

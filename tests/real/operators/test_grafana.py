@@ -24,7 +24,7 @@ VIEWS = {
               "method": "(" + "|".join(name.replace(".", r"\\.") for name in METHODS) + ")"},
 }  # fmt: skip
 # These may be 0 all the time: the CPU time of a process is told in whole seconds.
-IDLE = {"CPU"}
+IDLE = {"CPU", "Lines of the log lost"}
 # What has to be seen of these, as it was done; where nothing is chosen it is seen twice.
 SEEN = {
     "Ready": {0, 1}, "State file": {0, 1}, "Last configuration": {0, 1}, "Limits": {0, 1}, "Paused": {0, 1},
