@@ -30,7 +30,16 @@ def of_kind(documents: list[dict], kind: str) -> dict:
 
 
 def pod_of(documents: list[dict]) -> dict:
-    return next(d["spec"]["template"]["spec"] for d in documents if d["kind"] in ("Deployment", "Job"))
+    """The pod of the only workload among them."""
+    (pod,) = [pod for document in documents if (pod := pod_in(document))]
+    return pod
+
+
+def pod_in(document: dict) -> dict | None:
+    if document["kind"] == "Pod":
+        return document["spec"]
+    job = document["spec"].get("jobTemplate", document) if "spec" in document else {}
+    return job.get("spec", {}).get("template", {}).get("spec")
 
 
 def slackwater_of(pod: dict) -> dict:
@@ -40,6 +49,18 @@ def slackwater_of(pod: dict) -> dict:
 
 def config_of(documents: list[dict]) -> str:
     return of_kind(documents, "ConfigMap")["data"]["slackwater.yaml"]
+
+
+def variables_of(documents: list[dict]) -> dict[str, str]:
+    """As a kubelet sets them: texts, keys of the ConfigMap, and what is put together of earlier ones."""
+    data, variables = of_kind(documents, "ConfigMap")["data"], {}
+    for entry in slackwater_of(pod_of(documents)).get("env", []):
+        if "value" in entry:
+            value = re.sub(r"\$\((\w+)\)", lambda name: variables[name[1]], entry["value"])
+        else:
+            value = data[entry["valueFrom"]["configMapKeyRef"]["key"]]
+        variables[entry["name"]] = value
+    return variables
 
 
 def placed(documents: list[dict], folder: Path) -> str:
@@ -92,12 +113,11 @@ class Container:
         config += f"\nupstreams: [{{ prefix: /api/, url: \"{slack.url}/api/\", kind: web_api }}]\n"
         (folder / "slackwater.yaml").write_text(config)
         mount({"slackwater.yaml": folder / "slackwater.yaml"}, folder / "etc/slackwater")
-        places = {
-            "SLACKWATER_CONFIG": lambda entry: f"{folder}{entry['value']}",
-            # Without the key it has the default, whose port may be taken on this machine.
-            "SLACKWATER_ADMIN_LISTEN": lambda _: f"127.0.0.1:{free_port()}",
-        }
-        self.env = {entry["name"]: places[entry["name"]](entry) for entry in self.container["env"]}
+        self.env = variables_of(documents)
+        self.env["SLACKWATER_CONFIG"] = f"{folder}{self.env['SLACKWATER_CONFIG']}"
+        # The port may be taken on this machine.
+        host, _ = self.env["SLACKWATER_ADMIN_LISTEN"].rsplit(":", 1)
+        self.env["SLACKWATER_ADMIN_LISTEN"] = f"{host}:{free_port()}"
         # The image's bin directory is on its path; its entry point is `slackwater`, without arguments.
         self.env["PATH"] = f"{BINARY.parent}:{os.environ['PATH']}"
         self.process = None

@@ -19,7 +19,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from pods import MANIFESTS, Container, Issuer, config_of, kustomize, mount, of_kind, placed, pod_of, slackwater_of
+from pods import MANIFESTS, Container, Issuer, config_of, kustomize, mount, of_kind, placed, pod_in, pod_of, slackwater_of, variables_of
 from sdk import Sdk
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -34,8 +34,8 @@ MINE = {
         apiVersion: kustomize.config.k8s.io/v1beta1
         kind: Kustomization
         namespace: bots
-        resources: [jobs.yaml]
-        components: [../sidecar, ../podmonitor]
+        resources: [jobs.yaml, ../podmonitor]
+        components: [../sidecar, ../metrics]
         patches: [{path: slackwater.yaml}]
         images: [{name: slackwater, newName: registry.example/slackwater, digest: "sha256:%s"}]
         """ % ("0" * 64),
@@ -60,6 +60,67 @@ MINE = {
         """,
 }
 
+POD = {
+    "initContainers": [{"name": "migrate", "image": "registry.example/bot"}],
+    "containers": [{"name": "bot", "image": "registry.example/bot"}],
+}
+LABELLED = {"metadata": {"labels": {"app": "bot"}}, "spec": POD}
+JOB = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
+# Whatever Kubernetes has that has pods with a bot in them, least of all forgotten the job of each night.
+WORKLOADS = {
+    "Deployment": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "StatefulSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "serviceName": "bot", "template": LABELLED}),
+    "DaemonSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "ReplicaSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "ReplicationController": ("v1", {"selector": {"app": "bot"}, "template": LABELLED}),
+    "Job": ("batch/v1", JOB),
+    "CronJob": ("batch/v1", {"schedule": "0 3 * * *", "jobTemplate": {"spec": JOB}}),
+    "Pod": ("v1", POD),
+}
+
+
+def workload(kind: str) -> str:
+    version, spec = WORKLOADS[kind]
+    return yaml.safe_dump({"apiVersion": version, "kind": kind, "metadata": {"name": "bot"}, "spec": spec})
+
+
+class Mine:
+    """A copy of the manifests, and kustomizations of a user's beside them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "kubernetes"
+        shutil.copytree(MANIFESTS, self.folder)
+
+    def rendered(self, name: str, **files: str) -> list[dict]:
+        (self.folder / name).mkdir()
+        for file, text in files.items():
+            (self.folder / name / f"{file}.yaml").write_text(text)
+        return kustomize(self.folder / name)
+
+    def change(self, file: str, before: str, after: str) -> None:
+        text = (self.folder / file).read_text()
+        assert text.count(before) == 1, f"{file} has {before!r} {text.count(before)} times"
+        (self.folder / file).write_text(text.replace(before, after))
+
+
+@pytest.fixture
+def mine(tmp_path) -> Mine:
+    return Mine(tmp_path)
+
+
+def valid(documents: list[dict]) -> None:
+    """Each version of Kubernetes knows every field."""
+    for version in VERSIONS:
+        for document in documents:
+            if document["kind"] != "PodMonitor":
+                kubernetes_validate.validate(document, version, strict=True)
+
+
+def guide(word: str) -> str:
+    """The only example of the guide that has this in it."""
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", Issuer.readme, re.DOTALL) if word in block]
+    return block
+
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> dict[str, list[dict]]:
@@ -71,7 +132,7 @@ def rendered(tmp_path_factory) -> dict[str, list[dict]]:
     watched.mkdir()
     for name, text in MINE.items():
         (mine / name).write_text(text)
-    (watched / "kustomization.yaml").write_text("resources: [../gateway]\ncomponents: [../podmonitor]\n")
+    (watched / "kustomization.yaml").write_text("resources: [../gateway, ../podmonitor]\ncomponents: [../metrics]\n")
     folders = {"example": MANIFESTS / "example", "gateway": MANIFESTS / "gateway", "mine": mine, "watched": watched}
     return {name: kustomize(folder) for name, folder in folders.items()}
 
@@ -110,7 +171,9 @@ def test_the_container_may_do_nothing_that_it_need_not(rendered, name):
     pod = pod_of(rendered[name])
     container = slackwater_of(pod)
     context = pod.get("securityContext", {}) | container["securityContext"]
-    assert context["runAsNonRoot"] and context["runAsUser"] > 0 and context["readOnlyRootFilesystem"]
+    assert context["runAsNonRoot"] and context["readOnlyRootFilesystem"]
+    # OpenShift gives each namespace users of its own, and refuses a pod that names another.
+    assert not context.keys() & {"runAsUser", "runAsGroup"}
     assert context["allowPrivilegeEscalation"] is False
     assert context["capabilities"] == {"drop": ["ALL"]}
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -130,21 +193,115 @@ def test_its_configuration_has_no_mistake(rendered, name, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     config = yaml.safe_load(config_of(rendered[name]))
     assert config.get("listen", "127.0.0.1:8080") == ("0.0.0.0:8443" if is_gateway else "127.0.0.1:8080")
-    opened = of_kind(rendered[name], "ConfigMap")["data"].get("admin-listen")
-    assert opened == ("0.0.0.0:9090" if name in ("mine", "watched") else None), "on loopback unless scraped"
+    host = "0.0.0.0" if name in ("mine", "watched") else "127.0.0.1"
+    port = 9090 if is_gateway else 19090
+    assert variables_of(rendered[name])["SLACKWATER_ADMIN_LISTEN"] == f"{host}:{port}", "on loopback unless scraped"
+    ports = {port["name"]: port["containerPort"] for port in slackwater_of(pod_of(rendered[name]))["ports"]}
+    assert ports["admin"] == port
 
 
-def test_slacks_names_lead_to_the_sidecar_but_not_for_the_sidecar(tmp_path):
-    everything = tmp_path / "kubernetes"
-    shutil.copytree(MANIFESTS, everything)
-    led = everything / "led"
-    led.mkdir()
-    (led / "jobs.yaml").write_text(MINE["jobs.yaml"])
-    (led / "kustomization.yaml").write_text("resources: [jobs.yaml]\ncomponents: [../sidecar, ../hosts-entry]\n")
-    documents = kustomize(led)
-    for version in VERSIONS:
-        for document in documents:
-            kubernetes_validate.validate(document, version, strict=True)
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_every_kind_of_workload_gets_the_sidecar(rendered, mine, kind):
+    """Red when a kind is left out, and when the patches of two kinds differ."""
+    documents = mine.rendered("any", kustomization="resources: [bot.yaml]\ncomponents: [../sidecar]\n", bot=workload(kind))
+    valid(documents)
+    pod = pod_of(documents)
+    assert [c["name"] for c in pod["initContainers"]] == ["slackwater", "migrate"]
+    sidecar = slackwater_of(pod)
+    expected = slackwater_of(pod_of(rendered["example"]))
+    assert sidecar | {"image": ""} == expected | {"image": ""}
+    assert pod["volumes"] == pod_of(rendered["example"])["volumes"]
+    led = mine.rendered("led", kustomization="resources: [../any]\ncomponents: [../hosts-entry]\n")
+    valid(led)
+    assert pod_of(led)["hostAliases"][0]["ip"] == "127.0.0.1"
+    assert any(mount["mountPath"] == "/etc/hosts" for mount in slackwater_of(pod_of(led))["volumeMounts"])
+
+
+@pytest.mark.parametrize("folder", ["sidecar", "gateway"])
+def test_the_operators_port_is_changed_in_one_place(mine, folder):
+    before = {"sidecar": "19090", "gateway": "9090"}[folder]
+    mine.change(f"{folder}/kustomization.yaml", f"admin-port={before}", "admin-port=7777")
+    if folder == "gateway":
+        documents = mine.rendered("moved", kustomization="resources: [../gateway, ../podmonitor]\n")
+    else:
+        resources = [f"{kind}.yaml" for kind in WORKLOADS] + ["../podmonitor"]
+        documents = mine.rendered("moved", kustomization=f"resources: {resources}\ncomponents: [../sidecar]\n",
+                                  **{kind: workload(kind) for kind in WORKLOADS})  # fmt: skip
+    text = yaml.safe_dump([d for d in documents if d["kind"] != "ConfigMap"])
+    assert not re.search(rf"\b{before}\b", text)
+    (config,) = (d for d in documents if d["kind"] == "ConfigMap")
+    pods = [document for document in documents if pod_in(document)]
+    assert len(pods) == (len(WORKLOADS) if folder == "sidecar" else 1)
+    for pod in pods:
+        assert variables_of([pod, config])["SLACKWATER_ADMIN_LISTEN"] == "127.0.0.1:7777"
+        (port,) = (port for port in slackwater_of(pod_in(pod))["ports"] if port["name"] == "admin")
+        assert port["containerPort"] == 7777
+    (endpoint,) = of_kind(documents, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] == "admin", "the monitor names it"
+
+
+def test_one_monitor_watches_a_namespace(mine):
+    """Two bots of one namespace, each opened: what selects all pods of the namespace is not there twice."""
+    bots = [
+        mine.rendered(name, bot=workload("CronJob"),
+                      kustomization=f"resources: [bot.yaml]\ncomponents: [../sidecar, ../metrics]\nnamePrefix: {name}-\n")
+        for name in ("nightly", "hourly")
+    ]  # fmt: skip
+    watched = mine.rendered("watched", kustomization="resources: [../nightly, ../hourly, ../podmonitor]\n")
+    assert not any(d["kind"] == "PodMonitor" for documents in bots for d in documents)
+    monitor = of_kind(watched, "PodMonitor")
+    assert monitor["spec"]["selector"] == {} and "namespaceSelector" not in monitor["spec"]
+    # What a Prometheus of kube-prometheus-stack selects by.
+    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_it_runs_as_whom_the_image_says_or_openshift(rendered, mine):
+    image = (MANIFESTS.parent / "Dockerfile").read_text()
+    (user,) = re.findall(r"(?m)^USER (.*)", image)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), "only of a number Kubernetes knows that it is not root"
+    assert pod_of(rendered["gateway"])["securityContext"]["fsGroup"] == int(user.split(":")[1])
+    given = mine.rendered("given", kustomization="resources: [../gateway]\ncomponents: [../openshift]\n")
+    valid(given)
+    for documents in (given, rendered["example"]):
+        context = pod_of(documents).get("securityContext", {}) | slackwater_of(pod_of(documents))["securityContext"]
+        assert not context.keys() & {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"}
+
+
+def test_a_quota_can_have_its_limit_of_cpu(mine):
+    for kind, path in (("Deployment", ""), ("CronJob", "/spec/jobTemplate")):
+        text = guide("resources/limits/cpu")
+        if path:
+            # The guide says so below the example.
+            assert f"For a CronJob the path begins with `{path}/spec/template`" in " ".join(Issuer.readme.split())
+            text = text.replace("kind: Deployment", "kind: CronJob").replace("path: /spec", f"path: {path}/spec")
+        mine_too = f"resources: [bot.yaml]\ncomponents: [../sidecar]\n{text}"
+        documents = mine.rendered(f"quota-{kind}", kustomization=mine_too, bot=workload(kind))
+        valid(documents)
+        assert slackwater_of(pod_of(documents))["resources"]["limits"] == {"cpu": "1", "memory": "192Mi"}
+
+
+def test_two_gateways_share_a_namespace(mine):
+    """With a name and a label of its own, as the guide has it, none selects what belongs to the other."""
+    other = guide("includeSelectors")
+    documents = mine.rendered("reports", kustomization=other.replace("[gateway]", "[../gateway]"))
+    valid(documents)
+    assert all(d["metadata"]["namespace"] == "bots" for d in documents)
+    assert all(d["metadata"]["name"] == "reports-slackwater" for d in documents)
+    pods = of_kind(documents, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert pods != of_kind(kustomize(MANIFESTS / "gateway"), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    selects_it_alone(documents)
+    # Bots need no label for each gateway.
+    bots = of_kind(documents, "NetworkPolicy")["spec"]["ingress"][0]["from"]
+    clients = {"key": "slackwater-client", "operator": "In", "values": ["true"]}
+    assert bots == [{"podSelector": {"matchExpressions": [clients]}}]
+    scrapers = of_kind(documents, "NetworkPolicy")["spec"]["ingress"][1]["from"]
+    assert scrapers == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}]
+
+
+def test_slacks_names_lead_to_the_sidecar_but_not_for_the_sidecar(mine):
+    led = "resources: [jobs.yaml]\ncomponents: [../sidecar, ../hosts-entry]\n"
+    documents = mine.rendered("led", kustomization=led, jobs=MINE["jobs.yaml"])
+    valid(documents)
     pod = pod_of(documents)
     slack = ["slack.com", "hooks.slack.com", "api.slack.com"]
     assert pod["hostAliases"] == [{"ip": "127.0.0.1", "hostnames": slack}]
@@ -159,7 +316,7 @@ def test_slacks_names_lead_to_the_sidecar_but_not_for_the_sidecar(tmp_path):
     assert not any(name in own["data"]["hosts"] for name in slack)
     # What the document has slackwater listen at, without being root.
     assert pod["securityContext"]["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "443"}]
-    assert slackwater_of(pod)["securityContext"]["runAsUser"] > 0
+    assert slackwater_of(pod)["securityContext"]["runAsNonRoot"]
 
 
 def test_the_gateway_is_never_two_at_once(rendered):
@@ -171,15 +328,19 @@ def test_the_gateway_is_never_two_at_once(rendered):
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 25 + 60 + 5
 
 
-def test_what_selects_the_gateway_selects_it_alone(rendered):
-    labels = of_kind(rendered["gateway"], "Deployment")["spec"]["template"]["metadata"]["labels"]
+def selects_it_alone(documents):
+    labels = of_kind(documents, "Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
-        of_kind(rendered["gateway"], "Service")["spec"]["selector"],
-        of_kind(rendered["gateway"], "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        of_kind(rendered["gateway"], "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        of_kind(rendered["gateway"], "Deployment")["spec"]["selector"]["matchLabels"],
+        of_kind(documents, "Service")["spec"]["selector"],
+        of_kind(documents, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        of_kind(documents, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        of_kind(documents, "Deployment")["spec"]["selector"]["matchLabels"],
     ]
     assert all(selector == labels for selector in selectors), selectors
+
+
+def test_what_selects_the_gateway_selects_it_alone(rendered):
+    selects_it_alone(rendered["gateway"])
     ports = [port["port"] for port in of_kind(rendered["gateway"], "Service")["spec"]["ports"]]
     assert ports == [8443], "the operators' port is no service"
     named = {port["name"] for port in slackwater_of(pod_of(rendered["gateway"]))["ports"]}
@@ -313,3 +474,14 @@ def test_the_gateway_lets_in_bots_that_show_their_certificates(rendered, tmp_pat
         return [busy["name"] for busy in json.loads(http_get(status)[1])["top"]["callers"]]
 
     eventually("the bot is counted by its name", lambda: callers() == issuer.names["reports-slackwater"])
+
+
+@pytest.mark.parametrize("key", ["listen", "admin.listen"])
+def test_a_port_that_the_bot_has_is_told_with_what_changes_it(key):
+    name = {"listen": "SLACKWATER_LISTEN", "admin.listen": "SLACKWATER_ADMIN_LISTEN"}[key]
+    with socket.create_server(("127.0.0.1", 0)) as bot:
+        address = f"127.0.0.1:{bot.getsockname()[1]}"
+        variables = {"SLACKWATER_LISTEN": "127.0.0.1:0", "SLACKWATER_ADMIN_LISTEN": "127.0.0.1:0", name: address}
+        done = subprocess.run([BINARY, "run"], env=ENVIRONMENT | variables, text=True, capture_output=True, timeout=10)
+    assert done.returncode != 0
+    assert f"cannot listen on {address}" in done.stderr and f"`{key}`" in done.stderr and name in done.stderr, done.stderr
