@@ -9,12 +9,34 @@ import sys
 import time
 from pathlib import Path
 
+import kubernetes_validate
 import yaml
 from authority import Authority
 from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, eventually, free_port
 
 MANIFESTS = REPO / "deploy/kubernetes"
 KUBECTL = Path(sys.executable).parent / "kubectl"
+
+# Each is there twice, strict and not.
+VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
+
+POD = {
+    "initContainers": [{"name": "migrate", "image": "registry.example/bot"}],
+    "containers": [{"name": "bot", "image": "registry.example/bot"}],
+}
+LABELLED = {"metadata": {"labels": {"app": "bot"}}, "spec": POD}
+JOB = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
+# Whatever Kubernetes has that has pods with a bot in them, least of all forgotten the job of each night.
+WORKLOADS = {
+    "Deployment": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "StatefulSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "serviceName": "bot", "template": LABELLED}),
+    "DaemonSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "ReplicaSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
+    "ReplicationController": ("v1", {"selector": {"app": "bot"}, "template": LABELLED}),
+    "Job": ("batch/v1", JOB),
+    "CronJob": ("batch/v1", {"schedule": "0 3 * * *", "jobTemplate": {"spec": JOB}}),
+    "Pod": ("v1", POD),
+}
 
 
 def kustomize(folder: Path) -> list[dict]:
@@ -85,6 +107,38 @@ def mount(files: dict[str, Path], directory: Path) -> None:
     (directory / "..data_tmp").rename(directory / "..data")
 
 
+def workload(kind: str) -> str:
+    version, spec = WORKLOADS[kind]
+    return yaml.safe_dump({"apiVersion": version, "kind": kind, "metadata": {"name": "bot"}, "spec": spec})
+
+
+class Mine:
+    """A copy of the manifests, and kustomizations of a user's beside them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "kubernetes"
+        shutil.copytree(MANIFESTS, self.folder)
+
+    def rendered(self, name: str, **files: str) -> list[dict]:
+        (self.folder / name).mkdir()
+        for file, text in files.items():
+            (self.folder / name / f"{file}.yaml").write_text(text)
+        return kustomize(self.folder / name)
+
+    def change(self, file: str, before: str, after: str) -> None:
+        text = (self.folder / file).read_text()
+        assert text.count(before) == 1, f"{file} has {before!r} {text.count(before)} times"
+        (self.folder / file).write_text(text.replace(before, after))
+
+
+def valid(documents: list[dict]) -> None:
+    """Each version of Kubernetes knows every field."""
+    for version in VERSIONS:
+        for document in documents:
+            if document["kind"] != "PodMonitor":
+                kubernetes_validate.validate(document, version, strict=True)
+
+
 class Issuer:
     """An authority that signs what README.md has cert-manager sign."""
 
@@ -101,6 +155,12 @@ class Issuer:
         """A Secret's files, anew each time."""
         key, cert = self.authority.sign(self.names[name][0], name)
         return {"tls.crt": cert, "tls.key": key, "ca.crt": self.authority.pem}
+
+
+def guide(word: str) -> str:
+    """The only example of the guide that has this in it."""
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", Issuer.readme, re.DOTALL) if word in block]
+    return block
 
 
 class Container:

@@ -19,14 +19,14 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from pods import MANIFESTS, Container, Issuer, config_of, kustomize, mount, of_kind, placed, pod_in, pod_of, slackwater_of, variables_of
+from pods import (
+    MANIFESTS, VERSIONS, WORKLOADS, Container, Issuer, Mine, config_of, guide, kustomize, mount, of_kind, placed, pod_in,
+    pod_of, slackwater_of, valid, variables_of, workload,
+)  # fmt: skip
 from sdk import Sdk
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from stand import BINARY, ENVIRONMENT, FakeSlack, eventually, http_get
-
-# Each is there twice, strict and not.
-VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 
 # What a user writes who brings a bot, a configuration, and Prometheus: README.md shows it so.
 MINE = {
@@ -60,66 +60,10 @@ MINE = {
         """,
 }
 
-POD = {
-    "initContainers": [{"name": "migrate", "image": "registry.example/bot"}],
-    "containers": [{"name": "bot", "image": "registry.example/bot"}],
-}
-LABELLED = {"metadata": {"labels": {"app": "bot"}}, "spec": POD}
-JOB = {"template": {"spec": POD | {"restartPolicy": "Never"}}}
-# Whatever Kubernetes has that has pods with a bot in them, least of all forgotten the job of each night.
-WORKLOADS = {
-    "Deployment": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
-    "StatefulSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "serviceName": "bot", "template": LABELLED}),
-    "DaemonSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
-    "ReplicaSet": ("apps/v1", {"selector": {"matchLabels": {"app": "bot"}}, "template": LABELLED}),
-    "ReplicationController": ("v1", {"selector": {"app": "bot"}, "template": LABELLED}),
-    "Job": ("batch/v1", JOB),
-    "CronJob": ("batch/v1", {"schedule": "0 3 * * *", "jobTemplate": {"spec": JOB}}),
-    "Pod": ("v1", POD),
-}
-
-
-def workload(kind: str) -> str:
-    version, spec = WORKLOADS[kind]
-    return yaml.safe_dump({"apiVersion": version, "kind": kind, "metadata": {"name": "bot"}, "spec": spec})
-
-
-class Mine:
-    """A copy of the manifests, and kustomizations of a user's beside them."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder / "kubernetes"
-        shutil.copytree(MANIFESTS, self.folder)
-
-    def rendered(self, name: str, **files: str) -> list[dict]:
-        (self.folder / name).mkdir()
-        for file, text in files.items():
-            (self.folder / name / f"{file}.yaml").write_text(text)
-        return kustomize(self.folder / name)
-
-    def change(self, file: str, before: str, after: str) -> None:
-        text = (self.folder / file).read_text()
-        assert text.count(before) == 1, f"{file} has {before!r} {text.count(before)} times"
-        (self.folder / file).write_text(text.replace(before, after))
-
 
 @pytest.fixture
 def mine(tmp_path) -> Mine:
     return Mine(tmp_path)
-
-
-def valid(documents: list[dict]) -> None:
-    """Each version of Kubernetes knows every field."""
-    for version in VERSIONS:
-        for document in documents:
-            if document["kind"] != "PodMonitor":
-                kubernetes_validate.validate(document, version, strict=True)
-
-
-def guide(word: str) -> str:
-    """The only example of the guide that has this in it."""
-    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", Issuer.readme, re.DOTALL) if word in block]
-    return block
 
 
 @pytest.fixture(scope="module")
