@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::bail;
-use config::{CONFIG_ENV, Config, Kind, LoadError, Proxies, Shared, load};
+use config::{CONFIG_ENV, Config, Kind, Proxies, Shared, inspect};
 use console::NO;
 use limits::Split;
 use slack::Catalogue;
@@ -19,7 +19,8 @@ use yaml::units::show_duration;
 /// Check a configuration: every problem at once, each with its place
 ///
 /// Reads the environment as a start would: for `${NAME}`, for the tokens' variables, for proxies,
-/// and for `SLACKWATER_LISTEN`, `SLACKWATER_ADMIN_LISTEN` and `SLACKWATER_SHARED_ORDINAL`. Exits with 0 if
+/// and for `SLACKWATER_LISTEN`, `SLACKWATER_ADMIN_LISTEN` and `SLACKWATER_SHARED_ORDINAL`. In manifests of
+/// Kubernetes it checks the key `slackwater.yaml` of each `ConfigMap`, as for another machine. Exits with 0 if
 /// all is well, with 1 if there are problems, with 2 if the file cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -27,7 +28,8 @@ use yaml::units::show_duration;
     after_help = "\
 Examples:
   slackwater check slackwater.yaml
-  slackwater check slackwater.yaml --live"
+  slackwater check slackwater.yaml --live
+  slackwater check deployment.yaml"
 )]
 pub struct Args {
     /// The configuration; else what the variable `SLACKWATER_CONFIG` names
@@ -36,9 +38,13 @@ pub struct Args {
     /// Also ask the upstreams: do they answer, and whose are the tokens of identity.tokens?
     #[arg(long)]
     pub live: bool,
+
+    /// The configuration is for another machine: do not look for the files and variables that it names
+    #[arg(long, conflicts_with = "live")]
+    pub elsewhere: bool,
 }
 
-/// Writes every problem of the file, or a summary of what it sets up.
+/// Writes every problem of the file, or a summary of what it sets up; of several in a file, for each.
 ///
 /// # Errors
 /// If the file cannot be read or the answer not written.
@@ -46,21 +52,31 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let Some(file) = config::file_of(args.file.as_deref()) else {
         bail!("no file to check: name one, or set {CONFIG_ENV}");
     };
-    match load(Some(&file)) {
-        Ok(config) => {
-            writeln!(out, "{}: ok", file.display())?;
-            summary(&config, out)?;
-            if args.live && !look(&config, out)? {
-                return Ok(ExitCode::from(NO));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(LoadError::Problems(problems)) => {
-            writeln!(out, "{problems}")?;
-            Ok(ExitCode::from(NO))
-        }
-        Err(error @ LoadError::Read { .. }) => Err(error.into()),
+    let found = inspect(&file, args.elsewhere)?;
+    if found.is_empty() {
+        bail!("no ConfigMap in {} has the key slackwater.yaml", file.display());
     }
+    let mut right = true;
+    for one in found {
+        match one.config {
+            Ok(config) => {
+                writeln!(out, "{}: ok", one.name)?;
+                summary(&config, out)?;
+                if one.elsewhere {
+                    writeln!(
+                        out,
+                        "  elsewhere  the files and variables that it names were not looked for"
+                    )?;
+                }
+                right &= !args.live || look(&config, out)?;
+            }
+            Err(problems) => {
+                writeln!(out, "{problems}")?;
+                right = false;
+            }
+        }
+    }
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 
 /// Whether what the upstreams say is what the file says.

@@ -83,6 +83,53 @@ fn check_says_everything_that_is_wrong() {
     assert!(lines[1].starts_with("FILE:2:20: queue.max_wait: "), "{}", lines[1]);
 }
 
+/// Red when a place is that in the text of the `ConfigMap`, and when files of the pod are looked for here.
+#[test]
+fn check_reads_the_configuration_of_a_config_map_where_it_stands() {
+    let manifests = "kind: Service
+---
+kind: ConfigMap
+metadata: { name: bots }
+data:
+  slackwater.yaml: |
+    listen_tls: { cert: /no/such.crt, key: /no/such.key, client_ca: /no/such.ca }
+    allow: [{ caller: cleanup, key: '${NO_SUCH_KEY}' }]
+    identity: { tokens: [{ token_env: NO_SUCH_TOKEN, app: A1, workspace: T1 }] }
+    shared: { replicas: 3 }
+";
+    let file = File::new(manifests);
+    let (out, yes) = run(&["check", file.path()]);
+    assert!(yes, "{out}");
+    assert!(out.contains("\n  elsewhere  the files and variables"), "{out}");
+    let file = File::new(&format!("{manifests}    queue: {{ max_wait: 1 }}\n    ap: 1\n"));
+    let (out, yes) = run(&["check", file.path()]);
+    assert!(!yes);
+    let lines: Vec<String> = out.lines().map(|line| line.replace(file.path(), "FILE")).collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(lines[0].starts_with("FILE:11:24: queue.max_wait: "), "{out}");
+    assert_eq!(lines[1], "FILE:12:5: ap: is no key here; is it app?");
+    let file = File::new("kind: ConfigMap\ndata: { other: text }\n");
+    let cli = Cli::try_parse_from(["slackwater", "check", file.path()]).unwrap();
+    let error = cli.run(&mut Vec::new()).unwrap_err().to_string();
+    assert!(error.ends_with("has the key slackwater.yaml"), "{error}");
+}
+
+/// The same file is wrong here and right for another machine; what is wrong everywhere is wrong there as well.
+#[test]
+fn check_does_not_look_for_what_another_machine_has() {
+    let text = "listen_tls: { cert: /no/such.crt, key: /no/such.key }\ntls: { ca: /no/such.ca }
+admin: { token: '${NO_SUCH_TOKEN}' }\nshared: { replicas: 3 }\n";
+    let file = File::new(text);
+    let (out, yes) = run(&["check", file.path()]);
+    assert!(!yes);
+    assert_eq!(out.lines().count(), 5, "{out}");
+    let (out, yes) = run(&["check", "--elsewhere", file.path()]);
+    assert!(yes, "{out}");
+    let file = File::new(&format!("{text}queue: {{ max_total: ${{ }}\n"));
+    let (out, yes) = run(&["check", "--elsewhere", file.path()]);
+    assert!(!yes, "{out}");
+}
+
 #[test]
 fn a_file_that_is_not_there_is_no_answer() {
     let cli = Cli::try_parse_from(["slackwater", "check", "/no/such/file"]).unwrap();

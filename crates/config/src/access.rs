@@ -150,12 +150,16 @@ fn private_key(
     outside: &dyn Outside,
     report: &mut Report,
 ) -> Option<PrivateKeyDer<'static>> {
-    let wrong = match outside.file(Path::new(at.text()?)) {
+    let wrong: String = match outside.file(Path::new(at.text()?)) {
         Ok(bytes) => match PrivateKeyDer::from_pem_slice(&bytes) {
             Ok(key) => return Some(key),
             Err(_) => "holds no private key; name a PEM file with BEGIN PRIVATE KEY in it".into(),
         },
-        Err(error) => format!("cannot be read ({error}); name the PEM file of the private key"),
+        Err(error) => {
+            let text = format!("cannot be read ({error}); name the PEM file of the private key");
+            report.add_absent(at, text);
+            return None;
+        }
     };
     report.add(at, wrong);
     None

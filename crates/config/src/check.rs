@@ -49,6 +49,9 @@ pub fn check(
 pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config, Problems> {
     let env = |name: &str| machine.variable(name);
     let mut report = Report::new(instead_of_token);
+    if machine.is_elsewhere() {
+        report.of_another_machine();
+    }
     let tree = Tree::parse(text, &env, &mut report);
     let nothing = Tree::parse("", &env, &mut report);
     let mut root = tree.root();

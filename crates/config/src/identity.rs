@@ -85,7 +85,7 @@ fn hash(
     let token = token.as_deref().map_or("", str::trim);
     if token.is_empty() {
         let text = "the environment variable it names is not set; set it to the token";
-        report.add(at, text);
+        report.add_absent(at, text);
         return None;
     }
     Some(TokenHash::of(token))

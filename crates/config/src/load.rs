@@ -9,7 +9,7 @@ use std::{
 use rustls::pki_types::CertificateDer;
 use yaml::{MAX_BYTES, Problems};
 
-use super::{Config, Outside, check_on};
+use super::{Config, Outside, check_on, manifest};
 
 /// The path of the file, where none is given.
 pub const CONFIG_ENV: &str = "SLACKWATER_CONFIG";
@@ -30,8 +30,22 @@ pub enum LoadError {
     Problems(Problems),
 }
 
+/// A configuration that was looked at, and not for this process.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The file, and the `ConfigMap` in it unless places are those of the file.
+    pub name: String,
+    /// Whether it is for another machine, so that the files and variables that it names were not looked for.
+    pub elsewhere: bool,
+    /// What it says, or everything that is wrong with it. One for another machine lacks what that has.
+    pub config: Result<Config, Problems>,
+}
+
 /// The machine itself.
 struct Machine;
+
+/// Another one, of which nothing is known.
+struct Elsewhere;
 
 /// The longest file of certificates.
 const MAX_CERTIFICATES: u64 = 16 << 20;
@@ -46,6 +60,29 @@ pub fn load(path: Option<&Path>) -> Result<Config, LoadError> {
     };
     let text = read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
     check_on(&Machine, &text, &path.to_string_lossy()).map_err(LoadError::Problems)
+}
+
+/// Looks at the file at `path`, or at each configuration that its `ConfigMap`s hold; at none if they hold none.
+/// Those are for another machine, and so is the file if it is `elsewhere`.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn inspect(path: &Path, elsewhere: bool) -> Result<Vec<Inspected>, LoadError> {
+    let text = read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    let file = path.to_string_lossy();
+    let inspected = |name: String, text: &str, elsewhere: bool| {
+        let machine: &dyn Outside = if elsewhere { &Elsewhere } else { &Machine };
+        Inspected { config: check_on(machine, text, &name), name, elsewhere }
+    };
+    let Some(found) = manifest::embedded(&text) else {
+        return Ok(vec![inspected(file.into_owned(), &text, elsewhere)]);
+    };
+    let in_manifests = found.into_iter().map(|found| {
+        let name =
+            if found.in_place { file.to_string() } else { format!("{file} ({})", found.name) };
+        inspected(name, &found.text, true)
+    });
+    Ok(in_manifests.collect())
 }
 
 /// The file at `path`, else the one that [`CONFIG_ENV`] names, if there is one.
@@ -97,5 +134,17 @@ impl Outside for Machine {
     fn native_roots(&self) -> (Vec<CertificateDer<'static>>, Option<String>) {
         let found = rustls_native_certs::load_native_certs();
         (found.certs, found.errors.first().map(ToString::to_string))
+    }
+}
+
+// === impl Elsewhere ===
+
+impl Outside for Elsewhere {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        true
     }
 }

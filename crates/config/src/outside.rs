@@ -19,6 +19,11 @@ pub trait Outside {
         Err(io::Error::new(io::ErrorKind::NotFound, path.display().to_string()))
     }
 
+    /// Whether this is not the machine that the configuration is for: then what it has not is no problem.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
     /// The certificates that the system trusts; without any, perhaps why.
     fn native_roots(&self) -> (Vec<CertificateDer<'static>>, Option<String>) {
         (Vec::new(), None)

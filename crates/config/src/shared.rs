@@ -139,7 +139,7 @@ fn split(at: Cursor<'_>, over: Option<&str>, report: &mut Report) -> Option<Spli
                 "does not say which replica this is; add ordinal, 0 for the first, or set \
                  {ORDINAL_ENV}"
             );
-            report.add(at, text);
+            report.add_absent(at, text);
         }
         return None;
     };

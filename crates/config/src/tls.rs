@@ -69,7 +69,7 @@ fn native(at: Cursor<'_>, outside: &dyn Outside, report: &mut Report) -> RootCer
             "finds no certificates of the system's{why}; install them (on Debian the package \
              ca-certificates), name them in SSL_CERT_FILE or SSL_CERT_DIR, or write bundled"
         );
-        report.add(at, text);
+        report.add_absent(at, text);
     }
     roots
 }
@@ -101,7 +101,10 @@ pub(super) fn certificates(
     report: &mut Report,
 ) -> Option<Vec<CertificateDer<'static>>> {
     let wrong = match outside.file(Path::new(at.text()?)) {
-        Err(error) => format!("cannot be read ({error}); {ADVICE}"),
+        Err(error) => {
+            report.add_absent(at, format!("cannot be read ({error}); {ADVICE}"));
+            return None;
+        }
         Ok(bytes) => match parse(&bytes) {
             Err(number) => format!("has damage in or after its certificate {number}; {ADVICE}"),
             Ok(certificates) if certificates.is_empty() => {

@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::{
     Place, Report, Tree,
-    expand::{self, expand, mask, unmask},
+    expand::{self, ExpandError, expand, mask, unmask},
     tree::{Node, Scalar, Step, Value},
 };
 
@@ -164,7 +164,11 @@ impl Build<'_> {
             Ok(expanded) => self.node(Value::Scalar(Scalar { typed, expanded }), place),
             Err(error) => {
                 let id = self.node(Value::Broken, place);
-                self.report.add(self.tree.cursor(id), error.to_string());
+                let (at, text) = (self.tree.cursor(id), error.to_string());
+                match error {
+                    ExpandError::Unset(_) => self.report.add_absent(at, text),
+                    ExpandError::Malformed => self.report.add(at, text),
+                }
                 id
             }
         }

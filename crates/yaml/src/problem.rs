@@ -42,6 +42,7 @@ pub type Hide = fn(&str) -> Option<&'static str>;
 pub struct Report {
     list: Vec<Problem>,
     hide: Hide,
+    elsewhere: bool,
 }
 
 // === impl Problems ===
@@ -88,7 +89,7 @@ impl std::error::Error for Problems {}
 impl Report {
     /// No problem yet. What `hide` knows is not repeated in any.
     pub fn new(hide: Hide) -> Self {
-        Self { list: Vec::new(), hide }
+        Self { list: Vec::new(), hide, elsewhere: false }
     }
 
     pub(crate) fn hide(&self) -> Hide {
@@ -98,6 +99,18 @@ impl Report {
     /// Adds a problem with the node at the cursor.
     pub fn add(&mut self, at: Cursor<'_>, text: impl Into<String>) {
         self.push(Some(at.place()), at.path(), text);
+    }
+
+    /// The file is for another machine: what is absent on this one is no problem.
+    pub fn of_another_machine(&mut self) {
+        self.elsewhere = true;
+    }
+
+    /// Adds a problem with what the node names and the machine has not, such as a file or a variable.
+    pub fn add_absent(&mut self, at: Cursor<'_>, text: impl Into<String>) {
+        if !self.elsewhere {
+            self.add(at, text);
+        }
     }
 
     /// Adds a problem of the file's text, where there is no node.

@@ -230,6 +230,17 @@ def test_what_a_user_adds_is_there(helm, tmp_path):
     assert "tls" not in {volume["name"] for volume in pod_of(bare)["volumes"]}
 
 
+def test_check_reads_what_helm_renders(helm):
+    done = helm.template()
+    check = [BINARY, "check", "/dev/stdin"]
+    said = subprocess.run(check, env=ENVIRONMENT, input=done.stdout, text=True, capture_output=True, timeout=20)
+    assert said.returncode == 0 and "0.0.0.0:8443" in said.stdout, said.stdout + said.stderr
+    done = helm.template("--set", "gateway.config.queue.max_totals=1")
+    said = subprocess.run(check, env=ENVIRONMENT, input=done.stdout, text=True, capture_output=True, timeout=20)
+    line = next(number for number, line in enumerate(done.stdout.splitlines(), 1) if "max_totals" in line)
+    assert said.returncode == 1 and said.stdout.startswith(f"/dev/stdin:{line}:"), said.stdout
+
+
 def checked(documents: list[dict], folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """What slackwater itself says of the configuration."""
     root = folder / "root"

@@ -20,7 +20,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from pods import (
-    MANIFESTS, VERSIONS, WORKLOADS, Container, Issuer, Mine, config_of, guide, kustomize, mount, of_kind, placed, pod_in,
+    KUBECTL, MANIFESTS, VERSIONS, WORKLOADS, Container, Issuer, Mine, config_of, guide, kustomize, mount, of_kind, placed, pod_in,
     pod_of, slackwater_of, valid, variables_of, workload,
 )  # fmt: skip
 from sdk import Sdk
@@ -240,6 +240,30 @@ def test_two_gateways_share_a_namespace(mine):
     assert bots == [{"podSelector": {"matchExpressions": [clients]}}]
     scrapers = of_kind(documents, "NetworkPolicy")["spec"]["ingress"][1]["from"]
     assert scrapers == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}]
+
+
+def checks(*args, text: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run([BINARY, "check", *args], env=ENVIRONMENT, input=text, text=True, capture_output=True, timeout=20)
+
+
+def test_check_reads_a_configuration_as_it_lies_there(mine):
+    """Before it is deployed, by itself or among all objects, and a mistake has its line in what is read."""
+    assert checks(MANIFESTS / "sidecar/slackwater.yaml").returncode == 0
+    gateway = MANIFESTS / "gateway/slackwater.yaml"
+    # Its certificates are in the pod.
+    assert checks(gateway).stdout.count("cannot be read") == 3
+    assert checks("--elsewhere", gateway).returncode == 0
+    for right in ("example", "gateway"):
+        text = yaml.safe_dump_all(kustomize(MANIFESTS / right), default_style="|")
+        done = checks("/dev/stdin", text=text)
+        assert done.returncode == 0 and done.stdout.startswith("/dev/stdin: ok\n"), done.stdout + done.stderr
+    mine.change("gateway/slackwater.yaml", "max_total: 20000", "max_totals: 20000")
+    done = subprocess.run([KUBECTL, "kustomize", mine.folder / "gateway"], env=ENVIRONMENT, text=True, capture_output=True, timeout=30)
+    told = checks("/dev/stdin", text=done.stdout)
+    (line,) = (number for number, line in enumerate(done.stdout.splitlines(), 1) if "max_totals" in line)
+    column = done.stdout.splitlines()[line - 1].index("max_totals") + 1
+    assert told.returncode == 1
+    assert told.stdout.startswith(f"/dev/stdin:{line}:{column}: queue.max_totals: is no key here"), told.stdout
 
 
 def test_slacks_names_lead_to_the_sidecar_but_not_for_the_sidecar(mine):
