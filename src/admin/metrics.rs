@@ -1,7 +1,7 @@
 //! The text that Prometheus scrapes: what the layers count, with the gauges brought up to date.
 
 use prometheus::{Encoder, TextEncoder};
-use slack::Catalogue;
+use slack::{Catalogue, OPEN};
 
 use super::{Status, gauges::Gauges};
 use crate::{queue::Modes, shared::Counters};
@@ -30,6 +30,11 @@ impl Metrics {
     /// Whether calls are welcome, and which are only watched. To be said before each look.
     pub fn health(&self, ready: bool, modes: &Modes, catalogue: &Catalogue) {
         self.gauges.set_health(ready, modes, catalogue);
+        for name in self.counters.answers.requests_by("method").keys() {
+            if modes.is_shadow(catalogue.get(name).map(|method| &**method)) {
+                self.counters.queue.begin_watched(name);
+            }
+        }
     }
 
     /// Everything in Prometheus' text format, the queue as `status` has it. Methods that the
@@ -39,7 +44,7 @@ impl Metrics {
     /// If a metric cannot be written as text, which a sound build never meets.
     pub fn text(&self, status: &Status, catalogue: &Catalogue) -> prometheus::Result<Vec<u8>> {
         self.gauges.set_queue(status, catalogue);
-        self.begin(status);
+        self.begin(status, catalogue);
         self.counters.logs.look();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.counters.registry.gather(), &mut text)?;
@@ -48,9 +53,10 @@ impl Metrics {
 
     /// Counters of what goes wrong are there with 0 before they count: Prometheus sees how much a
     /// series grows, and not where it begins. Each method has its own from its first call on, so they
-    /// are as many as those that are called.
-    fn begin(&self, status: &Status) {
+    /// are as many as those that are called. Limits are known beforehand.
+    fn begin(&self, status: &Status, catalogue: &Catalogue) {
         let Counters { queue, exchange, retries, answers, .. } = &self.counters;
+        queue.begin_freezes(catalogue.limits().chain(&*OPEN).map(|limit| limit.scope));
         let mut methods = answers.requests_by("method");
         methods.extend(status.queues.iter().map(|queue| (queue.method.to_string(), 0)));
         for method in methods.keys() {

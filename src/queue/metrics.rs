@@ -1,10 +1,14 @@
 //! What is counted of the queue, and of calls that are only watched.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use limits::{Dimension, Scope};
-use prometheus::{HistogramVec, IntCounterVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec};
 
+use super::ShedReason;
 use crate::{
     call::record::Record,
     metrics::{Registry, by_label},
@@ -64,8 +68,7 @@ impl QueueMetrics {
     /// A bucket of a limit with that scope was closed. The label is bounded: limits come from
     /// the catalogue and the configuration only.
     pub fn froze(&self, scope: Scope) {
-        let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
-        self.freezes.with_label_values(&[scope.join("_")]).inc();
+        self.freezes(scope).inc();
     }
 
     /// A refused call goes to the queue again.
@@ -94,8 +97,28 @@ impl QueueMetrics {
         self.replays.with_label_values(&[method]);
     }
 
+    /// The counters of freezes of limits with these scopes are exported with 0 before they count.
+    pub(crate) fn begin_freezes(&self, scopes: impl Iterator<Item = Scope>) {
+        for scope in scopes.collect::<HashSet<_>>() {
+            self.freezes(scope);
+        }
+    }
+
+    /// The same for a method whose calls are only watched.
+    pub(crate) fn begin_watched(&self, method: &str) {
+        self.shadow_refusals.with_label_values(&[method]);
+        for reason in ShedReason::WATCHED {
+            self.shadow_sheds.with_label_values(&[method, reason.as_str()]);
+        }
+    }
+
     /// Calls queued again since the start, by the value of a label.
     pub(crate) fn replays_by(&self, label: &str) -> BTreeMap<String, u64> {
         by_label(&self.replays, label)
+    }
+
+    fn freezes(&self, scope: Scope) -> IntCounter {
+        let scope: Vec<_> = scope.iter().map(Dimension::as_str).collect();
+        self.freezes.with_label_values(&[scope.join("_")])
     }
 }

@@ -97,6 +97,10 @@ impl ShedReason {
         Self::Upstream,
     ];
 
+    /// Those for which a call that is only watched would have been shed.
+    pub(crate) const WATCHED: [Self; 4] =
+        [Self::Deadline, Self::QueueFull, Self::Paused, Self::Disabled];
+
     /// The name in headers and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

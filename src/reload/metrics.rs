@@ -12,6 +12,9 @@ pub struct ReloadMetrics {
     applied_at: IntGauge,
 }
 
+const APPLIED: &str = "applied";
+const REFUSED: &str = "refused";
+
 // === impl ReloadMetrics ===
 
 impl ReloadMetrics {
@@ -32,13 +35,17 @@ impl ReloadMetrics {
                 "Since when the configuration is in use, in Unix time.",
             )?,
         };
+        // Prometheus sees how much a series grows, and not where it begins.
+        for result in [APPLIED, REFUSED] {
+            metrics.reloads.with_label_values(&[result]);
+        }
         metrics.set(true);
         Ok(metrics)
     }
 
     /// A new configuration was applied, or refused.
     pub fn reloaded(&self, applied: bool) {
-        let result = if applied { "applied" } else { "refused" };
+        let result = if applied { APPLIED } else { REFUSED };
         self.reloads.with_label_values(&[result]).inc();
         self.set(applied);
     }

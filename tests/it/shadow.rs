@@ -48,6 +48,27 @@ async fn nothing_is_held_and_what_would_have_been_is_counted() {
     assert_eq!(proxy.status().places, 0);
 }
 
+/// Red when what is counted of a watched method begins with the first that is counted.
+#[tokio::test(start_paused = true)]
+async fn what_would_have_been_begins_at_zero() {
+    let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
+    let text = |proxy: &Proxy| {
+        proxy.metrics.health(true, &proxy.admission.modes(), &catalogue);
+        String::from_utf8(proxy.metrics.text(&proxy.status(), &catalogue).unwrap()).unwrap()
+    };
+    let proxy = Proxy::configured("mode: shadow", &generous());
+    assert!(!text(&proxy).contains("slackwater_shadow_sheds_total"));
+    assert!(proxy.bot().call("users.list").send().await.is_ok());
+    let text = text(&proxy);
+    for line in [
+        r#"slackwater_shadow_429_total{method="users.list"} 0"#,
+        r#"slackwater_shadow_sheds_total{method="users.list",reason="deadline"} 0"#,
+        r#"slackwater_shadow_sheds_total{method="users.list",reason="disabled"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
 /// Held calls go at once when it is switched on. When it is switched off the windows hold what was
 /// sent, so nothing goes that Slack would refuse.
 ///

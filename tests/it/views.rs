@@ -223,7 +223,18 @@ async fn a_wait_is_told_beside_what_its_client_bears() {
 async fn what_alerts_look_at_begins_at_zero() {
     let proxy = Proxy::start(&fake());
     let bot = proxy.bot();
-    assert!(!metrics(&proxy).contains("slackwater_sheds_total"));
+    let text = metrics(&proxy);
+    assert!(!text.contains("slackwater_sheds_total") && !text.contains("slackwater_shadow_"));
+    assert_has(
+        &text,
+        &[
+            r#"slackwater_freezes_total{scope="app"} 0"#,
+            r#"slackwater_freezes_total{scope="app_workspace"} 0"#,
+            r#"slackwater_freezes_total{scope="app_workspace_method"} 0"#,
+            r#"slackwater_config_reloads_total{result="applied"} 0"#,
+            r#"slackwater_config_reloads_total{result="refused"} 0"#,
+        ],
+    );
     assert!(bot.call("conversations.list").send().await.is_ok());
     let text = metrics(&proxy);
     assert_has(
