@@ -5,17 +5,20 @@
     scripts/dashboard.py --check    exit with 1 if it is not what would be written
 
 Here are the queries; what all panels have in common (ids, places, data source, matchers) is put in
-once. tests/real/operators/test_grafana.py runs every query.
+once. What to do at an alert is from deploy/README.md, so that a panel can link to it wherever the
+dashboard is. tests/real/operators/test_grafana.py runs every query.
 
 Needs Python 3.11 and nothing else.
 """
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
-DASHBOARD = Path(__file__).resolve().parent.parent / "deploy/grafana/slackwater.json"
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+DASHBOARD = DEPLOY / "grafana/slackwater.json"
 
 # The last that the classic model of a dashboard has: Grafana 12 and newer.
 SCHEMA = 42
@@ -82,30 +85,37 @@ def overview():
     yield stat("429s by surprise", "short", "Calls that Slack refused though a limit had room, in the time shown: "
                "somebody else spends this budget, or the limit is lower than believed.",
                "sum(increase(slackwater_upstream_429_total<surprise>[$__range])) <or none>",
-               steps=[(GREEN, None), (YELLOW, 1), (RED, 20)], decimals=0, **small)
+               steps=[(GREEN, None), (YELLOW, 1), (RED, 20)], decimals=0,
+               alerts=["SlackwaterSurprise429"], **small)
     yield stat("Refused", "percentunit", "The part of the calls that slackwater refused instead of holding them.",
                "sum(rate(slackwater_sheds_total<method><rate>)) / "
                "(sum(rate(slackwater_requests_total<method><rate>)) > 0) <or none>",
-               steps=[(GREEN, None), (YELLOW, 0.001), (RED, 0.01)], **small)
+               steps=[(GREEN, None), (YELLOW, 0.001), (RED, 0.01)],
+               alerts=["SlackwaterShedding", "SlackwaterQueueFull"], **small)
     yield stat("Longest freeze", "s", "For how much longer Slack keeps a limit closed: the longest of these pauses.",
                "max(slackwater_frozen_seconds<all>)",
-               steps=[(GREEN, None), (YELLOW, 1), (RED, 300)], **small)
+               steps=[(GREEN, None), (YELLOW, 1), (RED, 300)],
+               alerts=["SlackwaterFrozenLong", "SlackwaterFrozen"], **small)
     yield stat("Paused", "short", "Methods, callers and workspaces that somebody has paused (slackwater pause).",
-               "sum(slackwater_paused<all>)", steps=[(GREEN, None), (YELLOW, 1)], **small)
+               "sum(slackwater_paused<all>)", steps=[(GREEN, None), (YELLOW, 1)],
+               alerts=["SlackwaterPausedLong"], **small)
     yield stat("Limits", "short", "Whether limits are kept, or calls only watched (shadow mode).",
                "max(slackwater_shadow<proxy>)", steps=[(GREEN, None), (BLUE, 1)],
-               words={0: "kept", 1: "shadow"}, **small)
+               words={0: "kept", 1: "shadow"},
+               alerts=["SlackwaterShadowLong"], **small)
 
 
 def queues():
     yield lines("Held, by method", "short", "Calls that wait for their turn.",
-                ("sum by (method) (slackwater_queue_depth<method>)", "{{method}}"), stacked=True)
+                ("sum by (method) (slackwater_queue_depth<method>)", "{{method}}"), stacked=True,
+                alerts=["SlackwaterQueueGrowing"])
     yield lines("Held, by class", "short", "Interactive calls go first; many of them here means that people wait.",
                 ("sum by (class) (slackwater_queue_depth<method>)", "{{class}}"), stacked=True)
     yield lines("Oldest wait, by method", "s", "How long the oldest held call has waited (solid), and how long its "
                 "client lets it wait (dashed).",
                 ("max by (method) (slackwater_queue_oldest_wait_seconds<method>)", "{{method}}"),
-                ("min by (method) (slackwater_queue_hold_seconds<method>)", "{{method}} at most"), dashed=" at most")
+                ("min by (method) (slackwater_queue_hold_seconds<method>)", "{{method}} at most"), dashed=" at most",
+                alerts=["SlackwaterOldestWait"])
     yield heat("Waits", "How long calls that were sent had waited, over all attempts. The lowest rows are calls that "
                "passed at once.", "sum by (le) (increase(slackwater_wait_seconds_bucket<all><rate>))")
     yield lines("Waits, by class", "s", "The median, and what one call in a hundred waited longer than.",
@@ -118,16 +128,18 @@ def refusals():
     yield lines("429s, by method", "short", "Calls that Slack refused for a limit. A surprise is one that came though no "
                 "pause was on and the window had room.",
                 ('sum by (method, surprise) (increase(slackwater_upstream_429_total<method><rate>))',
-                 "{{method}} (surprise: {{surprise}})"), bars=True)
+                 "{{method}} (surprise: {{surprise}})"), bars=True,
+                alerts=["SlackwaterSurprise429"])
     yield lines("Freezes, by what they count per", "short", "Limits closed after a 429. app_workspace alone is a whole "
                 "workspace, app a whole app.",
                 ("sum by (scope) (increase(slackwater_freezes_total<all><rate>))", "{{scope}}"), bars=True)
     yield lines("Closed now", "short", "Limits that are closed because Slack said so.",
-                ("sum(slackwater_frozen_buckets<all>)", "limits"))
+                ("sum(slackwater_frozen_buckets<all>)", "limits"),
+                alerts=["SlackwaterFrozen", "SlackwaterFrozenLong"])
     yield lines("Sent again", "reqps", "Calls that went to the queue again after Slack had refused them, and calls sent "
                 "again after an attempt that failed. Their callers notice nothing but the wait.",
                 ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"),
-                ("sum by (reason) (rate(slackwater_retries_total<all><rate>))", "{{reason}}"))
+                ("sum by (reason) (rate(slackwater_retries_total<method><rate>))", "{{reason}}"))
     yield lines("Slots used", "percentunit", "The part of the limits' slots that is taken, by method, over all workspaces that "
                 "call it. At 100 % calls wait.",
                 ("sum by (method) (slackwater_slots_used<method>) / sum by (method) (slackwater_slots_quota<method>)",
@@ -137,9 +149,11 @@ def refusals():
 def sheds():
     yield lines("Refused, by reason", "reqps", "deadline: it would wait longer than its client does. queue_full, memory: a bound "
                 "of the queue. paused, disabled: somebody said so. upstream: Slack refused it to the last.",
-                ("sum by (reason) (rate(slackwater_sheds_total<method><rate>))", "{{reason}}"), stacked=True)
+                ("sum by (reason) (rate(slackwater_sheds_total<method><rate>))", "{{reason}}"), stacked=True,
+                alerts=["SlackwaterQueueFull", "SlackwaterShedding"])
     yield lines("Refused, by method", "reqps", "Which calls are refused instead of held.",
-                ("sum by (method) (rate(slackwater_sheds_total<method><rate>))", "{{method}}"), stacked=True)
+                ("sum by (method) (rate(slackwater_sheds_total<method><rate>))", "{{method}}"), stacked=True,
+                alerts=["SlackwaterShedding"])
     yield lines("Refused, by caller", "reqps", "Whose calls are refused, of the ten callers with the most. The log says for each what "
                 "would help.",
                 ("topk(10, sum by (caller) (rate(slackwater_caller_sheds_total<all><rate>)))", "{{caller}}"))
@@ -164,31 +178,37 @@ def upstream():
     yield lines("In flight", "short", "Calls that were sent and have no answer yet.",
                 ("sum by (upstream) (slackwater_in_flight<all>)", "{{upstream}}"))
     yield lines("Slack's answers", "reqps", "By status; error where there was none.",
-                ("sum by (code) (rate(slackwater_upstream_seconds_count<all><rate>))", "{{code}}"), stacked=True)
+                ("sum by (code) (rate(slackwater_upstream_seconds_count<all><rate>))", "{{code}}"), stacked=True,
+                alerts=["SlackwaterUpstreamFailing"])
 
 
 def process():
     small = {"w": 4, "h": 4}
     yield stat("Ready", "short", "What /readyz says. 0 from SIGTERM on: held calls have their turn, and then it ends.",
-               "min(slackwater_ready<all>)", steps=[(RED, None), (GREEN, 1)], words={0: "draining", 1: "ready"}, **small)
+               "min(slackwater_ready<all>)", steps=[(RED, None), (GREEN, 1)], words={0: "draining", 1: "ready"},
+               alerts=["SlackwaterNotReady"], **small)
     yield stat("State file", "short", "Whether the state file says what is so. Otherwise calls go on, and after a restart every "
                "limit counts as used up.", "max(slackwater_store_degraded<all>)",
-               steps=[(GREEN, None), (RED, 1)], words={0: "sound", 1: "degraded"}, **small)
+               steps=[(GREEN, None), (RED, 1)], words={0: "sound", 1: "degraded"},
+               alerts=["SlackwaterStoreDegraded"], **small)
     yield stat("Last configuration", "short", "Whether the last change of the configuration was applied. A refused one changes "
                "nothing; slackwater status says what is wrong with it.",
                "min(slackwater_config_last_reload_successful<all>)",
-               steps=[(RED, None), (GREEN, 1)], words={0: "refused", 1: "in use"}, **small)
+               steps=[(RED, None), (GREEN, 1)], words={0: "refused", 1: "in use"},
+               alerts=["SlackwaterConfigRefused"], **small)
     yield stat("In use since", "dateTimeFromNow", "Since when the configuration is in use: its last reload, or the start.",
                "max(slackwater_config_last_reload_success_timestamp_seconds<all>) * 1000", **small)
     yield stat("Methods in shadow", "short", "Methods whose calls are only watched.",
                "max(slackwater_shadow<methods>)", steps=[(GREEN, None), (BLUE, 1)], **small)
     yield stat("Version", "short", "How many processes run each version.",
-               "count by (version) (slackwater_build_info<all>)", legend="{{version}}", names=True, **small)
+               "count by (version) (slackwater_build_info<all>)", legend="{{version}}", names=True,
+               alerts=["SlackwaterDown", "SlackwaterAbsent"], **small)
     yield lines("State file errors", "short", "Times that the state file could not be written, or not within a second.",
                 ("sum by (instance) (increase(slackwater_store_errors_total<all><rate>))", "{{instance}}"), bars=True)
     yield stat("Shared store", "short", "Whether the store that replicas share grants slots. Alone, a replica uses what it holds; "
                "when its lease is over, the store may have forgotten it.", "max(slackwater_shared_degraded<all>)",
-               steps=[(GREEN, None), (RED, 1)], words={0: "connected", 1: "alone", 2: "lease over"}, **small)
+               steps=[(GREEN, None), (RED, 1)], words={0: "connected", 1: "alone", 2: "lease over"},
+               alerts=["SlackwaterSharedDegraded"], **small)
     yield stat("Replicas", "short", "How many replicas share their limits, as each of them knows.",
                "max(slackwater_shared_members<all>)", **small)
     yield stat("Memory losses", "short", "Times in the last hour that a part of the shared store had lost its memory: emptied, "
@@ -211,7 +231,7 @@ def process():
                 ("sum by (instance) (increase(slackwater_log_lines_dropped_total<all><rate>))", "{{instance}}"), bars=True)
     yield lines("Open files", "percentunit", "Of those that the process may open. Each held call has a connection.",
                 ("process_open_fds<all> / process_max_fds<all> <of ours>", "{{pod}} {{instance}}"), most=1,
-                steps=[(GREEN, None), (ORANGE, 0.75)])
+                steps=[(GREEN, None), (ORANGE, 0.75)], alerts=["SlackwaterFilesShort"])
 
 
 def shadow():
@@ -226,10 +246,21 @@ def shadow():
                 ("sum by (method) (rate(slackwater_shadow_429_total<method><rate>))", "{{method}}"), stacked=True)
 
 
+def runbook():
+    """What to do at each alert, in the order of its chapter."""
+    _, alerts = (DEPLOY / "README.md").read_text().split("\n## Alerts\n")
+    general, *chapters = re.split(r"^### (\w+)\n", alerts.split("\n## ")[0], flags=re.M)
+    yield text("What to do first", general)
+    for name, chapter in zip(chapters[::2], chapters[1::2]):
+        yield text(name, chapter)
+
+
 # === kinds of panels ===
 
 
-def panel(kind, title, unit, description, targets, *, w=8, h=8, steps=(), decimals=None, options, defaults=None):
+def panel(kind, title, unit, description, targets, *, w=8, h=8, steps=(), decimals=None, options, defaults=None, alerts=()):
+    if not all("$method" in one["expr"] for one in targets):
+        description += " The variable Method does not apply here."
     defaults = {"unit": unit, "color": {"mode": "thresholds" if kind == "stat" else "palette-classic"},
                 "thresholds": {"mode": "absolute", "steps": [{"color": color, "value": at}
                                                              for color, at in steps or [(GREEN, None)]]},
@@ -238,7 +269,7 @@ def panel(kind, title, unit, description, targets, *, w=8, h=8, steps=(), decima
         defaults["decimals"] = decimals
     return {
         "type": kind, "title": title, "description": description, "datasource": SOURCE,
-        "gridPos": {"w": w, "h": h}, "targets": targets,
+        "gridPos": {"w": w, "h": h}, "targets": targets, "links": list(alerts),
         "fieldConfig": {"defaults": defaults, "overrides": []}, "options": options,
     }  # fmt: skip
 
@@ -297,6 +328,15 @@ def heat(title, description, query, **more):
     return panel("heatmap", title, "s", description, targets, options=options, **more)
 
 
+def text(title, markdown):
+    """A link of the file leads nowhere from here, unless it is on the web."""
+    content = re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", markdown).strip()
+    return {
+        "type": "text", "title": title, "description": "", "gridPos": {"w": 12, "h": 9},
+        "options": {"mode": "markdown", "content": content},
+    }  # fmt: skip
+
+
 def quantiles(metric, by, *parts):
     for part in parts:
         query = f"histogram_quantile({part}, sum by (le, {by}) (rate({metric}<rate>)))"
@@ -320,22 +360,23 @@ def spelt_out(query):
 def dashboard():
     panels, number, y = [], 1, 0
     for title, content in rows():
-        panels.append({"type": "row", "id": number, "title": title, "collapsed": False, "panels": [],
-                       "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}})  # fmt: skip
-        number, y, x, height = number + 1, y + 1, 0, 0
-        for one in content:
-            place = one["gridPos"]
-            if x + place["w"] > 24:
-                x, y, height = 0, y + height, 0
-            one["id"], number = number, number + 1
-            place |= {"x": x, "y": y}
-            x, height = x + place["w"], max(height, place["h"])
-            panels.append(one)
-        y += height
+        row = {"type": "row", "id": number, "title": title, "collapsed": False, "panels": [],
+               "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}}  # fmt: skip
+        number, y = number + 1, y + 1
+        content, number, y = placed(content, number, y)
+        panels += [row, *content]
+    row = {"type": "row", "id": number, "title": "What to do at an alert", "collapsed": True,
+           "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}}  # fmt: skip
+    row["panels"], _, _ = placed(runbook(), number + 1, y + 1)
+    chapters = {chapter["title"]: chapter["id"] for chapter in row["panels"]}
+    for one in panels:
+        if one["type"] != "row":
+            one["links"] = [to_chapter(alert, chapters[alert]) for alert in one["links"]]
+    panels.append(row)
     return {
         "uid": "slackwater", "title": "slackwater", "tags": ["slackwater", "slack"],
         "description": "Calls of Slack bots that wait their turn: who waits and why, what Slack refuses, what slackwater does.",
-        "schemaVersion": SCHEMA, "version": 1, "editable": False, "graphTooltip": 1, "timezone": "",
+        "schemaVersion": SCHEMA, "version": 1, "editable": True, "graphTooltip": 1, "timezone": "",
         "time": {"from": "now-3h", "to": "now"}, "refresh": "30s",
         "timepicker": {"refresh_intervals": ["5s", "10s", "30s", "1m", "5m", "15m"]},
         "annotations": {"list": [
@@ -351,6 +392,26 @@ def dashboard():
         ]},
         "links": [], "panels": panels,
     }  # fmt: skip
+
+
+def placed(content, number, y):
+    """Panels with ids and places, line by line; and the next id and place."""
+    panels, x, height = [], 0, 0
+    for one in content:
+        place = one["gridPos"]
+        if x + place["w"] > 24:
+            x, y, height = 0, y + height, 0
+        one["id"], number = number, number + 1
+        place |= {"x": x, "y": y}
+        x, height = x + place["w"], max(height, place["h"])
+        panels.append(one)
+    return panels, number, y + height
+
+
+def to_chapter(alert, number):
+    """The runbook's chapter alone, which the row holds also while it is closed."""
+    return {"title": f"{alert}: what to do", "targetBlank": True,
+            "url": f"/d/${{__dashboard.uid}}?viewPanel={number}&${{__all_variables}}&${{__url_time_range}}"}  # fmt: skip
 
 
 def mark(name, color, query):

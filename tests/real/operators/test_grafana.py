@@ -12,9 +12,11 @@ from prometheus import DEPLOY
 
 DASHBOARD = json.loads((DEPLOY / "grafana/slackwater.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+# The last row is closed and has its panels in it.
+CHAPTERS = DASHBOARD["panels"][-1]["panels"]
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
-METHODS = ("users.list", "users.info", "chat.postMessage", "conversations.list", "users.conversations")  # fmt: skip
+METHODS = ("users.list", "users.info", "chat.postMessage", "conversations.list", "users.conversations", "bots.info")  # fmt: skip
 # What Grafana puts in for the variables: where nothing is chosen, all of them; of several, an expression.
 ALL = ".*"
 VIEWS = {
@@ -67,10 +69,10 @@ def lost(given, took, at="dashboard"):
 
 
 def test_panels_have_places_of_their_own_and_say_what_they_show():
-    numbers = [panel["id"] for panel in DASHBOARD["panels"]]
+    numbers = [panel["id"] for panel in DASHBOARD["panels"] + CHAPTERS]
     assert len(set(numbers)) == len(numbers)
     taken = {}
-    for panel in DASHBOARD["panels"]:
+    for panel in DASHBOARD["panels"] + CHAPTERS:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
         for x in range(place["x"], place["x"] + place["w"]):
@@ -84,6 +86,38 @@ def test_panels_have_places_of_their_own_and_say_what_they_show():
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         assert [target["datasource"] for target in panel["targets"]] == [SOURCE] * len(panel["targets"])
         assert panel["targets"] and panel["datasource"] == SOURCE, panel["title"]
+
+
+def test_a_panel_says_when_the_chosen_method_does_not_apply():
+    """Red when a metric with a label method is shown without the variable, and nothing is said of it."""
+    for panel in PANELS:
+        applies = all("$method" in target["expr"] for target in panel["targets"])
+        said = "The variable Method does not apply here." in panel["description"]
+        assert applies != said, panel["title"]
+        if not applies and panel["title"] not in ("Methods in shadow",):
+            assert not any("{{method}}" in target["legendFormat"] for target in panel["targets"]), panel["title"]
+
+
+def test_a_panel_leads_to_what_to_do_at_its_alert():
+    """Red when a link leads to another chapter, an alert has no panel, or a chapter is not the runbook's."""
+    guide = (DEPLOY / "README.md").read_text()
+    alerts = re.findall(r"- alert: (\w+)", (DEPLOY / "prometheus/rules.yaml").read_text())
+    assert [chapter["title"] for chapter in CHAPTERS] == ["What to do first", *alerts]
+    for chapter in CHAPTERS[1:]:
+        _, there = guide.split(f"\n### {chapter['title']}\n")
+        words = re.sub(r"\]\([^)]*\)|\[", "", there.split("\n#")[0]).split()
+        said = re.sub(r"\]\([^)]*\)|\[", "", chapter["options"]["content"]).split()
+        assert said == words, chapter["title"]
+        assert not re.search(r"\]\((?!https:)", chapter["options"]["content"]), "a link into the repository"
+    titles = {chapter["id"]: chapter["title"] for chapter in CHAPTERS}
+    linked = []
+    for panel in PANELS:
+        for link in panel["links"]:
+            (number,) = re.findall(r"viewPanel=(\d+)&", link["url"])
+            assert link["title"] == f"{titles[int(number)]}: what to do"
+            linked.append(titles[int(number)])
+    assert set(linked) == set(alerts)
+    assert DASHBOARD["editable"]
 
 
 def test_every_metric_is_shown_and_is_there():

@@ -245,6 +245,11 @@ def test_a_page_that_is_opened_late_has_the_last_minutes(still, opened):
     expect(page.page.locator("#plot canvas")).to_be_visible()
     page.page.get_by_role("combobox", name="of").select_option("team.info")
     expect(page.page.locator("#plot")).to_have_attribute("aria-label", re.compile("^team.info, the last"))
+    # What it has not is somewhere else.
+    longer = page.page.locator("#history #longer")
+    expect(longer).to_contain_text("Grafana")
+    assert http_get(f"http://{proxy.admin}{longer.get_by_role('link').get_attribute('href')}")[0] == 200
+    page.shoot("history")
     page.drawn(2)
     assert page.row("methods", "team.info").locator("path.answered").get_attribute("d").startswith("M")
 
