@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     AdminState, BucketStatus, answer::RequestError, snapshot::most_pressing_first, status,
+    turns::Turns,
 };
 
 /// Which buckets are asked for.
@@ -45,16 +46,20 @@ const MOST: usize = 100;
 const LONGEST: usize = 200;
 
 pub(super) async fn buckets(
+    State(turns): State<Turns>,
     State(state): State<AdminState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, RequestError> {
     let filter = Filter::read(query.as_deref().unwrap_or_default())?;
-    let mut buckets = status::buckets(&state.admission, &state.names.all());
-    buckets.retain(|bucket| filter.is(bucket));
-    most_pressing_first(&mut buckets);
-    let found = buckets.len();
-    buckets.truncate(MOST);
-    Ok(Json(Found { found, buckets }).into_response())
+    let find = || {
+        let mut buckets = status::buckets(&state.admission, &state.names.all());
+        buckets.retain(|bucket| filter.is(bucket));
+        most_pressing_first(&mut buckets);
+        let found = buckets.len();
+        buckets.truncate(MOST);
+        Json(Found { found, buckets }).into_response()
+    };
+    Ok(turns.page(find).await)
 }
 
 // === impl Filter ===

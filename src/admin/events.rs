@@ -75,6 +75,8 @@ struct Watcher {
 #[error("{MOST} live pages are open already, and more cannot be; close one")]
 struct Full;
 
+/// Where the watchers are told.
+pub(super) const PATH: &str = "/events";
 /// How often a snapshot is made.
 const EVERY: Duration = Duration::from_secs(1);
 /// So many may watch.

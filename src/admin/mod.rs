@@ -9,6 +9,7 @@ mod events;
 mod gauges;
 mod guard;
 mod history;
+mod listen;
 mod metrics;
 mod mode;
 mod page;
@@ -16,33 +17,35 @@ mod pausing;
 mod snapshot;
 mod status;
 mod sums;
+mod turns;
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRef, State},
+    extract::{DefaultBodyLimit, FromRef, Request, State},
     http::{StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use self::{
     events::Events,
     metrics::CONTENT_TYPE,
     mode::ModePage,
-    status::{BusyStatus, ReloadStatus, ReplicaStatus, SharedStatus},
+    status::{BusyStatus, LeftOut, ReloadStatus, ReplicaStatus, SharedStatus},
     sums::Sums,
+    turns::Turns,
 };
 pub use self::{
     guard::{Guard, is_local},
@@ -75,10 +78,13 @@ pub struct AdminState {
 struct RouterState {
     admin: AdminState,
     events: Events,
+    turns: Turns,
 }
 
 /// The longest body of a change.
 const LONGEST: usize = 16 << 10;
+/// How long a request may take to arrive, from its head on, and to be answered.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Serialize)]
 struct StatusPage {
@@ -86,6 +92,7 @@ struct StatusPage {
     slackwater: &'static str,
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
+    left_out: LeftOut,
     mode: ModePage,
     paused: Vec<PauseStatus>,
     top: TopPage,
@@ -124,16 +131,14 @@ struct Totals {
     since_start: Sums,
 }
 
-/// Serves operators, until it is dropped: then every watcher of the live page is sent away, too.
-///
-/// # Errors
-/// If the listener fails.
-pub async fn serve(listener: TcpListener, state: AdminState) -> io::Result<()> {
-    let events = Events::new();
-    let router = router(RouterState { admin: state.clone(), events: events.clone() });
+/// Serves operators on `most` connections at once, until it is dropped: then every watcher of the live
+/// page is sent away, too.
+pub async fn serve(listener: TcpListener, state: AdminState, most: usize) {
+    let (events, turns) = (Events::new(), Turns::new());
+    let router = router(RouterState { admin: state.clone(), events: events.clone(), turns });
     tokio::select! {
-        served = axum::serve(listener, router) => served,
-        () = events.keep(&state) => Ok(()),
+        () = listen::serve(listener, router, most) => {}
+        () = events.keep(&state) => {}
     }
 }
 
@@ -142,7 +147,7 @@ fn router(state: RouterState) -> Router {
     page::routes()
         .route("/metrics", get(metrics_page))
         .route("/status", get(status_page))
-        .route("/events", get(events::events))
+        .route(events::PATH, get(events::events))
         .route("/buckets", get(buckets::buckets))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
@@ -153,13 +158,27 @@ fn router(state: RouterState) -> Router {
         .method_not_allowed_fallback(wrong_verb)
         .layer(DefaultBodyLimit::max(LONGEST))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        // A body may come slowly, or never.
+        .layer(middleware::from_fn(in_time))
         // Outermost: refusals are answers, too.
         .layer(middleware::map_response(page::strict))
         .with_state(state)
 }
 
-async fn metrics_page(State(state): State<AdminState>) -> Response {
-    let AdminState { admission, metrics, live, ready, .. } = &state;
+/// Answers in time, or says that it cannot.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
+        let text = "the request took too long to arrive";
+        answer::refusal(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
+    })
+}
+
+async fn metrics_page(State(turns): State<Turns>, State(state): State<AdminState>) -> Response {
+    turns.page(|| metrics_now(&state)).await
+}
+
+fn metrics_now(state: &AdminState) -> Response {
+    let AdminState { admission, metrics, live, ready, .. } = state;
     let config = live.config();
     metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
     match metrics.text(&Status::of(admission, &ById::new()), &config.catalogue) {
@@ -168,15 +187,21 @@ async fn metrics_page(State(state): State<AdminState>) -> Response {
     }
 }
 
-async fn status_page(State(state): State<AdminState>) -> Response {
+async fn status_page(State(turns): State<Turns>, State(state): State<AdminState>) -> Response {
+    turns.page(|| status_now(&state)).await
+}
+
+fn status_now(state: &AdminState) -> Response {
     let status = Status::of(&state.admission, &state.names.all());
-    let totals = Totals::of(&state, &status);
+    let totals = Totals::of(state, &status);
+    let (status, left_out) = status.bounded();
     let Top { callers, workspaces } = state.metrics.counters.answers.top();
     let split = state.live.config().shared.as_ref().and_then(config::Shared::split);
     let page = StatusPage {
         slackwater: env!("CARGO_PKG_VERSION"),
         queues: status.queues,
         buckets: status.buckets,
+        left_out,
         mode: ModePage::from(&state.admission.modes()),
         paused: status.paused,
         top: TopPage {
@@ -229,6 +254,12 @@ impl FromRef<RouterState> for AdminState {
 impl FromRef<RouterState> for Events {
     fn from_ref(state: &RouterState) -> Self {
         state.events.clone()
+    }
+}
+
+impl FromRef<RouterState> for Turns {
+    fn from_ref(state: &RouterState) -> Self {
+        state.turns.clone()
     }
 }
 

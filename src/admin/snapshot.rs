@@ -283,11 +283,14 @@ fn activities(held: Vec<Held>, busiest: Vec<Busy>) -> Vec<Activity> {
 
 /// Shut ones first, then those that calls wait for, then the fullest.
 pub(super) fn most_pressing_first(buckets: &mut [BucketStatus]) {
-    buckets.sort_by_cached_key(|bucket| {
-        let is_open = bucket.frozen_for_ms == 0 && !bucket.probing;
-        let name = (Arc::clone(&bucket.limit.name), Arc::clone(bucket.key.shared()));
-        (is_open, Reverse(bucket.waiting > 0), bucket.left(), Reverse(bucket.waiting), name)
-    });
+    buckets.sort_by_cached_key(pressing);
+}
+
+/// How much it presses: the least goes first.
+pub(super) fn pressing(bucket: &BucketStatus) -> impl Ord + use<> {
+    let is_open = bucket.frozen_for_ms == 0 && !bucket.probing;
+    let name = (Arc::clone(&bucket.limit.name), Arc::clone(bucket.key.shared()));
+    (is_open, Reverse(bucket.waiting > 0), bucket.left(), Reverse(bucket.waiting), name)
 }
 
 #[cfg(test)]

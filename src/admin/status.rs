@@ -1,6 +1,7 @@
 //! What operators are shown: who waits, why, and until when; who calls most; what became of a reload.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use scheduler::BucketState;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::snapshot::pressing;
 use crate::{
     metrics::Busy,
     pauses::{Paused, Target},
@@ -114,6 +116,13 @@ pub struct BucketStatus {
     pub probing: bool,
 }
 
+/// How many are not in a list that would be too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct LeftOut {
+    queues: usize,
+    buckets: usize,
+}
+
 /// Who calls much.
 #[derive(Debug, Serialize)]
 pub(super) struct BusyStatus {
@@ -157,6 +166,9 @@ pub(super) struct SharedStatus {
     /// How many replicas there are.
     members: usize,
 }
+
+/// So many queues and buckets are told of. A page that is not read is kept for its reader.
+const MOST: usize = 1000;
 
 fn name<S: serde::Serializer>(limit: &Limit, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&limit.name)
@@ -209,6 +221,30 @@ impl Status {
         let paused = paused.collect();
         let queues = queues.into_iter().map(|queue| QueueStatus::new(queue, now)).collect();
         Self { queues, buckets, callers, workspaces, paused, places }
+    }
+}
+
+impl Status {
+    /// The queues that wait longest and the buckets that press most, as many as may be, and how many are left
+    /// out. Their order is as it was.
+    pub(super) fn bounded(mut self) -> (Self, LeftOut) {
+        let left = |all: usize| all.saturating_sub(MOST);
+        let left_out =
+            LeftOut { queues: left(self.queues.len()), buckets: left(self.buckets.len()) };
+        keep(&mut self.queues, |queue| Reverse(queue.oldest_wait_ms));
+        keep(&mut self.buckets, pressing);
+        (self, left_out)
+    }
+}
+
+/// Keeps those that come first by that key, as many as may be, in the order that they have.
+fn keep<T, K: Ord>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    if list.len() > MOST {
+        let mut all: Vec<_> = list.drain(..).enumerate().collect();
+        all.sort_by_cached_key(|(_, one)| key(one));
+        all.truncate(MOST);
+        all.sort_by_key(|(at, _)| *at);
+        list.extend(all.into_iter().map(|(_, one)| one));
     }
 }
 
@@ -331,7 +367,7 @@ fn most_held(all: impl Iterator<Item = (Arc<str>, u64)>) -> Vec<Held> {
         *depths.entry(name).or_default() += depth;
     }
     let mut held: Vec<_> = depths.into_iter().map(|(name, depth)| Held { name, depth }).collect();
-    held.sort_by_key(|held| std::cmp::Reverse(held.depth));
+    held.sort_by_key(|held| Reverse(held.depth));
     held
 }
 
@@ -363,6 +399,34 @@ mod tests {
         let key = BucketKey { limit: Arc::clone(limit), values: values.into() };
         let (used, quota, places, frozen_until, probing) = (1, 20, 0, None, false);
         BucketState { key, used, quota, held: None, frozen_until, probing, waiting, places }
+    }
+
+    /// Red when the page has no bound, when what presses is left out, and when what is left out is not said.
+    #[test]
+    fn a_page_has_so_many_rows_and_says_what_it_leaves_out() {
+        let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
+        let tier = &catalogue.method("conversations.list").limits[0];
+        let mut buckets: Vec<_> =
+            (0..MOST + 3).map(|n| bucket(tier, &format!("A1/T{n:05}"), 0)).collect();
+        buckets[MOST + 1].probing = true;
+        let queue = |n: usize| HeldCalls {
+            method: format!("m{n:05}").into(),
+            tier: "tier2",
+            class: limits::Class::Normal,
+            caller: "job".try_into().unwrap(),
+            depth: 1,
+            oldest_wait: std::time::Duration::from_secs(n as u64),
+            hold: std::time::Duration::ZERO,
+            waits_for: None,
+        };
+        let queues = (0..MOST + 2).map(queue).collect();
+        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused: Vec::new(), places: 0 };
+        let (page, left_out) = Status::new(snapshot, &ById::new(), 0).bounded();
+        assert_eq!(left_out, LeftOut { queues: 2, buckets: 3 });
+        assert_eq!((page.queues.len(), page.buckets.len()), (MOST, MOST));
+        assert_eq!((&*page.queues[0].method, &*page.queues[MOST - 1].method), ("m00002", "m01001"));
+        assert_eq!(page.buckets[0].key.as_str(), "A1/T00000");
+        assert_eq!(page.buckets[MOST - 1].key.as_str(), "A1/T01001", "the one that is shut");
     }
 
     /// Red when a pause is among the buckets, when a whole workspace is one that is open, and when

@@ -87,6 +87,8 @@ enum Stop {
 
 /// Connections beyond those of held calls.
 const SPARE: usize = 1024;
+/// Connections of operators at once, if so many files may be open.
+const OPERATORS: usize = 64;
 /// How often the drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the wall clock is read, if calls go by it.
@@ -152,11 +154,11 @@ async fn serve(
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
-    let admin = admin_thread(admin_listener, admin_state, end.clone())?;
+    let admin = admin_thread(admin_listener, admin_state, OPERATORS.min(files / 16), end.clone())?;
 
     let connections = TaskTracker::new();
     // One for each call that may be held, and some for those that go at once.
-    // A quarter of the files is kept for the upstream and for operators.
+    // A quarter of the files is kept for the upstream and for operators, who keep theirs open.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
     let (live, rebuild) =
         wired.serve(listener, most, end.clone(), end_timer.clone(), connections.clone(), &tasks);
@@ -279,6 +281,7 @@ async fn bind(
 fn admin_thread(
     listener: TcpListener,
     admin_state: AdminState,
+    most: usize,
     end: CancellationToken,
 ) -> Result<thread::JoinHandle<()>, StartError> {
     // The socket moves to the thread's own runtime.
@@ -287,10 +290,8 @@ fn admin_thread(
     let thread = thread::Builder::new().name("admin".into()).spawn(move || {
         let served = runtime.block_on(async move {
             let listener = TcpListener::from_std(listener)?;
-            tokio::select! {
-                served = admin::serve(listener, admin_state) => served,
-                () = end.cancelled() => Ok(()),
-            }
+            end.run_until_cancelled(admin::serve(listener, admin_state, most)).await;
+            io::Result::Ok(())
         });
         if let Err(error) = served {
             tracing::error!(%error, "the admin listener failed");

@@ -14,6 +14,9 @@ pub(super) struct Page {
     slackwater: String,
     queues: Vec<QueueRow>,
     buckets: Vec<Bucket>,
+    /// How many of each it does not tell. An older proxy tells all.
+    #[serde(default)]
+    left_out: LeftOut,
     mode: Mode,
     paused: Vec<Pause>,
     top: Top,
@@ -22,6 +25,13 @@ pub(super) struct Page {
     #[serde(default)]
     replica: Option<Replica>,
     reload: Option<Reload>,
+}
+
+/// What is not among the lists of a page that would be too long.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct LeftOut {
+    queues: usize,
+    buckets: usize,
 }
 
 /// Which replica it is, if it has a part of each limit.
@@ -155,7 +165,7 @@ impl Page {
             let rows = self.queues.iter().take(QUEUES).map(QueueRow::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
             lines.extend(table([Left, Left, Left, Right, Right, Left, Left], &rows, width));
-            lines.extend(rest(self.queues.len(), QUEUES, "queues"));
+            lines.extend(rest(self.queues.len() + self.left_out.queues, QUEUES, "queues"));
         }
         lines.push(String::new());
         if self.buckets.is_empty() {
@@ -166,7 +176,11 @@ impl Page {
             let rows = self.buckets.iter().take(BUCKETS).map(Bucket::row);
             let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
             lines.extend(table([Left, Left, Right, Right, Right, Right, Left, Left], &rows, width));
-            lines.extend(rest(self.buckets.len(), BUCKETS, "limits in use"));
+            lines.extend(rest(
+                self.buckets.len() + self.left_out.buckets,
+                BUCKETS,
+                "limits in use",
+            ));
         }
         lines
     }
@@ -175,7 +189,7 @@ impl Page {
 /// What is not shown.
 fn rest(all: usize, most: usize, what: &str) -> Option<String> {
     let more = all.checked_sub(most).filter(|more| *more > 0)?;
-    Some(format!("and {more} more {what}; --json has all"))
+    Some(format!("and {more} more {what}; --json has up to 1000"))
 }
 
 // === impl Top ===
@@ -408,8 +422,10 @@ tier4      A1/T1/users.info            99  100        0       0"
         json["queues"] = vec![json["queues"][0].clone(); QUEUES + 2].into();
         json["buckets"] = vec![json["buckets"][0].clone(); BUCKETS + 1].into();
         let text = page(&json);
-        assert!(text.contains("and 2 more queues; --json has all"), "{text}");
-        assert!(text.ends_with("and 1 more limits in use; --json has all"), "{text}");
+        assert!(text.contains("and 2 more queues; --json has up to 1000"), "{text}");
+        assert!(text.ends_with("and 1 more limits in use; --json has up to 1000"), "{text}");
+        json["left_out"] = serde_json::json!({ "queues": 0, "buckets": 7 });
+        assert!(page(&json).ends_with("and 8 more limits in use; --json has up to 1000"));
     }
 
     #[test]

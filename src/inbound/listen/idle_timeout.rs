@@ -15,7 +15,7 @@ use tokio::{
 
 /// A connection that is given up when its client does not go on.
 #[derive(Debug)]
-pub(super) struct IdleTimeout<I> {
+pub(crate) struct IdleTimeout<I> {
     io: I,
     limit: Duration,
     /// How many bytes of [`PREFACE`] have come; none once it is known what is spoken.
@@ -36,7 +36,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<I> IdleTimeout<I> {
     /// Waits for its client for `limit`.
-    pub(super) fn new(io: I, limit: Duration) -> Self {
+    pub(crate) fn new(io: I, limit: Duration) -> Self {
         let (reads, writes) = (Waiting::default(), Waiting::default());
         Self { io, limit, begun: Some(0), reads, writes }
     }

@@ -27,8 +27,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
+pub(crate) use self::idle_timeout::IdleTimeout;
 use self::{
-    idle_timeout::IdleTimeout,
     interim::{Attached, InterimIo},
     tls::Named,
 };
@@ -86,7 +86,7 @@ const MORE_PLACES: &str = "end clients that connect and send nothing, or raise t
 
 /// When something was told last.
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     every: Duration,
     last: Option<Instant>,
 }
@@ -221,12 +221,12 @@ async fn connection<I, S>(
 // === impl Told ===
 
 impl Told {
-    fn every(every: Duration) -> Self {
+    pub(crate) fn every(every: Duration) -> Self {
         Self { every, last: None }
     }
 
     /// Whether it is to be told now; then it is.
-    fn is_due(&mut self) -> bool {
+    pub(crate) fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let is_due = self.last.is_none_or(|last| now.duration_since(last) >= self.every);
         if is_due {

@@ -20,7 +20,7 @@ use slack::{
 
 use super::{
     job::Job,
-    live::{Live, QueueRow},
+    live::{LeftOut, Live, QueueRow},
     simulate::{FIRST_BEFORE, OWN},
 };
 
@@ -141,6 +141,12 @@ impl Live {
         }
         if room == 0 {
             before.notes.push(format!("of those who wait only {WAITING} are counted"));
+        }
+        let LeftOut { queues, buckets } = self.page.left_out;
+        if queues + buckets > 0 {
+            before.notes.push(format!(
+                "the proxy does not tell of {queues} more queues and {buckets} more limits in use"
+            ));
         }
         before
     }

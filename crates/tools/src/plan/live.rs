@@ -21,8 +21,18 @@ pub(crate) struct Live {
 pub(super) struct Page {
     pub(super) queues: Vec<QueueRow>,
     pub(super) buckets: Vec<Bucket>,
+    /// An older proxy tells all.
+    #[serde(default)]
+    pub(super) left_out: LeftOut,
     pub(super) mode: Mode,
     pub(super) paused: Vec<Pause>,
+}
+
+/// How many of each are not told of.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct LeftOut {
+    pub(super) queues: usize,
+    pub(super) buckets: usize,
 }
 
 /// Which calls are only watched.
