@@ -9,14 +9,14 @@ use std::{
 };
 
 use config::{
-    CallerName, Config, ShedAs,
+    CallerName, Config, ShedAs, Upstream,
     callers::{CallerHints, CallerTerms, Callers},
 };
 use http::{HeaderMap, Response, header, request::Parts};
 use hyper::body::Incoming;
 use limits::Class;
 use scheduler::CallerId;
-use slack::{Identity, TokenHash, identity::is_id};
+use slack::{Identity, Method, TokenHash, identity::is_id};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -24,7 +24,7 @@ use tower::Layer;
 use crate::{
     call::{
         Call, Head,
-        body::{Body, BodyError, Memory, WHOLE},
+        body::{Body, BodyError, Memory, Owner, WHOLE},
         coding, headers,
         record::Labels,
         refusing::Refusing,
@@ -148,7 +148,8 @@ where
         let catalogue = &knowledge.config.catalogue;
         let called = Called::of(catalogue, &upstream, &parts.method, &url)?;
         let Called { endpoint, method, name, .. } = called;
-        let body = knowledge.body(incoming).await;
+        let owner = || knowledge.owner(&parts, &upstream, method, (&lane, proved.as_ref()));
+        let body = knowledge.body(incoming, owner).await;
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
@@ -208,7 +209,8 @@ where
             again,
             retries: patience.client.map(|client| client.retries).unwrap_or_default(),
         });
-        let body = body?;
+        let mut body = body?;
+        body.belongs_to(Owner::of(caller_id, class));
         let buckets = called.buckets(&arguments, &identity, &caller);
         let asks = Asks {
             caller: caller_id,
@@ -284,8 +286,29 @@ impl Knowledge {
         Refusing::of(shed_as, patience.kind, client, class, waits)
     }
 
-    async fn body(&self, incoming: Incoming) -> Result<Body, BodyError> {
-        Body::read(incoming, &self.memory, self.config.timeouts.body_idle).await
+    /// Whose the body of a call is, as far as its headers say. Asked only when memory is scarce.
+    #[cold]
+    fn owner(
+        &self,
+        parts: &Parts,
+        upstream: &Upstream,
+        method: Option<&Arc<Method>>,
+        (lane, proved): (&Lane, Option<&CallerName>),
+    ) -> Owner {
+        let text = bearer(&parts.headers).filter(|_| !upstream.kind.has_secret_url());
+        let token = text.map(TokenHash::of);
+        let identity = match token.as_ref().filter(|_| method.is_some()) {
+            Some(token) => self.identities.whose(Instant::now(), token).identity,
+            None => self.identities.nobody(),
+        };
+        let agent = user_agent(&parts.headers);
+        let hints = self.hints(lane, agent, (proved, token.as_ref(), &identity));
+        let terms = self.callers.of(hints, method.map(|method| &**method));
+        Owner::of(CallerId(self.hasher.hash_one(&*terms.caller)), terms.class)
+    }
+
+    async fn body(&self, incoming: Incoming, owner: impl Fn() -> Owner) -> Result<Body, BodyError> {
+        Body::read(incoming, &self.memory, owner, self.config.timeouts.body_idle).await
     }
 }
 

@@ -151,6 +151,7 @@ impl Admission {
         if call.disabled {
             return Err(Shed::disabled());
         }
+        let may_wait = call.body.may_wait();
         let mut again = false;
         let enqueued = match attempt {
             Attempt::Again(permit) => match permit.into_inner() {
@@ -163,12 +164,20 @@ impl Admission {
             },
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
-                state.scheduler.enqueue(now, &shared.asks(call, buckets))
+                let mut asks = shared.asks(call, buckets);
+                if !may_wait {
+                    // It may go at once, and else there is no room for it.
+                    asks.max_depth = Some(0);
+                }
+                state.scheduler.enqueue(now, &asks)
             }
         };
         let decision = match enqueued {
             Enqueued::Granted(permit) => Ok(QueueDecision::Granted(Permit::new(permit, shared))),
-            Enqueued::Refused(refusal) => Err(Shed::refused(&refusal, now)),
+            Enqueued::Refused(refusal) => {
+                let shed = Shed::refused(&refusal, now);
+                Err(if may_wait { shed } else { shed.of_memory() })
+            }
             Enqueued::Held(ticket) if state.closed => {
                 state.scheduler.cancel(now, ticket);
                 Err(Shed::draining())

@@ -22,7 +22,7 @@ pub enum ShedReason {
     Deadline,
     /// As many calls are held as may be.
     QueueFull,
-    /// As many bytes are held as may be.
+    /// As many bytes are held as may be, or as may be of its caller and class.
     Memory,
     /// The operator has paused what it is part of.
     Paused,
@@ -53,6 +53,14 @@ impl Shed {
             },
             bucket: Some(refusal.bucket.clone()),
             retry_after: refusal.retry_at.since(now).max(at_least),
+        }
+    }
+
+    /// There is no room for it because of its bytes.
+    pub(super) fn of_memory(self) -> Self {
+        match self.reason {
+            ShedReason::QueueFull => Self { reason: ShedReason::Memory, ..self },
+            _ => self,
         }
     }
 

@@ -38,7 +38,12 @@ pub(super) fn message(shed: &Shed, record: &Record) -> String {
             let seconds = shed.retry_after_seconds();
             format!("as many calls are held as may be, and there is room in {seconds} s")
         }
-        ShedReason::Memory => "the bodies of held calls take all the memory that they may".into(),
+        ShedReason::Memory => {
+            let when = shed.bucket.as_ref().map(|_| shed.retry_after_seconds());
+            let when = when.map(|seconds| format!(", and there is room in {seconds} s"));
+            let held = "the bodies of held calls take all the memory that they may";
+            format!("{held}{}", when.unwrap_or_default())
+        }
         ShedReason::Paused => {
             "the operator of slackwater has paused its method, its caller or its workspace".into()
         }

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Ask, Bot, Proxy, fake, ms, secs, settled};
+use crate::harness::{Answer, Ask, Bot, Proxy, Scripted, fake, json, ms, secs, settled};
 
 /// One call a second, so that every grant can be seen.
 const SLOW: &str = "methods: { conversations.members: { tier: special, limits: [{ name: slow, limit: 1, per: 1s, scope: [app, workspace] }] } }";
@@ -153,4 +153,78 @@ async fn a_caller_is_held_to_its_class() {
         held,
         [("click", "interactive", 1), ("cleanup", "background", 2), ("mine", "background", 1)]
     );
+}
+
+/// A body of that size.
+fn of_size(ask: Ask, bytes: usize) -> Ask {
+    ask.body("text/plain", vec![b'x'; bytes])
+}
+
+/// A job whose calls come back when they are told to, with bodies of 0.5 to 30 KB, holds all the bytes
+/// that it may. Nobody else is refused for that, and neither are its own clicks; and it is told when there
+/// is room, as for a full queue.
+///
+/// Turned red by: a last tenth of the bytes that is like the rest; bytes that are a caller's whatever the
+/// class; a constant time to come back.
+#[tokio::test(start_paused = true)]
+async fn a_job_does_not_hold_all_the_bytes() {
+    let proxy = Proxy::configured(&format!("queue: {{ max_bytes: 1MiB }}\n{SLOW}"), &fake());
+    let bot = proxy.bot();
+    let mut job = JoinSet::new();
+    for n in 0..300 {
+        let bytes = 500 + n * 97 % 29_500;
+        let ask = of_size(ask(&bot, "job;class=background"), bytes);
+        job.spawn(async move {
+            let mut told = Vec::new();
+            loop {
+                let answer = ask.clone().send().await;
+                if answer.status == 200 {
+                    return told;
+                }
+                let (seconds, reason, _) = answer.shed();
+                assert_eq!(reason, "memory", "{answer:?}");
+                told.push(seconds);
+                tokio::time::sleep(secs(seconds)).await;
+            }
+        });
+    }
+    settled().await;
+    let held = proxy.admission.held();
+    assert!((60..100).contains(&held), "{held}");
+    for at in 1..=15 {
+        proxy.until(secs(4 * at)).await;
+        for lane in ["click", "job;class=interactive"] {
+            let answer = of_size(bot.call("views.open").lane(lane), 3_000).send().await;
+            assert_eq!((answer.status, answer.took <= ms(12)), (200, true), "{lane}: {answer:?}");
+        }
+    }
+    let told: Vec<_> = job.join_all().await.into_iter().flatten().collect();
+    let later = told.iter().filter(|seconds| **seconds > 30).count();
+    assert!(later * 4 > told.len(), "{later} of {}", told.len());
+}
+
+/// Bodies of calls that are under way are held, too.
+///
+/// Turned red by: a last tenth of the bytes that is like the rest.
+#[tokio::test(start_paused = true)]
+async fn calls_under_way_do_not_hold_all_the_bytes() {
+    let upstream = Scripted::new(|seen| async move {
+        if seen.path.contains("views.open") {
+            return json(200, r#"{"ok":true}"#);
+        }
+        tokio::time::sleep(secs(30)).await;
+        json(200, "ok")
+    });
+    let proxy = Proxy::configured("queue: { max_bytes: 1MiB }", &upstream);
+    let bot = proxy.bot();
+    let hook = |n: usize| {
+        let ask = bot.at(http::Method::POST, &format!("/services/T1/B{n}/secret"));
+        of_size(ask.lane("job"), 90_000).held()
+    };
+    let mut hooks: Vec<_> = (0..20).map(hook).collect();
+    settled().await;
+    let answer = of_size(bot.call("views.open").lane("click"), 3_000).send().await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let refused = hooks.iter_mut().filter_map(JoinSet::try_join_next).count();
+    assert_eq!(refused, 9, "eleven are 95 % of a MiB");
 }

@@ -141,7 +141,7 @@ async fn a_full_queue_is_told_as_its_client_takes_it() {
     }
 }
 
-/// The bound on bytes is exact.
+/// The bound on bytes is exact, and so is that on those of one caller.
 #[tokio::test(start_paused = true)]
 async fn held_bodies_without_room_are_told_as_their_clients_take_it() {
     for (agent, shed_as, status) in WAYS {
@@ -157,10 +157,19 @@ async fn held_bodies_without_room_are_told_as_their_clients_take_it() {
                 .body("text/plain", vec![b'x'; bytes])
                 .patient()
         };
-        let held = [ask(1_000).held(), ask(24).held()];
+        // Nine tenths, and the rest for whom that is less than its share.
+        let mut held = vec![ask(900).held(), ask(22).held()];
         settled().await;
-        assert_eq!(proxy.admission.held(), 2);
-        assert_shed(&ask(1).send().await, status, "memory", "", 1);
+        let answer = ask(1).send().await;
+        assert_eq!(answer.shed_as(status).1, "memory");
+        assert!(
+            answer.shed_as(status).0 > 60 && !answer.shed_as(status).2.is_empty(),
+            "{answer:?}"
+        );
+        held.push(ask(102).lane("other;max-wait=1h").held());
+        settled().await;
+        assert_eq!(proxy.admission.held(), 3);
+        assert_shed(&ask(1).lane("click").send().await, status, "memory", "", 1);
         drop(held);
         settled().await;
         assert_shed(&ask(1_025).send().await, status, "memory", "", 1);

@@ -1,17 +1,11 @@
 //! The body of a call: kept whole up to a size, so that it can be read and sent again;
 //! beyond that it streams through, once.
 
+mod memory;
 mod outgoing;
 mod pace;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
@@ -19,7 +13,10 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-pub use self::outgoing::{Outgoing, Phase, Progress};
+pub use self::{
+    memory::{Memory, Owner, Reservation},
+    outgoing::{Outgoing, Phase, Progress},
+};
 use self::{outgoing::Stream, pace::Pace};
 
 /// The largest body that is kept whole.
@@ -34,23 +31,10 @@ pub enum Body {
     Streamed(Bytes, Stream, Duration),
 }
 
-/// How many bytes of bodies may be held, over all calls.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    free: Arc<AtomicUsize>,
-}
-
-/// Bytes that a call holds; given back when dropped.
-#[derive(Debug)]
-pub struct Reservation {
-    bytes: usize,
-    of: Memory,
-}
-
 /// A body that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The bound on the bytes of all held bodies is reached.
+    /// The bound on the bytes of all held bodies is reached, or what of it is for their caller.
     #[error("the bodies of the calls held take all the memory that they may")]
     Memory,
     /// The client broke off, or its body is malformed.
@@ -73,17 +57,19 @@ impl Body {
     /// If it does not fit into `memory`.
     pub fn of(bytes: Bytes, memory: &Memory) -> Result<Self, BodyError> {
         let mut reservation = memory.nothing();
-        reservation.grow(bytes.len())?;
+        reservation.grow(bytes.len(), || None)?;
         Ok(Self::Whole(bytes, reservation))
     }
 
     /// Reads a body whole, or its first part if it is larger than [`WHOLE`].
     ///
     /// # Errors
-    /// If it cannot be read, stalls for `idle`, hardly comes, or does not fit into `memory`.
+    /// If it cannot be read, stalls for `idle`, hardly comes, or does not fit into `memory`. Its `owner`
+    /// is asked for when memory is scarce.
     pub async fn read(
         mut incoming: Incoming,
         memory: &Memory,
+        owner: impl Fn() -> Owner,
         idle: Duration,
     ) -> Result<Self, BodyError> {
         let mut reservation = memory.nothing();
@@ -99,7 +85,7 @@ impl Body {
             };
             let data = frame.into_data().unwrap_or_default();
             pace.came(data.len(), since);
-            reservation.grow(data.len())?;
+            reservation.grow(data.len(), || Some(owner()))?;
             // Most bodies come in one piece, which needs no copy.
             match first.take() {
                 None if more.is_empty() => first = Some(data),
@@ -110,7 +96,7 @@ impl Body {
                 }
             }
             let declared = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
-            let read = reservation.bytes;
+            let read = reservation.bytes();
             if read > WHOLE || read.saturating_add(declared) > WHOLE {
                 let read = first.unwrap_or_else(|| more.freeze());
                 let stream = Stream::new(read.clone(), incoming, reservation);
@@ -118,6 +104,22 @@ impl Body {
             }
         }
         Ok(Self::Whole(first.unwrap_or_else(|| more.freeze()), reservation))
+    }
+
+    /// It is known whose it is.
+    pub fn belongs_to(&mut self, owner: Owner) {
+        match self {
+            Self::Whole(_, reservation) => reservation.belongs_to(owner),
+            Self::Streamed(_, stream, _) => stream.belongs_to(owner),
+        }
+    }
+
+    /// Whether there is memory for a call to wait with it.
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Whole(_, reservation) => reservation.may_wait(),
+            Self::Streamed(_, stream, _) => stream.may_wait(),
+        }
     }
 
     /// What is known of it before it is sent: all, or its beginning.
@@ -155,38 +157,5 @@ impl fmt::Debug for Body {
             Self::Streamed(..) => "Streamed",
         };
         f.debug_struct(what).field("known", &self.known().len()).finish_non_exhaustive()
-    }
-}
-
-// === impl Memory ===
-
-impl Memory {
-    /// So many bytes.
-    pub fn new(bytes: usize) -> Self {
-        Self { free: Arc::new(AtomicUsize::new(bytes)) }
-    }
-
-    fn nothing(&self) -> Reservation {
-        Reservation { bytes: 0, of: self.clone() }
-    }
-}
-
-// === impl Reservation ===
-
-impl Reservation {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let take = |free: usize| free.checked_sub(bytes);
-        self.of
-            .free
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map_err(|_| BodyError::Memory)?;
-        self.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.of.free.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }

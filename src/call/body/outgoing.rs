@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
-use super::{BodyError, Reservation, pace::Pace};
+use super::{BodyError, Owner, Reservation, pace::Pace};
 
 /// A body on its way to the upstream.
 pub struct Outgoing {
@@ -51,7 +51,7 @@ pub struct Stream(Arc<Mutex<Option<Begun>>>);
 struct Begun {
     first: Bytes,
     rest: Incoming,
-    _held: Reservation,
+    held: Reservation,
 }
 
 /// How a body goes on that takes its time.
@@ -223,7 +223,19 @@ impl Streaming {
 
 impl Stream {
     pub(super) fn new(first: Bytes, rest: Incoming, held: Reservation) -> Self {
-        Self(Arc::new(Mutex::new(Some(Begun { first, rest, _held: held }))))
+        Self(Arc::new(Mutex::new(Some(Begun { first, rest, held }))))
+    }
+
+    /// It is known whose it is.
+    pub(super) fn belongs_to(&self, owner: Owner) {
+        if let Some(begun) = &mut *self.lock() {
+            begun.held.belongs_to(owner);
+        }
+    }
+
+    /// Whether there is memory for a call to wait with it.
+    pub(super) fn may_wait(&self) -> bool {
+        self.lock().as_ref().is_none_or(|begun| begun.held.may_wait())
     }
 
     /// Whether nothing of it has been sent.
