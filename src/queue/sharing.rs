@@ -70,7 +70,7 @@ impl Admission {
         let now = self.shared.now();
         match how {
             Link::Forgotten | Link::LeaseOver => state.leases.end(shard),
-            Link::Connected { .. } | Link::Cold | Link::Alone | Link::NewEpoch(_) => {}
+            Link::Connected { .. } | Link::Cold { .. } | Link::Alone | Link::NewEpoch(_) => {}
         }
         state.scheduler.alone(now, shard, how);
         state.pump(&self.shared, now);
@@ -84,6 +84,11 @@ impl Admission {
     /// Whether a part of the store has been told, in its epoch of now, all that is held.
     pub fn has_told_all(&self, shard: Shard) -> bool {
         self.shared.lock().scheduler.has_told_all(shard)
+    }
+
+    /// Whether a part of the store grants nothing of what is used here; see [`scheduler::Scheduler::is_cold`].
+    pub fn is_cold(&self, shard: Shard) -> bool {
+        self.shared.lock().scheduler.is_cold(shard)
     }
 
     /// How many slots of shared limits are held.

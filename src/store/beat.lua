@@ -1,5 +1,5 @@
 -- beat: a replica is here. It joins, begins an epoch where one is needed, and ends the cold time after a
--- loss of memory. src/store/mod.rs tells what the words mean.
+-- loss of memory: for each bucket when whoever is not heard can have no call that counts any more. src/store/mod.rs tells what the words mean.
 --
 -- KEYS[1]  <prefix>:1:{g}:m  the members of the group (hash)
 -- KEYS[2]  <prefix>:1:{g}:h  of which part of each bucket is used (sorted set)
@@ -8,13 +8,15 @@
 --     [2]  the epoch as it knows it; '' if it knows none
 --     [3]  a new epoch, should one be needed: random
 --     [4]  who is silent for longer is forgotten, in ms: forget_after
---     [5]  the longest period and what may be in flight, in ms
---     [6]  who is silent for longer is granted nothing, in ms: three beats
---     [7]  '1': all that it holds is told in this epoch
---     [8]  how many buckets of which much is used it is told of at most
---     [9]  the beginning of a bucket's key: <prefix>:1:{g}:b:
---     [10..]  the other members that it knows of
--- Answers  {epoch, 1 if it is cold and 0 if not, {members}, {buckets}}
+--     [5]  the longest period, in ms
+--     [6]  how long a call may be in flight, in ms
+--     [7]  who is silent for longer is granted nothing, in ms: three beats
+--     [8]  '1': all that it holds is told in this epoch
+--     [9]  how many buckets of which much is used it is told of at most
+--     [10]  the beginning of a bucket's key: <prefix>:1:{g}:b:
+--     [11..]  the other members that it knows of
+-- Answers  {epoch, cold, {members}, {buckets}}
+--             cold: nothing is granted of limits with such a period, in ms, or a longer one; -1: of none
 --             buckets: those of which more than a member's part is used, or slots by others than
 --             members, without the beginning of their keys; one more than asked for, if there are
 --             too many to tell
@@ -23,8 +25,7 @@
 -- Fields of the members:
 --   e     the epoch
 --   n     the run id of the server in which it began
---   c     since when it is cold: nothing is granted until all members have told what they hold;
---         '' if it is not
+--   c     since when it is cold: members are waited for that have not told what they hold; '' if it is not
 --   l     when anybody was heard last
 --   f     when a member was forgotten last
 --   m<replica>  when that one was heard last
@@ -32,8 +33,8 @@
 --
 -- In m, h and o only scripts of this group read and write, and the buckets they name are of this group.
 local M, H, O, me, knows = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
-local forget, grace, stale = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local most, prefix = tonumber(ARGV[8]), ARGV[9]
+local forget, flight, stale = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local grace, most, prefix = tonumber(ARGV[5]) + flight, tonumber(ARGV[9]), ARGV[10]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -59,14 +60,14 @@ elseif knows == h.e and not h['m' .. me] then
 end
 -- Who says this in its epoch of now has heard of the others from here.
 if h.c ~= '' and knows ~= h.e then
-  for i = 10, #ARGV do
+  for i = 11, #ARGV do
     if not h['m' .. ARGV[i]] then heard(ARGV[i], now) end
   end
 end
 heard(me, now); set('l', int(now))
-if ARGV[7] == '1' and knows == h.e then set('p' .. me, h.e) end
+if ARGV[8] == '1' and knows == h.e then set('p' .. me, h.e) end
 
-local members, pending, forgot = {}, false, false
+local members, untold, forgot = {}, nil, false                        -- when the last of them was heard
 for _, id in ipairs(ids) do
   local at = tonumber(h['m' .. id])
   if at > now then at = now; set('m' .. id, int(now)) end              -- its clock has gone back
@@ -76,11 +77,21 @@ for _, id in ipairs(ids) do
     forgot = true
   else
     members[#members + 1] = id
-    pending = pending or not told
+    if not told then untold = math.max(untold or 0, at) end
   end
 end
 if forgot or h.f and tonumber(h.f) > now then set('f', int(now)) end
-if h.c ~= '' and not pending and now - tonumber(h.c) >= stale then set('c', '') end
+local cold = -1
+if h.c ~= '' then
+  if now - tonumber(h.c) < stale then
+    cold = 0
+  elseif untold then
+    -- Its lease ends, and each of its calls counts no longer than a flight and the limit's period after that.
+    cold = math.max(0, now - untold - forget - flight)
+  else
+    set('c', '')
+  end
+end
 redis.call('PEXPIRE', M, 86400000)
 
 -- Slots of replicas that are gone become free by themselves. So what is used is reckoned anew.
@@ -128,4 +139,4 @@ local function add(set, names)
 end
 add(H, redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1))
 add(O, redis.call('ZRANGEBYSCORE', O, '-inf', '+inf', 'LIMIT', 0, most + 1))
-return {h.e, h.c == '' and 0 or 1, members, hot}
+return {h.e, cold, members, hot}

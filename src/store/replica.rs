@@ -57,7 +57,8 @@ struct Group {
     members: Members,
     /// Whether the store has been told, in its epoch, all that is held.
     told_all: bool,
-    /// Whether the store grants nothing until all have told what they hold.
+    /// Whether the store waits for some to tell what they hold, and grants nothing meanwhile of what is used
+    /// here.
     cold: bool,
     /// Messages without an answer, and until when each is waited for.
     waits: BTreeMap<u64, Instant>,
@@ -273,7 +274,10 @@ impl Replica {
             Kind::Beat => match Beaten::of(answer) {
                 Some(Beaten::Gone) => self.is_forgotten(at, now),
                 Some(Beaten::Member { epoch, cold, members, hot }) => {
-                    let link = if cold { Link::Cold } else { connected(&members, hot) };
+                    let link = match cold {
+                        Some(from) => Link::Cold { from: Duration::from_millis(from) },
+                        None => connected(&members, hot),
+                    };
                     self.is_member(at, now, message, epoch, members, link);
                 }
                 None => return false,
@@ -332,11 +336,11 @@ impl Replica {
         }
         let group = &mut self.groups[at];
         group.members.are(now, members, ages);
-        group.cold = link == Link::Cold;
         group.state = State::Connected;
         group.since = now;
         self.admission.lease(shard, message.sent + self.forget_after);
         self.admission.link(shard, link);
+        self.groups[at].cold = self.admission.is_cold(shard);
     }
 
     fn is_told(&mut self, at: usize, now: Instant, message: &Message, told: Vec<Answered>) {

@@ -48,8 +48,9 @@ pub(super) enum Beaten {
     Member {
         /// The store's epoch.
         epoch: Epoch,
-        /// Whether it grants nothing until all members have told what they hold.
-        cold: bool,
+        /// Of limits with such a period, in milliseconds, or a longer one it grants nothing: some members
+        /// have not told what they hold.
+        cold: Option<u64>,
         /// All members.
         members: Vec<String>,
         /// The buckets of which more than a member's part is used, or slots by others than members;
@@ -173,7 +174,7 @@ impl Given {
         given.push([name]);
         given.push([text(epoch)]);
         given.push([new_epoch.0]);
-        given.push([forget, longest + flight, stale]);
+        given.push([forget, longest, flight, stale]);
         given.push([u8::from(told_all)]);
         given.push([HOT]);
         given.push([keys.buckets(shard)]);
@@ -224,9 +225,10 @@ impl Beaten {
         if parts.len() == 1 {
             return Some(Self::Gone);
         }
-        let (epoch, cold, members, hot): (u64, bool, Vec<String>, Vec<String>) =
+        let (epoch, cold, members, hot): (u64, i64, Vec<String>, Vec<String>) =
             FromRedisValue::from_redis_value(Value::Array(parts)).ok()?;
         let hot = Some(hot).filter(|hot| hot.len() <= HOT);
+        let cold = u64::try_from(cold).ok();
         Some(Self::Member { epoch: Epoch(epoch), cold, members, hot })
     }
 }

@@ -55,7 +55,6 @@ if head[5] ~= run or now - tonumber(head[3]) > stale then
   return {'cold', ''}
 end
 if not head[4] then return {'gone'} end
-local cold = head[2] ~= ''
 redis.call('HSET', M, 'm' .. me, int(now), 'l', int(now))
 
 local members                                   -- read when they matter
@@ -71,6 +70,18 @@ local function silence(id)
   local at = member('m', id)
   return at and max(0, now - at) or math.huge
 end
+-- The shortest period of limits of which nothing is granted: `beat` tells why.
+local from = math.huge
+if head[2] ~= '' and now - tonumber(head[2]) < stale then
+  from = 0
+elseif head[2] ~= '' then
+  member('m', me)
+  for k, at in pairs(members) do
+    if string.byte(k) == 109 and members['p' .. string.sub(k, 2)] ~= epoch then                -- m
+      from = min(from, max(0, now - tonumber(at) - forget - flight))
+    end
+  end
+end
 local function held(rec) return max(0, rec.granted + rec.taken - rec.returned) end
 local function waits(rec) return rec[1] + rec[2] + rec[3] > 0 end
 
@@ -83,6 +94,7 @@ for b = 4, #KEYS do
   local B, a = KEYS[b], 7 + (b - 4) * 12
   local function arg(i) return tonumber(ARGV[a + i]) end
   local life, number, quota, period = arg(1), arg(2), arg(10), arg(11)
+  local cold = period >= from
 
   -- What is known of it.
   local flat, recs, mine = redis.call('HGETALL', B), {}, nil
@@ -164,6 +176,10 @@ for b = 4, #KEYS do
   for _, rec in ipairs(recs) do others = others or (rec ~= mine and waits(rec)) end
   if others or (waits(mine) and total() >= max(1, share)) then
     keep(function(rec)
+      if member('m', rec.id) and member('p', rec.id) ~= epoch then
+        -- What it holds of others nobody knows, so it stays a member.
+        return silence(rec.id) <= forget + period + flight
+      end
       if silence(rec.id) <= forget then return true end
       local n = held(rec)
       if n > 0 then

@@ -32,7 +32,7 @@ pub fn settles(rules: &Rules, world: &World) -> bool {
 fn serves(rules: &Rules, mut world: World, waiting: &[usize]) -> bool {
     let mut served = vec![false; world.replicas.len()];
     // What was forgotten or is not told yet has to end, and then each has its turn.
-    let grace = rules.lease + rules.stale + 2 * rules.longest();
+    let grace = rules.lease + rules.stale + 2 * rules.slowest();
     let turns = waiting.iter().map(|_| rules.longest()).sum::<u8>();
     for _ in 0..grace + turns {
         passes(rules, &mut world, waiting, &mut served);

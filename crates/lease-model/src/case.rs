@@ -49,6 +49,9 @@ pub enum Start {
     Heard(Vec<u8>, Vec<u8>),
     /// The same, and the first replica has been granted a slot, of which it has not heard yet.
     Granted,
+    /// The first replica uses the slot. There is an older copy of the store, in which it waits for the second
+    /// one to return it.
+    Behind,
 }
 
 /// What may go wrong.
@@ -203,6 +206,7 @@ impl Model for Case {
             Start::New => World::new(&self.rules),
             Start::Heard(held, used) => World::heard(&self.rules, held, used),
             Start::Granted => World::granted(&self.rules),
+            Start::Behind => World::behind(&self.rules),
         };
         (world.asks, world.beats) = (self.asks, self.beats);
         (world.doubles, world.faults) = (self.doubled, self.faults.count);

@@ -18,6 +18,7 @@ pub fn all() -> Vec<Case> {
     let restart = Faults { restart: true, ..kill };
     let twice = Faults { count: 2, stop: true, ..flush };
     let dies_too = Faults { count: 2, kill: true, ..flush };
+    let slower = Rules { slower: 1, ..Rules::small() };
     let drop = Faults { drop: true, ..Faults::default() };
     let two_slots = Rules { quota: 2, ..Rules::small() };
     let three = Rules { replicas: 3, ..Rules::small() };
@@ -42,6 +43,18 @@ pub fn all() -> Vec<Case> {
         faults(restart, Case { asks: 1, beats: 1, ..small("T9", "restarted with a state file") }),
         faults(drop, small("T10", "a bucket is dropped and comes again")),
         faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
+        faults(
+            failover,
+            Case {
+                rules: slower,
+                asks: 3,
+                beats: 3,
+                speaks: (Some(1), Some(1)),
+                start: Start::Behind,
+                net: 1,
+                ..small("T12", "an older copy takes over, and a replica is not heard")
+            },
+        ),
         outage([3, 0, 0], six.clone()),
         outage([2, 0, 0], six),
         outage([1, 0, 0], parts.clone()),
@@ -95,6 +108,19 @@ pub fn for_rule(mutation: Mutation) -> Case {
         M::ForgottenTooEarly | M::LeaseUnchecked | M::TimeBeforeLink | M::UsedAfterReturn => case,
         M::LastMessageCounts => Case { asks: 3, ..case },
         M::ColdEndsByTime => Case { faults: flush, asks: 1, beats: 2, ..case },
+        M::MissingForALease => {
+            Case { faults: flush, asks: 2, beats: 3, speaks: (Some(1), Some(1)), net: 1, ..case }
+        }
+        M::MissingForgotten => Case {
+            rules: Rules { slower: 1, ..Rules::small() },
+            faults: Faults { failover: true, ..faults(1) },
+            asks: 3,
+            beats: 3,
+            speaks: (Some(1), Some(1)),
+            start: Start::Behind,
+            net: 1,
+            ..case
+        },
         M::ForgottenComesBack => Case { beats: 1, speaks: (Some(1), Some(0)), ..case },
         M::StaleClaim => Case { faults: flush, beats: 1, speaks: (Some(1), Some(0)), ..case },
         M::OneLife => Case { faults: Faults { drop: true, ..faults(0) }, asks: 3, ..case },

@@ -39,7 +39,7 @@
 //!
 //! # Rules that the model asks for
 //!
-//! Four of the rules are in no earlier version of the protocol. Without each of them the model exceeds
+//! These rules are in no earlier version of the protocol. Without each of them the model exceeds
 //! the quota:
 //!
 //! - [`PartOfAnUnsureStore`](rules::Mutation::PartOfAnUnsureStore): the answer to a beat says whether the
@@ -53,6 +53,11 @@
 //! - [`ForgottenUnnamed`](rules::Mutation::ForgottenUnnamed): replicas go on naming a member for a period
 //!   and a flight after it was forgotten. A store that is emptied loses the slots that it kept for it,
 //!   and would grant them at once.
+//! - [`MissingForALease`](rules::Mutation::MissingForALease) and
+//!   [`MissingForgotten`](rules::Mutation::MissingForgotten): a store that has lost its memory grants no slot
+//!   of a bucket while somebody has not told what it holds, until that one's lease is over and the last of
+//!   its calls counts no more. It stays a member for longer, as long as another limit asks for it, also if a
+//!   copy of the store knows of slots that it held.
 //!
 //! # Sizes
 //!

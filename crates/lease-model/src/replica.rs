@@ -25,8 +25,10 @@ pub struct Replica {
     pub count: u8,
     /// Whether more than a part of the bucket was used when that was heard last.
     pub hot: bool,
-    /// Whether the store grants nothing, because it does not know what is held.
+    /// Whether the store does not know what is held of all limits.
     pub unsure: bool,
+    /// Whether it grants no slot of the bucket for that.
+    pub cold: bool,
     /// The members of the last beat (0), and who is no longer one, ticks ago.
     pub others: [Option<u8>; NAMES],
     /// The last number that was given to a message or a life.
@@ -90,6 +92,7 @@ impl Replica {
             count: 0,
             hot: false,
             unsure: false,
+            cold: false,
             others: [None; NAMES],
             number: FIRST,
             beating: None,
@@ -123,7 +126,7 @@ impl Replica {
     pub fn reusable(&self, rules: &Rules) -> u8 {
         if rules.breaks(Mutation::UntoldReused) {
             self.held()
-        } else if self.told || self.unsure {
+        } else if self.told || self.cold {
             (self.granted + self.known).saturating_sub(self.returned + self.claimed)
         } else {
             0
@@ -146,7 +149,7 @@ impl Replica {
 
     /// Whether it uses slots again that have aged, although the store answers.
     pub fn keeps(&self, rules: &Rules) -> bool {
-        self.unsure || rules.breaks(Mutation::AgedSlotKept)
+        self.cold || rules.breaks(Mutation::AgedSlotKept)
     }
 
     /// A tick passes.
@@ -263,7 +266,8 @@ impl Replica {
         (self.beating, self.link) = (None, Link::Connected);
         self.confirmed = self.confirmed.min(beaten.age);
         self.names(rules, beaten);
-        self.unsure = beaten.cold && !rules.breaks(Mutation::PartOfAnUnsureStore);
+        let believes = rules.breaks(Mutation::PartOfAnUnsureStore);
+        (self.unsure, self.cold) = (beaten.unsure && !believes, beaten.cold && !believes);
         if !self.unsure {
             let count = beaten.members.iter().filter(|known| **known).count();
             (self.count, self.hot) = (u8::try_from(count).unwrap_or(u8::MAX), beaten.hot);
@@ -336,12 +340,12 @@ impl Replica {
 
     /// Only what it may use matters.
     pub fn forgets_what_it_would_say(&mut self) {
-        let Self { alive, stopped, link, confirmed, count, hot, unsure, fresh, .. } = *self;
+        let Self { alive, stopped, link, confirmed, count, hot, unsure, cold, fresh, .. } = *self;
         let (held, others_held) = (self.held(), self.others_held);
         let reusable = self.granted + self.known;
         let known = reusable.saturating_sub(self.returned + self.claimed).min(held);
         let new = Self { told: self.told, ..Self::new(self.name) };
-        *self = Self { alive, stopped, link, confirmed, count, hot, unsure, fresh, ..new };
+        *self = Self { alive, stopped, link, confirmed, count, hot, unsure, cold, fresh, ..new };
         (self.taken, self.known, self.others_held) = (held, known, others_held);
     }
 

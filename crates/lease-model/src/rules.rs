@@ -15,6 +15,8 @@ pub struct Rules {
     pub replicas: usize,
     /// How long a slot ages after the response.
     pub period: u8,
+    /// How much longer those of another limit do.
+    pub slower: u8,
     /// How long a call can be in flight.
     pub flight: u8,
     /// After how long a replica that is silent may be forgotten. Its lease lasts as long.
@@ -46,6 +48,11 @@ pub enum Mutation {
     LeaseUnchecked,
     /// The store grants again after a period, whoever has told what it holds.
     ColdEndsByTime,
+    /// Who has told nothing after a loss is waited for until its lease is over, and not as long as its last
+    /// calls count.
+    MissingForALease,
+    /// Who has told nothing after a loss is forgotten when its lease is over, if its slots are missed.
+    MissingForgotten,
     /// The store takes the numbers of the last message instead of the highest.
     LastMessageCounts,
     /// A replica that was forgotten comes back by its name.
@@ -91,7 +98,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::OldEpochCounts,
         Self::NeverCold,
         Self::OrphansAgeAPeriod,
@@ -99,6 +106,8 @@ impl Mutation {
         Self::UsedAfterReturn,
         Self::LeaseUnchecked,
         Self::ColdEndsByTime,
+        Self::MissingForALease,
+        Self::MissingForgotten,
         Self::LastMessageCounts,
         Self::ForgottenComesBack,
         Self::StaleClaim,
@@ -129,6 +138,7 @@ impl Rules {
             quota: 1,
             replicas: 2,
             period: 1,
+            slower: 0,
             flight: 1,
             lease: 2,
             stale: 2,
@@ -150,6 +160,17 @@ impl Rules {
     /// How long a slot can be in use after its call was sent.
     pub fn longest(&self) -> u8 {
         self.period + self.flight
+    }
+
+    /// How long a slot of any limit can be in use after its call was sent.
+    pub fn slowest(&self) -> u8 {
+        self.longest() + self.slower
+    }
+
+    /// For how long a replica that has told nothing after a loss keeps others from slots of the bucket.
+    pub fn missing(&self) -> u8 {
+        let only_the_lease = self.breaks(Mutation::MissingForALease);
+        self.forget() + if only_the_lease { 0 } else { self.longest() }
     }
 
     /// How long the slots of a replica are kept that was forgotten.

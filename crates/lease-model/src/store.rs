@@ -114,7 +114,9 @@ pub struct Beaten {
     pub age: u8,
     /// The members.
     pub members: [bool; NAMES],
-    /// Whether it grants nothing, because it does not know yet what is held.
+    /// Whether it does not know yet what is held of all limits.
+    pub unsure: bool,
+    /// Whether it grants no slot of the bucket for that.
     pub cold: bool,
     /// Whether more than a replica's part of the bucket is used.
     pub hot: bool,
@@ -138,10 +140,10 @@ impl Store {
     pub fn tick(&mut self, rules: &Rules) {
         self.quiet = (self.quiet + 1).min(rules.stale + 1);
         self.missed = self.missed.saturating_sub(1);
-        self.cold = self.cold.map(|cold| (cold + 1).min(rules.stale.max(rules.period)));
+        self.cold = self.cold.map(|cold| (cold + 1).min(rules.stale));
         for member in self.members.iter_mut().flatten() {
             // Nothing changes later.
-            let most = rules.lease + if member.told { 0 } else { rules.longest() };
+            let most = rules.lease + if member.told { 0 } else { rules.slowest() };
             member.silent = (member.silent + 1).min(most);
         }
         self.orphans.iter_mut().for_each(|left| *left -= 1);
@@ -152,6 +154,15 @@ impl Store {
     pub fn total(&self) -> usize {
         let held = self.records.iter().flatten().map(|record| usize::from(record.held()));
         held.sum::<usize>() + self.orphans.len()
+    }
+
+    /// Whether it grants no slot of the bucket, because somebody may use some who has not told so. Whoever
+    /// is not heard for a while after the loss has no lease any more, and then no call that counts.
+    pub fn is_cold(&self, rules: &Rules) -> bool {
+        let is_missed = |it: &Member| !it.told && it.silent < rules.missing();
+        let waits = self.members.iter().flatten().any(is_missed);
+        let by_time = rules.breaks(Mutation::ColdEndsByTime);
+        self.cold.is_some_and(|since| since < rules.stale || waits && !by_time)
     }
 
     /// Whether somebody may have slots who is not a member: then the parts of all members are too
@@ -192,7 +203,7 @@ impl Store {
             member.told |= beat.told_all;
         }
         for member in &mut self.members {
-            let waits = |it: &Member| rules.forget() + if it.told { 0 } else { rules.longest() };
+            let waits = |it: &Member| rules.forget() + if it.told { 0 } else { rules.slowest() };
             if member.is_some_and(|it| it.silent >= waits(&it)) {
                 (*member, self.missed) = (None, rules.missed());
             }
@@ -200,8 +211,9 @@ impl Store {
         let pending = self.members.iter().flatten().any(|member| !member.told);
         let ends = match self.cold {
             _ if rules.breaks(Mutation::NeverCold) => true,
-            Some(cold) if rules.breaks(Mutation::ColdEndsByTime) => cold >= rules.period,
-            Some(cold) => cold >= rules.stale && !pending,
+            Some(cold) => {
+                cold >= rules.stale && (!pending || rules.breaks(Mutation::ColdEndsByTime))
+            }
             None => false,
         };
         if ends {
@@ -219,7 +231,8 @@ impl Store {
             number: beat.number,
             age,
             members,
-            cold: self.cold.is_some(),
+            unsure: self.cold.is_some(),
+            cold: self.is_cold(rules),
             hot: self.total() > usize::from(part)
                 || (self.is_held_by_others() && !rules.breaks(Mutation::OrphansAreCold)),
         })
@@ -260,12 +273,13 @@ impl Store {
         }
         self.hears(name);
         self.records[name].get_or_insert_default().hear(rules, ask);
-        if self.cold.is_none() {
+        let is_cold = self.is_cold(rules);
+        if !is_cold {
             self.drops_untold(rules);
         }
         self.forgets(rules, name);
         let mut granted = [false; NAMES];
-        if self.cold.is_none() {
+        if !is_cold {
             self.grants(rules, &mut granted);
         }
         let own = self.records[name].unwrap_or_default();
@@ -299,11 +313,19 @@ impl Store {
             return;
         }
         for of in (0..NAMES).filter(|of| *of != asker) {
-            let is_silent = self.members[of].is_none_or(|it| it.silent >= rules.forget());
+            let member = self.members[of];
+            if member.is_some_and(|it| !it.told) && !rules.breaks(Mutation::MissingForgotten) {
+                // What it held of other buckets nobody knows, so it stays a member.
+                if member.is_some_and(|it| it.silent >= rules.missing()) {
+                    self.records[of] = None;
+                }
+                continue;
+            }
+            let is_silent = member.is_none_or(|it| it.silent >= rules.forget());
             if let Some(record) = self.records[of].filter(|_| is_silent) {
                 let orphans = core::iter::repeat_n(rules.orphaned(), record.held().into());
                 self.orphans.extend(orphans);
-                if self.members[of].is_some() {
+                if member.is_some() {
                     self.missed = rules.missed();
                 }
                 // For good: its name never comes back.

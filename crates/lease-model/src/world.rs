@@ -177,6 +177,20 @@ impl World {
         world
     }
 
+    /// The first replica uses a slot that was granted to it when the second one had returned it. There is a
+    /// copy of the store of the moment before.
+    pub fn behind(rules: &Rules) -> Self {
+        let mut world = Self::heard(rules, &[1, 0, 0], &[1, 0, 0]);
+        let mut copy = world.store.clone();
+        let record = Record { told: true, life: 1, number: FIRST, ..Record::default() };
+        copy.records[0] = Some(Record { wants: 1, ..record });
+        copy.records[1] = Some(Record { granted: 1, ..record });
+        world.copy = Some(copy);
+        (world.replicas[1].granted, world.replicas[1].returned) = (1, 1);
+        world.store.records[1] = Some(Record { granted: 1, returned: 1, ..record });
+        world
+    }
+
     /// How many slots a replica uses.
     pub fn used(&self, at: usize) -> u8 {
         let own = |call: &&Call| call.by == at && !matches!(call.own, Own::Gone | Own::Filed);

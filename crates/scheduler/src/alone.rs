@@ -4,8 +4,9 @@
 //! does not answer, slots are used again when they have aged instead of given back. So an outage
 //! costs nothing where all who need slots have them. Only slots are used again that the store knows
 //! of: what was taken and not told, it may grant to others. A store that has lost its memory is
-//! **cold**: it grants nothing until all have told it what they hold, and what is held is used again
-//! until then.
+//! **cold**: it grants nothing until all have told it what they hold. Whoever does not tell it keeps
+//! others from a bucket for as long as its calls may count there, and from those of shorter periods for
+//! less. What is held is used again until then.
 //!
 //! Of a bucket of which nothing is held, a replica may use its part of the quota, if no more than
 //! one part was used when the store was heard last: the one part that is used and the parts of all
@@ -19,14 +20,13 @@
 //! it uses no more than its part, and only what it holds; after that its part.
 
 use alloc::vec::Vec;
-use core::num::NonZeroU32;
+use core::{num::NonZeroU32, time::Duration};
 
 use super::{
     Instant, Scheduler,
     bucket::Bucket,
     call_group::BucketId,
-    lease::Lease,
-    shared::{Leases, Link, Shard},
+    shared::{Leases, Link, Shard, ShardState},
 };
 
 /// Whether a part of the store can be heard.
@@ -60,9 +60,7 @@ impl Leases {
     pub(super) fn set_cap(&mut self, now: Instant, bucket: &mut Bucket) {
         let cap = self.cap(now, bucket);
         bucket.set_cap(cap);
-        if let Some(lease) = bucket.lease_mut() {
-            self.set_link(lease);
-        }
+        self.set_link(bucket);
     }
 
     /// How many slots may be used of a shared bucket.
@@ -71,16 +69,17 @@ impl Leases {
         let flight = self.sharing.flight;
         let shard = self.shard(lease.shard);
         let (held, quota) = (lease.held(), bucket.quota());
-        let reusable = lease.reusable(shard.is_cold);
+        let is_cold = shard.is_cold(bucket);
+        let reusable = lease.reusable(is_cold);
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
-            State::Connected if !shard.is_cold => bucket.used() + lease.fresh(),
+            State::Connected if !is_cold => bucket.used() + lease.fresh(),
             State::Connected | State::Alone | State::Over(_) if bucket.tolerates_bursts() => {
                 held.max(quota)
             }
             State::Connected => reusable,
             State::Alone if held > 0 => reusable,
-            State::Alone if shard.is_cold || lease.others() > part => 0,
+            State::Alone if shard.cold_from.is_some() || lease.others() > part => 0,
             State::Alone if shard.hot.contains(&bucket.key) => 0,
             State::Over(since) if now < since + bucket.period() + flight => reusable.min(part),
             State::Unheard | State::Alone | State::Over(_) => part,
@@ -97,11 +96,28 @@ impl Leases {
     }
 
     /// Whether the part of the store answers that keeps a bucket, and grants slots.
-    fn set_link(&self, lease: &mut Lease) {
-        let shard = self.shards.get(&lease.shard);
-        lease.is_connected = shard.is_some_and(|shard| shard.state == State::Connected);
-        lease.is_cold = shard.is_some_and(|shard| shard.is_cold);
+    fn set_link(&self, bucket: &mut Bucket) {
+        let shard = bucket.lease().and_then(|lease| self.shards.get(&lease.shard));
+        let is_connected = shard.is_some_and(|shard| shard.state == State::Connected);
+        let is_cold = shard.is_some_and(|shard| shard.is_cold(bucket));
+        if let Some(lease) = bucket.lease_mut() {
+            (lease.is_connected, lease.is_cold) = (is_connected, is_cold);
+        }
     }
+}
+
+// === impl ShardState ===
+
+impl ShardState {
+    /// Whether it grants no slot of a bucket.
+    fn is_cold(&self, bucket: &Bucket) -> bool {
+        is_cold(self.cold_from, bucket)
+    }
+}
+
+/// Whether no slot of a bucket is granted where that holds for such a period and longer ones.
+fn is_cold(from: Option<Duration>, bucket: &Bucket) -> bool {
+    from.is_some_and(|from| bucket.period() >= from)
 }
 
 // === impl Scheduler ===
@@ -113,19 +129,21 @@ impl Scheduler {
         let Some(leases) = &mut self.leases else { return };
         let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
-        let (before, was_cold) = (known.state, known.is_cold);
+        let (before, was_cold_from) = (known.state, known.cold_from);
         let mut change = Change::default();
-        let is_beat = matches!(how, Link::Connected { .. } | Link::Cold);
+        let is_beat = matches!(how, Link::Connected { .. } | Link::Cold { .. });
         match how {
             Link::Connected { replicas, hot } => {
                 known.replicas = replicas.max(at_least);
                 known.hot = hot.into_iter().collect();
-                (known.state, known.is_cold) = (State::Connected, false);
+                (known.state, known.cold_from) = (State::Connected, None);
             }
-            Link::Cold => (known.state, known.is_cold) = (State::Connected, true),
+            Link::Cold { from } => {
+                (known.state, known.cold_from) = (State::Connected, Some(from));
+            }
             Link::NewEpoch(epoch) => {
                 (known.epoch, known.state) = (Some(epoch), State::Connected);
-                known.is_cold = true;
+                known.cold_from = Some(Duration::ZERO);
                 change.tells_anew = true;
             }
             Link::Alone if before == State::Connected => known.state = State::Alone,
@@ -138,25 +156,45 @@ impl Scheduler {
                 change.begins_anew = true;
             }
         }
-        if is_beat && (before, was_cold) == (known.state, known.is_cold) {
+        let (state, cold_from) = (known.state, known.cold_from);
+        let is_as_before = is_beat && before == state;
+        if is_as_before && was_cold_from == cold_from {
             self.ask_again(now, shard);
             return;
         }
         // What was held under a lease that is over was for others.
         change.was_over = matches!(before, State::Unheard | State::Over(_));
-        if matches!(known.state, State::Over(_)) {
+        if matches!(state, State::Over(_)) {
             // The slots that they keep may not be theirs for much longer.
             self.scatter(now, |lease| lease.shard == shard);
         }
         let all = self.buckets.iter();
         let of_shard = |bucket: &Bucket| bucket.lease().is_some_and(|lease| lease.shard == shard);
-        let all: Vec<_> = all.filter(|(_, bucket)| of_shard(bucket)).map(|(id, _)| id).collect();
+        let changes = |bucket: &Bucket| {
+            let is_cold = |from| is_cold(from, bucket);
+            of_shard(bucket) && (!is_as_before || is_cold(was_cold_from) != is_cold(cold_from))
+        };
+        let all: Vec<_> = all.filter(|(_, bucket)| changes(bucket)).map(|(id, _)| id).collect();
         for id in all {
             self.change(now, id, change);
             self.touch(id);
         }
-        self.run(now);
+        if is_as_before {
+            self.ask_again(now, shard);
+        } else {
+            self.run(now);
+        }
         self.advance(now);
+    }
+
+    /// Whether a part of the store waits for others to tell it what they hold, and grants nothing of some
+    /// limit for that which is in use here.
+    pub fn is_cold(&self, shard: Shard) -> bool {
+        let known = self.leases.as_ref().and_then(|leases| leases.shards.get(&shard));
+        let Some(from) = known.and_then(|known| known.cold_from) else { return false };
+        let buckets = self.buckets.iter().map(|(_, bucket)| bucket);
+        let of_shard = |bucket: &Bucket| bucket.lease().is_some_and(|lease| lease.shard == shard);
+        from.is_zero() || buckets.filter(|it| of_shard(it)).any(|it| is_cold(Some(from), it))
     }
 
     /// At a beat, whatever wants slots asks again: it may not have heard that it has them.
@@ -180,7 +218,8 @@ impl Scheduler {
         if change.begins_anew {
             lease.begin_anew(lease.shard, leases.next_number(), used);
         }
-        leases.set_link(lease);
+        leases.set_link(bucket);
+        let Some(lease) = bucket.lease_mut() else { return };
         if !lease.is_connected {
             lease.give_up_asking();
         } else if lease.returns() || change.was_over {

@@ -145,17 +145,20 @@ pub enum Link {
         /// The buckets of which more than a replica's part is used.
         hot: Vec<BucketKey>,
     },
-    /// It has answered a beat, and grants nothing until all have told it what they hold. It may not
-    /// know yet who shares the limits, and what is used: that is as it was told before.
-    Cold,
+    /// It has answered a beat, and waits for some to tell it what they hold. It may not know yet who
+    /// shares the limits, and what is used: that is as it was told before.
+    Cold {
+        /// It grants nothing of limits with such a period or a longer one.
+        from: Duration,
+    },
     /// It has not answered in time.
     Alone,
     /// It has not answered for so long that it may have forgotten this scheduler.
     LeaseOver,
     /// It has forgotten this scheduler, which goes on by another name.
     Forgotten,
-    /// It lives another life, or is heard for the first time. It is cold until it has said that it is
-    /// not.
+    /// It lives another life, or is heard for the first time. It is cold, and grants nothing, until it has
+    /// said that it is not.
     NewEpoch(Epoch),
 }
 
@@ -184,8 +187,9 @@ pub(super) struct ShardState {
     /// How many share the limits; zero if that is not known.
     pub(super) replicas: u32,
     pub(super) hot: HashSet<BucketKey, RandomState>,
-    /// Whether it does not know yet what is held, and grants nothing.
-    pub(super) is_cold: bool,
+    /// Where it does not know yet what is held: it grants nothing of limits with such a period or a longer
+    /// one.
+    pub(super) cold_from: Option<Duration>,
     /// The buckets that count a call group.
     pub(super) wanting: BTreeSet<BucketId>,
 }
@@ -223,7 +227,7 @@ impl Leases {
             state: State::Unheard,
             replicas,
             hot: HashSet::default(),
-            is_cold: false,
+            cold_from: None,
             wanting: BTreeSet::new(),
         })
     }

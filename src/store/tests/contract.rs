@@ -117,7 +117,7 @@ struct Scripted {
     expire: redis::Script,
 }
 
-const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_000 };
+const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_200 };
 
 /// The same for the scripts.
 const SAID: script::Times = {
@@ -544,8 +544,8 @@ fn the_scripts_do_so_when_a_replica_is_forgotten() {
         let mut both = Both::new(&mut server);
         silent(&mut both, beats);
         // Until the slots end, and until no bucket counts as hot any more for who was forgotten.
-        for ms in [248, 246] {
-            both.happens(Happening::Alive { some: vec![1], beats: 7 });
+        for (beats, ms) in [(7, 248), (9, 146)] {
+            both.happens(Happening::Alive { some: vec![1], beats });
             both.happens(Happening::Pass { ms });
             for _ in 0..4 {
                 both.happens(Happening::Beat {
@@ -595,6 +595,31 @@ fn a_beat_tells_of_buckets_that_are_there_and_not_of_all() {
             let mut size = redis::cmd("ZCARD");
             let size: i32 = size.arg(set).query(&mut server.connection).unwrap();
             assert_eq!(size, count - lost, "what is lost is forgotten");
+        }
+    }
+}
+
+/// Chance hardly finds until when each bucket waits for a replica that is not heard after a loss, whether the
+/// server was emptied or has older data.
+#[test]
+fn the_scripts_do_so_when_a_replica_is_not_heard_after_a_loss() {
+    let mut server = Scripted::start();
+    for lost in [Happening::Flush, Happening::Restart] {
+        let mut both = Both::new(&mut server);
+        silent(&mut both, 1);
+        both.happens(lost);
+        let (by, others) = (1, vec![0]);
+        both.happens(Happening::Beat { by, knows: Knows::Now, told_all: false, others });
+        for _ in 0..75 {
+            for ms in [49, 1] {
+                both.happens(Happening::Pass { ms });
+                for (by, knows) in [(1, Knows::Now), (0, Knows::Before)] {
+                    let asks = (0..BUCKETS.len()).map(|bucket| wants(bucket, 1)).collect();
+                    both.happens(Happening::Step { by, knows, asks });
+                }
+                let others = Vec::new();
+                both.happens(Happening::Beat { by, knows: Knows::Now, told_all: true, others });
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A scheduler that shares its limits, and the plainest driver that carries its messages.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use limits::BucketKey;
 
@@ -261,10 +261,9 @@ impl Replica {
                             self.scheduler.alone(now, SHARD, link);
                             self.beat_at = now + TIMES.beat() / 4;
                         }
-                        self.link = if cold {
-                            Link::Cold
-                        } else {
-                            Link::Connected { replicas: count, hot }
+                        self.link = match cold {
+                            Some(from) => Link::Cold { from: Duration::from_millis(from) },
+                            None => Link::Connected { replicas: count, hot },
                         };
                         self.scheduler.alone(now, SHARD, self.link.clone());
                     }
@@ -316,7 +315,7 @@ impl Replica {
         let Answered { life, granted, used, weight, again } = *told;
         let hint = match again {
             0 => Hint::Open,
-            again => Hint::AskAgain(std::time::Duration::from_millis(again)),
+            again => Hint::AskAgain(Duration::from_millis(again)),
         };
         let answer = Some(Answer { number: ask.number, used, weight, hint });
         let told = Told { epoch: Epoch(epoch), life, granted, answer };

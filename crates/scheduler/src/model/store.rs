@@ -17,7 +17,7 @@ pub struct Store {
     /// The process that it is, and the one in which its life began.
     process: u64,
     began_in: u64,
-    /// Since when it grants nothing until all members have told what they hold.
+    /// Since when it has waited for its members to tell what they hold.
     cold_since: Option<u64>,
     /// When it heard anybody last.
     heard: u64,
@@ -159,8 +159,9 @@ pub enum Beaten {
         members: Vec<Name>,
         /// How many they are.
         count: u32,
-        /// Whether it grants nothing until all of them have told what they hold.
-        cold: bool,
+        /// Of limits with such a period, in milliseconds, or a longer one it grants nothing: some of them
+        /// have not told what they hold.
+        cold: Option<u64>,
         /// The buckets of which more than a member's part is used, or slots by others than members.
         hot: Vec<String>,
     },
@@ -238,6 +239,7 @@ impl Store {
             self.cold_since = None;
         }
         self.expire(now);
+        let cold = self.cold_from(now, times);
         let members: Vec<_> = self.members.iter().map(|member| member.name).collect();
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let part = |quota: u32| quota / count.max(1);
@@ -250,7 +252,7 @@ impl Store {
         };
         let hot = self.buckets.iter().filter(|(_, it)| is_hot(it));
         let hot = hot.map(|(name, _)| name.clone()).collect();
-        Beaten::Member { epoch: life, members, count, cold: self.cold_since.is_some(), hot }
+        Beaten::Member { epoch: life, members, count, cold, hot }
     }
 
     /// The script `step`.
@@ -283,7 +285,7 @@ impl Store {
         ask: &Asked,
         pushes: &mut Vec<Push>,
     ) -> Answered {
-        let is_cold = self.cold_since.is_some();
+        let is_cold = self.cold_from(now, times).is_some_and(|from| ask.period >= from);
         let mut bucket = self.buckets.remove(&ask.bucket).unwrap_or_default();
         bucket.quota = ask.quota;
         bucket.hear(now, name, self.epoch, ask);
@@ -348,10 +350,15 @@ impl Store {
         if !is_missed {
             return;
         }
+        let (life, waits) = (self.epoch, times.forget + ask.period + times.flight);
         let (members, forgot) = (&mut self.members, &mut self.forgot);
         let orphans = &mut bucket.orphans;
         bucket.records.retain(|record| {
             let heard = members.iter().find(|member| member.name == record.name);
+            if let Some(untold) = heard.filter(|member| member.told != life) {
+                // What it holds of others nobody knows, so it stays a member.
+                return record.name == name || now.saturating_sub(untold.heard) <= waits;
+            }
             let is_silent = heard.is_none_or(|it| now.saturating_sub(it.heard) > times.forget);
             if is_silent && record.name != name {
                 if record.held() > 0 {
@@ -366,6 +373,18 @@ impl Store {
             }
             true
         });
+    }
+
+    /// The shortest period of the limits of which it grants nothing: whoever has not told what it holds may
+    /// use some. If that one is not heard, its lease ends, and each of its calls counts no longer than a
+    /// flight and the period of the limit after that.
+    fn cold_from(&self, now: u64, times: Times) -> Option<u64> {
+        if now.saturating_sub(self.cold_since?) < times.stale {
+            return Some(0);
+        }
+        let untold = self.members.iter().filter(|member| member.told != self.epoch);
+        let last = untold.map(|member| member.heard).max()?;
+        Some(now.saturating_sub(last + times.forget + times.flight))
     }
 
     fn member(&self, name: Name) -> Option<&Member> {

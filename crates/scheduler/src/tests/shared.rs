@@ -50,6 +50,8 @@ struct One {
 
 const SHARD: Shard = Shard(0);
 const EPOCH: Epoch = Epoch(7);
+/// It grants nothing.
+const COLD: Link = Link::Cold { from: Duration::ZERO };
 const FLIGHT: Duration = Duration::from_secs(60);
 
 // === impl One ===

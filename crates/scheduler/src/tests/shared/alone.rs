@@ -252,7 +252,7 @@ fn what_was_taken_since_the_last_answer_is_not_used_again() {
 fn by_a_store_that_is_cold_no_part_is_used() {
     let (mut one, tier) = (One::of(2), tier(6));
     one.link(Link::NewEpoch(Epoch(8)));
-    one.link(Link::Cold);
+    one.link(COLD);
     one.link(Link::Alone);
     flood(&mut one, &tier, 5);
     assert_eq!(one.permits.len(), 0, "it may be in use by those whom the store has not heard");
@@ -269,7 +269,7 @@ fn without_a_store_that_was_cold_what_is_held_is_used_again() {
     one.told(&tier, 0, 6, 0);
     one.told(&tier, 2, 6, 0);
     one.link(Link::NewEpoch(Epoch(8)));
-    one.link(Link::Cold);
+    one.link(COLD);
     one.link(Link::Alone);
     one.answer();
     one.answer();
@@ -299,14 +299,14 @@ fn while_the_store_is_cold_what_is_held_is_used_again() {
     one.told(&tier, 0, 6, 0);
     one.told(&tier, 2, 6, 0);
     one.link(Link::NewEpoch(Epoch(8)));
-    one.link(Link::Cold);
+    one.link(COLD);
     for _ in 0..2 {
         one.answer();
         one.answer();
         one.pass(seconds(60));
         assert_eq!(one.permits.len(), 2, "two of them, again");
         assert_eq!(one.asked(&tier).returned, 0);
-        one.link(Link::Cold);
+        one.link(COLD);
     }
     one.answer();
     one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
@@ -327,7 +327,7 @@ fn what_was_idle_under_a_lease_that_is_over_is_given_back_to_a_cold_store() {
     one.pass(seconds(60));
     one.link(Link::LeaseOver);
     one.link(Link::NewEpoch(Epoch(8)));
-    one.link(Link::Cold);
+    one.link(COLD);
     assert_eq!(one.asked(&tier).returned, 1);
     flood(&mut one, &tier, 3);
     assert_eq!(one.permits.len(), 1, "the one that is in use");
@@ -349,4 +349,41 @@ fn what_was_in_use_after_the_lease_is_not_used_again() {
     one.answer();
     one.pass(seconds(60));
     assert_eq!(one.permits.len(), 0);
+}
+
+/// Red when a store that waits for somebody keeps others from all limits, or by what it says a part is used.
+#[test]
+fn a_store_may_be_cold_for_slow_limits_only() {
+    let (mut one, slow) = (One::of(2), tier(6));
+    let quick = bucket(&rate("quick", 6, 980, AgeFrom::Answer), "w");
+    for key in [&slow, &quick] {
+        flood(&mut one, key, 4);
+        one.told(key, 0, 6, 0);
+        one.told(key, 2, 6, 0);
+    }
+    let returned = |one: &One| [&slow, &quick].map(|key| one.asked(key).returned);
+    one.link(Link::NewEpoch(EPOCH));
+    one.link(COLD);
+    // They have two calls that wait, and then none.
+    for key in [&slow, &quick] {
+        one.told(key, 2, 6, 0);
+    }
+    (0..4).for_each(|_| one.answer());
+    one.pass(seconds(60));
+    for key in [&slow, &quick] {
+        one.told(key, 2, 6, 0);
+        one.told(key, 2, 6, 0);
+    }
+    assert_eq!((one.permits.len(), returned(&one)), (4, [0, 0]), "they are used again");
+    (0..4).for_each(|_| one.answer());
+    one.link(Link::Cold { from: seconds(2) });
+    one.pass(seconds(60));
+    assert_eq!((one.permits.len(), returned(&one)), (0, [0, 2]));
+    assert!(one.scheduler.is_cold(SHARD));
+    one.link(Link::Cold { from: seconds(61) });
+    assert_eq!(returned(&one), [2, 2]);
+    assert!(!one.scheduler.is_cold(SHARD), "nothing is used of such a limit");
+    one.link(Link::Alone);
+    flood(&mut one, &bucket(&rate("other", 6, 980, AgeFrom::Answer), "w"), 1);
+    assert_eq!(one.permits.len(), 0, "it may be in use by those whom the store has not heard");
 }

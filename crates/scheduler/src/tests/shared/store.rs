@@ -10,6 +10,8 @@ const EPOCH: u64 = 7;
 struct Kept {
     store: Store,
     now: u64,
+    /// Its life.
+    epoch: u64,
 }
 
 // === impl Kept ===
@@ -17,7 +19,7 @@ struct Kept {
 impl Kept {
     /// Two members have told all that they hold, which is nothing.
     fn warm() -> Self {
-        let mut kept = Self { store: Store::default(), now: 1_000 };
+        let mut kept = Self { store: Store::default(), now: 1_000, epoch: EPOCH };
         // They have not heard of its life yet.
         kept.says(1, 0);
         kept.says(2, 0);
@@ -27,13 +29,14 @@ impl Kept {
 
     /// A member says that it is here. Returns whether the store is cold, and the hot buckets.
     fn beat(&mut self, name: Name) -> (bool, Vec<String>) {
-        self.says(name, EPOCH)
+        self.says(name, self.epoch)
     }
 
     fn says(&mut self, name: Name, epoch: u64) -> (bool, Vec<String>) {
-        let beat = Beat { name, epoch, new_epoch: EPOCH, told_all: true, others: Vec::new() };
+        let new_epoch = self.epoch;
+        let beat = Beat { name, epoch, new_epoch, told_all: true, others: Vec::new() };
         match self.store.beat(self.now, TIMES, beat) {
-            Beaten::Member { cold, hot, .. } => (cold, hot),
+            Beaten::Member { cold, hot, .. } => (cold.is_some(), hot),
             Beaten::Gone => panic!("it is a member"),
         }
     }
@@ -48,10 +51,10 @@ impl Kept {
         }
     }
 
-    /// A member has taken so many of four slots, and wants so many.
-    fn asks(&mut self, name: Name, taken: u64, wants: u32, period: u64) {
+    /// A member has taken so many of four slots, and wants so many. Returns how many it was granted.
+    fn asks(&mut self, name: Name, taken: u64, wants: u32, period: u64) -> u64 {
         let asked = Asked {
-            bucket: "tier".to_owned(),
+            bucket: format!("tier{period}"),
             life: 1,
             number: self.now,
             seen: 0,
@@ -63,19 +66,59 @@ impl Kept {
             period,
             people: false,
         };
-        let step = Step { name, epoch: EPOCH, asks: vec![asked] };
+        let step = Step { name, epoch: self.epoch, asks: vec![asked] };
         let stepped = self.store.step(self.now, TIMES, step, &mut Vec::new());
-        assert!(matches!(stepped, Stepped::Told(_)), "{stepped:?}");
+        let Stepped::Told(told) = stepped else { panic!("{stepped:?}") };
+        told[0].granted
     }
 }
 
 /// Red when the store does not say that it grants nothing.
 #[test]
 fn it_says_that_it_is_cold() {
-    let mut kept = Kept { store: Store::default(), now: 1_000 };
+    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH };
     assert!(kept.says(1, 0).0);
     kept.beats(&[1], 400);
     assert!(!kept.beat(1).0);
+}
+
+/// Red when the longest period of all limits counts for each, or who is not heard any more is waited for in
+/// one bucket no longer than in another.
+#[test]
+fn who_is_not_heard_keeps_others_from_a_bucket_for_as_long_as_its_calls_may_count() {
+    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH };
+    let beat = Beat { name: 2, epoch: 0, new_epoch: EPOCH, told_all: true, others: vec![1] };
+    kept.store.beat(kept.now, TIMES, beat);
+    let ends = TIMES.forget + TIMES.flight;
+    kept.beats(&[2], ends + 100);
+    assert_eq!((kept.asks(2, 0, 1, 100), kept.asks(2, 0, 1, 300)), (0, 0), "they may still count");
+    kept.beats(&[2], 100);
+    assert_eq!((kept.asks(2, 0, 1, 100), kept.asks(2, 0, 1, 300)), (1, 0));
+    kept.beats(&[2], 200);
+    assert_eq!((kept.asks(2, 0, 1, 300), kept.asks(2, 0, 1, 1_000)), (1, 0));
+    kept.beats(&[2], TIMES.longest - 400);
+    assert!(kept.beat(2).0);
+    kept.beats(&[2], 200);
+    assert!(!kept.beat(2).0, "nobody is waited for");
+}
+
+/// Red when a member that has told nothing is given up, because slots are missed that an older copy knows of:
+/// it may hold more since.
+#[test]
+fn who_has_told_nothing_stays_a_member_though_its_slots_are_missed() {
+    let mut kept = Kept::warm();
+    kept.asks(1, 4, 0, 100);
+    kept.store.restart();
+    kept.epoch += 1;
+    kept.says(2, EPOCH);
+    kept.beats(&[2], TIMES.forget + 200);
+    assert_eq!(kept.asks(2, 0, 1, 100), 0);
+    kept.beats(&[2], 100);
+    assert_eq!((kept.asks(2, 0, 1, 1_000), kept.asks(2, 0, 1, 100)), (0, 0));
+    kept.beats(&[2], TIMES.flight);
+    assert_eq!((kept.asks(2, 0, 1, 1_000), kept.asks(2, 0, 1, 100)), (0, 1));
+    kept.beats(&[2], TIMES.longest);
+    assert_eq!(kept.asks(2, 0, 1, 1_000), 1);
 }
 
 /// Red when the part of the only member comes on top of what a forgotten one may still use.
