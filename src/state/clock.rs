@@ -36,8 +36,13 @@ impl ClockReading {
     /// Now.
     pub fn now() -> Self {
         let boot = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
-        Self { boot, steady: micros(ClockId::Monotonic), wall: micros(ClockId::Realtime) }
+        Self { boot, steady: steady(), wall: micros(ClockId::Realtime) }
     }
+}
+
+/// Now, by the clock that nobody sets.
+pub(super) fn steady() -> Micros {
+    micros(ClockId::Monotonic)
 }
 
 /// The wall clock, in milliseconds of Unix time: for what has to be understood after a restart.

@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -75,9 +75,17 @@ const SMALL: u64 = 1 << 20;
 /// More is no state file.
 const LARGEST: u64 = 1 << 30;
 
-/// Locks the file and reads it. Tells what its lines come to, and whether all could be read; nothing
-/// if there is no file yet.
-pub(super) fn read(path: &Path) -> Result<(File, Option<(Ledger, bool)>), OpenError> {
+/// What a file comes to.
+pub(super) struct Found {
+    pub(super) ledger: Ledger,
+    /// Whether there is more in it that cannot be read.
+    pub(super) damaged: bool,
+    /// When anything of it was changed last, in microseconds of Unix time.
+    pub(super) changed: i64,
+}
+
+/// Locks the file and reads it; there may be none yet.
+pub(super) fn read(path: &Path) -> Result<(File, Option<Found>), OpenError> {
     let io = |what: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Io { what, path, source }
@@ -88,15 +96,22 @@ pub(super) fn read(path: &Path) -> Result<(File, Option<(Ledger, bool)>), OpenEr
         TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
         TryLockError::Error(source) => io("lock", &lock_path)(source),
     })?;
-    match fs::metadata(path) {
+    let meta = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((lock, None)),
         Ok(meta) if !meta.is_file() || meta.len() > LARGEST => {
             return Err(OpenError::Foreign(path.to_owned()));
         }
-        Ok(_) | Err(_) => {}
-    }
+        meta => meta.map_err(io("read", path))?,
+    };
     let text = fs::read(path).map_err(io("read", path))?;
-    Ok((lock, Some(parse(path, &text)?)))
+    let (ledger, damaged) = parse(path, &text)?;
+    let changed = meta.ctime().saturating_mul(1_000_000).saturating_add(meta.ctime_nsec() / 1000);
+    Ok((lock, Some(Found { ledger, damaged, changed })))
+}
+
+/// Which lock it is: its device and its number there. A copy is another one.
+pub(super) fn identity(lock: &File) -> Option<(u64, u64)> {
+    lock.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// What the lines of a text come to, and whether some of it could not be read.

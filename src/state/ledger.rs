@@ -14,6 +14,7 @@ use slack::{Facts, TokenHash};
 
 use super::{
     clock::{Clock, ClockReading, Micros},
+    names::Names,
     record::{Ages, Record},
 };
 use crate::{identity::Learnt, pauses::Paused};
@@ -33,6 +34,7 @@ pub struct Ledger {
     next: u32,
     flying: BTreeMap<u64, Flying>,
     pub(super) paused: Vec<Paused>,
+    pub(super) names: Names,
     tokens: LruCache<TokenHash, Facts, RandomState>,
     bots: LruCache<(Arc<str>, Arc<str>), Arc<str>, RandomState>,
 }
@@ -101,6 +103,7 @@ impl Ledger {
             next: 0,
             flying: BTreeMap::new(),
             paused: Vec::new(),
+            names: Names::default(),
             tokens: LruCache::unbounded_with_hasher(RandomState::default()),
             bots: LruCache::unbounded_with_hasher(RandomState::default()),
         }
@@ -157,6 +160,12 @@ impl Ledger {
             }
             Record::Rename { of, from, to } => self.rename(of, &from, &to),
             Record::Paused(all) => self.paused = all,
+            Record::Name(name, ended) => self.names.add(name, ended),
+            Record::Lock(device, number) => self.names.lock = Some((device, number)),
+            Record::Written(at) => {
+                self.latest = self.latest.max(at);
+                self.names.written = self.names.written.max(at);
+            }
             Record::Token { sha256, facts } => {
                 let token = Record::token(&sha256).ok_or(Unheard)?;
                 put(&mut self.tokens, token, facts);
@@ -249,6 +258,11 @@ impl Ledger {
     pub(super) fn resume(&mut self, now: &ClockReading, damaged: bool) -> Option<Doubt> {
         let (shift, doubt) = self.passed(now);
         let doubt = damaged.then_some(Doubt::Damaged).or(doubt);
+        let is_of_now = |clock: &ClockReading| clock.boot == now.boot && !now.boot.is_empty();
+        if doubt.is_some() || !self.clock.as_ref().is_some_and(is_of_now) {
+            self.names.forget();
+        }
+        self.names.end(now.steady);
         for entry in self.buckets.values_mut() {
             let until = entry.frozen_until.iter_mut();
             entry.slots.iter_mut().chain(until).for_each(|at| *at = at.saturating_add(shift));
@@ -313,6 +327,7 @@ impl Ledger {
         self.buckets.clear();
         self.ids.clear();
         self.flying.clear();
+        self.names.forget();
         self.doubt = Some(now);
     }
 
@@ -343,6 +358,7 @@ impl Ledger {
         if !self.paused.is_empty() {
             say(Record::Paused(self.paused.clone()));
         }
+        self.names.write(now, &mut say);
         for learnt in self.learnt() {
             say(Record::learnt(&learnt));
         }

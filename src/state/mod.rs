@@ -27,6 +27,12 @@
 //! They hold as long as the machine runs, which its boot id tells. Over a reboot the wall clock
 //! tells how much time has passed.
 //!
+//! # Whose it was
+//!
+//! Where limits are shared with other replicas, the file also says by which [names] their store knows the
+//! process that wrote it. The next one tells the store what that process used, and that its names have
+//! ended, if it is certain that it has and that the file knows all.
+//!
 //! # When it cannot be trusted
 //!
 //! After a [doubt](Doubt) every limit counts as just used up. A line is unreadable; the wall clock
@@ -37,6 +43,7 @@ mod clock;
 mod file;
 mod ledger;
 mod metrics;
+mod names;
 mod record;
 mod writer;
 

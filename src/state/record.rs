@@ -52,6 +52,13 @@ pub(super) enum Record {
     Token { sha256: String, facts: Facts },
     /// All that the operator has paused.
     Paused(Vec<Paused>),
+    /// By that name the store of shared limits knows a process: this one, or one that has ended, since
+    /// then.
+    Name(String, Option<Micros>),
+    /// Of which lock the file is: its device and its number there.
+    Lock(u64, u64),
+    /// It was written then.
+    Written(Micros),
     /// Of which app a bot is.
     Bot { workspace: Arc<str>, bot: Arc<str>, app: Arc<str> },
 }

@@ -14,8 +14,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     ClockReading, Doubt, Ledger, OpenError, StoreMetrics,
-    clock::Clock,
-    file::{StateFile, read, whole},
+    clock::{Clock, steady},
+    file::{Found, StateFile, identity, read, whole},
     record::Record,
 };
 use crate::{identity::Learnt, pauses::Paused};
@@ -63,6 +63,8 @@ struct Pending {
     learnt: Vec<Learnt>,
     /// All that is paused, if that has changed.
     paused: Option<Vec<Paused>>,
+    /// By which names the store of shared limits knows this process.
+    names: Vec<String>,
     /// Who waits until all of it is written.
     told: Vec<oneshot::Sender<()>>,
     /// There was more than could be kept.
@@ -98,15 +100,22 @@ const AGAIN: i64 = 5_000_000;
 /// [`OpenError`]: it is somebody else's, or cannot be read or written.
 pub fn open(path: &Path, at: Instant, now: &ClockReading) -> Result<Opened, OpenError> {
     let (lock, found) = read(path)?;
-    let is_new = found.is_none();
-    let (mut ledger, damaged) = found.unwrap_or_else(|| (Ledger::new(), false));
-    let doubt = if is_new {
-        // There is nothing that speaks against it.
-        let _ = ledger.apply(Record::Clock(now.clone()));
-        None
-    } else {
-        ledger.resume(now, damaged)
+    let own = identity(&lock);
+    let (mut ledger, doubt) = match found {
+        Some(Found { mut ledger, damaged, changed }) => {
+            let changed = changed.saturating_sub(now.wall).saturating_add(now.steady);
+            ledger.names.are_of(own, changed);
+            let doubt = ledger.resume(now, damaged);
+            (ledger, doubt)
+        }
+        None => {
+            let mut ledger = Ledger::new();
+            // There is nothing that speaks against it.
+            let _ = ledger.apply(Record::Clock(now.clone()));
+            (ledger, None)
+        }
     };
+    ledger.names.lock = own;
     let text = whole(&mut ledger, now.steady);
     let file = StateFile::begin(path, lock, &text)?;
     Ok(Opened { ledger, doubt, clock: Clock::new(at, now), file })
@@ -123,6 +132,12 @@ impl Opened {
     /// What the operator had paused.
     pub fn paused(&self) -> &[Paused] {
         &self.ledger.paused
+    }
+
+    /// The names by which the store of shared limits may know processes that have ended, and of which
+    /// the file has all that they used.
+    pub fn ended(&self) -> Vec<String> {
+        self.ledger.names.ended()
     }
 
     /// What each bucket remembers.
@@ -191,6 +206,12 @@ impl Store {
         self.shared.filled.notify_one();
     }
 
+    /// Takes a name by which the store of shared limits knows this process from now on.
+    pub fn named(&self, name: String) {
+        self.shared.lock().names.push(name);
+        self.shared.filled.notify_one();
+    }
+
     /// Waits until all that was taken so far is in the file. Should the disk hang, it ends
     /// after a second: a limit may be overrun if the process is killed then, but calls go on.
     pub async fn written(&self) {
@@ -231,6 +252,7 @@ impl Mailbox {
         let empty = |pending: &mut Pending| {
             pending.notes.is_empty()
                 && pending.paused.is_none()
+                && pending.names.is_empty()
                 && pending.told.is_empty()
                 && !pending.closed
         };
@@ -251,7 +273,7 @@ impl Mailbox {
 impl Writer {
     fn run(mut self) {
         loop {
-            let Pending { notes, learnt, paused, told, gap, closed } = self.shared.next();
+            let Pending { notes, learnt, paused, names, told, gap, closed } = self.shared.next();
             if gap {
                 self.ledger.lose(ClockReading::now().steady);
                 self.fail(&io::Error::other("the disk was too slow for too long"));
@@ -265,6 +287,16 @@ impl Writer {
             }
             if let Some(all) = paused {
                 self.ledger.say(Record::Paused(all), &mut self.text);
+            }
+            for name in names {
+                if let Some((device, number)) = self.ledger.names.lock {
+                    self.ledger.say(Record::Lock(device, number), &mut self.text);
+                }
+                self.ledger.say(Record::Name(name, None), &mut self.text);
+            }
+            let now = steady();
+            if !self.text.is_empty() && self.ledger.names.are_due(now) {
+                self.ledger.say(Record::Written(now), &mut self.text);
             }
             if closed {
                 self.ledger.say(Record::Closed(ClockReading::now()), &mut self.text);
