@@ -367,6 +367,12 @@ impl Window {
         (!self.ends.is_empty()).then_some(self.last)
     }
 
+    /// From when the last slot ages that has an end, even if it is free again.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no bucket uses it yet"))]
+    pub(super) fn last_aged_from(&self) -> Option<Instant> {
+        (self.last > Instant::ZERO).then(|| self.last.minus(self.period))
+    }
+
     fn ageing(&self) -> u32 {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }

@@ -1,0 +1,274 @@
+//! What is believed of a limit, and what a refusal or a clean period makes of it.
+
+use core::time::Duration;
+
+use super::{Pace, Surprise};
+
+/// What is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lesson {
+    pub(super) pace: Pace,
+    /// A pace that has held. What is tried above it falls back to it.
+    base: Option<Pace>,
+    /// The pace that was refused last.
+    pub(super) bad: Option<Pace>,
+    /// Full clean periods at this pace.
+    clean: u32,
+    /// After how many of them a pace is tried that was refused.
+    wait: u32,
+    /// By how much the next pace is faster where none is known to be bad.
+    step: u32,
+    /// Whether a full clean period has passed since the last surprise.
+    pub(super) confirmed: bool,
+    /// Whether paces that had held for some periods were refused after all.
+    deceived: bool,
+    /// How many calls were accepted before a refusal that the pace did not explain.
+    whim: Option<u32>,
+    pub(super) spacing: Spacing,
+}
+
+/// How far calls are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spacing {
+    /// In parts of the even gap.
+    parts: u32,
+    /// Whether bursts are refused where evenly spaced calls are not, so that it stays.
+    needed: bool,
+    /// After how many clean periods calls are let closer together.
+    wait: u32,
+}
+
+/// What is documented, and the fastest pace that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) documented: Pace,
+    pub(super) most: Pace,
+}
+
+/// After so many full clean periods a pace has held.
+const HELD: u32 = 4;
+
+/// After so many of one call each, the pace that was refused is tried again.
+const WAIT_ALONE: u32 = 2;
+
+/// Of so many calls, at most one is refused for seeing whether a known limit is still there.
+const CALLS_PER_TRIAL: u32 = 250;
+
+/// The longest wait for another trial on a server that had deceived.
+const LONGEST: u32 = 64;
+
+/// The whole gap between calls, in parts.
+const EVEN: u32 = 8;
+
+// === impl Lesson ===
+
+impl Lesson {
+    pub(super) fn new(documented: Pace) -> Self {
+        Self {
+            pace: documented,
+            base: None,
+            bad: None,
+            clean: 0,
+            wait: HELD,
+            step: 1,
+            confirmed: true,
+            deceived: false,
+            whim: None,
+            spacing: Spacing { parts: 0, needed: false, wait: HELD },
+        }
+    }
+
+    /// Whether nothing is left of it that is not documented.
+    pub(super) fn is_over(&self, bounds: Bounds) -> bool {
+        self.pace >= bounds.documented
+            && self.bad.is_none()
+            && self.spacing.parts == 0
+            && self.clean >= HELD
+    }
+
+    /// How far calls are kept apart: evenly while a pace is tried.
+    pub(super) fn spacing(&self) -> Spacing {
+        let tries = self.base.is_some_and(|base| base < self.pace);
+        if tries { Spacing { parts: EVEN, ..self.spacing } } else { self.spacing }
+    }
+
+    /// What is believed after a surprise.
+    #[must_use]
+    pub(super) fn after(self, bounds: Bounds, surprise: Surprise) -> Self {
+        let spacing = self.spacing();
+        let even = Spacing { parts: EVEN, ..spacing };
+        let next = Self { clean: 0, step: 1, confirmed: false, spacing: even, ..self };
+        if self.pace.quota == 1 {
+            return self.stretched(bounds, surprise, next);
+        }
+        if surprise.accepted == 0 {
+            return Self { clean: 0, ..self };
+        }
+        let held = self.base.map_or(0, |base| base.quota.min(self.pace.quota));
+        if self.confirmed && surprise.accepted * 4 < held * 3 {
+            let back = Self { pace: self.base.unwrap_or(self.pace).min(self.pace), ..next };
+            if spacing.parts < EVEN {
+                let wait = bounds.rare(back.pace);
+                return Self { spacing: Spacing { needed: true, wait, ..even }, ..back };
+            }
+            if self.whim.is_none() {
+                return Self { whim: Some(surprise.accepted), ..back };
+            }
+        }
+        self.cut(bounds, surprise, next)
+    }
+
+    /// A quota of more than one is cut.
+    fn cut(self, bounds: Bounds, surprise: Surprise, next: Self) -> Self {
+        let quota = self.pace.quota;
+        let accepted = surprise.accepted.max(self.whim.unwrap_or(0));
+        let hint = surprise.hint.map(|hint| hint.max(1));
+        let least = hint.map_or(quota / 2, |hint| hint.min(quota / 2)).max(1);
+        let new = accepted.clamp(least, quota - 1);
+        // Of a server with a stock of calls, some were accepted from what is left of it.
+        let stock = if self.spacing.needed && !self.confirmed { new / 8 } else { 0 };
+        let new = hint.map_or(new, |hint| new.min(hint)).saturating_sub(stock).max(least);
+        let pace = |quota| Pace { quota, ..self.pace };
+        let bad = pace((accepted + 1).min(quota));
+        let next = Self { bad: Some(bad), whim: None, ..next };
+        match self.base {
+            // What was tried above a pace that had held is refused.
+            Some(base) if base < self.pace && new * 10 >= base.quota * 7 => {
+                let climbed = self.bad != Some(self.pace);
+                if new <= base.quota || !self.confirmed || self.deceived {
+                    let longer = if climbed { (self.wait * 2).min(LONGEST) } else { 0 };
+                    let deceived = self.deceived || climbed;
+                    let (wait, bad) = (bounds.rare(base).max(longer), Some(pace(base.quota + 1)));
+                    Self { pace: base, bad, wait, deceived, ..next }
+                } else {
+                    Self { pace: pace(new), ..next }
+                }
+            }
+            _ => {
+                let near = |was: Pace| was.quota.abs_diff(bad.quota) * 10 <= bad.quota;
+                let known = self.bad.is_some_and(near);
+                let wait = if known { bounds.rare(pace(new)) } else { HELD };
+                let base = self.base.filter(|base| base.quota <= new);
+                Self { pace: pace(new), wait, base, ..next }
+            }
+        }
+    }
+
+    /// One call a period is too many: the period gets longer.
+    fn stretched(self, bounds: Bounds, surprise: Surprise, next: Self) -> Self {
+        let Some(since) = surprise.since_last.filter(|since| *since <= self.pace.period * 2) else {
+            return Self { clean: 0, ..self };
+        };
+        let held = self.base.filter(|base| *base < self.pace);
+        let known = held.is_some() || self.bad.is_some();
+        let pace = held.unwrap_or_else(|| {
+            let per = since + surprise.retry_after;
+            // It was the period that the server had told, and more than that was needed.
+            let per = if known { per.max(self.pace.period * 17 / 16) } else { per };
+            self.pace.slower(per, bounds.documented.period)
+        });
+        let wait = if known { bounds.rare(pace) } else { WAIT_ALONE };
+        Self { pace, base: held, bad: Some(pace.faster(1, bounds.documented)), wait, ..next }
+    }
+
+    /// A period was full and nothing was refused: `accepted` calls went, so many of them `close` to
+    /// the one before.
+    pub(super) fn confirm(&mut self, bounds: Bounds, accepted: u32, close: u32) {
+        self.clean += 1;
+        if !self.confirmed {
+            self.confirmed = true;
+            match self.bad {
+                // More were accepted, evenly spaced, than of the burst that was refused.
+                Some(bad) if self.pace.quota > 1 && bad.quota <= accepted => {
+                    self.spacing.needed = true;
+                    self.bad = None;
+                }
+                _ if !self.spacing.needed => self.spacing.parts = 0,
+                _ => {}
+            }
+        }
+        // One call a period says all that there is to say.
+        if self.clean >= HELD || self.pace.quota == 1 {
+            self.whim = None;
+            if self.base.is_none_or(|base| base < self.pace) {
+                self.deceived = false;
+            }
+            self.base = Some(self.pace);
+        }
+        self.loosen(close);
+        if self.pace < bounds.most {
+            self.grow(bounds);
+        }
+    }
+
+    /// Lets calls closer together, if that may be and what was tried has passed.
+    fn loosen(&mut self, close: u32) {
+        let Spacing { parts, needed, wait } = self.spacing;
+        let tried = parts == EVEN || close * 4 >= self.pace.quota;
+        if needed && tried && (parts < EVEN || self.clean >= wait) {
+            self.spacing.parts = parts / 2;
+            self.spacing.needed = parts > 1;
+        }
+    }
+
+    fn grow(&mut self, bounds: Bounds) {
+        let Bounds { documented, most } = bounds;
+        match self.bad {
+            Some(bad) if self.pace.quota + 1 < bad.quota => {
+                let more = (bad.quota - 1 - self.pace.quota).div_ceil(2);
+                self.pace = self.pace.faster(more, most);
+                self.clean = 0;
+            }
+            Some(bad) if self.pace < bad => {
+                if self.clean >= self.wait {
+                    (self.base, self.step, self.clean) = (Some(self.pace), 1, 0);
+                    self.pace = self.pace.faster(1, most);
+                }
+            }
+            // It was bad, and is not any more, at least for calls that are evenly spaced.
+            Some(_) => {
+                (self.bad, self.step) = (None, 2);
+                self.spacing = Spacing { parts: EVEN, needed: true, wait: HELD };
+                self.climb(documented, most);
+            }
+            None => self.climb(documented, most),
+        }
+    }
+
+    fn climb(&mut self, documented: Pace, most: Pace) {
+        let below = self.pace < documented;
+        let step = if below { self.step } else { (self.pace.quota / 10).max(1) };
+        let most = if below { documented } else { most };
+        self.pace = self.pace.faster(step, most);
+        self.step = self.step.saturating_mul(2);
+        self.clean = 0;
+    }
+}
+
+// === impl Spacing ===
+
+impl Spacing {
+    /// How long after a call the next one may go.
+    pub(super) fn of(self, pace: Pace) -> Duration {
+        pace.gap() * self.parts / EVEN
+    }
+
+    /// Calls that are closer together show that less spacing does.
+    pub(super) fn before(self, pace: Pace) -> Option<Duration> {
+        let before = Self { parts: (self.parts * 2).max(1), ..self };
+        (self.parts < EVEN).then(|| before.of(pace))
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// After how many periods at that pace one more refusal costs little.
+    fn rare(self, pace: Pace) -> u32 {
+        let quota = pace.quota.max(self.documented.quota / 2).max(1);
+        let periods = self.documented.period.as_millis()
+            * u128::from(CALLS_PER_TRIAL.div_ceil(quota))
+            / pace.period.as_millis().max(1);
+        u32::try_from(periods).unwrap_or(u32::MAX).max(HELD)
+    }
+}

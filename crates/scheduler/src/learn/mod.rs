@@ -1,0 +1,199 @@
+//! What refusals teach of a limit whose figure is not the documented one.
+//!
+//! A *surprise* is a refusal while the own window had room: the limit is lower than documented, or
+//! somebody else spends a part of it, or the server refuses bursts. A learner belongs to one bucket,
+//! begins with its first surprise, and says at which [`Pace`] calls go, and how far apart.
+//!
+//! # Down
+//!
+//! Calls in flight together are refused together, so only the first refusal of a flight counts. The
+//! quota becomes the number of calls that were accepted in the last period. Answers of the same
+//! flight that come later still add to it: the first refusal may overtake them. For the most common
+//! case, a lower limit, this is the limit itself after one surprise. Because it may be a wrong guess,
+//! one surprise cuts the quota by no more than half. A quota of one cannot be cut; its period gets
+//! longer instead, to the time from the last accepted call to the end of the pause that the server
+//! asks for.
+//!
+//! A refusal before anything has been accepted since the last surprise teaches nothing: the pause
+//! was too short, or the server refuses everything. So no server brings a quota to zero.
+//!
+//! # Up
+//!
+//! Only a period that was *full* (as many calls as the quota) and *clean* (nothing was refused)
+//! proves a pace. A pace below the one that was refused grows halfway to it after each. The refused
+//! one is tried again after four; if it is refused once more it is believed, and a trial is made so
+//! rarely that it costs one of 250 calls. If it passes, what was learnt is out of date, and the
+//! pace climbs by 1, 2, 4, … a period, evenly spaced so that a refusal remains a single one.
+//!
+//! A *token bucket* deceives such trials: it accepts a faster pace until its stock of tokens is
+//! used up. So there is a *base*, a pace that held for four periods. What fails above it falls back
+//! to it, and the next trial waits twice as long, up to 64 periods.
+//!
+//! # Spacing
+//!
+//! After a surprise calls are evenly spaced until one period was full and clean. If more calls were
+//! accepted in it than of the burst that was refused, the server refuses bursts, and not the pace:
+//! the spacing stays, and the quota grows towards the documented one. After some periods the space
+//! is halved, and halved again only if calls have really gone that close together. At no space it
+//! has proved needless.
+//!
+//! A refusal far below a pace that had held is not explained by the pace. If calls were not spaced,
+//! they are from now on. If they were, it counts as a whim of the server, unless it happens again
+//! before the pace has held once more.
+
+use core::time::Duration;
+
+use self::lesson::{Bounds, Lesson};
+use super::time::Instant;
+
+mod lesson;
+mod pace;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use self::pace::Pace;
+
+/// A refusal while the own window had room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Surprise {
+    /// How many calls were accepted in the period that ends with it.
+    pub(crate) accepted: u32,
+    /// How long ago the last call was accepted, if one was.
+    pub(crate) since_last: Option<Duration>,
+    /// The pause that the server asks for.
+    pub(crate) retry_after: Duration,
+    /// The quota that others like it have learnt.
+    pub(crate) hint: Option<u32>,
+}
+
+/// What has been learnt of one bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Learner {
+    bounds: Bounds,
+    lesson: Lesson,
+    flight: Option<Flight>,
+    counted: Counted,
+}
+
+/// The first refusal of a flight, and what was believed before it.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    at: Instant,
+    surprise: Surprise,
+    before: Lesson,
+}
+
+/// What has been counted since the last surprise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// Calls accepted.
+    accepted: u32,
+    /// When the last call was accepted, of whatever flight.
+    last: Option<Instant>,
+    period: Option<Period>,
+}
+
+/// What has been counted in a period.
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    since: Instant,
+    accepted: u32,
+    /// Of these, those of other classes than background.
+    foreground: u32,
+    /// Calls that went closer together than they had to be before.
+    close: u32,
+}
+
+// === impl Learner ===
+
+impl Learner {
+    /// Nothing learnt yet of a limit that is documented so. With `most`, more than that is tried.
+    pub(crate) fn new(documented: Pace, most: u32) -> Self {
+        let most = Pace { quota: documented.quota.max(most), ..documented };
+        Self {
+            bounds: Bounds { documented, most },
+            lesson: Lesson::new(documented),
+            flight: None,
+            counted: Counted::default(),
+        }
+    }
+
+    /// The pace that is believed to be the limit.
+    pub(crate) fn pace(&self) -> Pace {
+        self.lesson.pace
+    }
+
+    /// How long after a call the next one may go.
+    pub(crate) fn spacing(&self) -> Duration {
+        self.lesson.spacing().of(self.lesson.pace)
+    }
+
+    /// Whether it knows nothing that is not documented.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lesson.is_over(self.bounds)
+    }
+
+    /// A call was refused, the first of its flight.
+    pub(crate) fn surprised(&mut self, now: Instant, surprise: Surprise) {
+        let since_last = self.counted.last.map(|last| now.since(last)).or(surprise.since_last);
+        let surprise = Surprise { since_last, ..surprise };
+        let again = self.flight.is_some() && self.counted.accepted == 0;
+        let before = self.lesson;
+        self.counted = Counted { last: self.counted.last, ..Counted::default() };
+        // Where nothing has been accepted since, the pause was too short, which tells no quota.
+        if !again {
+            self.flight = Some(Flight { at: now, surprise, before });
+            self.lesson = before.after(self.bounds, surprise);
+        }
+    }
+
+    /// A call goes, so long after the one before.
+    pub(crate) fn sent(&mut self, after: Duration) {
+        let (pace, spacing) = (self.lesson.pace, self.lesson.spacing());
+        if let Some(period) = &mut self.counted.period
+            && spacing.before(pace).is_some_and(|before| after < before)
+        {
+            period.close += 1;
+        }
+    }
+
+    /// A call was accepted that went at `sent`; `background` is the quota of background calls if it
+    /// is one. Returns whether the pace has changed.
+    pub(crate) fn accepted(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        background: Option<u32>,
+    ) -> bool {
+        let before = self.lesson.pace;
+        self.counted.last = Some(now);
+        match &mut self.flight {
+            Some(flight) if sent < flight.at => {
+                flight.surprise.accepted += 1;
+                if self.counted.accepted == 0 {
+                    self.lesson = flight.before.after(self.bounds, flight.surprise);
+                }
+            }
+            _ => self.count(now, background),
+        }
+        self.lesson.pace != before
+    }
+
+    fn count(&mut self, now: Instant, background: Option<u32>) {
+        let pace = self.lesson.pace;
+        self.counted.accepted = self.counted.accepted.saturating_add(1);
+        if let Some(Period { since, accepted, foreground, close }) = self.counted.period
+            && now.since(since) >= pace.period
+        {
+            let quota = background.filter(|_| foreground == 0).unwrap_or(pace.quota);
+            if accepted >= quota - quota / 32 {
+                self.lesson.confirm(self.bounds, accepted, close);
+            }
+            self.counted.period = None;
+        }
+        let new = Period { since: now, accepted: 0, foreground: 0, close: 0 };
+        let period = self.counted.period.get_or_insert(new);
+        period.accepted += 1;
+        period.foreground += u32::from(background.is_none());
+    }
+}
