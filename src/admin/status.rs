@@ -398,7 +398,17 @@ mod tests {
     fn bucket(limit: &Arc<Limit>, values: &str, waiting: u64) -> BucketState {
         let key = BucketKey { limit: Arc::clone(limit), values: values.into() };
         let (used, quota, places, frozen_until, probing) = (1, 20, 0, None, false);
-        BucketState { key, used, quota, held: None, frozen_until, probing, waiting, places }
+        BucketState {
+            key,
+            used,
+            quota,
+            held: None,
+            frozen_until,
+            probing,
+            waiting,
+            places,
+            learnt: None,
+        }
     }
 
     /// Red when the page has no bound, when what presses is left out, and when what is left out is not said.

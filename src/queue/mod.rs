@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use config::{Config, QueueBounds};
 use limits::{BucketKey, Share};
-use scheduler::{Bounds, Enqueued, Event, Memory, Note, Policy, Scheduler};
+use scheduler::{Bounds, Enqueued, Event, Learning, Memory, Note, Policy, Scheduler};
 use slack::{Identity, buckets};
 use tokio::{
     sync::{Notify, oneshot},
@@ -418,5 +418,9 @@ impl State {
 }
 
 fn policy(queue: &QueueBounds, background: Share) -> Policy {
-    Policy { bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total }, background }
+    Policy {
+        bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total },
+        background,
+        learning: Learning::OFF,
+    }
 }

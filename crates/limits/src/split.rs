@@ -85,8 +85,13 @@ impl Split {
     /// window. Nothing of a limit that is not split: calls in order are those of one caller, and
     /// what has no figure has no part.
     pub fn part(self, key: &BucketKey) -> Option<(Part, Option<Part>)> {
+        self.part_of(key, key.limit.rule)
+    }
+
+    /// The same for a bucket that keeps to another rule than that of its limit.
+    pub fn part_of(self, key: &BucketKey, rule: Rule) -> Option<(Part, Option<Part>)> {
         let by = hash(key);
-        match key.limit.rule {
+        match rule {
             Rule::Open | Rule::Gate | Rule::InOrder(_) => None,
             Rule::Concurrency(most) => {
                 let turns = || {

@@ -128,7 +128,13 @@ impl Scheduler {
     /// Ends slots of a call.
     pub(super) fn release(&mut self, now: Instant, slots: &[Slot], class: Class, end: Outcome) {
         for slot in slots {
-            self.buckets[slot.bucket].settle(*slot, now, class, end);
+            let bucket = &mut self.buckets[slot.bucket];
+            bucket.settle(*slot, now, class, end);
+            if bucket.learns {
+                self.keep_to_pace(now, slot.bucket);
+            } else if self.policy.learning.up.is_some() && bucket.is_used_up() {
+                self.begin_to_learn(now, slot.bucket);
+            }
             self.touch(slot.bucket);
         }
     }

@@ -1,10 +1,13 @@
 //! A bucket: one limit at one value of its dimensions.
 
+mod learnt;
+
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{num::NonZeroU32, time::Duration};
 
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Share};
 
+use self::learnt::Lessons;
 use super::{
     Block, BlockReason, BucketState, Outcome,
     call::Slot,
@@ -39,6 +42,8 @@ pub(super) struct Bucket {
     pub(super) touched: bool,
     /// Whether it is looked at after each change: it matters for what is said to others.
     pub(super) is_watched: bool,
+    /// Whether it learns its limit from refusals.
+    pub(super) learns: bool,
     /// The call that its next slot is kept for.
     pub(super) claim: Option<Claim>,
     window: Window,
@@ -62,6 +67,8 @@ pub(super) struct Rare {
     burst: Option<Window>,
     /// What is held of it, if it is shared.
     lease: Option<Lease>,
+    /// What it has learnt of its limit.
+    lessons: Option<Box<Lessons>>,
 }
 
 /// How long an open bucket outlives its last call.
@@ -75,8 +82,33 @@ const _: () = assert!(size_of::<Bucket>() <= 256);
 // === impl Bucket ===
 
 impl Bucket {
+    /// One of the whole limit.
+    #[cfg(test)]
     pub(super) fn new(key: BucketKey, share: Share) -> Self {
-        let (window, rare, reserve) = match key.limit.rule {
+        Self::of_replica(key, share, None)
+    }
+
+    /// One with a part of the limit, if this is one of several replicas.
+    pub(super) fn of_replica(key: BucketKey, share: Share, replica: Option<&Replica>) -> Self {
+        let rule = key.limit.rule;
+        Self::of_rule(key, rule, share, replica)
+    }
+
+    /// One that keeps to another rule than that of its limit, or to a part of that rule.
+    fn of_rule(key: BucketKey, rule: Rule, share: Share, replica: Option<&Replica>) -> Self {
+        let mut new = Self::of_whole(key, rule, share);
+        if let Some((window, burst)) = replica.and_then(|replica| replica.windows(&new.key, rule)) {
+            if new.has_reserve() {
+                new.reserve = Reserve::new(window.quota(), share);
+            }
+            new.window = window;
+            new.rare = burst.map(|burst| Box::new(Rare { burst: Some(burst), ..Rare::default() }));
+        }
+        new
+    }
+
+    fn of_whole(key: BucketKey, rule: Rule, share: Share) -> Self {
+        let (window, rare, reserve) = match rule {
             Rule::Open | Rule::Gate => (Window::open(), None, Reserve::new(0, share)),
             Rule::Concurrency(quota) => (Window::at_once(quota), None, Reserve::new(0, share)),
             Rule::InOrder(_) => (Window::at_once(NonZeroU32::MIN), None, Reserve::new(0, share)),
@@ -105,6 +137,7 @@ impl Bucket {
             alarm: None,
             touched: false,
             is_watched: false,
+            learns: false,
             claim: None,
             window,
             reserve,
@@ -112,19 +145,6 @@ impl Bucket {
             used_at: Instant::ZERO,
             half_open: None,
         }
-    }
-
-    /// The same with a part of the limit, if this is one of several replicas.
-    pub(super) fn of_replica(key: BucketKey, share: Share, replica: Option<&Replica>) -> Self {
-        let mut new = Self::new(key, share);
-        if let Some((window, burst)) = replica.and_then(|replica| replica.windows(&new.key)) {
-            if new.has_reserve() {
-                new.reserve = Reserve::new(window.quota(), share);
-            }
-            new.window = window;
-            new.rare = burst.map(|burst| Box::new(Rare { burst: Some(burst), ..Rare::default() }));
-        }
-        new
     }
 
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
@@ -190,7 +210,8 @@ impl Bucket {
         let free = self.windows().map(Window::free).min();
         let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
         let reserved = self.reserve.at_once(now, class, &self.window);
-        let spare = [free, probes, reserved].into_iter().flatten().min().unwrap_or(0);
+        let spaced = self.learns.then(|| self.at_once(now)).flatten();
+        let spare = [free, probes, reserved, spaced].into_iter().flatten().min().unwrap_or(0);
         let people_until = Some(self.reserve.people_until()).filter(|until| *until > now);
         let more = self.windows().filter_map(Window::first_end).chain(people_until).min();
         (spare, more)
@@ -215,7 +236,8 @@ impl Bucket {
         let probing = probing.map(|_| Block { reason: BlockReason::Probing, until: None });
         let frozen = self.frozen_until(now);
         let frozen = frozen.map(|until| Block { reason: BlockReason::Frozen, until: Some(until) });
-        full.chain(probing).chain(frozen).reduce(Block::longer)
+        let spaced = if self.learns { self.spaced(now) } else { None };
+        full.chain(probing).chain(frozen).chain(spaced).reduce(Block::longer)
     }
 
     fn full_until(&self, now: Instant, window: &Window) -> Block {
@@ -261,6 +283,9 @@ impl Bucket {
     pub(super) fn take(&mut self, now: Instant, class: Class) {
         if self.is_watched {
             self.takes_fresh();
+        }
+        if self.learns {
+            self.learns_of_sent(now);
         }
         self.in_flight += 1;
         self.used_at = now;
@@ -350,6 +375,9 @@ impl Bucket {
             && half_open.passed(taken, self.window.quota())
         {
             self.half_open = None;
+        }
+        if self.learns {
+            self.learns_of_end(now, taken, class, outcome);
         }
     }
 
@@ -446,6 +474,8 @@ impl Bucket {
         } else {
             window
         };
+        let window =
+            if self.learns { window.max(self.forecast_of_spaced(ahead.all)) } else { window };
         match class {
             Class::Background => {
                 self.reserve.forecast(by, start, ahead.class, self.window.period()).max(window)
@@ -519,7 +549,10 @@ impl Bucket {
         self.used_at = self.used_at.max(other.used_at);
         let both = [self.half_open.take(), other.half_open].into_iter().flatten();
         self.half_open = both.reduce(|one, two| Box::new(one.and(*two)));
-        if let Some(evidence) = other.rare.and_then(|rare| rare.evidence)
+        let (evidence, lessons) =
+            other.rare.map_or((None, None), |rare| (rare.evidence, rare.lessons));
+        self.absorb_lessons(lessons);
+        if let Some(evidence) = evidence
             && self.evidence().is_none_or(|own| own.since <= evidence.since)
         {
             self.rare().evidence = Some(evidence);
@@ -549,8 +582,21 @@ impl Bucket {
         share: Share,
         replica: Option<&Replica>,
     ) {
+        self.unlearn_for(&limit);
+        self.rebuild(now, limit, share, replica);
+    }
+
+    /// Becomes a bucket of that limit, at the pace that is believed.
+    fn rebuild(
+        &mut self,
+        now: Instant,
+        limit: Arc<Limit>,
+        share: Share,
+        replica: Option<&Replica>,
+    ) {
+        let rule = self.rule_of(&limit);
         let key = BucketKey { limit, values: self.key.values.clone() };
-        let new = Self::of_replica(key, share, replica);
+        let new = Self::of_rule(key, rule, share, replica);
         let mut since: Vec<_> = self.window.ages_from().collect();
         let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
         let flying = if ages_from_send {
@@ -579,6 +625,9 @@ impl Bucket {
         if burst.is_some() || self.rare.is_some() {
             self.rare().burst = burst;
         }
+        if self.learns {
+            self.knows_its_part();
+        }
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
@@ -597,6 +646,7 @@ impl Bucket {
                 .map(|half_open| half_open.until + self.window.period().max(EVIDENCE)),
             // A whole app or workspace is seldom used once.
             self.is_open().then(|| self.used_at + OPEN_FOR),
+            self.learns.then(|| self.learnt_until()),
         ];
         ends.into_iter().flatten().max().map(|last| last.max(now))
     }
@@ -636,6 +686,7 @@ impl Bucket {
             probing: self.half_open.as_ref().is_some_and(|half_open| !half_open.is_frozen(now)),
             waiting: self.waiting.into(),
             places: self.places.into(),
+            learnt: self.learnt(),
         }
     }
 
@@ -680,6 +731,11 @@ impl Bucket {
         }
     }
 
+    /// When a call took a slot last.
+    pub(super) fn used_at(&self) -> Instant {
+        self.used_at
+    }
+
     /// Slots taken here.
     pub(super) fn used(&self) -> u32 {
         self.window.used()
@@ -692,7 +748,9 @@ impl Bucket {
         let frozen = self.frozen_until(now).map(|_| 0);
         let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
         let burst = self.burst().map(Window::free);
-        let room = [frozen, probes, burst].into_iter().flatten().min().unwrap_or(u32::MAX);
+        let spaced = self.learns.then(|| self.at_once(now)).flatten();
+        let room = [frozen, probes, burst, spaced];
+        let room = room.into_iter().flatten().min().unwrap_or(u32::MAX);
         (self.window.used(), room)
     }
 

@@ -47,7 +47,8 @@ impl Scheduler {
             BlockReason::Frozen | BlockReason::Probing => true,
             BlockReason::Full => is_rate,
             BlockReason::Shared => is_rate && bucket.used_by_all() >= bucket.quota(),
-            BlockReason::Reserved
+            BlockReason::Spaced
+            | BlockReason::Reserved
             | BlockReason::Claimed
             | BlockReason::Turn
             | BlockReason::Paused => false,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use limits::BucketKey;
 
-use super::{Instant, Permit, Ticket};
+use super::{Instant, Learnt, Permit, Ticket};
 
 /// What became of a call that arrived.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub enum BlockReason {
     Frozen,
     /// After a pause, other calls probe whether it is over.
     Probing,
+    /// Calls are kept apart until a learnt limit is confirmed, or because Slack refuses bursts.
+    Spaced,
     /// Its free slots are reserved for more urgent calls.
     Reserved,
     /// Its free slot is kept for a call that also needs another bucket.
@@ -125,6 +127,8 @@ pub struct BucketState {
     pub waiting: u64,
     /// Places that are kept in its queue for calls that were sent away.
     pub places: u64,
+    /// What it has learnt of its limit, if anything.
+    pub learnt: Option<Learnt>,
 }
 
 // === impl RefusalReason ===
@@ -150,6 +154,7 @@ impl BlockReason {
             Self::Shared => "shared",
             Self::Frozen => "frozen",
             Self::Probing => "probing",
+            Self::Spaced => "spaced",
             Self::Reserved => "room_for_people",
             Self::Claimed => "claimed",
             Self::Turn => "turn",

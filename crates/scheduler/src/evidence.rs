@@ -88,6 +88,9 @@ impl Scheduler {
                 freezes.push(self.close(now, above, until));
             }
         }
+        if surprise {
+            self.teach(now, culprit, retry_after);
+        }
         self.run(now);
         Refused { freezes, surprise }
     }

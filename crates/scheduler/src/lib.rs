@@ -45,6 +45,9 @@
 //! freeze the bucket is half-open: one call probes, and each that passes admits one more; see
 //! [`half_open`].
 //!
+//! Such a refusal may also show that a limit is not what is documented. Then the bucket learns the
+//! true one; see [`learn`] and [`teach`].
+//!
 //! # When it turns out whose calls they are
 //!
 //! What counted for one identity may have to count for another, because it is the same: its
@@ -118,7 +121,6 @@ mod headroom;
 mod hold;
 mod identity_index;
 mod in_turn;
-#[cfg_attr(not(test), expect(dead_code, reason = "no bucket uses it yet"))]
 mod learn;
 mod lease;
 mod lines;
@@ -134,6 +136,7 @@ mod shared;
 mod small;
 mod split;
 mod table;
+mod teach;
 mod time;
 mod turns;
 mod window;
@@ -177,6 +180,7 @@ pub use self::{
     notes::{Memory, Note},
     places::PlaceId,
     shared::{Answer, Ask, Epoch, Hint, Link, Shard, Sharing, Told},
+    teach::{Learning, Learnt, Lesson},
     time::Instant,
 };
 
@@ -209,6 +213,10 @@ pub struct Scheduler {
     leases: Option<Box<Leases>>,
     /// Which replica it is, if it is one of several that have a part of each limit.
     replica: Option<Replica>,
+    /// The buckets that have a learner; some may have lost it, or be gone.
+    learning: Vec<BucketId>,
+    /// What buckets have learnt, and nobody has been told.
+    lessons: Vec<Lesson>,
 }
 
 /// What the operator decides.
@@ -218,6 +226,8 @@ pub struct Policy {
     pub bounds: Bounds,
     /// How much of a window background calls may take.
     pub background: Share,
+    /// How limits are learnt from refusals.
+    pub learning: Learning,
 }
 
 /// How many calls may be held.
@@ -254,6 +264,8 @@ impl Scheduler {
             cautious_since: None,
             leases: None,
             replica: None,
+            learning: Vec::new(),
+            lessons: Vec::new(),
         }
     }
 

@@ -5,7 +5,8 @@
 //! free, a bucket only changes its key. Where it is not, two buckets become one, in the way that
 //! cannot be wrong: **a slot taken in either is taken in both**, because Slack has counted both
 //! against one limit all along. There may be more of them than the quota; no call goes until there
-//! are fewer. The later freeze holds, the slower probing, and the longer memory of people.
+//! are fewer. The later freeze holds, the slower probing, the longer memory of people, and
+//! the slower pace of those that were learnt.
 //!
 //! The calls that wait for either are in one queue, as old as they are, and each caller is as far
 //! ahead of the others as it was; claims are made anew. Permits and places refer to the one bucket
@@ -93,7 +94,7 @@ impl Scheduler {
             slot.bucket = joins.of(slot.bucket);
         }
         for ((&from, &to), leads) in joins.0.iter().zip(leads) {
-            self.absorb(from, to);
+            self.absorb(now, from, to);
             for Lead { class, caller, by } in leads {
                 self.buckets[to].queue.lead(class, caller, by);
             }
@@ -138,7 +139,7 @@ impl Scheduler {
     }
 
     /// Makes two buckets one.
-    fn absorb(&mut self, from: BucketId, to: BucketId) {
+    fn absorb(&mut self, now: Instant, from: BucketId, to: BucketId) {
         if let Some(Claim { call, .. }) = self.buckets[to].claim {
             self.give_up_claims(call);
         }
@@ -149,6 +150,10 @@ impl Scheduler {
             self.buckets.answer_to(to, name);
         }
         self.buckets[to].absorb(gone);
+        if self.buckets[to].learns {
+            self.learning.push(to);
+            self.keep_to_pace(now, to);
+        }
         self.touch(to);
     }
 }

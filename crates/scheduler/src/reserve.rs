@@ -67,6 +67,11 @@ impl Reserve {
         self.held.iter().for_each(|held| prefetch(&**held));
     }
 
+    /// How many slots background calls may hold; zero where they have no share of their own.
+    pub(super) fn background(&self) -> u32 {
+        self.background
+    }
+
     /// An interactive call came to a bucket of this period.
     pub(super) fn expect_people(&mut self, now: Instant, period: Duration) {
         self.people_until = now.after(period, EXPECTED);

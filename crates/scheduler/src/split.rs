@@ -7,7 +7,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
 
-use limits::{BucketKey, Part, Split};
+use limits::{BucketKey, Part, Rule, Split};
 
 use super::{
     Instant, Scheduler,
@@ -27,14 +27,15 @@ pub(super) struct Replica {
 // === impl Replica ===
 
 impl Replica {
-    /// The window of a bucket, and the shorter one of a limit that refuses bursts, if it is split.
-    pub(super) fn windows(&self, key: &BucketKey) -> Option<(Window, Option<Window>)> {
+    /// The window of a bucket that keeps to that rule, and the shorter one of a limit that refuses
+    /// bursts, if it is split.
+    pub(super) fn windows(&self, key: &BucketKey, rule: Rule) -> Option<(Window, Option<Window>)> {
         let window = |part| match part {
             Part::Slots(slots, per) if per.is_zero() => Window::at_once(slots),
             Part::Slots(slots, per) => Window::sliding(slots, per),
             Part::Turns(turns) => Window::in_turns(Turns::new(turns, self.clock)),
         };
-        let (whole, burst) = self.split.part(key)?;
+        let (whole, burst) = self.split.part_of(key, rule)?;
         Some((window(whole), burst.map(window)))
     }
 }

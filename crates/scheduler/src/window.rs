@@ -368,7 +368,6 @@ impl Window {
     }
 
     /// From when the last slot ages that has an end, even if it is free again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no bucket uses it yet"))]
     pub(super) fn last_aged_from(&self) -> Option<Instant> {
         (self.last > Instant::ZERO).then(|| self.last.minus(self.period))
     }

@@ -4,6 +4,7 @@ const WHY = {
   full: "every slot is taken",
   frozen: "Slack asked for a pause",
   probing: "others try whether the pause is over",
+  spaced: "calls are kept apart after a refusal",
   room_for_people: "the free slots are for more urgent calls",
   claimed: "the free slot is kept for another call",
   turn: "others are before it",

@@ -284,6 +284,7 @@ fn why(name: &str) -> &str {
         "full" => "no slot is free",
         "frozen" => "Slack wants a pause",
         "probing" => "others try if it is over",
+        "spaced" => "calls are kept apart",
         "room_for_people" => "the rest is for people",
         "claimed" => "it is kept for another",
         "turn" => "others are before it",

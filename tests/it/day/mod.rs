@@ -105,7 +105,11 @@ impl<A: Iterator<Item = (usize, Instant)>> Day<A> {
         let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
         Self {
             size,
-            scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
+            scheduler: Scheduler::new(Policy {
+                bounds,
+                background: Share::default(),
+                learning: scheduler::Learning::default(),
+            }),
             now: Instant::ZERO,
             arrivals: arrivals.peekable(),
             limits: (0..METHODS).map(limit_of).collect(),

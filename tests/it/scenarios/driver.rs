@@ -100,6 +100,7 @@ impl<'w> Driver<'w> {
             scheduler: Scheduler::new(Policy {
                 bounds: Bounds { per_bucket, total },
                 background: Share::default(),
+                learning: scheduler::Learning::default(),
             }),
             server: Server::new(world),
             processes: process.collect(),

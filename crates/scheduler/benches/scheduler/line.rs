@@ -103,7 +103,11 @@ impl Line {
         let bounds = Bounds { per_bucket: usize::MAX, total: usize::MAX };
         let calls = shape.calls(held);
         let mut line = Self {
-            scheduler: Scheduler::new(Policy { bounds, background: Share::default() }),
+            scheduler: Scheduler::new(Policy {
+                bounds,
+                background: Share::default(),
+                learning: slackwater_scheduler::Learning::default(),
+            }),
             now: Instant::ZERO + Duration::from_secs(1),
             held: Vec::with_capacity(held + BATCH as usize),
             flight: VecDeque::with_capacity(calls.fillers.len() * calls.quota as usize),

@@ -25,6 +25,8 @@ pub(super) struct Lesson {
     /// How many calls were accepted before a refusal that the pace did not explain.
     whim: Option<u32>,
     pub(super) spacing: Spacing,
+    /// Clean periods that were not full since the last surprise.
+    quiet: u32,
 }
 
 /// How far calls are kept apart.
@@ -57,6 +59,9 @@ const CALLS_PER_TRIAL: u32 = 250;
 /// The longest wait for another trial on a server that had deceived.
 const LONGEST: u32 = 64;
 
+/// After so many clean periods that were not full, calls need not be kept apart so far.
+const QUIET: u32 = 10;
+
 /// The whole gap between calls, in parts.
 const EVEN: u32 = 8;
 
@@ -75,12 +80,14 @@ impl Lesson {
             deceived: false,
             whim: None,
             spacing: Spacing { parts: 0, needed: false, wait: HELD },
+            quiet: 0,
         }
     }
 
     /// Whether nothing is left of it that is not documented.
     pub(super) fn is_over(&self, bounds: Bounds) -> bool {
-        self.pace >= bounds.documented
+        bounds.most == bounds.documented
+            && self.pace == bounds.documented
             && self.bad.is_none()
             && self.spacing.parts == 0
             && self.clean >= HELD
@@ -97,22 +104,24 @@ impl Lesson {
     pub(super) fn after(self, bounds: Bounds, surprise: Surprise) -> Self {
         let spacing = self.spacing();
         let even = Spacing { parts: EVEN, ..spacing };
-        let next = Self { clean: 0, step: 1, confirmed: false, spacing: even, ..self };
+        let next = Self { clean: 0, step: 1, confirmed: false, spacing: even, quiet: 0, ..self };
         if self.pace.quota == 1 {
             return self.stretched(bounds, surprise, next);
         }
         if surprise.accepted == 0 {
             return Self { clean: 0, ..self };
         }
-        let held = self.base.map_or(0, |base| base.quota.min(self.pace.quota));
-        if self.confirmed && surprise.accepted * 4 < held * 3 {
-            let back = Self { pace: self.base.unwrap_or(self.pace).min(self.pace), ..next };
-            if spacing.parts < EVEN {
-                let wait = bounds.rare(back.pace);
-                return Self { spacing: Spacing { needed: true, wait, ..even }, ..back };
+        let back = self.base.unwrap_or(self.pace).min(self.pace);
+        if self.confirmed && surprise.accepted * 4 < back.quota * 3 {
+            let next = Self { pace: back, ..next };
+            let knows = self.base.is_some();
+            if knows && spacing.parts < EVEN {
+                let wait = bounds.rare(back);
+                return Self { spacing: Spacing { needed: true, wait, ..even }, ..next };
             }
-            if self.whim.is_none() {
-                return Self { whim: Some(surprise.accepted), ..back };
+            let nothing_known = self.bad.is_none() && surprise.refused < 2;
+            if self.whim.is_none() && (knows || nothing_known) {
+                return Self { whim: Some(surprise.accepted), ..next };
             }
         }
         self.cut(bounds, surprise, next)
@@ -201,6 +210,18 @@ impl Lesson {
         }
     }
 
+    /// A period was not full, and nothing was refused. Where few call, no period may ever be full,
+    /// and they need not be kept apart for ever.
+    pub(super) fn rest(&mut self) {
+        self.quiet += 1;
+        if self.quiet.is_multiple_of(QUIET) {
+            self.whim = None;
+            let Spacing { parts, needed, .. } = self.spacing;
+            self.spacing.parts = if needed { parts / 2 } else { 0 };
+            self.spacing.needed = self.spacing.parts > 0;
+        }
+    }
+
     /// Lets calls closer together, if that may be and what was tried has passed.
     fn loosen(&mut self, close: u32) {
         let Spacing { parts, needed, wait } = self.spacing;
@@ -248,6 +269,11 @@ impl Lesson {
 // === impl Spacing ===
 
 impl Spacing {
+    /// Whether it stays when a pace is confirmed.
+    pub(super) fn is_needed(self) -> bool {
+        self.needed
+    }
+
     /// How long after a call the next one may go.
     pub(super) fn of(self, pace: Pace) -> Duration {
         pace.gap() * self.parts / EVEN

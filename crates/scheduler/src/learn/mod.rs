@@ -39,7 +39,8 @@
 //!
 //! A refusal far below a pace that had held is not explained by the pace. If calls were not spaced,
 //! they are from now on. If they were, it counts as a whim of the server, unless it happens again
-//! before the pace has held once more.
+//! before the pace has held once more. So does the very first surprise, if it is the only refusal of
+//! its flight and far below the quota: servers that close a method for a while are no limit.
 
 use core::time::Duration;
 
@@ -58,6 +59,8 @@ pub(crate) use self::pace::Pace;
 pub(crate) struct Surprise {
     /// How many calls were accepted in the period that ends with it.
     pub(crate) accepted: u32,
+    /// How many calls of its flight are known to be refused.
+    pub(crate) refused: u32,
     /// How long ago the last call was accepted, if one was.
     pub(crate) since_last: Option<Duration>,
     /// The pause that the server asks for.
@@ -70,6 +73,7 @@ pub(crate) struct Surprise {
 #[derive(Clone, Debug)]
 pub(crate) struct Learner {
     bounds: Bounds,
+    part: Part,
     lesson: Lesson,
     flight: Option<Flight>,
     counted: Counted,
@@ -81,6 +85,14 @@ struct Flight {
     at: Instant,
     surprise: Surprise,
     before: Lesson,
+}
+
+/// How many of so many calls are its own, where several replicas have a part of a limit each. It
+/// counts its own calls, and believes a pace of the whole.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    own: u32,
+    whole: u32,
 }
 
 /// What has been counted since the last surprise.
@@ -112,6 +124,7 @@ impl Learner {
         let most = Pace { quota: documented.quota.max(most), ..documented };
         Self {
             bounds: Bounds { documented, most },
+            part: Part { own: 1, whole: 1 },
             lesson: Lesson::new(documented),
             flight: None,
             counted: Counted::default(),
@@ -125,7 +138,23 @@ impl Learner {
 
     /// How long after a call the next one may go.
     pub(crate) fn spacing(&self) -> Duration {
-        self.lesson.spacing().of(self.lesson.pace)
+        let spacing = self.lesson.spacing().of(self.lesson.pace);
+        spacing * self.part.whole / self.part.own
+    }
+
+    /// Only so many of so many calls are its own; both are at least one.
+    pub(crate) fn set_part(&mut self, own: u32, whole: u32) {
+        self.part = Part { own: own.max(1), whole: whole.max(1) };
+    }
+
+    /// The quota that was refused last, if it has not been accepted since.
+    pub(crate) fn bad(&self) -> Option<u32> {
+        self.lesson.bad.map(|bad| bad.quota)
+    }
+
+    /// Whether bursts are refused where evenly spaced calls are not.
+    pub(crate) fn refuses_bursts(&self) -> bool {
+        self.lesson.spacing.is_needed()
     }
 
     /// Whether it knows nothing that is not documented.
@@ -143,7 +172,7 @@ impl Learner {
         // Where nothing has been accepted since, the pause was too short, which tells no quota.
         if !again {
             self.flight = Some(Flight { at: now, surprise, before });
-            self.lesson = before.after(self.bounds, surprise);
+            self.lesson = before.after(self.bounds, self.part.of_whole(surprise));
         }
     }
 
@@ -151,7 +180,7 @@ impl Learner {
     pub(crate) fn sent(&mut self, after: Duration) {
         let (pace, spacing) = (self.lesson.pace, self.lesson.spacing());
         if let Some(period) = &mut self.counted.period
-            && spacing.before(pace).is_some_and(|before| after < before)
+            && spacing.before(pace).is_some_and(|before| self.part.own(after) < before)
         {
             period.close += 1;
         }
@@ -167,16 +196,28 @@ impl Learner {
     ) -> bool {
         let before = self.lesson.pace;
         self.counted.last = Some(now);
-        match &mut self.flight {
-            Some(flight) if sent < flight.at => {
-                flight.surprise.accepted += 1;
-                if self.counted.accepted == 0 {
-                    self.lesson = flight.before.after(self.bounds, flight.surprise);
-                }
-            }
-            _ => self.count(now, background),
+        if !self.is_of_flight(sent, |surprise| surprise.accepted += 1) {
+            self.count(now, background);
         }
         self.lesson.pace != before
+    }
+
+    /// A call was refused that went at `sent`, the first of its flight or another one.
+    pub(crate) fn refused(&mut self, sent: Instant) {
+        self.is_of_flight(sent, |surprise| surprise.refused += 1);
+    }
+
+    /// Whether a call went before the last surprise: then it says more of that.
+    fn is_of_flight(&mut self, sent: Instant, adds: impl FnOnce(&mut Surprise)) -> bool {
+        let Some(flight) = self.flight.as_mut().filter(|flight| sent < flight.at) else {
+            return false;
+        };
+        adds(&mut flight.surprise);
+        if self.counted.accepted == 0 {
+            let surprise = self.part.of_whole(flight.surprise);
+            self.lesson = flight.before.after(self.bounds, surprise);
+        }
+        true
     }
 
     fn count(&mut self, now: Instant, background: Option<u32>) {
@@ -185,9 +226,13 @@ impl Learner {
         if let Some(Period { since, accepted, foreground, close }) = self.counted.period
             && now.since(since) >= pace.period
         {
-            let quota = background.filter(|_| foreground == 0).unwrap_or(pace.quota);
+            let all = self.part.share(pace.quota);
+            let quota = background.filter(|_| foreground == 0).unwrap_or(all);
             if accepted >= quota - quota / 32 {
+                let (accepted, close) = (self.part.whole(accepted), self.part.whole(close));
                 self.lesson.confirm(self.bounds, accepted, close);
+            } else {
+                self.lesson.rest();
             }
             self.counted.period = None;
         }
@@ -195,5 +240,30 @@ impl Learner {
         let period = self.counted.period.get_or_insert(new);
         period.accepted += 1;
         period.foreground += u32::from(background.is_none());
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// What so many calls would be if all replicas made as many.
+    fn whole(self, own: u32) -> u32 {
+        let whole = u64::from(own) * u64::from(self.whole) / u64::from(self.own);
+        u32::try_from(whole).unwrap_or(u32::MAX)
+    }
+
+    /// Its own ones of all calls.
+    fn share(self, all: u32) -> u32 {
+        let share = u64::from(all) * u64::from(self.own) / u64::from(self.whole);
+        u32::try_from(share).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The time between calls of all, by that between its own.
+    fn own(self, between: Duration) -> Duration {
+        between * self.own / self.whole
+    }
+
+    fn of_whole(self, surprise: Surprise) -> Surprise {
+        Surprise { accepted: self.whole(surprise.accepted), ..surprise }
     }
 }

@@ -56,7 +56,8 @@ pub(super) struct Model {
     /// When the last background call went through a bucket, even if it never left.
     drained: BTreeMap<String, Instant>,
     frozen: BTreeMap<String, Instant>,
-    /// Buckets that may still be probing, which the model does not predict.
+    /// Buckets that may still be probing, or have learnt a lower limit, which the model does not
+    /// predict.
     probed: BTreeSet<String>,
     pub(super) ended: Vec<(u64, End)>,
     /// Which call went when, in order.
@@ -374,7 +375,7 @@ impl Model {
 }
 
 fn policy(bounds: Bounds) -> Policy {
-    Policy { bounds, background: Share::default() }
+    Policy { bounds, background: Share::default(), learning: crate::Learning::default() }
 }
 
 /// An empty one that takes notes.

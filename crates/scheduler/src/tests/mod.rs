@@ -6,6 +6,7 @@ mod claims;
 mod evidence;
 mod forecast;
 mod headroom;
+mod learn;
 mod order;
 mod places;
 mod rebucket;

@@ -11,7 +11,7 @@ use super::{
 
 fn policy() -> Policy {
     let bounds = Bounds { per_bucket: 1000, total: 1000 };
-    Policy { bounds, background: Share::default() }
+    Policy { bounds, background: Share::default(), learning: crate::Learning::default() }
 }
 
 /// Sixty calls at once under `before`, each answered as soon as it goes; from `at` on `after` holds.
@@ -163,7 +163,11 @@ fn calls_in_order_stay_in_order() {
     let mut model = Model::new();
     let [first, second, third] = flood(&mut model, &order, 1, 3)[..] else { panic!("three") };
     let bounds = Bounds { per_bucket: 1_000, total: 1_000 };
-    let policy = Policy { bounds, background: Share::new(0.5).unwrap() };
+    let policy = Policy {
+        bounds,
+        background: Share::new(0.5).unwrap(),
+        learning: crate::Learning::default(),
+    };
     model.scheduler.relimit(model.now, policy, [].into_iter());
     model.pass(millis(4_999));
     assert_eq!(sent(&model, 0), [first]);

@@ -60,7 +60,11 @@ impl One {
     /// It has heard nobody yet.
     fn unheard(replicas: Option<u32>) -> Self {
         let bounds = Bounds { per_bucket: 1_000, total: 1_000 };
-        let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+        let mut scheduler = Scheduler::new(Policy {
+            bounds,
+            background: limits::Share::default(),
+            learning: crate::Learning::default(),
+        });
         scheduler.share(Sharing {
             shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),

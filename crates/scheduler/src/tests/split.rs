@@ -4,7 +4,7 @@
 use limits::{Limit, Rate, Rule, Split};
 
 use super::*;
-use crate::{Enqueued, Event, Permit, Policy, Scheduler};
+use crate::{Enqueued, Event, Learning, Permit, Policy, Scheduler};
 
 /// Several replicas, and a server that counts.
 struct Replicas {
@@ -29,7 +29,11 @@ impl Replicas {
         let replicas = u32::try_from(ahead.len()).unwrap().try_into().unwrap();
         let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
         let schedulers = ahead.iter().zip(0..).map(|(ahead, ordinal)| {
-            let policy = Policy { bounds, background: limits::Share::default() };
+            let policy = Policy {
+                bounds,
+                background: limits::Share::default(),
+                learning: Learning::default(),
+            };
             let mut scheduler = Scheduler::new(policy);
             let split = Split::new(replicas, ordinal, MARGIN).unwrap();
             scheduler.split(START, split, WALL + *ahead);
@@ -185,7 +189,11 @@ proptest! {
 /// The first of three replicas.
 fn first_of_three() -> Scheduler {
     let bounds = Bounds { per_bucket: 1_000_000, total: 1_000_000 };
-    let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+    let mut scheduler = Scheduler::new(Policy {
+        bounds,
+        background: limits::Share::default(),
+        learning: Learning::default(),
+    });
     scheduler.split(START, Split::new(3.try_into().unwrap(), 0, MARGIN).unwrap(), WALL);
     scheduler
 }

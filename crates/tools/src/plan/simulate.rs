@@ -13,8 +13,8 @@ use std::{
 
 use limits::{BucketKey, Class, Limit, Rule, Weight};
 use scheduler::{
-    BlockReason, Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Memory, Outcome, Permit,
-    Policy, Scheduler, Ticket,
+    BlockReason, Bounds, Call, Caller, CallerId, Enqueued, Event, Instant, Learning, Memory,
+    Outcome, Permit, Policy, Scheduler, Ticket,
 };
 
 use super::{
@@ -98,7 +98,11 @@ pub(super) fn simulate(job: &Job, before: &Before, others: Option<Others>, until
     let mut world = World {
         job,
         others,
-        scheduler: Scheduler::new(Policy { bounds, background: job.background }),
+        scheduler: Scheduler::new(Policy {
+            bounds,
+            background: job.background,
+            learning: Learning::OFF,
+        }),
         now: START,
         answers: VecDeque::new(),
         held: HashMap::new(),

@@ -74,6 +74,7 @@ impl Alone {
             let refused = u32::try_from(self.refused.len()).unwrap();
             let surprise = Surprise {
                 accepted: ageing.saturating_sub(refused),
+                refused: 0,
                 since_last: self.window.last_aged_from().map(|last| now.since(last)),
                 retry_after: pause,
                 hint: None,
@@ -81,6 +82,9 @@ impl Alone {
             let mut learner = self.learner.take().unwrap_or_else(|| self.new_learner());
             learner.surprised(now, surprise);
             self.learner = Some(learner);
+        }
+        if let Some(learner) = &mut self.learner {
+            learner.refused(sent);
         }
         (self.frozen_until, self.probes) = (self.frozen_until.max(now + pause), Some(1));
         self.window.answered(now);

@@ -1,10 +1,10 @@
 //! What is learnt of servers of every shape and mood, in virtual time.
 
 mod alone;
-mod figures;
+pub(crate) mod figures;
 mod rules;
-mod server;
-mod stage;
+pub(crate) mod server;
+pub(crate) mod stage;
 
 use self::{
     alone::Alone,

@@ -12,7 +12,7 @@ fn documented(quota: u32) -> Pace {
 
 fn surprise(accepted: u32) -> Surprise {
     let since_last = Some(Duration::from_secs(60));
-    Surprise { accepted, since_last, retry_after: Duration::from_secs(30), hint: None }
+    Surprise { accepted, refused: 2, since_last, retry_after: Duration::from_secs(30), hint: None }
 }
 
 /// A learner, and the time.
@@ -59,6 +59,31 @@ fn a_surprise_cuts_to_what_was_accepted_but_no_more_than_half() {
         taught.surprised(surprise(accepted));
         assert_eq!(taught.quota(), quota, "{accepted} accepted");
     }
+}
+
+/// Red when a server that closes a method once is taken for a limit, and when it is not the second
+/// time.
+#[test]
+fn a_single_refusal_far_below_the_quota_is_a_whim_at_first() {
+    let mut taught = Taught::new(100);
+    taught.surprised(Surprise { refused: 1, ..surprise(60) });
+    assert_eq!(taught.quota(), 100);
+    assert_eq!(taught.learner.spacing(), Duration::from_millis(600));
+    taught.accepted();
+    taught.surprised(Surprise { refused: 1, ..surprise(50) });
+    assert_eq!(taught.quota(), 60);
+}
+
+/// Red when calls are kept apart for ever where few call.
+#[test]
+fn light_traffic_is_not_kept_apart_for_ever() {
+    let mut taught = Taught::new(20);
+    taught.surprised(surprise(15));
+    for _ in 0..12 {
+        taught.accepted();
+        taught.now = taught.now + PERIOD;
+    }
+    assert_eq!(taught.learner.spacing(), Duration::ZERO);
 }
 
 /// Red when the first refusal overtakes the answers of its flight.
