@@ -70,7 +70,8 @@ impl Shared {
     pub fn new(config: Arc<Config>) -> prometheus::Result<Self> {
         let counters = Counters::new()?;
         let queue = counters.queue.clone();
-        let admission = Admission::new(&config.queue, config.background_share, queue);
+        let admission =
+            Admission::new(&config.queue, config.background_share, config.adaptive, queue);
         admission.configure_mode(config.mode);
         if let Some(split) = config.shared.as_ref().and_then(config::Shared::split) {
             admission.split(split, wall_clock());

@@ -132,6 +132,7 @@ mod tests {
             places: 0,
             frozen_for_ms,
             probing: false,
+            learnt: None,
         }
     }
 

@@ -317,6 +317,7 @@ mod tests {
             places: 0,
             frozen_for_ms,
             probing: false,
+            learnt: None,
         }
     }
 

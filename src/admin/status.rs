@@ -114,6 +114,26 @@ pub struct BucketStatus {
     pub frozen_for_ms: u64,
     /// Whether, after a pause, calls are let through one by one.
     pub probing: bool,
+    /// What Slack's refusals have taught of its limit, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<LearntStatus>,
+}
+
+/// What a bucket has learnt of its limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct LearntStatus {
+    /// Slots in all, as configured.
+    pub configured: u32,
+    /// The period in which Slack accepts `quota` calls.
+    pub period_ms: u64,
+    /// The quota that was refused last, if it has not been accepted since.
+    pub refused: Option<u32>,
+    /// How far calls are kept apart.
+    pub spacing_ms: u64,
+    /// Whether that is because Slack refuses bursts.
+    pub bursts: bool,
+    /// How long ago the last lesson was; none if only more than configured has been tried.
+    pub ago_ms: Option<u64>,
 }
 
 /// How many are not in a list that would be too long.
@@ -268,6 +288,21 @@ impl QueueStatus {
     }
 }
 
+// === impl LearntStatus ===
+
+impl LearntStatus {
+    fn new(learnt: scheduler::Learnt, now: scheduler::Instant) -> Self {
+        Self {
+            configured: learnt.documented,
+            period_ms: millis(learnt.period),
+            refused: learnt.refused,
+            spacing_ms: millis(learnt.spacing),
+            bursts: learnt.bursts,
+            ago_ms: learnt.since.map(|since| millis(now.since(since))),
+        }
+    }
+}
+
 // === impl BucketStatus ===
 
 impl BucketStatus {
@@ -284,6 +319,7 @@ impl BucketStatus {
             places: bucket.places,
             frozen_for_ms: bucket.frozen_until.map_or(0, |until| millis(until.since(now))),
             probing: bucket.probing,
+            learnt: bucket.learnt.map(|learnt| LearntStatus::new(learnt, now)),
         }
     }
 

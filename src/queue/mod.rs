@@ -6,6 +6,7 @@
 
 mod admit;
 mod ghosts;
+mod lessons;
 mod metrics;
 mod modes;
 mod pausing;
@@ -23,9 +24,9 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use config::{Config, QueueBounds};
+use config::{Adaptive, Config, QueueBounds};
 use limits::{BucketKey, Share};
-use scheduler::{Bounds, Enqueued, Event, Learning, Memory, Note, Policy, Scheduler};
+use scheduler::{Bounds, Enqueued, Event, Learning, Lesson, Memory, Note, Policy, Scheduler};
 use slack::{Identity, buckets};
 use tokio::{
     sync::{Notify, oneshot},
@@ -89,6 +90,7 @@ struct State {
     /// Kept for its memory.
     events: Vec<Event>,
     notes: Vec<Note>,
+    lessons: Vec<Lesson>,
 }
 
 /// The scheduler's time when the queue is made. What was long before has a time, too.
@@ -101,8 +103,13 @@ type Verdict = Result<scheduler::Permit, Shed>;
 
 impl Admission {
     /// An empty queue with these bounds; background calls take at most that share of a window.
-    pub fn new(queue: &QueueBounds, background: Share, metrics: QueueMetrics) -> Self {
-        let policy = policy(queue, background);
+    pub fn new(
+        queue: &QueueBounds,
+        background: Share,
+        adaptive: Adaptive,
+        metrics: QueueMetrics,
+    ) -> Self {
+        let policy = policy(queue, background, adaptive);
         Self {
             shared: Arc::new(Inner {
                 state: Mutex::new(State {
@@ -118,6 +125,7 @@ impl Admission {
                     closed: false,
                     events: Vec::new(),
                     notes: Vec::new(),
+                    lessons: Vec::new(),
                 }),
                 earlier: Notify::new(),
                 origin: Instant::now(),
@@ -263,7 +271,7 @@ impl Admission {
     /// The operator decides otherwise: these bounds and limits hold from now on, also for the calls
     /// that wait. They stay as old as they are.
     pub fn relimit(&self, before: &Config, config: &Config) {
-        let policy = policy(&config.queue, config.background_share);
+        let policy = policy(&config.queue, config.background_share, config.adaptive);
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         let now = self.shared.now();
@@ -384,6 +392,8 @@ impl State {
         loop {
             let mut events = std::mem::take(&mut self.events);
             let next = self.scheduler.poll(now, &mut events);
+            self.scheduler.lessons(&mut self.lessons);
+            self.lessons.drain(..).for_each(|lesson| lessons::tell(&lesson));
             if let Some(store) = shared.store.get() {
                 self.scheduler.notes(&mut self.notes);
                 store.note(&mut self.notes);
@@ -417,10 +427,11 @@ impl State {
     }
 }
 
-fn policy(queue: &QueueBounds, background: Share) -> Policy {
+fn policy(queue: &QueueBounds, background: Share, adaptive: Adaptive) -> Policy {
+    let Adaptive { down, up, ceiling } = adaptive;
     Policy {
         bounds: Bounds { per_bucket: queue.max_depth, total: queue.max_total },
         background,
-        learning: Learning::OFF,
+        learning: Learning { down, up: up.then_some(ceiling) },
     }
 }

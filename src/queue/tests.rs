@@ -28,7 +28,12 @@ fn metrics() -> QueueMetrics {
 }
 
 fn admission() -> Admission {
-    Admission::new(&QueueBounds::default(), Share::default(), metrics())
+    Admission::new(
+        &QueueBounds::default(),
+        Share::default(),
+        config::Adaptive::default(),
+        metrics(),
+    )
 }
 
 /// A limit of one a minute.
@@ -244,7 +249,8 @@ async fn a_look_at_a_hundred_thousand_calls_is_short() {
     const CALLS: usize = 100_000;
     let bounds =
         QueueBounds { max_depth: 2 * CALLS, max_total: 2 * CALLS, ..QueueBounds::default() };
-    let admission = Admission::new(&bounds, Share::default(), metrics());
+    let admission =
+        Admission::new(&bounds, Share::default(), config::Adaptive::default(), metrics());
     let _permit = sent(&admission).await;
     let _held: Vec<_> = (0..CALLS).map(|_| waits(&admission, 4 * 100_000 * MINUTE)).collect();
     let mut times: Vec<_> = (0..20)

@@ -9,8 +9,8 @@ use tracing::Level;
 use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
-    Config, LogFormat, Outside, ShedAs, TrustCallers, access, admin, background, callers, clients,
-    identity, keys, methods, proxies, shared, tls, upstreams,
+    Config, LogFormat, Outside, ShedAs, TrustCallers, access, adaptive, admin, background, callers,
+    clients, identity, keys, methods, proxies, shared, tls, upstreams,
 };
 
 /// Where bots connect, over the file.
@@ -78,6 +78,7 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     config.identity = identity::read(root, &env, &mut report);
     config.callers = callers::read(root, &mut report);
     config.clients = clients::read(root, &mut report);
+    config.adaptive = adaptive::read(root, &mut report);
     set(&mut config.background_share, background::read(root, &mut report));
     config.admin.token = admin::token(root, &mut report);
     config.admin.hosts = admin::hosts(root, &mut report);

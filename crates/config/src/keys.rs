@@ -4,7 +4,7 @@
 //! unless it asks for nothing: who builds the function replaces its line.
 
 use slack::read::{LIMIT, TIERS};
-use yaml::shape::Shape::{self, List, Map, Named, Nullable, Unbuilt, Value, ValueOrList};
+use yaml::shape::Shape::{self, List, Map, Named, Nullable, Value, ValueOrList};
 
 /// The whole file.
 pub(super) const CONFIG: Shape = Map(&[
@@ -63,17 +63,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ("trust_callers", Value),
     ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
-    (
-        "adaptive",
-        Map(&[
-            ("down", Unbuilt { what: "learning a lower quota is", inert: &["false"] }),
-            ("up", Unbuilt { what: "learning a higher quota is", inert: &["false"] }),
-            (
-                "ceiling",
-                Unbuilt { what: "learning a higher quota is", inert: &["null", "2.0", "2"] },
-            ),
-        ]),
-    ),
+    ("adaptive", Map(&[("down", Value), ("up", Value), ("ceiling", Value)])),
     (
         "shared",
         Map(&[

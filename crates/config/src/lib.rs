@@ -5,6 +5,7 @@
 //! a default.
 
 mod access;
+mod adaptive;
 mod admin;
 mod background;
 pub mod callers;
@@ -38,6 +39,7 @@ use limits::Share;
 use slack::{AppKind, Catalogue, Client, Mode, RefusedAs, TokenHash};
 
 pub use access::{Allowed, ListenTls, Proof};
+pub use adaptive::Adaptive;
 pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use clients::ClientRule;
@@ -81,6 +83,8 @@ pub struct Config {
     pub callers: Vec<CallerRule>,
     /// What is known of clients before what the catalogue knows; the first match counts.
     pub clients: Vec<ClientRule>,
+    /// How limits are learnt from refusals.
+    pub adaptive: Adaptive,
     /// What calls of class background take at most of each window, which always leaves one
     /// slot to the others.
     pub background_share: Share,
@@ -247,6 +251,7 @@ impl Config {
             identity: IdentityRules::default(),
             callers: Vec::new(),
             clients: Vec::new(),
+            adaptive: Adaptive::default(),
             background_share: Share::default(),
             queue: QueueBounds::default(),
             timeouts: Timeouts::default(),

@@ -55,6 +55,7 @@ fn whole(config: &Config) -> String {
         identity,
         callers,
         clients,
+        adaptive,
         background_share,
         queue,
         timeouts,
@@ -70,7 +71,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
+         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -180,6 +181,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.shed_as, ShedAs::Auto);
     assert!(config.callers.is_empty());
     assert_eq!(config.background_share, Share::new(0.75).unwrap());
+    assert_eq!(config.adaptive, Adaptive { down: true, up: false, ceiling: 200 });
     assert_eq!(config.log, Log { format: LogFormat::Text, level: tracing::Level::INFO });
     for text in ["# only a comment\n", "queue:\n", "methods: {}\nupstreams:\n"] {
         assert_eq!(whole(&checked(text)), whole(&config), "{text}");
@@ -204,6 +206,7 @@ clients:
   - { name: slow, user_agent: 'slow/*', max_wait: 24h, keep_alive: interim, stops_whole: true }
   - { name: python, user_agent: '*slackclient/*', max_wait: 55s }
 background: { share: 1 }
+adaptive: { down: true, up: true, ceiling: 1.25 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
@@ -265,6 +268,7 @@ log: { format: json, level: debug }
     assert!(agent.matches("job/1") && lane.matches("job-1"));
     assert!(token.matches(b"\x01\x23\xab\xcd\xef") && !token.matches(b"\x01\x23\xab"));
     assert_eq!(config.background_share, Share::new(1.0).unwrap());
+    assert_eq!(config.adaptive, Adaptive { down: true, up: true, ceiling: 125 });
     assert_eq!(config.trust_callers, TrustCallers::Never);
     assert_eq!(config.shed_as, ShedAs::Always(RefusedAs::OkFalse));
     for text in ["shed_as: 429", "shed_as: \"429\""] {
@@ -404,7 +408,7 @@ fn what_asks_for_nothing_is_no_mistake() {
 identity: { resolve: true, tokens: [] }
 callers: []
 background: {}
-adaptive: { down: false, up: false, ceiling: 2.0 }
+adaptive: { down: true, up: false, ceiling: 2.0 }
 shared: null
 state_file: null
 mode: enforce

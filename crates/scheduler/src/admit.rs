@@ -132,7 +132,10 @@ impl Scheduler {
             bucket.settle(*slot, now, class, end);
             if bucket.learns {
                 self.keep_to_pace(now, slot.bucket);
-            } else if self.policy.learning.up.is_some() && bucket.is_used_up() {
+            } else if self.policy.learning.up.is_some()
+                && self.leases.is_none()
+                && bucket.is_used_up()
+            {
                 self.begin_to_learn(now, slot.bucket);
             }
             self.touch(slot.bucket);

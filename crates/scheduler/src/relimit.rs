@@ -17,7 +17,8 @@ use super::{Instant, Policy, Scheduler, bucket::Bucket, call_group::BucketId, se
 
 impl Scheduler {
     /// Replaces the policy, and each limit by the one of the same name. A limit that is not named
-    /// is kept by the calls that are under it.
+    /// is kept by the calls that are under it. What was learnt of limits is forgotten where it is
+    /// to be learnt in another way.
     pub fn relimit<'l>(
         &mut self,
         now: Instant,
@@ -27,6 +28,9 @@ impl Scheduler {
         self.advance(now);
         self.limits = limits.map(|limit| (Arc::clone(&limit.name), Arc::clone(limit))).collect();
         let share_changed = policy.background != self.policy.background;
+        if policy.learning != self.policy.learning {
+            self.forget_lessons(now);
+        }
         self.policy = policy;
         let changed = |bucket: &Bucket| {
             let before = &bucket.key.limit;

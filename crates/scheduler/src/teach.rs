@@ -85,8 +85,8 @@ impl Scheduler {
 
     /// A call was refused that a freeze or a full window does not explain.
     pub(super) fn teach(&mut self, now: Instant, id: BucketId, retry_after: Duration) {
-        let learning = self.policy.learning;
-        if !learning.down {
+        // What one of several schedulers has learnt is not shared, so it would say little.
+        if !self.policy.learning.down || self.leases.is_some() {
             return;
         }
         let mut hint = None;
@@ -119,6 +119,16 @@ impl Scheduler {
             }
         }
         self.learning.push(id);
+    }
+
+    /// Forgets what all buckets have learnt.
+    pub(super) fn forget_lessons(&mut self, now: Instant) {
+        for id in core::mem::take(&mut self.learning) {
+            if self.buckets.get(id).is_some_and(|bucket| bucket.learns) {
+                self.buckets[id].forget_lessons(now, self.policy.background, self.replica.as_ref());
+                self.look_again(id);
+            }
+        }
     }
 
     /// Keeps to the pace that is believed now, and reports it if it is a slower one.

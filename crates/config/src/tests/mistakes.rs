@@ -548,15 +548,16 @@ fn what_is_not_built_is_refused() {
             &["1:10: shed_as: \"503\" is none of auto, 429, ok_false; write one of them"],
         ),
         (
-            "adaptive: { down: true }",
+            "adaptive: { down: no, up: true, ceiling: 11 }",
             &[
-                "1:19: adaptive.down: learning a lower quota is not built yet; delete the key or set it to false",
+                "1:19: adaptive.down: \"no\" is none of true, false; write one of them",
+                "1:42: adaptive.ceiling: \"11\" is no ceiling; write by how much the limit may be multiplied, from 1 to 10, as in 2.0",
             ],
         ),
         (
-            "adaptive: { up: true }",
+            "adaptive: { down: false, up: true }",
             &[
-                "1:17: adaptive.up: learning a higher quota is not built yet; delete the key or set it to false",
+                "1:30: adaptive.up: needs adaptive.down, which finds back from a limit that is too high",
             ],
         ),
         (

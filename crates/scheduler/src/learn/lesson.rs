@@ -60,7 +60,7 @@ const CALLS_PER_TRIAL: u32 = 250;
 const LONGEST: u32 = 64;
 
 /// After so many clean periods that were not full, calls need not be kept apart so far.
-const QUIET: u32 = 10;
+const QUIET: u32 = 4;
 
 /// The whole gap between calls, in parts.
 const EVEN: u32 = 8;
@@ -119,9 +119,13 @@ impl Lesson {
                 let wait = bounds.rare(back);
                 return Self { spacing: Spacing { needed: true, wait, ..even }, ..next };
             }
-            let nothing_known = self.bad.is_none() && surprise.refused < 2;
-            if self.whim.is_none() && (knows || nothing_known) {
+            if knows && self.whim.is_none() {
                 return Self { whim: Some(surprise.accepted), ..next };
+            }
+            // Where nothing is known yet, one refusal alone changes nothing.
+            if self.bad.is_none() && self.whim.is_none() && surprise.refused < 2 {
+                let whim = Some(surprise.accepted);
+                return Self { whim, spacing: self.spacing, ..next };
             }
         }
         self.cut(bounds, surprise, next)

@@ -39,8 +39,9 @@
 //!
 //! A refusal far below a pace that had held is not explained by the pace. If calls were not spaced,
 //! they are from now on. If they were, it counts as a whim of the server, unless it happens again
-//! before the pace has held once more. So does the very first surprise, if it is the only refusal of
-//! its flight and far below the quota: servers that close a method for a while are no limit.
+//! before the pace has held once more. The very first surprise, if it is the only refusal of its
+//! flight and far below the quota, changes nothing: a server that closes a method for a while is no
+//! limit.
 
 use core::time::Duration;
 

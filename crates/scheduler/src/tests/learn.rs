@@ -265,6 +265,18 @@ fn a_limit_that_the_operator_corrects_is_learnt_anew() {
     assert_eq!(quota(&mut model, &key), Some(15));
 }
 
+/// Red when what was learnt is kept where nothing is to be learnt.
+#[test]
+fn who_learns_no_more_forgets() {
+    let mut model = Model::new();
+    let key = tier("T/m");
+    taught(&mut model, &key, 12);
+    let bounds = Bounds { per_bucket: 1000, total: 1000 };
+    let policy = Policy { bounds, background: Share::default(), learning: Learning::OFF };
+    model.scheduler.relimit(model.now, policy, [].into_iter());
+    assert_eq!(quota(&mut model, &key), Some(20));
+}
+
 /// Red when all are asked, or two.
 #[test]
 fn three_workspaces_hint_at_what_the_fourth_will_learn() {

@@ -68,7 +68,7 @@ fn a_single_refusal_far_below_the_quota_is_a_whim_at_first() {
     let mut taught = Taught::new(100);
     taught.surprised(Surprise { refused: 1, ..surprise(60) });
     assert_eq!(taught.quota(), 100);
-    assert_eq!(taught.learner.spacing(), Duration::from_millis(600));
+    assert_eq!(taught.learner.spacing(), Duration::ZERO);
     taught.accepted();
     taught.surprised(Surprise { refused: 1, ..surprise(50) });
     assert_eq!(taught.quota(), 60);
