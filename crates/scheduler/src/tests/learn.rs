@@ -136,8 +136,8 @@ fn plays() -> Vec<Play> {
     some.map(|(_, play)| Play { windows: 150, ..play }).collect()
 }
 
-/// Red with each of: no learner; a quota that is learnt and not kept to; no spacing; a bucket that
-/// is not looked at when its pace changes; slots of refused calls that count as accepted.
+/// Red with each of: no learner; a quota that is learnt and not kept to; no spacing; no base to
+/// fall back to; trials after four periods for ever.
 #[test]
 fn a_flood_finds_the_true_limit_and_keeps_to_it() {
     figures::hold(&plays(), |play| play.run(&mut Whole::new(play.quota, Learning::default())));
@@ -213,6 +213,29 @@ fn quota(model: &mut Model, key: &BucketKey) -> Option<u32> {
     states.find(|state| state.key == *key).map(|state| state.quota)
 }
 
+/// Red when slots of refused calls count as accepted.
+#[test]
+fn refused_calls_were_not_accepted() {
+    let mut model = Model::new();
+    let key = [tier("T/m")];
+    let calls = flood(&mut model, &key, 1, 5);
+    model.pass(millis(100));
+    model.settle(calls[0], Outcome::Answered);
+    model.settle(calls[1], Outcome::Answered);
+    model.refuse(calls[2], seconds(1));
+    calls[2..].iter().for_each(|call| model.settle(*call, Outcome::Refused));
+    assert_eq!(quota(&mut model, &key[0]), Some(10), "half");
+    for _ in 0..3 {
+        model.pass(seconds(7));
+        let call = flood(&mut model, &key, 1, 1)[0];
+        model.settle(call, Outcome::Answered);
+    }
+    model.pass(seconds(7));
+    let call = flood(&mut model, &key, 1, 1)[0];
+    model.refuse(call, seconds(1));
+    assert_eq!(quota(&mut model, &key[0]), Some(5), "two and three");
+}
+
 /// Red when a bucket is dropped that has learnt something, and when it is kept for ever.
 #[test]
 fn what_is_learnt_is_kept_for_a_day() {
@@ -235,6 +258,8 @@ fn of_two_buckets_that_become_one_the_slower_pace_is_kept() {
         flood(&mut model, &[tier("U/m")], 1, 1);
         model.scheduler.rename(model.now, limits::Scope::of(&[Dimension::Workspace]), one, other);
         assert_eq!(quota(&mut model, &tier(&format!("{other}/m"))), Some(12), "{one}");
+        let mut states = model.scheduler.buckets(model.now);
+        assert!(states.any(|state| state.learnt.is_some()), "it knows that it is a lower one");
     }
 }
 

@@ -37,9 +37,7 @@ pub(crate) fn plays() -> Vec<Play> {
     plays
 }
 
-/// Red with each of: a cut to seven tenths, as a plain limiter does; every refusal of a flight
-/// counted; answers of the flight not added; no Retry-After for one call a period; trials after
-/// four periods for ever; trials that are not spaced; no base to fall back to.
+/// Red with each of: answers of the flight that are not added; trials after four periods for ever.
 #[test]
 fn a_true_limit_is_found_and_kept() {
     figures::hold(&plays(), |play| play.run(&mut Alone::new(play.quota, None)));
@@ -108,7 +106,7 @@ fn a_server_that_names_no_pause_is_understood() {
     }
 }
 
-/// Red when the base is forgotten: the quota swings between what is left and all of it.
+/// Red when trials are made after four periods for ever.
 #[test]
 fn what_others_leave_is_found_and_does_not_swing() {
     for quota in [20, 50, 100] {
