@@ -90,7 +90,7 @@ impl Lesson {
             && self.pace == bounds.documented
             && self.bad.is_none()
             && self.spacing.parts == 0
-            && self.clean >= HELD
+            && self.clean >= bounds.rare(bounds.documented)
     }
 
     /// How far calls are kept apart: evenly while a pace is tried.
@@ -101,12 +101,17 @@ impl Lesson {
 
     /// What is believed after a surprise.
     #[must_use]
-    pub(super) fn after(self, bounds: Bounds, surprise: Surprise) -> Self {
+    pub(super) fn after(
+        self,
+        bounds: Bounds,
+        surprise: Surprise,
+        per_call: Option<Duration>,
+    ) -> Self {
         let spacing = self.spacing();
         let even = Spacing { parts: EVEN, ..spacing };
         let next = Self { clean: 0, step: 1, confirmed: false, spacing: even, quiet: 0, ..self };
         if self.pace.quota == 1 {
-            return self.stretched(bounds, surprise, next);
+            return self.stretched(bounds, surprise, per_call, next);
         }
         if surprise.accepted == 0 {
             return Self { clean: 0, ..self };
@@ -168,16 +173,31 @@ impl Lesson {
     }
 
     /// One call a period is too many: the period gets longer.
-    fn stretched(self, bounds: Bounds, surprise: Surprise, next: Self) -> Self {
+    fn stretched(
+        self,
+        bounds: Bounds,
+        surprise: Surprise,
+        per_call: Option<Duration>,
+        next: Self,
+    ) -> Self {
         let Some(since) = surprise.since_last.filter(|since| *since <= self.pace.period * 2) else {
             return Self { clean: 0, ..self };
         };
+        let period = self.pace.period;
+        // At this pace a call has passed: it is too fast only for windows with fixed edges.
+        let each = per_call.filter(|_| self.clean > 0);
+        let each = each.map(|each| each.clamp(period * 65 / 64, period * 5 / 4));
         let held = self.base.filter(|base| *base < self.pace);
-        let known = held.is_some() || self.bad.is_some();
+        let held = held.filter(|held| each.is_none_or(|each| each <= held.period));
+        let known = held.is_some() || self.bad.is_some() || each.is_some();
         let pace = held.unwrap_or_else(|| {
             let per = since + surprise.retry_after;
-            // It was the period that the server had told, and more than that was needed.
-            let per = if known { per.max(self.pace.period * 17 / 16) } else { per };
+            let per = match each {
+                Some(each) => per.max(each),
+                // It was the period that the server had told, and more than that was needed.
+                None if known => per.max(period * 17 / 16),
+                None => per,
+            };
             self.pace.slower(per, bounds.documented.period)
         });
         let wait = if known { bounds.rare(pace) } else { WAIT_ALONE };

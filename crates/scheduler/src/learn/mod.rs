@@ -12,7 +12,9 @@
 //! case, a lower limit, this is the limit itself after one surprise. Because it may be a wrong guess,
 //! one surprise cuts the quota by no more than half. A quota of one cannot be cut; its period gets
 //! longer instead, to the time from the last accepted call to the end of the pause that the server
-//! asks for.
+//! asks for. Where calls had been accepted that far apart, the windows of the server have fixed edges,
+//! and a call was refused when two of them had drifted into one window. Each call before had a window
+//! of its own, so the time from pause to pause tells how long one is.
 //!
 //! A refusal before anything has been accepted since the last surprise teaches nothing: the pause
 //! was too short, or the server refuses everything. So no server brings a quota to zero.
@@ -86,6 +88,7 @@ struct Flight {
     at: Instant,
     surprise: Surprise,
     before: Lesson,
+    per_call: Option<Duration>,
 }
 
 /// How many of so many calls are its own, where several replicas have a part of a limit each. It
@@ -167,14 +170,24 @@ impl Learner {
     pub(crate) fn surprised(&mut self, now: Instant, surprise: Surprise) {
         let since_last = self.counted.last.map(|last| now.since(last)).or(surprise.since_last);
         let surprise = Surprise { since_last, ..surprise };
+        let retry_after = surprise.retry_after;
         let again = self.flight.is_some() && self.counted.accepted == 0;
         let before = self.lesson;
+        let per_call = self.per_call(now, retry_after);
         self.counted = Counted { last: self.counted.last, ..Counted::default() };
         // Where nothing has been accepted since, the pause was too short, which tells no quota.
         if !again {
-            self.flight = Some(Flight { at: now, surprise, before });
-            self.lesson = before.after(self.bounds, self.part.of_whole(surprise));
+            self.flight = Some(Flight { at: now, surprise, before, per_call });
+            self.lesson = before.after(self.bounds, self.part.of_whole(surprise), per_call);
         }
+    }
+
+    /// How long each call took that was accepted since the last surprise, from the end of that pause
+    /// to the end of the next one; nothing of a single call.
+    fn per_call(&self, now: Instant, retry_after: Duration) -> Option<Duration> {
+        let flight = self.flight.filter(|_| self.counted.accepted > 1)?;
+        let since = now.since(flight.at + flight.surprise.retry_after);
+        Some((since + retry_after) / self.counted.accepted)
     }
 
     /// A call goes, so long after the one before.
@@ -216,7 +229,7 @@ impl Learner {
         adds(&mut flight.surprise);
         if self.counted.accepted == 0 {
             let surprise = self.part.of_whole(flight.surprise);
-            self.lesson = flight.before.after(self.bounds, surprise);
+            self.lesson = flight.before.after(self.bounds, surprise, flight.per_call);
         }
         true
     }
