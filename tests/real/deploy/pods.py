@@ -185,8 +185,8 @@ class Container:
     def start(self) -> str:
         self.process = Process("container", [BINARY, *self.container.get("args", [])], variables=self.env)
         eventually("the startup probe succeeds", lambda: self.probe("startupProbe"), 10)
-        listening = next(line for line in self.process.said() if '"listening"' in line)
-        return json.loads(listening)["listen"]
+        # What it says is read beside the probe, and may come later.
+        return self.process.wait_for("its address", lambda line: '"listening"' in line and json.loads(line)["listen"])
 
     def probe(self, which: str) -> bool:
         probe = self.container[which]
