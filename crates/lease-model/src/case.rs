@@ -49,6 +49,10 @@ pub enum Start {
     Heard(Vec<u8>, Vec<u8>),
     /// The same, and the first replica has been granted a slot, of which it has not heard yet.
     Granted,
+    /// All have heard that nothing is held, and the first replica has been suspended for long since then.
+    Stopped,
+    /// All have heard that nothing is held, and the first replica has not heard the store for long since then.
+    Cut,
     /// The first replica uses the slot. There is an older copy of the store, in which it waits for the second
     /// one to return it.
     Behind,
@@ -206,6 +210,8 @@ impl Model for Case {
             Start::New => World::new(&self.rules),
             Start::Heard(held, used) => World::heard(&self.rules, held, used),
             Start::Granted => World::granted(&self.rules),
+            Start::Stopped => World::stopped(&self.rules),
+            Start::Cut => World::cut(&self.rules),
             Start::Behind => World::behind(&self.rules),
         };
         (world.asks, world.beats) = (self.asks, self.beats);

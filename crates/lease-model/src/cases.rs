@@ -56,7 +56,8 @@ pub fn all() -> Vec<Case> {
             },
         ),
         outage([3, 0, 0], six.clone()),
-        outage([2, 0, 0], six),
+        outage([2, 0, 0], six.clone()),
+        outage([1, 0, 0], six),
         outage([1, 0, 0], parts.clone()),
         outage([2, 0, 0], parts.clone()),
         Case {
@@ -68,7 +69,7 @@ pub fn all() -> Vec<Case> {
             ..small("P2", "parts while others use the bucket up")
         },
         Case {
-            rules: parts,
+            rules: parts.clone(),
             exceeds: Exceeds::ByLong,
             asks: 0,
             beats: 2,
@@ -76,7 +77,32 @@ pub fn all() -> Vec<Case> {
             faults: flush,
             ..small("P3", "the store is emptied, and then gone")
         },
+        suspended(parts.clone()),
+        Case {
+            rules: parts,
+            exceeds: Exceeds::ByParts,
+            asks: 2,
+            beats: 1,
+            speaks: (Some(1), Some(1)),
+            start: Start::Cut,
+            net: 1,
+            ..small("P5", "cut off while another one uses the bucket up")
+        },
     ]
+}
+
+/// One replica is suspended, and the other one uses the bucket up.
+fn suspended(rules: Rules) -> Case {
+    Case {
+        rules,
+        exceeds: Exceeds::ByLong,
+        asks: 2,
+        beats: 1,
+        speaks: (Some(1), Some(1)),
+        start: Start::Stopped,
+        net: 1,
+        ..Case::small("P4", "suspended while another one uses the bucket up")
+    }
 }
 
 fn holds(slots: u8) -> Start {
@@ -148,6 +174,15 @@ pub fn for_rule(mutation: Mutation) -> Case {
             let (start, exceeds) = (holds(2), Exceeds::ByLong);
             Case { rules: parts(2, 2), exceeds, asks: 0, beats: 1, start, ..case }
         }
+        M::PartOfAHotBucket => {
+            let start = Start::Heard(vec![2, 0, 0], vec![2, 0, 0]);
+            Case { rules: parts(2, 2), start, asks: 0, ..case }
+        }
+        M::PartBesideHeld => {
+            let start = Start::Heard(vec![2, 0, 0], vec![2, 0, 0]);
+            Case { rules: parts(6, 3), start, asks: 0, ..case }
+        }
+        M::PartAfterSuspension => suspended(parts(2, 2)),
         M::ClaimedReused => Case {
             faults: Faults { stop: true, ..faults(1) },
             asks: 2,

@@ -53,16 +53,24 @@
 //! - [`ForgottenUnnamed`](rules::Mutation::ForgottenUnnamed): replicas go on naming a member for a period
 //!   and a flight after it was forgotten. A store that is emptied loses the slots that it kept for it,
 //!   and would grant them at once.
+//!
 //! - [`MissingForALease`](rules::Mutation::MissingForALease) and
 //!   [`MissingForgotten`](rules::Mutation::MissingForgotten): a store that has lost its memory grants no slot
 //!   of a bucket while somebody has not told what it holds, until that one's lease is over and the last of
 //!   its calls counts no more. It stays a member for longer, as long as another limit asks for it, also if a
 //!   copy of the store knows of slots that it held.
+//! - [`PartOfAHotBucket`](rules::Mutation::PartOfAHotBucket) and
+//!   [`PartBesideHeld`](rules::Mutation::PartBesideHeld): without the store, a replica uses its part of a
+//!   bucket that was quiet, all the time; of another one only after a period and a flight. What it holds is
+//!   in its part.
+//! - [`PartAfterSuspension`](rules::Mutation::PartAfterSuspension): who was suspended while its lease ended
+//!   uses no part by what it heard before. Whoever is cut off does, and exceeds the quota by it while others
+//!   use the bucket up: a replica cannot tell that from an outage for all, where nothing is exceeded.
 //!
 //! # Sizes
 //!
-//! The cases of the tests have between a thousand and half a million states, and are up to 28 steps deep.
-//! Six of the rules are seen broken only, since their cases have millions of states with the rule, and
+//! The cases of the tests have between a thousand and half a million states, and are up to 32 steps deep.
+//! Some of the rules are seen broken only, since their cases have millions of states with the rule, and
 //! that of [`OldEpochCounts`](rules::Mutation::OldEpochCounts) takes a minute and is ignored unless
 //! asked for. That the wants of a late ask must not count
 //! ([`LateWantsCount`](rules::Mutation::LateWantsCount)) is modelled, and no counterexample was found in

@@ -19,6 +19,8 @@ pub struct Replica {
     pub epoch: u8,
     /// Whether the store answers.
     pub link: Link,
+    /// Whether the store was found silent while the lease lasted.
+    pub noticed: bool,
     /// When the last message that was answered was sent: ticks ago.
     pub confirmed: u8,
     /// How many replicas there were when that was heard last; 0 if it never was.
@@ -88,6 +90,7 @@ impl Replica {
             stopped: false,
             epoch: 0,
             link: Link::Unheard,
+            noticed: false,
             confirmed: 0,
             count: 0,
             hot: false,
@@ -136,15 +139,35 @@ impl Replica {
     /// How many slots it may use.
     pub fn cap(&self, rules: &Rules, used: u8) -> u8 {
         let part = rules.part(self.count);
-        let is_hot = self.hot || self.others_held > part || self.unsure;
+        // What was taken as a part may come on top of what was granted.
+        let reusable = self.reusable(rules).min(rules.quota);
         match self.link {
-            Link::Connected if self.keeps(rules) => self.reusable(rules),
+            Link::Connected if self.keeps(rules) => reusable,
             Link::Connected => used + self.fresh,
-            Link::Alone if self.held() > 0 => self.reusable(rules),
-            Link::Alone if is_hot => 0,
-            Link::Over(since) if since < rules.longest() => self.reusable(rules).min(part),
-            Link::Unheard | Link::Alone | Link::Over(_) => part,
+            Link::Alone if self.is_quiet(rules) && rules.breaks(Mutation::PartBesideHeld) => {
+                reusable + part
+            }
+            Link::Alone if self.is_quiet(rules) => reusable.max(part),
+            Link::Alone => reusable,
+            Link::Over(since) if since < rules.longest() => self.after_the_lease(rules, part),
+            Link::Unheard | Link::Over(_) => part,
         }
+    }
+
+    /// How many slots it may use as long as those of others may be in use that they held under a lease.
+    fn after_the_lease(&self, rules: &Rules, part: u8) -> u8 {
+        let knows = self.noticed || rules.breaks(Mutation::PartAfterSuspension);
+        if self.is_quiet(rules) && knows || rules.breaks(Mutation::PartOfAHotBucket) {
+            part
+        } else {
+            self.reusable(rules).min(part)
+        }
+    }
+
+    /// Whether no more than a part of the bucket was used when the store was heard last, by all it knows.
+    fn is_quiet(&self, rules: &Rules) -> bool {
+        let used = self.held() + self.others_held;
+        !self.hot && !self.unsure && used <= rules.part(self.count)
     }
 
     /// Whether it uses slots again that have aged, although the store answers.
@@ -174,6 +197,7 @@ impl Replica {
     /// Its lease is over, for so long.
     pub fn lease_is_over(&mut self, since: u8) {
         self.gives_up_asking();
+        self.noticed = self.link == Link::Alone;
         self.link = Link::Over(since);
     }
 
@@ -305,7 +329,7 @@ impl Replica {
     /// The store has forgotten it: it goes on by another name, with what it uses.
     pub fn forgotten(&mut self, rules: &Rules, name: Name, used: u8) {
         self.name = name;
-        (self.epoch, self.link) = (0, Link::Over(0));
+        (self.epoch, self.link, self.noticed) = (0, Link::Over(0), false);
         (self.beating, self.asking, self.said_wants) = (None, None, 0);
         (self.again, self.told) = (false, true);
         (self.granted, self.taken, self.returned, self.fresh) = (0, used, 0, 0);
@@ -340,12 +364,13 @@ impl Replica {
 
     /// Only what it may use matters.
     pub fn forgets_what_it_would_say(&mut self) {
-        let Self { alive, stopped, link, confirmed, count, hot, unsure, cold, fresh, .. } = *self;
+        let Self { alive, stopped, link, noticed, confirmed, count, .. } = *self;
+        let Self { hot, unsure, cold, fresh, .. } = *self;
         let (held, others_held) = (self.held(), self.others_held);
         let reusable = self.granted + self.known;
         let known = reusable.saturating_sub(self.returned + self.claimed).min(held);
-        let new = Self { told: self.told, ..Self::new(self.name) };
-        *self = Self { alive, stopped, link, confirmed, count, hot, unsure, cold, fresh, ..new };
+        let new = Self { told: self.told, confirmed, count, ..Self::new(self.name) };
+        *self = Self { alive, stopped, link, noticed, hot, unsure, cold, fresh, ..new };
         (self.taken, self.known, self.others_held) = (held, known, others_held);
     }
 

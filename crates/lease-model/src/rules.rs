@@ -85,6 +85,14 @@ pub enum Mutation {
     /// A bucket is cold although slots of it are kept that no member holds, or may still be in use by
     /// who was forgotten lately.
     OrphansAreCold,
+    /// A replica uses its part of a bucket beside what it holds.
+    PartBesideHeld,
+    /// A replica uses its part of a bucket as soon as its lease is over, also if more than a part of it was
+    /// used when the store was heard last.
+    PartOfAHotBucket,
+    /// A replica that was suspended goes by what it heard before, and uses its part of a bucket although the
+    /// store may answer.
+    PartAfterSuspension,
     /// Without the store, a replica uses slots again of which the store has not heard.
     UntoldReused,
     /// Without the store, a replica uses slots again that were in use when its lease was over.
@@ -98,7 +106,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::OldEpochCounts,
         Self::NeverCold,
         Self::OrphansAgeAPeriod,
@@ -123,6 +131,9 @@ impl Mutation {
         Self::NumbersRestart,
         Self::PartOfAnUnsureStore,
         Self::OrphansAreCold,
+        Self::PartBesideHeld,
+        Self::PartOfAHotBucket,
+        Self::PartAfterSuspension,
         Self::UntoldReused,
         Self::ClaimedReused,
         Self::ForgottenUnnamed,

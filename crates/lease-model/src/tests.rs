@@ -63,6 +63,8 @@ cases! {
     an_outage_for_all: "P1",
     parts_while_others_use_the_bucket_up: "P2",
     emptied_and_then_gone: "P3",
+    suspended_while_others_use_the_bucket_up: "P4",
+    cut_off_while_others_use_the_bucket_up: "P5",
 }
 
 rules! {
@@ -88,6 +90,9 @@ rules! {
     numbers_restart: NumbersRestart, SETTLES;
     part_of_an_unsure_store: PartOfAnUnsureStore, NEVER_ABOVE;
     orphans_are_cold: OrphansAreCold, NEVER_ABOVE;
+    part_beside_held: PartBesideHeld, NEVER_ABOVE;
+    part_of_a_hot_bucket: PartOfAHotBucket, NEVER_ABOVE;
+    part_after_suspension: PartAfterSuspension, NEVER_ABOVE;
     untold_reused: UntoldReused, NEVER_ABOVE;
     forgotten_unnamed: ForgottenUnnamed, NEVER_ABOVE;
 }

@@ -177,6 +177,25 @@ impl World {
         world
     }
 
+    /// All have heard that nothing is held, and the first replica has been suspended since then for longer
+    /// than its lease.
+    pub fn stopped(rules: &Rules) -> Self {
+        let mut world = Self::heard(rules, &[0; NAMES], &[0; NAMES]);
+        world.stop(0);
+        world.replicas[0].confirmed = rules.latest();
+        world.store.members[0] = Some(Member { silent: rules.lease, told: true });
+        world
+    }
+
+    /// All have heard that nothing is held, and the first replica has noticed that it does not hear the store
+    /// any more. Its lease is almost over.
+    pub fn cut(rules: &Rules) -> Self {
+        let mut world = Self::heard(rules, &[0; NAMES], &[0; NAMES]);
+        (world.replicas[0].link, world.replicas[0].confirmed) = (Link::Alone, rules.lease);
+        world.store.members[0] = Some(Member { silent: rules.lease, told: true });
+        world
+    }
+
     /// The first replica uses a slot that was granted to it when the second one had returned it. There is a
     /// copy of the store of the moment before.
     pub fn behind(rules: &Rules) -> Self {
@@ -224,7 +243,9 @@ impl World {
         let replica = &mut self.replicas[at];
         let right = match replica.link {
             Link::Over(since) if since >= rules.longest() => Right::Long,
-            Link::Unheard | Link::Alone if used >= replica.reusable(rules) => Right::Cold,
+            Link::Unheard | Link::Alone | Link::Over(_) if used >= replica.reusable(rules) => {
+                Right::Cold
+            }
             _ => Right::Held,
         };
         replica.fresh = replica.fresh.saturating_sub(1);

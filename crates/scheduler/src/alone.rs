@@ -8,16 +8,20 @@
 //! others from a bucket for as long as its calls may count there, and from those of shorter periods for
 //! less. What is held is used again until then.
 //!
-//! Of a bucket of which nothing is held, a replica may use its part of the quota, if no more than
-//! one part was used when the store was heard last: the one part that is used and the parts of all
-//! others are no more than the quota. A quiet bot would stand still otherwise whenever the store
-//! does. A cold store knows neither what is used nor who is there: by what it says nobody uses a
-//! part. Where the part is no slot, or more was used, the calls wait, but for limits of which short
-//! bursts are tolerated: these go on at the pace of the limit.
+//! Of a bucket that was **quiet**, a replica may use its part of the quota: no more than one part was
+//! held when the store was heard last, so all parts together are as much as all use. A quiet bot
+//! would stand still otherwise whenever the store does. A cold store knows neither what is used nor
+//! who is there: by what it says nobody uses a part. Where the part is no slot, or more was used, the
+//! calls wait for what is held, but for limits of which short bursts are tolerated: these go on at
+//! the pace of the limit.
 //!
 //! After a while the store may have forgotten the scheduler: then its lease is over. What it holds
 //! is kept from others for one more period and for as long as a call may be in flight. Until then
-//! it uses no more than its part, and only what it holds; after that its part.
+//! it uses no more than its part, and of a bucket that was not quiet only what it holds; after that
+//! its part. Where nobody hears the store, nothing of a quiet bucket changes with the end of the
+//! lease, so its part is used all the time. But a scheduler that did nothing while its lease ended,
+//! as one that was suspended, has not noticed that the store is silent. It may answer at once, and
+//! others may have used all: such a one goes by nothing that it heard before.
 
 use alloc::vec::Vec;
 use core::{num::NonZeroU32, time::Duration};
@@ -38,8 +42,13 @@ pub(super) enum State {
     Connected,
     /// It does not, for a short time.
     Alone,
-    /// It does not, for so long that it may have forgotten this scheduler since then.
-    Over(Instant),
+    /// It does not, for so long that it may have forgotten this scheduler.
+    Over {
+        /// Since when.
+        since: Instant,
+        /// Whether it was found silent before.
+        noticed: bool,
+    },
 }
 
 /// What becomes of the leases when a part of the store is heard again.
@@ -74,15 +83,15 @@ impl Leases {
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
             State::Connected if !is_cold => bucket.used() + lease.fresh(),
-            State::Connected | State::Alone | State::Over(_) if bucket.tolerates_bursts() => {
+            State::Connected | State::Alone | State::Over { .. } if bucket.tolerates_bursts() => {
                 held.max(quota)
             }
-            State::Connected => reusable,
-            State::Alone if held > 0 => reusable,
-            State::Alone if shard.cold_from.is_some() || lease.others() > part => 0,
-            State::Alone if shard.hot.contains(&bucket.key) => 0,
-            State::Over(since) if now < since + bucket.period() + flight => reusable.min(part),
-            State::Unheard | State::Alone | State::Over(_) => part,
+            State::Alone if shard.is_quiet(bucket, part) => reusable.max(part),
+            State::Connected | State::Alone => reusable,
+            State::Over { since, noticed } if now < since + bucket.period() + flight => {
+                if noticed && shard.is_quiet(bucket, part) { part } else { reusable.min(part) }
+            }
+            State::Unheard | State::Over { .. } => part,
         }
     }
 
@@ -90,7 +99,9 @@ impl Leases {
     pub(super) fn more_at(&mut self, now: Instant, bucket: &Bucket) -> Option<Instant> {
         let flight = self.sharing.flight;
         match self.shard(bucket.lease()?.shard).state {
-            State::Over(since) => Some(since + bucket.period() + flight).filter(|at| *at > now),
+            State::Over { since, .. } => {
+                Some(since + bucket.period() + flight).filter(|at| *at > now)
+            }
             State::Unheard | State::Connected | State::Alone => None,
         }
     }
@@ -112,6 +123,12 @@ impl ShardState {
     /// Whether it grants no slot of a bucket.
     fn is_cold(&self, bucket: &Bucket) -> bool {
         is_cold(self.cold_from, bucket)
+    }
+
+    /// Whether no more than a part of a bucket was held when it was heard last, by all that is known.
+    fn is_quiet(&self, bucket: &Bucket, part: u32) -> bool {
+        let used = bucket.lease().map_or(0, |lease| lease.held().saturating_add(lease.others()));
+        self.cold_from.is_none() && used <= part && !self.hot.contains(&bucket.key)
     }
 }
 
@@ -148,11 +165,12 @@ impl Scheduler {
             }
             Link::Alone if before == State::Connected => known.state = State::Alone,
             Link::LeaseOver if matches!(before, State::Connected | State::Alone) => {
-                known.state = State::Over(now);
+                known.state = State::Over { since: now, noticed: before == State::Alone };
             }
             Link::Alone | Link::LeaseOver => return,
             Link::Forgotten => {
-                (known.epoch, known.state) = (None, State::Over(now));
+                known.epoch = None;
+                known.state = State::Over { since: now, noticed: false };
                 change.begins_anew = true;
             }
         }
@@ -163,8 +181,8 @@ impl Scheduler {
             return;
         }
         // What was held under a lease that is over was for others.
-        change.was_over = matches!(before, State::Unheard | State::Over(_));
-        if matches!(state, State::Over(_)) {
+        change.was_over = matches!(before, State::Unheard | State::Over { .. });
+        if matches!(state, State::Over { .. }) {
             // The slots that they keep may not be theirs for much longer.
             self.scatter(now, |lease| lease.shard == shard);
         }

@@ -238,6 +238,7 @@ fn what_was_taken_since_the_last_answer_is_not_used_again() {
     one.permits.push(permit);
     one.look();
     assert_eq!(one.asked(&tier).taken, 1);
+    one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
     one.link(Link::Alone);
     one.answer();
     one.answer();
@@ -386,4 +387,39 @@ fn a_store_may_be_cold_for_slow_limits_only() {
     one.link(Link::Alone);
     flood(&mut one, &bucket(&rate("other", 6, 980, AgeFrom::Answer), "w"), 1);
     assert_eq!(one.permits.len(), 0, "it may be in use by those whom the store has not heard");
+}
+
+/// Red when who holds a little of a quiet bucket may use no more than that, or a part beside it.
+#[test]
+fn of_a_quiet_bucket_who_holds_a_little_has_a_part_too() {
+    for (used, goes) in [(1, 3), (3, 3), (4, 1)] {
+        let (mut one, tier) = (One::of(2), tier(6));
+        one.arrive(slice::from_ref(&tier), Class::Normal, 1);
+        one.told(&tier, 1, used, 0);
+        one.link(Link::Alone);
+        flood(&mut one, &tier, 9);
+        assert_eq!(one.permits.len(), goes, "{used}");
+    }
+}
+
+/// Red when a quiet bot stands still after the lease, what others may use is used too, or a part after a
+/// suspension.
+#[test]
+fn of_a_quiet_bucket_the_part_is_used_when_the_lease_is_over_too() {
+    for (hot, noticed, goes) in [(false, true, 3), (true, true, 0), (false, false, 0)] {
+        let (mut one, tier) = (One::of(2), tier(7));
+        let hot = if hot { vec![tier.clone()] } else { Vec::new() };
+        one.link(Link::Connected { replicas: 2, hot });
+        if noticed {
+            one.link(Link::Alone);
+        }
+        one.pass(seconds(30));
+        one.link(Link::LeaseOver);
+        // What was on its way in a suspension is late then.
+        one.link(Link::Alone);
+        flood(&mut one, &tier, 5);
+        assert_eq!(one.permits.len(), goes);
+        one.pass(seconds(120));
+        assert_eq!(one.permits.len(), 3, "a period, and a call's time");
+    }
 }

@@ -157,7 +157,7 @@ fn orphans_make_a_bucket_hot() {
 fn a_store_that_is_emptied_waits_for_who_was_forgotten_lately() {
     let wide = bucket(&rate("wide", 6, 1_000, AgeFrom::Answer), "w");
     let mut world = World::new(2, vec![wide.clone()], Net::of(1));
-    world.patience = None;
+    (world.patience, world.gives_back) = (None, false);
     world.pass(seconds(1));
     let arrive = |world: &mut World, at: usize| {
         for _ in 0..6 {

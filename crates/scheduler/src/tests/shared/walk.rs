@@ -63,6 +63,11 @@ fn bad_schedulers() -> BoxedStrategy<Fault> {
     .boxed()
 }
 
+/// The first scheduler is cut off, or not any more.
+fn cut() -> BoxedStrategy<Fault> {
+    (0..2_u8).prop_map(|which| Fault::Cut { which }).boxed()
+}
+
 /// So is the store.
 fn bad_store() -> BoxedStrategy<Fault> {
     prop_oneof![
@@ -144,6 +149,7 @@ fn take(world: &mut World, step: Happening) {
 }
 
 fn happens(world: &mut World, fault: &Fault) {
+    world.goes_wrong();
     let at = |at: usize| at % world.replicas.len();
     match *fault {
         Fault::Net { lost, doubled, delay } => {
@@ -187,6 +193,13 @@ fn walk(mut world: World, steps: Vec<Happening>) {
 /// So many that none has a part of any quota: whatever is used was granted.
 const MANY: u32 = 100;
 
+/// So many that each has a part of the wider ones.
+const REPLICAS: usize = 2;
+
+/// After so long nobody is waited for any more: a lease, a period and a flight, and some beats of which any
+/// may be lost.
+const AGED: Duration = Duration::from_millis(5_500);
+
 proptest! {
     #![proptest_config(cases(500))]
 
@@ -223,7 +236,8 @@ proptest! {
         steps in prop::collection::vec(happening_with(bad_schedulers()), 1..100),
     ) {
         let mut world = World::new(replicas, limits(), Net::of(random));
-        (world.told_to_be, world.patience) = (Some(MANY), None);
+        (world.told_to_be, world.patience) = (Some(MANY), Some(AGED));
+        world.gives_back = false;
         walk(world, steps);
     }
 
@@ -235,7 +249,8 @@ proptest! {
         steps in prop::collection::vec(happening_with(bad_store()), 1..100),
     ) {
         let mut world = World::new(replicas, limits(), Net::of(random));
-        (world.told_to_be, world.patience) = (Some(MANY), None);
+        (world.told_to_be, world.patience) = (Some(MANY), Some(AGED));
+        world.gives_back = false;
         walk(world, steps);
     }
 
@@ -267,11 +282,25 @@ proptest! {
             }
         }
         world.pass(millis(150));
-        (world.net.cut, world.patience) = (u8::MAX, None);
+        (world.net.cut, world.patience, world.gives_back) = (u8::MAX, None, false);
         for step in away {
             take(&mut world, step);
         }
         world.pass(millis(longer));
         world.wind_up();
+    }
+    /// One that is cut off, again and again and for any time, goes on with its part of what was quiet. The
+    /// others may use all of that, so a limit is exceeded by one part and no more. Red when a part is used
+    /// beside what is held.
+    #[test]
+    fn who_is_cut_off_exceeds_no_limit_by_more_than_its_part(
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(cut()), 1..100),
+    ) {
+        let mut world = World::new(REPLICAS, limits(), Net::of(random));
+        (world.patience, world.gives_back) = (Some(AGED), false);
+        world.told_to_be = u32::try_from(REPLICAS).ok();
+        world.allows = |quota| quota as usize / REPLICAS;
+        walk(world, steps);
     }
 }
