@@ -4,18 +4,19 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use limits::{AgeFrom, BucketKey, Rule, Scope, Values};
 use lru::LruCache;
-use scheduler::Note;
+use scheduler::{KeptLesson, Note};
 use slack::{Facts, TokenHash};
 
 use super::{
     clock::{Clock, ClockReading, Micros},
     names::Names,
-    record::{Ages, Record},
+    record::{Ages, Lesson, Record},
 };
 use crate::{identity::Learnt, pauses::Paused};
 
@@ -50,6 +51,7 @@ pub(super) struct Entry {
     /// From when each slot ages.
     pub(super) slots: Vec<Micros>,
     pub(super) frozen_until: Option<Micros>,
+    pub(super) learnt: Option<Lesson>,
 }
 
 /// A call without an answer.
@@ -83,6 +85,9 @@ const AT_WORK: Micros = 60_000_000;
 const SPARE: Micros = 1_000_000;
 /// The wall clock may be set back by so much before that is taken to be more than a correction.
 const CORRECTION: Micros = 1_000_000;
+/// What was learnt of a limit is kept for so long after its last call: a day, as in the scheduler,
+/// which also bounds how many buckets have learnt something.
+const LEARNT: Micros = 24 * 60 * 60 * 1_000_000;
 /// So many slots are in one line.
 const LINE: usize = 256;
 /// So many tokens and bots are kept; of more, those that were learnt last.
@@ -128,9 +133,11 @@ impl Ledger {
                 let values = Values::from(values);
                 self.next = self.next.max(id.saturating_add(1));
                 self.ids.insert((Arc::clone(&limit), values.clone()), id);
-                let (slots, frozen_until) = (Vec::new(), None);
-                self.buckets
-                    .insert(id, Entry { limit, by, values, per, ages, slots, frozen_until });
+                let (slots, frozen_until, learnt) = (Vec::new(), None, None);
+                self.buckets.insert(
+                    id,
+                    Entry { limit, by, values, per, ages, slots, frozen_until, learnt },
+                );
             }
             Record::Grant(call, at, buckets) => {
                 self.latest = self.latest.max(at);
@@ -158,6 +165,10 @@ impl Ledger {
                 let entry = self.buckets.get_mut(&id).ok_or(Unheard)?;
                 entry.frozen_until = entry.frozen_until.max(Some(until));
             }
+            Record::Learnt(id, lesson) => {
+                self.buckets.get_mut(&id).ok_or(Unheard)?.learnt = Some(lesson);
+            }
+            Record::Forgot(id) => self.buckets.get_mut(&id).ok_or(Unheard)?.learnt = None,
             Record::Rename { of, from, to } => self.rename(of, &from, &to),
             Record::Paused(all) => self.paused = all,
             Record::Name(name, ended) => self.names.add(name, ended),
@@ -190,6 +201,13 @@ impl Ledger {
             Note::Frozen(freeze) => {
                 let id = self.id(&freeze.bucket, text);
                 Record::Freeze(id, clock.micros(freeze.until))
+            }
+            Note::Learnt { bucket, lesson } => {
+                let id = self.id(&bucket, text);
+                match lesson {
+                    Some(lesson) => Record::Learnt(id, Lesson::new(&lesson, clock, self.latest)),
+                    None => Record::Forgot(id),
+                }
             }
             Note::Renamed { of, from, to } => {
                 Record::Rename { of, from: from.into(), to: to.into() }
@@ -243,6 +261,8 @@ impl Ledger {
             {
                 into.slots.append(&mut entry.slots);
                 into.frozen_until = into.frozen_until.max(entry.frozen_until);
+                into.learnt =
+                    [into.learnt, entry.learnt].into_iter().flatten().min_by_key(Lesson::pace);
                 let ids = self.flying.values_mut().flat_map(|flying| &mut flying.buckets);
                 ids.filter(|at| **at == id).for_each(|at| *at = other);
             } else {
@@ -265,7 +285,10 @@ impl Ledger {
         self.names.end(now.steady);
         for entry in self.buckets.values_mut() {
             let until = entry.frozen_until.iter_mut();
-            entry.slots.iter_mut().chain(until).for_each(|at| *at = at.saturating_add(shift));
+            let learnt = entry.learnt.iter_mut();
+            let learnt = learnt.flat_map(|it| it.since.iter_mut().chain([&mut it.used]));
+            let all = entry.slots.iter_mut().chain(until).chain(learnt);
+            all.for_each(|at| *at = at.saturating_add(shift));
         }
         self.doubt = self.doubt.map(|since| since.saturating_add(shift));
         if doubt.is_some() {
@@ -312,9 +335,16 @@ impl Ledger {
         let flying = |id: &u32| self.flying.values().any(|flying| flying.buckets.contains(id));
         self.buckets.retain(|id, entry| {
             let per = entry.per.saturating_add(SPARE);
+            if let Some(lesson) = &mut entry.learnt {
+                lesson.used = lesson.used.max(entry.slots.iter().copied().max().unwrap_or(0));
+            }
+            entry.learnt = entry.learnt.filter(|it| it.used.saturating_add(LEARNT) > now);
             entry.slots.retain(|from| from.saturating_add(per) > now);
             entry.frozen_until = entry.frozen_until.filter(|until| *until > now);
-            let alive = !entry.slots.is_empty() || entry.frozen_until.is_some() || flying(id);
+            let alive = !entry.slots.is_empty()
+                || entry.frozen_until.is_some()
+                || entry.learnt.is_some()
+                || flying(id);
             if !alive {
                 self.ids.remove(&(Arc::clone(&entry.limit), entry.values.clone()));
             }
@@ -324,10 +354,15 @@ impl Ledger {
 
     /// There is a gap in the notes: nobody knows what was taken.
     pub(super) fn lose(&mut self, now: Micros) {
-        self.buckets.clear();
-        self.ids.clear();
         self.flying.clear();
         self.names.forget();
+        self.buckets.values_mut().for_each(|entry| {
+            entry.slots.clear();
+            entry.frozen_until = None;
+        });
+        let learnt = |id: &u32| self.buckets.get(id).is_some_and(|entry| entry.learnt.is_some());
+        self.ids.retain(|_, id| learnt(id));
+        self.buckets.retain(|_, entry| entry.learnt.is_some());
         self.doubt = Some(now);
     }
 
@@ -350,6 +385,9 @@ impl Ledger {
             }
             if let Some(until) = entry.frozen_until {
                 say(Record::Freeze(id, until));
+            }
+            if let Some(lesson) = entry.learnt {
+                say(Record::Learnt(id, lesson));
             }
         }
         for (&call, Flying { at, buckets }) in &self.flying {
@@ -396,6 +434,42 @@ impl Entry {
             (Ages::Answer | Ages::Never, Some(from)) => self.slots.push(from),
             (Ages::Grant, Some(_)) | (Ages::Answer | Ages::Never, None) => {}
         }
+    }
+}
+
+// === impl Lesson ===
+
+impl Lesson {
+    fn new(kept: &KeptLesson, clock: Clock, now: Micros) -> Self {
+        let micros = |per: Duration| Micros::try_from(per.as_micros()).unwrap_or(Micros::MAX);
+        Self {
+            documented: kept.documented,
+            per: micros(kept.per),
+            quota: kept.quota,
+            period: micros(kept.period),
+            refused: kept.refused,
+            bursts: kept.bursts,
+            since: kept.since.map(|since| clock.micros(since)),
+            used: now,
+        }
+    }
+
+    pub(super) fn kept(&self, clock: Clock) -> KeptLesson {
+        let duration = |per: Micros| Duration::from_micros(u64::try_from(per).unwrap_or(0));
+        KeptLesson {
+            documented: self.documented,
+            per: duration(self.per),
+            quota: self.quota,
+            period: duration(self.period),
+            refused: self.refused,
+            bursts: self.bursts,
+            since: self.since.map(|since| clock.instant(since)),
+        }
+    }
+
+    /// The slower, the less.
+    fn pace(&self) -> (u32, std::cmp::Reverse<Micros>) {
+        (self.quota, std::cmp::Reverse(self.period))
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) enum Record {
     Slots(u32, Vec<Micros>),
     /// A bucket is closed until then.
     Freeze(u32, Micros),
+    /// What a bucket has learnt of its limit.
+    Learnt(u32, Lesson),
+    /// It has forgotten that.
+    Forgot(u32),
     /// What counted for one identity counts for another.
     Rename {
         #[serde(with = "scope")]
@@ -61,6 +65,23 @@ pub(super) enum Record {
     Written(Micros),
     /// Of which app a bot is.
     Bot { workspace: Arc<str>, bot: Arc<str>, app: Arc<str> },
+}
+
+/// What a bucket has learnt of its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lesson {
+    /// What was documented then.
+    pub(super) documented: u32,
+    pub(super) per: Micros,
+    /// What is believed.
+    pub(super) quota: u32,
+    pub(super) period: Micros,
+    pub(super) refused: Option<u32>,
+    pub(super) bursts: bool,
+    pub(super) since: Option<Micros>,
+    /// When it mattered last.
+    pub(super) used: Micros,
 }
 
 /// From when a bucket's slots age.

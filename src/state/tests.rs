@@ -10,7 +10,7 @@ use std::{
 use limits::{BucketKey, Limit};
 use proptest::prelude::*;
 use scheduler::{
-    Freeze, Instant, Memory, Note, Scheduler,
+    Freeze, Instant, KeptLesson, Memory, Note, Scheduler,
     model::{self, Keeper},
 };
 use slack::{AppKind, Catalogue, Facts, TokenHash};
@@ -77,7 +77,8 @@ impl Keeper for File {
             let key = BucketKey { limit: Arc::clone(limit), values: entry.values.clone() };
             let ages_from = entry.slots.iter().map(|at| self.clock.instant(*at)).collect();
             let frozen_until = entry.frozen_until.map(|at| self.clock.instant(at));
-            (key, Memory { ages_from, frozen_until })
+            let learnt = entry.learnt.map(|lesson| lesson.kept(self.clock));
+            (key, Memory { ages_from, frozen_until, learnt })
         });
         entries.collect()
     }
@@ -158,6 +159,71 @@ fn what_was_written_is_read() {
     assert!(!again.1);
     assert_eq!(memory(&again.0), expected);
     assert!(ledger.learnt().eq(again.0.learnt()));
+}
+
+/// A bucket of so many calls a minute, learnt at the tenth second.
+fn lesson(quota: u32) -> KeptLesson {
+    KeptLesson {
+        documented: 20,
+        per: Duration::from_secs(60),
+        quota,
+        period: Duration::from_millis(60_001),
+        refused: Some(quota + 1),
+        bursts: true,
+        since: Some(at(10)),
+    }
+}
+
+fn learnt(values: &str, lesson: Option<KeptLesson>) -> Note {
+    Note::Learnt { bucket: bucket(values), lesson }
+}
+
+fn lessons(ledger: &Ledger, clock: Clock) -> Vec<(String, KeptLesson)> {
+    let entries = ledger.buckets.values();
+    let kept = entries.filter_map(|it| Some((it.values.to_string(), it.learnt?.kept(clock))));
+    kept.collect()
+}
+
+/// Red when a lesson is not written anew, not shifted to another clock, kept when it is forgotten, or
+/// lost where two buckets become one.
+#[test]
+fn what_was_learnt_of_limits_is_kept() {
+    let File { mut text, mut ledger, clock } = File::new();
+    for note in [
+        granted(1, at(9), "A/T/x"),
+        Note::Ended { call: 1, ages_from: Some(at(10)) },
+        learnt("A/T/x", Some(lesson(12))),
+        learnt("A/T/y", Some(lesson(10))),
+        learnt("A/T/z", Some(lesson(11))),
+        learnt("A/T/y", None),
+        learnt("A/U/x", Some(lesson(8))),
+        Note::Renamed { of: TIER.scope.identity(), from: "A/U".into(), to: "A/T".into() },
+    ] {
+        ledger.note(note, clock, &mut text);
+    }
+    let expected = [("A/T/x".to_owned(), lesson(8)), ("A/T/z".to_owned(), lesson(11))];
+    let (mut ledger, damaged) = parsed(&text);
+    assert_eq!(ledger.resume(&moment(seconds(20)), damaged), None);
+    assert_eq!(lessons(&ledger, clock), expected);
+    let (mut ledger, damaged) = parsed(&whole(&mut ledger, seconds(3600)));
+    assert!(!damaged);
+    assert_eq!(lessons(&ledger, clock), expected);
+    // A day after its last call, not before.
+    whole(&mut ledger, seconds(86_405));
+    assert_eq!(lessons(&ledger, clock).len(), 2);
+    whole(&mut ledger, seconds(86_411));
+    assert_eq!(lessons(&ledger, clock), []);
+}
+
+/// Red when nobody knows what was taken and therefore forgets what was learnt.
+#[test]
+fn a_gap_takes_no_lesson_away() {
+    let File { mut text, mut ledger, clock } = File::new();
+    ledger.note(learnt("A/T/x", Some(lesson(12))), clock, &mut text);
+    ledger.note(granted(1, at(9), "A/T/y"), clock, &mut text);
+    ledger.lose(seconds(20));
+    assert_eq!(lessons(&ledger, clock), [("A/T/x".to_owned(), lesson(12))]);
+    assert_eq!(ledger.buckets.len(), 1);
 }
 
 /// Red when the end of the text is not looked at.

@@ -149,6 +149,7 @@ impl Opened {
             memory: Memory {
                 ages_from: entry.slots.iter().map(|at| self.clock.instant(*at)).collect(),
                 frozen_until: entry.frozen_until.map(|at| self.clock.instant(at)),
+                learnt: entry.learnt.map(|lesson| lesson.kept(self.clock)),
             },
         })
     }

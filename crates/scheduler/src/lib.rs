@@ -180,7 +180,7 @@ pub use self::{
     notes::{Memory, Note},
     places::PlaceId,
     shared::{Answer, Ask, Epoch, Hint, Link, Shard, Sharing, Told},
-    teach::{Learning, Learnt, Lesson},
+    teach::{KeptLesson, Learning, Learnt, Lesson},
     time::Instant,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! Windows have to outlive the process: Slack's go on when the proxy is started again. So a
 //! scheduler that is [asked to](Scheduler::take_notes) notes every grant, the end of every call,
-//! every freeze and every rename, in their order. From these its successor can be told what each
+//! every freeze, every rename and what limits are learnt, in their order. From these its successor can be told what each
 //! bucket [remembers](Scheduler::restore). Calls that wait are not noted: their clients'
 //! connections end with the process. Neither is in what order callers were served, and who is
 //! expected: that costs fairness for a moment, and breaks no limit.
@@ -16,7 +16,7 @@ use core::time::Duration;
 use limits::{BucketKey, Scope};
 
 use super::{
-    Bucket, Freeze, Instant, Outcome, Scheduler,
+    Bucket, Freeze, Instant, KeptLesson, Outcome, Scheduler,
     bucket::LOST_GRACE,
     call::{Sequence, Slot},
 };
@@ -43,6 +43,13 @@ pub enum Note {
     },
     /// A bucket was closed.
     Frozen(Freeze),
+    /// What a bucket has learnt of its limit has changed; without a lesson, it has forgotten that.
+    Learnt {
+        /// Which.
+        bucket: BucketKey,
+        /// What.
+        lesson: Option<KeptLesson>,
+    },
     /// What counted for one identity counts for another; see [`Scheduler::rename`].
     Renamed {
         /// By what.
@@ -61,6 +68,8 @@ pub struct Memory {
     pub ages_from: Vec<Instant>,
     /// Until when it is closed.
     pub frozen_until: Option<Instant>,
+    /// What it has learnt of its limit.
+    pub learnt: Option<KeptLesson>,
 }
 
 // === impl Scheduler ===
@@ -86,6 +95,9 @@ impl Scheduler {
             }
             if let Some(until) = memory.frozen_until.filter(|until| *until > now) {
                 self.buckets[id].freeze(until);
+            }
+            if let Some(lesson) = memory.learnt {
+                self.recall(now, id, lesson);
             }
             self.touch(id);
         }

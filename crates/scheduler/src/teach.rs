@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use limits::BucketKey;
 
-use super::{Instant, Scheduler, bucket::Bucket, call_group::BucketId};
+use super::{Instant, Note, Scheduler, bucket::Bucket, call_group::BucketId};
 
 /// How limits are learnt from refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,25 @@ pub struct Learnt {
     /// How far apart calls go.
     pub spacing: Duration,
     /// Whether that is because bursts are refused.
+    pub bursts: bool,
+    /// When the last refusal taught something; absent if none has.
+    pub since: Option<Instant>,
+}
+
+/// What is kept of it for a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptLesson {
+    /// The documented quota. What was learnt of another one says nothing.
+    pub documented: u32,
+    /// The documented period.
+    pub per: Duration,
+    /// The quota that is believed.
+    pub quota: u32,
+    /// Its period.
+    pub period: Duration,
+    /// The quota that was refused last, if it has not been accepted since.
+    pub refused: Option<u32>,
+    /// Whether bursts are refused.
     pub bursts: bool,
     /// When the last refusal taught something; absent if none has.
     pub since: Option<Instant>,
@@ -110,23 +129,62 @@ impl Scheduler {
             let used_at = |at: &usize| buckets[self.learning[*at]].used_at();
             if let Some(at) = (0..self.learning.len()).min_by_key(used_at) {
                 let oldest = self.learning.swap_remove(at);
-                self.buckets[oldest].forget_lessons(
-                    now,
-                    self.policy.background,
-                    self.replica.as_ref(),
-                );
-                self.look_again(oldest);
+                self.forget_lesson(now, oldest);
             }
         }
         self.learning.push(id);
+    }
+
+    /// Forgets what buckets have learnt of which that is so. Returns how many.
+    pub fn forget(&mut self, now: Instant, forgets: impl Fn(&BucketKey) -> bool) -> usize {
+        self.advance(now);
+        let all = core::mem::take(&mut self.learning).into_iter();
+        let of = |id: &BucketId| {
+            let bucket = self.buckets.get(*id).filter(|bucket| bucket.learns);
+            bucket.is_some_and(|bucket| forgets(&bucket.key))
+        };
+        let (gone, kept): (Vec<_>, Vec<_>) = all.partition(of);
+        self.learning = kept;
+        for id in &gone {
+            self.forget_lesson(now, *id);
+        }
+        self.run(now);
+        gone.len()
+    }
+
+    fn forget_lesson(&mut self, now: Instant, id: BucketId) {
+        let (_, noted) = self.buckets[id].kept_and_noted();
+        self.buckets[id].forget_lessons(now, self.policy.background, self.replica.as_ref());
+        self.note_lesson(id, noted);
+        self.look_again(id);
+    }
+
+    /// Remembers what a bucket had learnt before a restart.
+    pub(super) fn recall(&mut self, now: Instant, id: BucketId, lesson: KeptLesson) {
+        let learns = self.policy.learning.down && self.leases.is_none();
+        if learns && self.buckets[id].is_of_this(&lesson) {
+            self.begin_to_learn(now, id);
+            self.buckets[id].recall(now, lesson);
+            self.buckets[id].keep_to_pace(now, self.policy.background, self.replica.as_ref());
+        }
+    }
+
+    /// Notes what a bucket has learnt, if that is not what was noted before.
+    fn note_lesson(&mut self, id: BucketId, noted: Option<KeptLesson>) {
+        let Some(notes) = &mut self.notes else { return };
+        let bucket = &mut self.buckets[id];
+        let (lesson, _) = bucket.kept_and_noted();
+        if lesson != noted {
+            bucket.is_noted(lesson);
+            notes.push(Note::Learnt { bucket: bucket.key.clone(), lesson });
+        }
     }
 
     /// Forgets what all buckets have learnt.
     pub(super) fn forget_lessons(&mut self, now: Instant) {
         for id in core::mem::take(&mut self.learning) {
             if self.buckets.get(id).is_some_and(|bucket| bucket.learns) {
-                self.buckets[id].forget_lessons(now, self.policy.background, self.replica.as_ref());
-                self.look_again(id);
+                self.forget_lesson(now, id);
             }
         }
     }
@@ -135,7 +193,7 @@ impl Scheduler {
     #[cold]
     pub(super) fn keep_to_pace(&mut self, now: Instant, id: BucketId) {
         let bucket = &mut self.buckets[id];
-        let before = bucket.learnt();
+        let (before, (_, noted)) = (bucket.learnt(), bucket.kept_and_noted());
         if bucket.keep_to_pace(now, self.policy.background, self.replica.as_ref()) {
             let slower = bucket.learnt().zip(before).is_some_and(|(now, before)| {
                 now.quota < before.quota || now.period > before.period
@@ -143,6 +201,7 @@ impl Scheduler {
             self.report(id, slower);
             self.look_again(id);
         }
+        self.note_lesson(id, noted);
     }
 
     /// Reports what a bucket has learnt: if it is new, or corrects what nobody has been told yet.

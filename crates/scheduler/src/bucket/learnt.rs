@@ -11,7 +11,7 @@ use limits::{AgeFrom, Class, Limit, Rate, Rule, Share};
 
 use super::Bucket;
 use crate::{
-    Block, BlockReason, Instant, Learnt, Outcome,
+    Block, BlockReason, Instant, KeptLesson, Learnt, Outcome,
     learn::{Learner, Pace, Surprise},
     lease::Lease,
     split::Replica,
@@ -27,6 +27,8 @@ pub(super) struct Lessons {
     refused: VecDeque<Instant>,
     /// When the last surprise was.
     since: Option<Instant>,
+    /// What a successor has been told of it.
+    noted: Option<KeptLesson>,
 }
 
 /// For so long after its last call, a bucket remembers what it has learnt.
@@ -65,8 +67,13 @@ impl Bucket {
         let Some(documented) = self.documented().filter(|_| !self.learns) else { return };
         let most = u64::from(documented.quota) * u64::from(above.unwrap_or(0)) / 100;
         let learner = Learner::new(documented, u32::try_from(most).unwrap_or(u32::MAX));
-        let lessons =
-            Lessons { learner, kept_to: documented, refused: VecDeque::new(), since: None };
+        let lessons = Lessons {
+            learner,
+            kept_to: documented,
+            refused: VecDeque::new(),
+            since: None,
+            noted: None,
+        };
         self.rare().lessons = Some(Box::new(lessons));
         self.learns = true;
         self.knows_its_part();
@@ -245,6 +252,42 @@ impl Bucket {
             other.kept_to = own;
             self.rare().lessons = Some(other);
             self.learns = true;
+        }
+    }
+
+    /// What a successor has to know of it, and what it has been told.
+    pub(crate) fn kept_and_noted(&self) -> (Option<KeptLesson>, Option<KeptLesson>) {
+        (self.kept(), self.lessons().and_then(|lessons| lessons.noted))
+    }
+
+    fn kept(&self) -> Option<KeptLesson> {
+        let (learnt, documented) = (self.learnt()?, self.documented()?);
+        let Learnt { quota, period, refused, bursts, since, .. } = learnt;
+        let is_new = Pace { quota, period } != documented || refused.is_some() || bursts;
+        let (documented, per) = (documented.quota, documented.period);
+        is_new.then_some(KeptLesson { documented, per, quota, period, refused, bursts, since })
+    }
+
+    /// A successor is told of that.
+    pub(crate) fn is_noted(&mut self, kept: Option<KeptLesson>) {
+        if let Some(lessons) = self.lessons_mut() {
+            lessons.noted = kept;
+        }
+    }
+
+    /// Whether that was learnt of the limit that it has.
+    pub(crate) fn is_of_this(&self, kept: &KeptLesson) -> bool {
+        let KeptLesson { documented: quota, per: period, .. } = *kept;
+        self.documented() == Some(Pace { quota, period }) && kept.quota > 0
+    }
+
+    /// Remembers what it had learnt before a restart.
+    pub(crate) fn recall(&mut self, now: Instant, kept: KeptLesson) {
+        self.used_at = self.used_at.max(now);
+        if let Some(lessons) = self.lessons_mut() {
+            let KeptLesson { quota, period, refused, bursts, since, .. } = kept;
+            lessons.learner.recall(Pace { quota, period }, refused, bursts);
+            (lessons.since, lessons.noted) = (since, Some(kept));
         }
     }
 

@@ -84,6 +84,17 @@ impl Lesson {
         }
     }
 
+    /// What is believed after a restart. It counts as having held.
+    pub(super) fn recalled(bounds: Bounds, pace: Pace, refused: Option<u32>, bursts: bool) -> Self {
+        let new = Self::new(bounds.documented);
+        let bad = refused.map(|quota| match pace.quota {
+            1 => pace.faster(1, bounds.documented),
+            own => Pace { quota: quota.max(own), ..pace },
+        });
+        let spacing = Spacing { parts: if bursts { EVEN } else { 0 }, needed: bursts, wait: HELD };
+        Self { pace, base: Some(pace), bad, wait: bounds.rare(pace), spacing, ..new }
+    }
+
     /// Whether nothing is left of it that is not documented.
     pub(super) fn is_over(&self, bounds: Bounds) -> bool {
         bounds.most == bounds.documented

@@ -135,6 +135,12 @@ impl Learner {
         }
     }
 
+    /// The same after a restart: that pace had been believed, so much had been refused, and bursts
+    /// perhaps.
+    pub(crate) fn recall(&mut self, pace: Pace, refused: Option<u32>, bursts: bool) {
+        self.lesson = Lesson::recalled(self.bounds, pace, refused, bursts);
+    }
+
     /// The pace that is believed to be the limit.
     pub(crate) fn pace(&self) -> Pace {
         self.lesson.pace

@@ -1,6 +1,6 @@
 //! What outlives a process: keeps what a scheduler notes, and tells its successor.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use limits::{AgeFrom, BucketKey, Rule, Scope, Values};
 
@@ -68,6 +68,7 @@ impl InMemory {
                 let memory = self.memory(&freeze.bucket);
                 memory.frozen_until = memory.frozen_until.max(Some(freeze.until));
             }
+            Note::Learnt { bucket, lesson } => self.memory(&bucket).learnt = lesson,
             Note::Renamed { of, from, to } => self.rename(of, &from, &to),
         }
     }
@@ -81,6 +82,8 @@ impl InMemory {
             let into = self.memory(&renamed(&key));
             into.ages_from.extend(memory.ages_from);
             into.frozen_until = into.frozen_until.max(memory.frozen_until);
+            let learnt = [into.learnt, memory.learnt].into_iter().flatten();
+            into.learnt = learnt.min_by_key(|it| (it.quota, Reverse(it.period)));
         }
         for key in self.in_flight.values_mut().flat_map(|(_, buckets)| buckets) {
             *key = renamed(key);

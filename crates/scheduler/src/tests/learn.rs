@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
-        Enqueued, Event, Learning, Lesson, Permit, Policy, Scheduler, Share,
+        Enqueued, Event, KeptLesson, Learning, Learnt, Lesson, Memory, Permit, Policy, Scheduler,
+        Share,
         learn::{
             Pace,
             tests::{
@@ -356,4 +357,75 @@ fn after_a_surprise_calls_are_kept_apart() {
     let went: Vec<_> = model.sent[before..].iter().map(|(at, _)| *at).collect();
     assert_eq!(went.len(), 10);
     assert!(went.windows(2).all(|two| two[1].since(two[0]) >= seconds(6)), "{went:?}");
+}
+
+/// Red when what was learnt is not noted, not restored, or restored of another limit.
+#[test]
+fn a_successor_knows_what_was_learnt() {
+    let mut model = Model::new();
+    let key = tier("T/m");
+    taught(&mut model, &key, 12);
+    let before = state(&mut model, &key);
+    model.restart(std::slice::from_ref(&key), false);
+    let after = state(&mut model, &key);
+    assert_eq!((after.documented, after.quota), (20, 12));
+    assert_eq!((after.refused, after.since), (before.refused, before.since));
+    let lesson = KeptLesson {
+        documented: 20,
+        per: seconds(60),
+        quota: 12,
+        period: seconds(60),
+        refused: Some(13),
+        bursts: false,
+        since: None,
+    };
+    for (documented, kept) in [(20, Some(12)), (21, None)] {
+        let memory =
+            Memory { learnt: Some(KeptLesson { documented, ..lesson }), ..Memory::default() };
+        let mut other = Model::new();
+        other.scheduler.restore(other.now, key.clone(), &memory);
+        assert_eq!(quota(&mut other, &key), kept, "of {documented}");
+    }
+}
+
+/// Red when the buckets forget that were not named, or those that were tell their successor nothing.
+#[test]
+fn what_was_learnt_is_forgotten_on_request() {
+    let mut model = Model::new();
+    let keys = [tier("T/m"), tier("T/n")];
+    for key in &keys {
+        taught(&mut model, key, 12);
+        model.pass(seconds(11));
+    }
+    assert_eq!(model.scheduler.forget(model.now, |bucket| *bucket == keys[0]), 1);
+    model.pass(seconds(1));
+    assert_eq!((quota(&mut model, &keys[0]), quota(&mut model, &keys[1])), (Some(20), Some(12)));
+    model.restart(&keys, false);
+    assert_ne!(quota(&mut model, &keys[0]), Some(12));
+    assert_eq!(quota(&mut model, &keys[1]), Some(12));
+}
+
+fn state(model: &mut Model, key: &BucketKey) -> Learnt {
+    let mut states = model.scheduler.buckets(model.now);
+    states.find(|state| state.key == *key).unwrap().learnt.unwrap()
+}
+
+/// Red when a replica takes its part for the whole.
+#[test]
+fn one_of_several_replicas_learns_the_whole_limit_from_its_part() {
+    let mut model = Model::new();
+    let split = limits::Split::new(4.try_into().unwrap(), 0, limits::Split::MARGIN).unwrap();
+    model.scheduler.split(model.now, split, seconds(1_800_000_000));
+    let key = tier("T/m");
+    let calls = flood(&mut model, std::slice::from_ref(&key), 1, 5);
+    model.pass(millis(100));
+    for call in &calls[..3] {
+        model.settle(*call, Outcome::Answered);
+    }
+    model.refuse(calls[3], seconds(60));
+    calls[3..].iter().for_each(|call| model.settle(*call, Outcome::Refused));
+    let state = model.scheduler.buckets(model.now).find(|state| state.key == key).unwrap();
+    let learnt = state.learnt.unwrap();
+    assert_eq!((learnt.quota, state.quota), (12, 3));
+    assert!(learnt.spacing >= seconds(20), "{learnt:?}");
 }

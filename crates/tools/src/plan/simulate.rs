@@ -130,7 +130,7 @@ impl World<'_> {
         for slots in &before.slots {
             let ages_from = vec![START; usize::try_from(slots.used).unwrap_or(0)];
             let frozen_until = (!slots.frozen_for.is_zero()).then(|| START + slots.frozen_for);
-            let memory = Memory { ages_from, frozen_until };
+            let memory = Memory { ages_from, frozen_until, learnt: None };
             self.scheduler.restore(START, slots.bucket.clone(), &memory);
         }
         for queue in &before.queues {
