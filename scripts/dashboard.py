@@ -136,6 +136,13 @@ def refusals():
     yield lines("Closed now", "short", "Limits that are closed because Slack said so.",
                 ("sum(slackwater_frozen_buckets<all>)", "limits"),
                 alerts=["SlackwaterFrozen", "SlackwaterFrozenLong"])
+    yield lines("Learnt limits", "short", "Quotas that slackwater has learnt from refusals: the lowest of each limit "
+                "(solid), and the configured one (dashed).",
+                ("min by (limit, method) (slackwater_learnt_quota<all>)", "{{limit}} {{method}}"),
+                ("max by (limit, method) (slackwater_learnt_configured_quota<all>)", "{{limit}} {{method}} configured"),
+                dashed=" configured")
+    yield lines("Buckets that learnt", "short", "Buckets that keep to another limit than the configured one, and why.",
+                ("sum by (limit, why) (slackwater_learnt_buckets<all>)", "{{limit}} {{why}}"), stacked=True)
     yield lines("Sent again", "reqps", "Calls that went to the queue again after Slack had refused them, and calls sent "
                 "again after an attempt that failed. Their callers notice nothing but the wait.",
                 ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"),

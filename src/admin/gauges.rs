@@ -5,7 +5,10 @@ use std::time::Duration;
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
 use slack::{Catalogue, Mode, OTHER};
 
-use super::Status;
+use super::{
+    Status,
+    lessons::{LessonStatus, lessons},
+};
 use crate::{
     metrics::{LABELS, Registry},
     pauses::Target,
@@ -27,6 +30,17 @@ pub(super) struct Gauges {
     frozen_for: Gauge,
     places: IntGauge,
     paused: IntGaugeVec,
+    learnt: LearntGauges,
+}
+
+/// What was learnt of limits, by limit and method.
+#[derive(Clone, Debug)]
+struct LearntGauges {
+    buckets: IntGaugeVec,
+    quota: IntGaugeVec,
+    configured: IntGaugeVec,
+    refused: IntGaugeVec,
+    ago: GaugeVec,
 }
 
 // === impl Gauges ===
@@ -80,6 +94,7 @@ impl Gauges {
                 "Slots in all of the buckets that count by method.",
                 &["method"],
             )?,
+            learnt: LearntGauges::register(registry)?,
             frozen_for: registry.fraction(
                 "slackwater_frozen_seconds",
                 "For how much longer a bucket is closed: the longest; 0 where none is.",
@@ -140,6 +155,7 @@ impl Gauges {
             let gauge = self.paused.with_label_values(&[kind]);
             gauge.set(i64::try_from(paused).unwrap_or(i64::MAX));
         }
+        self.learnt.set(&lessons(&status.buckets), catalogue);
         self.slots_used.reset();
         self.slots_quota.reset();
         for bucket in &status.buckets {
@@ -147,6 +163,79 @@ impl Gauges {
                 let label = [catalogue.get(method).map_or(OTHER, |method| &method.name)];
                 self.slots_used.with_label_values(&label).add(bucket.used.into());
                 self.slots_quota.with_label_values(&label).add(bucket.quota.unwrap_or(0).into());
+            }
+        }
+    }
+}
+
+// === impl LearntGauges ===
+
+impl LearntGauges {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let labels = &["limit", "method"];
+        Ok(Self {
+            buckets: registry.gauges(
+                "slackwater_learnt_buckets",
+                "Buckets that keep to another limit than the configured one: Slack accepts \
+                 fewer_calls, more_calls, or refuses bursts.",
+                &["limit", "method", "why"],
+            )?,
+            quota: registry.gauges(
+                "slackwater_learnt_quota",
+                "The lowest quota that a bucket has learnt.",
+                labels,
+            )?,
+            configured: registry.gauges(
+                "slackwater_learnt_configured_quota",
+                "The quota that is configured where another one was learnt.",
+                labels,
+            )?,
+            refused: registry.gauges(
+                "slackwater_learnt_refused_quota",
+                "The lowest quota that Slack refused last where something was learnt.",
+                labels,
+            )?,
+            ago: registry.fractions(
+                "slackwater_learnt_age_seconds",
+                "How long ago the last lesson was.",
+                labels,
+            )?,
+        })
+    }
+
+    /// Methods that the catalogue does not know are `other`; `-` is a limit that counts all.
+    fn set(&self, lessons: &[LessonStatus], catalogue: &Catalogue) {
+        let Self { buckets, quota, configured, refused, ago } = self;
+        [buckets, quota, configured, refused].into_iter().for_each(IntGaugeVec::reset);
+        ago.reset();
+        for lesson in lessons {
+            let method = lesson
+                .method
+                .as_deref()
+                .map_or("-", |method| catalogue.get(method).map_or(OTHER, |method| &method.name));
+            let labels = [&*lesson.limit, method];
+            let more =
+                lesson.buckets - lesson.lower - lesson.bursts.min(lesson.buckets - lesson.lower);
+            let whys =
+                [("fewer_calls", lesson.lower), ("bursts", lesson.bursts), ("more_calls", more)];
+            for (why, many) in whys.into_iter().filter(|(_, many)| *many > 0) {
+                let many = i64::try_from(many).unwrap_or(i64::MAX);
+                buckets.with_label_values(&[labels[0], labels[1], why]).add(many);
+            }
+            let lowest = quota.with_label_values(&labels);
+            let is_first = lowest.get() == 0;
+            if is_first || lowest.get() > lesson.lowest.into() {
+                lowest.set(lesson.lowest.into());
+            }
+            configured.with_label_values(&labels).set(lesson.configured.into());
+            if let Some(worst) = lesson.refused {
+                let gauge = refused.with_label_values(&labels);
+                gauge.set(if is_first { worst.into() } else { gauge.get().min(worst.into()) });
+            }
+            if let Some(ms) = lesson.ago_ms {
+                let seconds = Duration::from_millis(ms).as_secs_f64();
+                let gauge = ago.with_label_values(&labels);
+                gauge.set(if is_first { seconds } else { gauge.get().min(seconds) });
             }
         }
     }

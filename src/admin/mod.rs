@@ -10,6 +10,7 @@ mod gauges;
 mod guard;
 mod history;
 mod listen;
+mod lessons;
 mod metrics;
 mod mode;
 mod page;
@@ -149,6 +150,8 @@ fn router(state: RouterState) -> Router {
         .route("/status", get(status_page))
         .route(events::PATH, get(events::events))
         .route("/buckets", get(buckets::buckets))
+        .route("/learnt", get(lessons::learnt))
+        .route("/forget", post(lessons::forget))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
         .route("/pause", post(pausing::pause))
@@ -233,8 +236,8 @@ async fn ready_page(State(state): State<AdminState>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are / for a browser, /status, /buckets, /events, /metrics, \
-                 /healthz and /readyz, and /pause, /resume and /mode to POST to\n";
+    let pages = "no such page; there are / for a browser, /status, /buckets, /learnt, /events, \
+                 /metrics, /healthz and /readyz, and /pause, /resume, /mode and /forget to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
 }
 

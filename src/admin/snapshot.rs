@@ -14,7 +14,10 @@ use slack::{Catalogue, OTHER};
 
 use super::{
     AdminState, BucketStatus, Held, PauseStatus, QueueStatus, ReloadStatus, Status, Totals,
-    history::Sample, mode::ModePage, status::left,
+    history::Sample,
+    lessons::{LessonStatus, lessons},
+    mode::ModePage,
+    status::left,
 };
 use crate::{metrics::Busy, state::unix_millis};
 
@@ -35,6 +38,8 @@ pub(super) struct Snapshot<'s> {
     callers: Truncated<Activity>,
     workspaces: Truncated<Activity>,
     buckets: Truncated<BucketStatus>,
+    /// What was learnt of limits.
+    learnt: Truncated<LessonStatus>,
     /// The newest of the history.
     sample: Option<&'s Sample>,
 }
@@ -102,6 +107,7 @@ const METHODS: usize = 60;
 const ACTIVITIES: usize = 30;
 const PAUSES: usize = 100;
 const BUCKETS: usize = 100;
+const LESSONS: usize = 20;
 
 // === impl Snapshot ===
 
@@ -114,6 +120,8 @@ impl<'s> Snapshot<'s> {
         let Status { mut queues, mut buckets, callers, workspaces, paused, .. } = status;
         queues.sort_by_key(|queue| Reverse(queue.oldest_wait_ms));
         most_pressing_first(&mut buckets);
+        let mut learnt = lessons(&buckets);
+        learnt.sort_by_key(|lesson| (!lesson.several, Reverse(lesson.buckets)));
         let top = state.metrics.counters.answers.top();
         Self {
             at: unix_millis(),
@@ -127,6 +135,7 @@ impl<'s> Snapshot<'s> {
             methods,
             callers: Truncated::of(activities(callers, top.callers), ACTIVITIES),
             workspaces: Truncated::of(activities(workspaces, top.workspaces), ACTIVITIES),
+            learnt: Truncated::of(learnt, LESSONS),
             buckets: Truncated::of(buckets, BUCKETS),
             sample,
         }

@@ -1,7 +1,7 @@
 //! What operators are shown: who waits, why, and until when; who calls most; what became of a reload.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -122,10 +122,15 @@ pub struct BucketStatus {
 /// What a bucket has learnt of its limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct LearntStatus {
+    /// What it keeps to instead: of this, a replica with a part of each limit has its part.
+    pub quota: u32,
     /// Slots in all, as configured.
     pub configured: u32,
     /// The period in which Slack accepts `quota` calls.
     pub period_ms: u64,
+    /// The configured one.
+    #[serde(skip)]
+    pub(super) configured_period_ms: u64,
     /// The quota that was refused last, if it has not been accepted since.
     pub refused: Option<u32>,
     /// How far calls are kept apart.
@@ -134,6 +139,9 @@ pub struct LearntStatus {
     pub bursts: bool,
     /// How long ago the last lesson was; none if only more than configured has been tried.
     pub ago_ms: Option<u64>,
+    /// Why it keeps to something else: Slack accepts `fewer_calls` or `more_calls`, or it refuses
+    /// `bursts`; `nothing` if it keeps to what is configured again.
+    pub why: &'static str,
 }
 
 /// How many are not in a list that would be too long.
@@ -292,14 +300,35 @@ impl QueueStatus {
 
 impl LearntStatus {
     fn new(learnt: scheduler::Learnt, now: scheduler::Instant) -> Self {
+        let (quota, configured) = (learnt.quota, learnt.documented);
         Self {
-            configured: learnt.documented,
+            quota,
+            configured,
+            configured_period_ms: millis(learnt.per),
+            why: match quota.cmp(&configured).then(learnt.per.cmp(&learnt.period)) {
+                Ordering::Less => "fewer_calls",
+                Ordering::Greater => "more_calls",
+                Ordering::Equal if learnt.bursts => "bursts",
+                Ordering::Equal => "nothing",
+            },
             period_ms: millis(learnt.period),
             refused: learnt.refused,
             spacing_ms: millis(learnt.spacing),
             bursts: learnt.bursts,
             ago_ms: learnt.since.map(|since| millis(now.since(since))),
         }
+    }
+}
+
+impl LearntStatus {
+    /// Whether it keeps to something else than what is configured.
+    pub(super) fn is_other(&self) -> bool {
+        self.is_lower() || self.quota > self.configured || self.bursts
+    }
+
+    /// Whether it keeps to fewer calls.
+    pub(super) fn is_lower(&self) -> bool {
+        self.quota < self.configured || self.period_ms > self.configured_period_ms
     }
 }
 

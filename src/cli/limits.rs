@@ -1,6 +1,7 @@
 //! `slackwater limits [METHOD]`: which limits hold for which method.
 
 mod clients;
+mod learnt;
 
 use std::{
     io::{self, Write},
@@ -10,7 +11,7 @@ use std::{
 
 use config::{Shared, load};
 use console::{
-    NO, Screen,
+    NO, Place, Screen,
     limit::{as_json, in_words},
     table::{self, Align},
 };
@@ -26,7 +27,8 @@ const OFFERED: usize = 3;
 
 /// Show the limits of every method, or all about one, or the clients that are known
 ///
-/// Exits with 0, with 1 if METHOD is not known, with 2 if the configuration is not right.
+/// Exits with 0, with 1 if METHOD is not known, with 2 if the configuration is not right or the proxy
+/// cannot be asked.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -35,7 +37,9 @@ Examples:
   slackwater limits
   slackwater limits conversations.close
   slackwater limits --json chat.postMessage
-  slackwater limits --clients"
+  slackwater limits --clients
+  slackwater limits --learnt > learnt.yaml
+  slackwater limits --forget conversations.list"
 )]
 pub struct Args {
     /// The method, as in conversations.close, or what is beside the Web API, as in webhook. Without
@@ -52,6 +56,21 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Show what the running proxy has learnt of limits instead, as a configuration: put it into the
+    /// proxy's, and it is kept to from the first call on
+    #[arg(long, conflicts_with_all = ["method", "clients"])]
+    pub learnt: bool,
+
+    /// Let the running proxy forget what it has learnt of the limits of a method; `other` is all that
+    /// are not in the catalogue. The token of `admin.token`, if there is one, comes from the variable
+    /// `SLACKWATER_ADMIN_TOKEN`
+    #[arg(long, value_name = "METHOD", conflicts_with_all = ["method", "clients", "learnt", "json"])]
+    pub forget: Option<String>,
+
+    /// For these two: where the proxy's operators' listener is. Without it: what the configuration says
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -62,7 +81,14 @@ pub struct Args {
 /// # Errors
 /// If the configuration is not right or the answer not written.
 pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let place = Place::new(args.admin.clone(), args.config.clone());
+    if let Some(method) = &args.forget {
+        return learnt::forget(method, &place, out);
+    }
     let config = load(args.config.as_deref())?;
+    if args.learnt {
+        return learnt::show(&config, &place, args.json, out);
+    }
     if args.clients {
         clients::show(&config, args.json, out)?;
         return Ok(ExitCode::SUCCESS);

@@ -24,7 +24,8 @@ pub(super) fn tell(lesson: &Lesson) {
             configured = documented,
             quota,
             buckets = alike + 1,
-            "several buckets of one limit have learnt a lower quota: correct it in the configuration"
+            "several buckets of one limit have learnt a lower quota: Slack may have changed it; \
+             `slackwater limits --learnt` has it as a configuration"
         );
     }
 }

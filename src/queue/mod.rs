@@ -323,6 +323,15 @@ impl Admission {
         let _ = self.shared.store.set(store);
     }
 
+    /// Lets buckets forget what they have learnt of their limits; tells how many have.
+    pub fn forget_learnt(&self, forgets: impl Fn(&BucketKey) -> bool) -> usize {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let gone = state.scheduler.forget(now, forgets);
+        state.pump(&self.shared, now);
+        gone
+    }
+
     /// Keeps what was learnt of tokens, where anything is kept.
     pub fn keep_learnt(&self, learnt: Vec<Learnt>) {
         if let Some(store) = self.shared.store.get().filter(|_| !learnt.is_empty()) {

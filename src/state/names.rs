@@ -114,7 +114,9 @@ mod tests {
         let ended = opened.ended();
         let metrics = StoreMetrics::register(&Registry::default()).unwrap();
         let (store, thread) = opened.start(metrics).unwrap();
-        name.into_iter().for_each(|name| store.named(name.to_owned()));
+        if let Some(name) = name {
+            store.named(name.to_owned());
+        }
         store.close();
         thread.join().unwrap();
         ended

@@ -101,19 +101,16 @@ const AGAIN: i64 = 5_000_000;
 pub fn open(path: &Path, at: Instant, now: &ClockReading) -> Result<Opened, OpenError> {
     let (lock, found) = read(path)?;
     let own = identity(&lock);
-    let (mut ledger, doubt) = match found {
-        Some(Found { mut ledger, damaged, changed }) => {
-            let changed = changed.saturating_sub(now.wall).saturating_add(now.steady);
-            ledger.names.are_of(own, changed);
-            let doubt = ledger.resume(now, damaged);
-            (ledger, doubt)
-        }
-        None => {
-            let mut ledger = Ledger::new();
-            // There is nothing that speaks against it.
-            let _ = ledger.apply(Record::Clock(now.clone()));
-            (ledger, None)
-        }
+    let (mut ledger, doubt) = if let Some(Found { mut ledger, damaged, changed }) = found {
+        let changed = changed.saturating_sub(now.wall).saturating_add(now.steady);
+        ledger.names.are_of(own, changed);
+        let doubt = ledger.resume(now, damaged);
+        (ledger, doubt)
+    } else {
+        let mut ledger = Ledger::new();
+        // There is nothing that speaks against it.
+        let _ = ledger.apply(Record::Clock(now.clone()));
+        (ledger, None)
     };
     ledger.names.lock = own;
     let text = whole(&mut ledger, now.steady);

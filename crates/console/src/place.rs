@@ -24,6 +24,11 @@ pub struct Place {
 // === impl Place ===
 
 impl Place {
+    /// The proxy at that address, or where that configuration says.
+    pub fn new(admin: Option<String>, config: Option<PathBuf>) -> Self {
+        Self { admin, config }
+    }
+
     /// Its operators' listener, as in `http://127.0.0.1:9090`.
     ///
     /// # Errors

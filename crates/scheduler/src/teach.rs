@@ -26,6 +26,8 @@ pub struct Learning {
 pub struct Learnt {
     /// The documented quota.
     pub documented: u32,
+    /// The documented period.
+    pub per: Duration,
     /// The quota that is believed.
     pub quota: u32,
     /// Its period, which is longer than documented where not even one call in that is accepted.

@@ -155,7 +155,7 @@ function state() {
 
 /** What an operator has to know beside it, each with what can be done. */
 function notices() {
-  const { mode, reload, paused } = picture;
+  const { mode, reload, paused, learnt } = picture;
   const all = [];
   if (mode.proxy === "shadow") {
     all.push(["shadow", "Shadow mode is on: calls go at once, and no limit is kept.", "Keep limits…", () => change.mode("enforce")]);
@@ -168,6 +168,12 @@ function notices() {
   if (paused.all) {
     const waiting = paused.first.reduce((sum, pause) => sum + pause.waiting, 0);
     all.push(["paused", `${some(paused.all, "pause")} on, for which ${some(waiting, "call waits", "calls wait")}; see below.`]);
+  }
+  for (const { limit, method, buckets, lower, configured, quota } of learnt.first.filter((one) => one.several)) {
+    const of = method ? `${limit} of ${method}` : limit;
+    all.push([`learnt ${of}`, `Slack accepts fewer calls than configured for ${of}: ${count(lower)} of ` +
+      `${some(buckets, "bucket")} learnt about ${count(quota)} instead of ${count(configured)}. ` +
+      "Slack may have changed it: `slackwater limits --learnt` has it as a configuration."]);
   }
   if (reload?.mistake) {
     const more = reload.mistakes > 1 ? `, and ${count(reload.mistakes - 1)} more` : "";

@@ -2,7 +2,7 @@
 
 import { drawSpark, spark } from "./plot.js";
 import { Table, make, mark, set } from "./rows.js";
-import { count, left, some, span, why } from "./words.js";
+import { count, left, lesson, some, span, why } from "./words.js";
 
 const CLASSES = ["interactive", "normal", "background"];
 
@@ -25,7 +25,7 @@ export const slots = {
     bar.append(make("span", "taken"));
     cell.append(make("span", "figures"), " ", bar, " ", make("span", "tag"));
   },
-  show(cell, { used, quota, frozen_for_ms: frozen, probing }, more = "") {
+  show(cell, { used, quota, frozen_for_ms: frozen, probing, learnt }, more = "") {
     const [figures, bar, tag] = cell.children;
     set(figures, quota ? `${count(used)} of ${count(quota)}` : "");
     bar.hidden = !quota;
@@ -35,7 +35,7 @@ export const slots = {
     const state = frozen ? "shut" : probing ? "probing" : full ? "full" : "";
     mark(cell, "data-state", state || null);
     const said = { shut: `shut, ${left(frozen)} more`, probing: "trying again", full: "full", "": "" }[state];
-    set(tag, [said, more].filter(Boolean).join(", "));
+    set(tag, [said, lesson(learnt), more].filter(Boolean).join(", "));
   },
 };
 

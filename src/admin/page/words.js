@@ -39,6 +39,19 @@ export const timeOfDay = (at) => clock.format(new Date(at));
 /** A rate a second. */
 export const rate = (number) => (number >= 9.95 ? count(Math.round(number)) : number.toFixed(1));
 
+/** What a bucket has learnt of its limit, and since when. */
+export function lesson(learnt) {
+  if (!learnt || learnt.why === "nothing") return "";
+  const { quota, configured, refused, why: reason, ago_ms: ago } = learnt;
+  const what = {
+    fewer_calls: `learnt: ${count(quota)} instead of ${count(configured)}`,
+    more_calls: `tried: ${count(quota)} instead of ${count(configured)}`,
+    bursts: "learnt: Slack refuses bursts",
+  }[reason] ?? "";
+  const bad = refused === null ? "" : `, ${count(refused)} refused`;
+  return `${what}${bad}${ago === null ? "" : ` ${span(ago)} ago`}`;
+}
+
 /** Why a call does not go, and for how much longer. */
 export function why(reason, until) {
   if (!reason) return "";

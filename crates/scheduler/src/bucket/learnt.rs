@@ -297,6 +297,7 @@ impl Bucket {
         let Pace { quota, period } = lessons.kept_to;
         Some(Learnt {
             documented: documented.quota,
+            per: documented.period,
             quota,
             period,
             refused: lessons.learner.bad(),
