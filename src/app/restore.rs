@@ -25,9 +25,14 @@ pub(super) fn restore(
     admission.restore_pauses(opened.paused().iter().cloned());
     let limits: HashMap<&str, &Arc<Limit>> =
         catalogue.limits().chain(&*OPEN).map(|limit| (&*limit.name, limit)).collect();
+    let mut knows_all = true;
     let buckets = opened.buckets().filter_map(|Kept { limit, scope, values, memory }| {
-        let limit = limits.get(&*limit).filter(|limit| limit.scope == scope)?;
-        Some((BucketKey { limit: Arc::clone(limit), values }, memory))
+        let limit = limits.get(&*limit).filter(|limit| limit.scope == scope);
+        knows_all &= limit.is_some();
+        Some((BucketKey { limit: Arc::clone(limit?), values }, memory))
     });
     admission.restore(buckets, opened.cautious_since());
+    if knows_all {
+        admission.take_over(opened.ended());
+    }
 }

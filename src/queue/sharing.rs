@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use limits::BucketKey;
 use rustix::time::{ClockId, clock_gettime};
-use scheduler::{Ask, Link, Shard, Sharing, Told};
+use scheduler::{Ask, Farewell, Link, Shard, Sharing, Told};
 
 use super::{Admission, Inner, State};
 
@@ -19,6 +19,8 @@ pub(super) struct Leases {
     until: Vec<(Shard, Duration)>,
     /// The first of them.
     first: Option<Duration>,
+    /// The names of processes that have ended, and of which all is known that they used.
+    ended: Vec<String>,
 }
 
 /// The time since the machine's start, suspensions included.
@@ -89,6 +91,32 @@ impl Admission {
     /// Whether a part of the store grants nothing of what is used here; see [`scheduler::Scheduler::is_cold`].
     pub fn is_cold(&self, shard: Shard) -> bool {
         self.shared.lock().scheduler.is_cold(shard)
+    }
+
+    /// Uses no slot of a shared limit any more, and moves into `out` for how long those still count
+    /// that were used; see [`scheduler::Scheduler::leave`].
+    pub fn leave(&self, out: &mut Vec<Farewell>) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        state.scheduler.leave(now, out);
+        state.pump(&self.shared, now);
+    }
+
+    /// All that processes have used that are known by these names, and have ended, is known here.
+    pub fn take_over(&self, ended: Vec<String>) {
+        self.shared.lock().leases.ended = ended;
+    }
+
+    /// The names of processes that have ended, and of which all is known that they used.
+    pub fn ended(&self) -> Vec<String> {
+        self.shared.lock().leases.ended.clone()
+    }
+
+    /// Keeps a name by which the store knows this process from now on, where anything is kept.
+    pub fn keep_name(&self, name: String) {
+        if let Some(store) = self.shared.store.get() {
+            store.named(name);
+        }
     }
 
     /// How many slots of shared limits are held.

@@ -14,7 +14,8 @@
 --     [8]  '1': all that it holds is told in this epoch
 --     [9]  how many buckets of which much is used it is told of at most
 --     [10]  the beginning of a bucket's key: <prefix>:1:{g}:b:
---     [11..]  the other members that it knows of
+--     [11]  how many names follow that it has taken over from: what they used is in what it tells
+--     [12..]  those, and then the other members that it knows of
 -- Answers  {epoch, cold, {members}, {buckets}}
 --             cold: nothing is granted of limits with such a period, in ms, or a longer one; -1: of none
 --             buckets: those of which more than a member's part is used, or slots by others than
@@ -30,11 +31,12 @@
 --   f     when a member was forgotten last
 --   m<replica>  when that one was heard last
 --   p<replica>  the epoch in which that one has told all
+--   d<replica>  since when another one has taken over from that one
 --
 -- In m, h and o only scripts of this group read and write, and the buckets they name are of this group.
 local M, H, O, me, knows = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local forget, flight, stale = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local grace, most, prefix = tonumber(ARGV[5]) + flight, tonumber(ARGV[9]), ARGV[10]
+local grace, most, prefix, ended = tonumber(ARGV[5]) + flight, tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -51,6 +53,7 @@ local function heard(id, at)
   set('m' .. id, int(at))
 end
 
+if h['d' .. me] then return {'gone'} end
 if not h.e or h.e == '' or h.n ~= run or now - tonumber(h.l) > stale then
   -- Emptied; or another process, perhaps with older data; or it has heard nobody for a while.
   set('e', ARGV[3]); set('n', run); set('c', int(now))
@@ -60,19 +63,34 @@ elseif knows == h.e and not h['m' .. me] then
 end
 -- Who says this in its epoch of now has heard of the others from here.
 if h.c ~= '' and knows ~= h.e then
-  for i = 11, #ARGV do
-    if not h['m' .. ARGV[i]] then heard(ARGV[i], now) end
+  for i = 12 + ended, #ARGV do
+    if not h['m' .. ARGV[i]] and not h['d' .. ARGV[i]] then heard(ARGV[i], now) end
   end
 end
 heard(me, now); set('l', int(now))
-if ARGV[8] == '1' and knows == h.e then set('p' .. me, h.e) end
+if ARGV[8] == '1' and knows == h.e then
+  set('p' .. me, h.e)
+  for i = 12, 11 + ended do
+    local id = ARGV[i]
+    if h['m' .. id] then redis.call('HDEL', M, 'm' .. id, 'p' .. id); h['m' .. id] = nil end
+    if not h['d' .. id] then set('d' .. id, int(now)) end
+  end
+end
+-- By then nothing is left of it.
+for i = 1, #flat, 2 do
+  if string.byte(flat[i]) == 100 and now - tonumber(flat[i + 1]) > grace then              -- d
+    redis.call('HDEL', M, flat[i]); h[flat[i]] = nil
+  end
+end
 
 local members, untold, forgot = {}, nil, false                        -- when the last of them was heard
 for _, id in ipairs(ids) do
-  local at = tonumber(h['m' .. id])
+  local at = tonumber(h['m' .. id] or now)
   if at > now then at = now; set('m' .. id, int(now)) end              -- its clock has gone back
   local told = h['p' .. id] == h.e
-  if now - at > forget + (told and 0 or grace) then
+  if not h['m' .. id] then
+    -- Another one has just taken over from it.
+  elseif now - at > forget + (told and 0 or grace) then
     redis.call('HDEL', M, 'm' .. id, 'p' .. id)
     forgot = true
   else
@@ -103,7 +121,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', O, '-inf', int(now), 'LIMIT', 
       local g, tk, r = string.match(v, '^%S+ %d+ %d+ (%d+) (%d+) (%d+)')
       used = used + math.max(0, g + tk - r)
     elseif c == 111 then                                                                -- o
-      for n, till in string.gmatch(v, '(%d+)@(%d+)') do
+      for n, till in string.gmatch(v, '(%d+)@(%d+)@') do
         till = tonumber(till)
         if till > now then
           used = used + n

@@ -190,28 +190,13 @@ impl Client {
         }
     }
 
-    /// Gives back what is not used, and takes its name back if nothing is held any more. Otherwise the
-    /// store forgets the name by itself, and what it holds when it is missed.
+    /// Gives back what is not used, and says for how long the rest counts.
     async fn goodbye(mut self) {
+        let farewells = self.replica.leave(Instant::now());
         let Line::Up(Connected { connection, mut driver }) = self.line else { return };
-        let mut out = Vec::new();
-        self.replica.act(Instant::now(), &mut out);
-        let says = async {
-            for message in out {
-                let (message, answer) = exchange(connection.clone(), self.scripts, message).await;
-                if let Ok(answer) = answer {
-                    self.replica.hear(Instant::now(), &message, answer);
-                }
-            }
-            for (members, name) in self.replica.leaves() {
-                let mut leave = redis::cmd("HDEL");
-                leave.arg(members).arg(format!("m{name}")).arg(format!("p{name}"));
-                let left = leave.exec_async(&mut connection.clone()).await;
-                if left.is_err() {
-                    break;
-                }
-            }
-        };
+        let says = farewells.into_iter().map(|it| exchange(connection.clone(), self.scripts, it));
+        let mut says: FuturesUnordered<_> = says.collect();
+        let says = async { while says.next().await.is_some() {} };
         let says = async {
             tokio::select! {
                 () = says => {}

@@ -11,14 +11,14 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_lc_rs::rand;
 use limits::BucketKey;
 use redis::Value;
-use scheduler::{Answer, Ask, Epoch, Hint, Link, Shard, Told};
+use scheduler::{Answer, Ask, Epoch, Farewell, Hint, Link, Shard, Told};
 use tokio::time::Instant;
 
 use super::{
     keys::{self, Keys, SHARDS},
     members::Members,
     metrics::{Degraded, SharedMetrics},
-    script::{Answered, Beat, Beaten, Given, Push, Stepped, Times},
+    script::{Answered, Beat, Beaten, Given, Push, Step, Stepped, Times},
 };
 use crate::queue::{Admission, boot_time};
 
@@ -32,6 +32,8 @@ pub(super) struct Replica {
     forget_after: Duration,
     /// What its names and its channel begin with.
     id: u64,
+    /// When it began.
+    since: Instant,
     groups: Vec<Group>,
     /// The last number of a message.
     number: u64,
@@ -50,6 +52,8 @@ struct Group {
     shard: Shard,
     /// How often its name has changed.
     generation: u32,
+    /// The names that it had before, and since when it has another one; the oldest first.
+    ended: Vec<(String, Instant)>,
     epoch: Option<Epoch>,
     state: State,
     /// Since when the store was not heard.
@@ -104,6 +108,9 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How many beats a replica is silent before it is granted nothing.
 const STALE: u32 = 3;
 
+/// How many names of before are told of at most: each is, for as long as what it used counts.
+const ENDED: usize = 8;
+
 /// How many buckets one step has at most: the server does nothing else meanwhile.
 const BUCKETS: usize = 64;
 
@@ -134,6 +141,7 @@ impl Replica {
             time_out: settings.timeout,
             forget_after: settings.forget_after,
             id: random(),
+            since: now,
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
             number: 0,
             connected: false,
@@ -163,6 +171,10 @@ impl Replica {
     /// There is a connection: it says at once that it is here.
     pub(super) fn connects(&mut self, now: Instant) {
         self.connected = true;
+        if self.number == 0 {
+            // In good time: what is said by a name that is not kept is kept from others for longer.
+            self.admission.keep_name(self.name(Shard(0)));
+        }
         self.groups.iter_mut().for_each(|group| group.beat_at = now);
     }
 
@@ -203,7 +215,14 @@ impl Replica {
         let Group { epoch, told_all, ref members, .. } = self.groups[at];
         let new_epoch = Epoch(random());
         let others: Vec<_> = members.names(now, self.ages()).collect();
-        let beat = Beat { name: &name, epoch, new_epoch, told_all, others: &others };
+        // Who has just come tells what the processes before used.
+        let processes = self.admission.ended();
+        let processes = processes.iter().filter(|_| now - self.since <= self.ages());
+        let own = self.groups[at].ended.iter().filter(|(_, since)| now - *since <= self.ages());
+        let ended = processes.chain(own.map(|(name, _)| name)).map(String::as_str);
+        let ended: Vec<_> = ended.collect();
+        let others = &others;
+        let beat = Beat { name: &name, epoch, new_epoch, told_all, others, ended: &ended };
         let given = Given::beat(&self.keys, shard, self.times, &beat);
         self.groups[at].beat_at = now + BEAT;
         self.message(Kind::Beat, given, at, now, Vec::new())
@@ -226,8 +245,10 @@ impl Replica {
                 let longest = asks.iter().map(|ask| millis(ask.period)).max();
                 self.times.longest = self.times.longest.max(longest.unwrap_or(0));
                 let name = self.name(shard);
-                let given = Given::step(&self.keys, shard, self.times, &name, Some(epoch), asks);
                 let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number)).collect();
+                let asks = asks.iter().map(|ask| (ask, None)).collect();
+                let step = Step { name: &name, epoch: Some(epoch), asks, leaves: false };
+                let given = Given::step(&self.keys, shard, self.times, &step);
                 let message = self.message(Kind::Step, given, shard.0.into(), now, of);
                 out.push(message);
             }
@@ -364,14 +385,20 @@ impl Replica {
 
     /// It is another member from now on.
     fn is_forgotten(&mut self, at: usize, now: Instant) {
+        let name = self.name(self.groups[at].shard);
         let group = &mut self.groups[at];
+        group.ended.push((name, now));
+        let too_many = group.ended.len().saturating_sub(ENDED);
+        group.ended.drain(..too_many);
         group.generation += 1;
         group.epoch = None;
         group.told_all = false;
         group.waits.clear();
         group.state = State::LeaseOver;
         group.beat_at = now;
-        self.admission.link(group.shard, Link::Forgotten);
+        let shard = group.shard;
+        self.admission.keep_name(self.name(shard));
+        self.admission.link(shard, Link::Forgotten);
     }
 
     /// It was granted a slot meanwhile.
@@ -384,13 +411,30 @@ impl Replica {
         }
     }
 
-    /// Whether its name can be taken back: nothing is held.
-    pub(super) fn leaves(&self) -> Vec<(String, String)> {
-        let leaves = |group: &Group| {
-            let is_free = self.admission.held_on_lease() == 0 && group.epoch.is_some();
-            is_free.then(|| (self.keys.members(group.shard), self.name(group.shard)))
-        };
-        self.groups.iter().filter_map(leaves).collect()
+    /// It uses nothing any more, and says for how long what it has used counts. Then its names are gone.
+    pub(super) fn leave(&mut self, now: Instant) -> Vec<Message> {
+        let mut farewells = Vec::new();
+        self.admission.leave(&mut farewells);
+        let mut out = Vec::new();
+        for at in 0..self.groups.len() {
+            let Group { shard, epoch, state, .. } = self.groups[at];
+            if epoch.is_none() || state != State::Connected {
+                continue;
+            }
+            let of_group = |it: &&Farewell| it.ask.shard == shard && Some(it.ask.epoch) == epoch;
+            let all: Vec<_> = farewells.iter().filter(of_group).collect();
+            let all = all.iter().map(|it| (&it.ask, Some(&*it.left))).collect::<Vec<_>>();
+            let mut chunks: Vec<_> = all.chunks(BUCKETS).map(<[_]>::to_vec).collect();
+            // The last one says so, even if there is nothing else to say.
+            let last = chunks.pop().unwrap_or_default();
+            let chunks = chunks.into_iter().map(|asks| (asks, false));
+            for (asks, leaves) in chunks.chain([(last, true)]) {
+                let step = Step { name: &self.name(shard), epoch, asks, leaves };
+                let given = Given::step(&self.keys, shard, self.times, &step);
+                out.push(self.message(Kind::Step, given, at, now, Vec::new()));
+            }
+        }
+        out
     }
 
     fn measure(&mut self, now: Instant) {
@@ -417,6 +461,7 @@ impl Group {
         Self {
             shard,
             generation: 0,
+            ended: Vec::new(),
             epoch: None,
             state: State::Alone,
             since: now,

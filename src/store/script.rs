@@ -1,5 +1,7 @@
 //! The scripts that run in the store: what they are given, and what they answer.
 
+use std::time::Duration;
+
 use redis::{Cmd, FromRedisValue, Value};
 use scheduler::{Ask, Epoch, Shard};
 
@@ -39,9 +41,27 @@ pub(super) struct Beat<'a> {
     pub(super) told_all: bool,
     /// The others that it knows of.
     pub(super) others: &'a [&'a str],
+    /// The names that it has taken over from: what they used is in what it tells.
+    pub(super) ended: &'a [&'a str],
 }
 
-/// The answer to it.
+/// A replica tells what it has of some buckets.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// The store's epoch, as it knows it.
+    pub(super) epoch: Option<Epoch>,
+    /// The buckets. If it leaves, with how long so many slots of each still count.
+    pub(super) asks: Vec<(&'a Ask, Option<Left<'a>>)>,
+    /// Whether it leaves, and has nothing more to say.
+    pub(super) leaves: bool,
+}
+
+/// For how long so many slots still count.
+type Left<'a> = &'a [(u32, Duration)];
+
+/// The answer to a beat.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beaten {
     /// It is a member.
@@ -168,7 +188,7 @@ impl Given {
 
     /// For `beat.lua`.
     pub(super) fn beat(keys: &Keys, shard: Shard, times: Times, beat: &Beat<'_>) -> Self {
-        let Beat { name, epoch, new_epoch, told_all, others } = *beat;
+        let Beat { name, epoch, new_epoch, told_all, others, ended } = *beat;
         let Times { forget, flight, stale, longest } = times;
         let mut given = Self::of(keys, shard);
         given.push([name]);
@@ -178,28 +198,25 @@ impl Given {
         given.push([u8::from(told_all)]);
         given.push([HOT]);
         given.push([keys.buckets(shard)]);
+        given.push([ended.len()]);
+        given.push(ended);
         given.push(others);
         given
     }
 
     /// For `step.lua`.
-    pub(super) fn step(
-        keys: &Keys,
-        shard: Shard,
-        times: Times,
-        name: &str,
-        epoch: Option<Epoch>,
-        asks: &[Ask],
-    ) -> Self {
+    pub(super) fn step(keys: &Keys, shard: Shard, times: Times, step: &Step<'_>) -> Self {
+        let Step { name, epoch, asks, leaves } = step;
         let Times { forget, flight, stale, .. } = times;
         let mut given = Self::of(keys, shard);
         let buckets = keys.buckets(shard);
         given.push([name]);
-        given.push([text(epoch)]);
+        given.push([text(*epoch)]);
         given.push([forget, flight, stale]);
         given.push([keys.channels()]);
         given.push([buckets.len()]);
-        for ask in asks {
+        given.push([u8::from(*leaves)]);
+        for (ask, left) in asks {
             given.keys.push(format!("{buckets}{}", keys::name(&ask.bucket)));
             let Ask { life, number, seen, taken, returned, .. } = *ask;
             given.push([life, number, seen, taken, returned]);
@@ -207,9 +224,19 @@ impl Given {
             given.push([ask.callers, ask.quota]);
             given.push([ask.period.as_nanos().div_ceil(1_000_000)]);
             given.push([u8::from(ask.people)]);
+            given.push([left.map_or_else(|| "-".to_owned(), counts)]);
         }
         given
     }
+}
+
+/// For how long so many slots count, in milliseconds.
+fn counts(left: Left<'_>) -> String {
+    let each = left.iter().map(|(slots, left)| {
+        let ms = left.as_nanos().div_ceil(1_000_000);
+        format!("{slots}@{ms}")
+    });
+    each.collect::<Vec<_>>().join(" ")
 }
 
 fn text(epoch: Option<Epoch>) -> String {

@@ -16,13 +16,15 @@
 --     [5]   who is silent for longer is granted nothing, in ms: three beats
 --     [6]   the beginning of the replicas' channels: <prefix>:1:i:
 --     [7]   the length of the beginning of a bucket's key
--- ARGV, twelve for each bucket:
+--     [8]   1 if it leaves and has nothing more to say; then its name is gone
+-- ARGV, thirteen for each bucket:
 --   life number                   of the bucket there; of this ask
 --   seen taken returned           the highest GRANTED that it has heard of; TAKEN; RETURNED
 --   interactive normal background calls that would go but for this bucket
 --   callers                       how many callers these are of: its weight
 --   quota period                  slots in all; ms, 0 where a slot ends with the answer
 --   people                        1 if an interactive call came since its last ask
+--   left                          '-'; if it leaves, n@ms ...: for how long so many of its slots still count
 -- Answers   {'ok', then for each bucket: life, GRANTED, used, weight of all who wait, ms}
 --             ms: when to ask again; 0 if whoever waits is told
 --        or {'cold', epoch}: it is another epoch than yours, or none: `beat` first
@@ -35,7 +37,7 @@
 --   q            its quota
 --   r<replica>   told life number granted taken returned wants wants wants weight tag
 --                  told: 1 if it was told of in that epoch; wants: what is left of them, by class
---   o            n@until ...  slots of replicas that are gone
+--   o            n@until@replica ...  slots of replicas that are gone
 --   s            virtual-time normal-passed-over background-passed-over people-until due
 local M, H, O, me, epoch = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local forget, flight, stale = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -91,7 +93,7 @@ local FIELDS = '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+
 local out = {'ok'}
 
 for b = 4, #KEYS do
-  local B, a = KEYS[b], 7 + (b - 4) * 12
+  local B, a = KEYS[b], 8 + (b - 4) * 13
   local function arg(i) return tonumber(ARGV[a + i]) end
   local life, number, quota, period = arg(1), arg(2), arg(10), arg(11)
   local cold = period >= from
@@ -112,9 +114,12 @@ for b = 4, #KEYS do
     elseif c == 111 then                                                                -- o
       was = v
       local most = now + 10 * period + 60000                          -- the clock may have gone back
-      for n, till in string.gmatch(v, '(%d+)@(%d+)') do
+      for n, till, of in string.gmatch(v, '(%d+)@(%d+)@(%S+)') do
         till = min(tonumber(till), most)
-        if till > now then kept[#kept + 1] = {tonumber(n), till}; orphans = orphans + n end
+        if till > now and not member('d', of) then
+          kept[#kept + 1] = {tonumber(n), till, of}
+          orphans = orphans + n
+        end
       end
     elseif c == 115 then s = v                                                          -- s
     elseif c == 101 then known = v end                                                  -- e
@@ -153,6 +158,20 @@ for b = 4, #KEYS do
     end
   end
   if ARGV[a + 12] == '1' then people = now + 10 * period end
+  if ARGV[a + 13] ~= '-' then
+    -- Whatever it held beyond what is left, it uses no more.
+    for at, rec in ipairs(recs) do
+      if rec == mine then table.remove(recs, at); break end
+    end
+    redis.call('HDEL', B, 'r' .. me)
+    mine = {0, 0, 0, life = 0, granted = 0}
+    for n, ms in string.gmatch(ARGV[a + 13], '(%d+)@(%d+)') do
+      if tonumber(ms) > 0 then
+        kept[#kept + 1] = {tonumber(n), now + ms, me}
+        orphans = orphans + n
+      end
+    end
+  end
   local function total()
     local sum = orphans
     for _, rec in ipairs(recs) do sum = sum + held(rec) end
@@ -176,6 +195,7 @@ for b = 4, #KEYS do
   for _, rec in ipairs(recs) do others = others or (rec ~= mine and waits(rec)) end
   if others or (waits(mine) and total() >= max(1, share)) then
     keep(function(rec)
+      if member('d', rec.id) then return false end
       if member('m', rec.id) and member('p', rec.id) ~= epoch then
         -- What it holds of others nobody knows, so it stays a member.
         return silence(rec.id) <= forget + period + flight
@@ -183,7 +203,7 @@ for b = 4, #KEYS do
       if silence(rec.id) <= forget then return true end
       local n = held(rec)
       if n > 0 then
-        kept[#kept + 1] = {n, now + period + flight}
+        kept[#kept + 1] = {n, now + period + flight, rec.id}
         orphans = orphans + n
       end
       if member('m', rec.id) then redis.call('HSET', M, 'f', int(now)) end
@@ -249,7 +269,7 @@ for b = 4, #KEYS do
   if #kept > 0 then
     local text = {}
     for _, one in ipairs(kept) do
-      text[#text + 1] = int(one[1]) .. '@' .. int(one[2])
+      text[#text + 1] = int(one[1]) .. '@' .. int(one[2]) .. '@' .. one[3]
       next = min(next or one[2], one[2])
     end
     new[#new + 1], new[#new + 2] = 'o', table.concat(text, ' ')
@@ -275,6 +295,7 @@ for b = 4, #KEYS do
   local n = #out
   out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = mine.life, mine.granted, all, weight, ms
 end
+if ARGV[8] == '1' then redis.call('HDEL', M, 'm' .. me, 'p' .. me) end
 redis.call('PEXPIRE', H, 86400000)
 redis.call('PEXPIRE', O, 86400000)
 return out

@@ -49,6 +49,8 @@ pub(super) enum State {
         /// Whether it was found silent before.
         noticed: bool,
     },
+    /// This scheduler has left: it uses nothing any more.
+    Left,
 }
 
 /// What becomes of the leases when a part of the store is heard again.
@@ -82,6 +84,7 @@ impl Leases {
         let reusable = lease.reusable(is_cold);
         let part = quota.checked_div(shard.replicas).unwrap_or(0);
         match shard.state {
+            State::Left => 0,
             State::Connected if !is_cold => bucket.used() + lease.fresh(),
             State::Connected | State::Alone | State::Over { .. } if bucket.tolerates_bursts() => {
                 held.max(quota)
@@ -102,7 +105,7 @@ impl Leases {
             State::Over { since, .. } => {
                 Some(since + bucket.period() + flight).filter(|at| *at > now)
             }
-            State::Unheard | State::Connected | State::Alone => None,
+            State::Unheard | State::Connected | State::Alone | State::Left => None,
         }
     }
 
@@ -147,6 +150,9 @@ impl Scheduler {
         let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
         let (before, was_cold_from) = (known.state, known.cold_from);
+        if before == State::Left {
+            return;
+        }
         let mut change = Change::default();
         let is_beat = matches!(how, Link::Connected { .. } | Link::Cold { .. });
         match how {

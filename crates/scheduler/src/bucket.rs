@@ -754,6 +754,12 @@ impl Bucket {
         (self.window.used(), room)
     }
 
+    /// When each of its slots that age has aged, and how many have no end yet.
+    pub(super) fn ends(&mut self, now: Instant) -> (Vec<Instant>, u32) {
+        self.expire(now);
+        (self.window.ends().collect(), self.window.in_flight())
+    }
+
     /// When the first of its slots has aged, if nothing else happens.
     pub(super) fn ages_at(&self) -> Option<Instant> {
         self.window.first_end()

@@ -123,6 +123,7 @@ mod identity_index;
 mod in_turn;
 mod learn;
 mod lease;
+mod leave;
 mod lines;
 mod notes;
 mod places;
@@ -177,6 +178,7 @@ pub use self::{
         Block, BlockReason, BucketState, Enqueued, Event, Freeze, Refusal, RefusalReason, Refused,
     },
     headroom::Headroom,
+    leave::Farewell,
     notes::{Memory, Note},
     places::PlaceId,
     shared::{Answer, Ask, Epoch, Hint, Link, Shard, Sharing, Told},

@@ -176,7 +176,9 @@ pub(super) struct Leases {
     /// Of each bucket whose calls go in order, the call groups that need it and want slots.
     pub(super) in_turn: HashMap<BucketId, Vec<GroupId>, RandomState>,
     /// The last number that was given to an ask or a life.
-    number: u64,
+    pub(super) number: u64,
+    /// Whether this scheduler uses no slot of a shared limit any more.
+    pub(super) has_left: bool,
 }
 
 /// What a scheduler knows of a part of the store.
@@ -206,6 +208,7 @@ impl Leases {
             collecting: HashSet::default(),
             in_turn: HashMap::default(),
             number: 0,
+            has_left: false,
         }
     }
 
@@ -222,9 +225,10 @@ impl Leases {
 
     pub(super) fn shard(&mut self, shard: Shard) -> &mut ShardState {
         let replicas = self.sharing.replicas.map_or(0, NonZeroU32::get);
+        let state = if self.has_left { State::Left } else { State::Unheard };
         self.shards.entry(shard).or_insert_with(|| ShardState {
             epoch: None,
-            state: State::Unheard,
+            state,
             replicas,
             hot: HashSet::default(),
             cold_from: None,

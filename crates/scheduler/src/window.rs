@@ -230,6 +230,11 @@ impl Window {
         ends.map(move |end| end.minus(age))
     }
 
+    /// When each ageing slot becomes free, the first one first.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Instant> {
+        self.ends.iter().skip(usize::from(self.is_between())).copied()
+    }
+
     /// How many slots have no end yet.
     pub(super) fn in_flight(&self) -> u32 {
         self.in_flight

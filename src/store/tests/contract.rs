@@ -29,6 +29,17 @@ enum Happening {
         told_all: bool,
         others: Vec<usize>,
     },
+    /// A replica goes on by another name.
+    IsRenamed {
+        by: usize,
+    },
+    /// A replica leaves: for how long so many slots of buckets still count.
+    Leaves {
+        by: usize,
+        knows: Knows,
+        left: Vec<(usize, Vec<(u32, u64)>)>,
+        leaves: bool,
+    },
     Step {
         by: usize,
         knows: Knows,
@@ -103,6 +114,8 @@ struct Both<'a> {
     went_back: bool,
     epochs: Vec<u64>,
     names: Vec<Name>,
+    /// The names of before, by replica.
+    ended: Vec<Vec<Name>>,
     numbers: Vec<[Numbers; BUCKETS.len()]>,
     messages: Vec<Message>,
 }
@@ -175,13 +188,15 @@ impl Scripted {
     }
 
     fn beat(&mut self, beat: &Beat) -> Beaten {
-        let others: Vec<_> = beat.others.iter().map(|other| name(*other)).collect();
+        let names = |names: &[Name]| names.iter().map(|it| name(*it)).collect::<Vec<_>>();
+        let (others, ended) = (names(&beat.others), names(&beat.ended));
         let said = script::Beat {
             name: &name(beat.name),
             epoch: epoch(beat.epoch),
             new_epoch: Epoch(beat.new_epoch),
             told_all: beat.told_all,
             others: &others.iter().map(String::as_str).collect::<Vec<_>>(),
+            ended: &ended.iter().map(String::as_str).collect::<Vec<_>>(),
         };
         let given = Given::beat(&self.keys, SHARD, SAID, &said);
         match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
@@ -197,9 +212,21 @@ impl Scripted {
     }
 
     fn step(&mut self, step: &Step) -> (Stepped, Vec<Push>) {
-        let asks: Vec<_> = step.asks.iter().map(|asked| ask(step.epoch, asked)).collect();
-        let epoch = epoch(step.epoch);
-        let given = Given::step(&self.keys, SHARD, SAID, &name(step.name), epoch, &asks);
+        let says = |asked: &Asked| {
+            let left = asked.left.as_ref().map(|left| {
+                let left = left.iter().map(|(slots, ms)| (*slots, Duration::from_millis(*ms)));
+                left.collect::<Vec<_>>()
+            });
+            (ask(step.epoch, asked), left)
+        };
+        let asks: Vec<_> = step.asks.iter().map(says).collect();
+        let said = script::Step {
+            name: &name(step.name),
+            epoch: epoch(step.epoch),
+            asks: asks.iter().map(|(ask, left)| (ask, left.as_deref())).collect(),
+            leaves: step.leaves,
+        };
+        let given = Given::step(&self.keys, SHARD, SAID, &said);
         let answer = self.run(|it| &it.step, &given);
         let stepped = match script::Stepped::of(answer).unwrap() {
             script::Stepped::Gone => Stepped::Gone,
@@ -296,6 +323,7 @@ impl<'a> Both<'a> {
             went_back: false,
             epochs: vec![0, 0],
             names: vec![1, 2, 3, 4],
+            ended: vec![Vec::new(); 4],
             numbers: vec![Default::default(); 4],
             messages: Vec::new(),
         }
@@ -323,6 +351,7 @@ impl<'a> Both<'a> {
                     new_epoch: self.epochs.last().unwrap() + 1_000_000_000_000_007,
                     told_all,
                     others: others.into_iter().map(|other| self.names[other]).collect(),
+                    ended: self.ended[by].clone(),
                 };
                 self.arrives(Message::Beat(beat));
             }
@@ -337,8 +366,25 @@ impl<'a> Both<'a> {
             }
             Happening::Step { by, knows, asks } => {
                 let asks = asks.iter().map(|said| self.asks(by, said)).collect();
-                let step = Step { name: self.names[by], epoch: self.epoch(knows), asks };
+                let (name, epoch) = (self.names[by], self.epoch(knows));
+                let step = Step { name, epoch, asks, leaves: false };
                 self.arrives(Message::Step(step));
+            }
+            Happening::IsRenamed { by } => self.is_gone(self.names[by]),
+            Happening::Leaves { by, knows, left, leaves } => {
+                let asks = left.into_iter().map(|(bucket, left)| {
+                    let (new_life, hears, people) = (false, true, false);
+                    let (taken, returns, wants, callers) = (0, 0, [0; 3], 1);
+                    let said =
+                        Said { bucket, new_life, hears, taken, returns, wants, callers, people };
+                    Asked { left: Some(left), ..self.asks(by, &said) }
+                });
+                let asks = asks.collect();
+                let (name, epoch) = (self.names[by], self.epoch(knows));
+                self.arrives(Message::Step(Step { name, epoch, asks, leaves }));
+                if leaves {
+                    self.is_gone(name);
+                }
             }
             Happening::Again { back } => {
                 if let Some(at) = self.messages.len().checked_sub(back + 1) {
@@ -372,7 +418,21 @@ impl<'a> Both<'a> {
         let Numbers { life, number, seen, taken, returned, .. } = *of;
         let Said { wants, callers, people, .. } = *said;
         let bucket = bucket.to_owned();
-        Asked { bucket, life, number, seen, taken, returned, wants, callers, quota, period, people }
+        let left = None;
+        Asked {
+            bucket,
+            life,
+            number,
+            seen,
+            taken,
+            returned,
+            wants,
+            callers,
+            quota,
+            period,
+            people,
+            left,
+        }
     }
 
     /// Both get the message, and say the same.
@@ -439,6 +499,7 @@ impl<'a> Both<'a> {
 
     fn is_gone(&mut self, name: Name) {
         if let Some(by) = self.names.iter().position(|of| *of == name) {
+            self.ended[by].push(name);
             self.names[by] += 16;
             self.numbers[by] = Default::default();
         }
@@ -466,6 +527,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         || prop_oneof![20 => Just(Knows::Now), 1 => Just(Knows::Before), 1 => Just(Knows::None)];
     let others = prop::collection::btree_set(0..4_usize, 0..3);
     let asks = prop::collection::vec(said(), 1..4);
+    let ages = select(vec![0, 1, 90, 700, 1_900, 90_000_u64]);
+    let left = prop::collection::vec((1..4_u32, ages), 0..4);
+    let left = prop::collection::btree_map(0..BUCKETS.len(), left, 0..3);
     let passes = select(vec![1, 5, 20, 50, 100, 200, 200, 310, 1_600, 90_000]);
     prop_oneof![
         30 => (0..4_usize, knows(), prop::bool::weighted(0.8), others).prop_map(
@@ -482,6 +546,11 @@ fn happening() -> impl Strategy<Value = Happening> {
             Happening::Alive { some: some.into_iter().collect(), beats }
         }),
         12 => (0..12_usize).prop_map(|back| Happening::Again { back }),
+        4 => (0..4_usize).prop_map(|by| Happening::IsRenamed { by }),
+        6 => (0..4_usize, knows(), left, any::<bool>()).prop_map(|(by, knows, left, leaves)| {
+            let left = left.into_iter().collect();
+            Happening::Leaves { by, knows, left, leaves }
+        }),
         36 => passes.prop_map(|ms| Happening::Pass { ms }),
         1 => (0..2_000_u64).prop_map(|ms| Happening::Back { ms }),
         2 => Just(Happening::Flush),
@@ -586,6 +655,7 @@ fn a_beat_tells_of_buckets_that_are_there_and_not_of_all() {
             new_epoch: Epoch(7),
             told_all: false,
             others: &[],
+            ended: &[],
         };
         let given = Given::beat(&server.keys, SHARD, SAID, &said);
         let Value::Array(answer) = server.run(|it| &it.beat, &given) else { panic!("an answer") };

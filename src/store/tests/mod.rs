@@ -1,4 +1,5 @@
-//! The store against a real server.
+//! The store against a real server, and what a replica says to it.
 
 mod contract;
+mod names;
 mod server;

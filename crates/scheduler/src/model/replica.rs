@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use limits::BucketKey;
 
 use super::{
+    InMemory, Keeper as _,
     replicas::{Call, Message, Payload, Reply, TIME_OUT, TIMES},
     store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped},
 };
 use crate::{
-    Answer, Ask, Enqueued, Epoch, Event, Hint, Instant, Link, Outcome, Permit, Scheduler, Shard,
-    Sharing, Ticket, Told,
+    Answer, Ask, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Outcome, Permit, Scheduler,
+    Shard, Sharing, Ticket, Told,
 };
 
 /// A process that shares its limits.
@@ -22,6 +23,8 @@ pub(crate) struct Replica {
     /// The members that it has heard of, and since when those are none any more that were forgotten
     /// lately.
     pub(crate) others: Vec<(Name, Option<Instant>)>,
+    /// The names that it has taken over from, and since when.
+    pub(crate) ended: Vec<(Name, Instant)>,
     pub(crate) held: BTreeMap<u64, (Ticket, Call)>,
     pub(crate) in_flight: BTreeMap<u64, Permit>,
     /// What it does next by itself.
@@ -35,6 +38,8 @@ pub(crate) struct Replica {
     /// When it is stopped, it hears nothing and does nothing.
     pub(crate) stopped: bool,
     pub(crate) alive: bool,
+    /// What outlives its process.
+    keeper: InMemory,
 }
 
 /// What becomes of calls.
@@ -56,7 +61,7 @@ const SHARD: Shard = Shard(0);
 
 impl Replica {
     pub(crate) fn new(now: Instant, name: Name, replicas: Option<u32>) -> Self {
-        let mut scheduler = Scheduler::new(super::policy(super::walk::WIDE));
+        let mut scheduler = super::scheduler(super::walk::WIDE);
         scheduler.share(Sharing {
             shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
@@ -67,6 +72,7 @@ impl Replica {
             name,
             epoch: 0,
             others: Vec::new(),
+            ended: Vec::new(),
             held: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             wake: None,
@@ -76,7 +82,20 @@ impl Replica {
             link: Link::Alone,
             stopped: false,
             alive: true,
+            keeper: InMemory::default(),
         }
+    }
+
+    /// The process that comes after it, with what outlives it.
+    pub(crate) fn restarted(mut self, now: Instant, all: &[BucketKey]) -> Self {
+        let kept = self.keeper.restart(now, all, false);
+        let mut next = Self::new(now, self.name + 16, None);
+        for (bucket, memory) in kept {
+            next.scheduler.restore(now, bucket, &memory);
+        }
+        next.ended = self.ended;
+        next.ended.push((self.name, now));
+        Self { keeper: self.keeper, ..next }
     }
 
     /// Whether it can do something now.
@@ -164,7 +183,7 @@ impl Replica {
             assert!(epochs_are_of_now, "what is said is said to the store of now");
             let asks: Vec<_> = asks.iter().map(asked).collect();
             self.waits.insert(number, now + TIME_OUT);
-            let step = Step { name: self.name, epoch: self.epoch, asks };
+            let step = Step { name: self.name, epoch: self.epoch, asks, leaves: false };
             out.messages.push(Payload::Step { number, step });
         }
         self.reads_events(now, out);
@@ -173,6 +192,7 @@ impl Replica {
     fn reads_events(&mut self, now: Instant, out: &mut Outcomes) {
         let mut events = Vec::new();
         self.wake = self.scheduler.poll(now, &mut events);
+        self.keeper.keep(&mut self.scheduler);
         for event in events {
             match event {
                 Event::Granted { ticket, permit } => {
@@ -193,6 +213,7 @@ impl Replica {
         self.beat_at = now + TIMES.beat();
         let number = BEATS | now.as_nanos();
         self.waits.insert(number, now + TIME_OUT);
+        self.ended.retain(|(_, since)| now.since(*since) <= TIMES.longest() + TIMES.flight());
         let beat = Beat {
             name: self.name,
             epoch: self.epoch,
@@ -200,8 +221,28 @@ impl Replica {
             new_epoch: now.as_nanos() * 64 + self.name,
             told_all: self.epoch != 0 && self.scheduler.has_told_all(SHARD),
             others: self.others.iter().map(|(name, _)| *name).collect(),
+            ended: self.ended.iter().map(|(name, _)| *name).collect(),
         };
         out.messages.push(Payload::Beat { number, beat });
+    }
+
+    /// It ends, and says what is left of what it used.
+    pub(crate) fn leave(&mut self, now: Instant, out: &mut Outcomes) {
+        self.checks_lease(now);
+        let mut farewells = Vec::new();
+        self.scheduler.leave(now, &mut farewells);
+        self.alive = false;
+        if self.epoch == 0 || !matches!(self.link, Link::Connected { .. } | Link::Cold) {
+            assert!(farewells.is_empty(), "it says nothing to a store that it does not hear");
+            return;
+        }
+        let ms = |left: Duration| u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap();
+        let asks = farewells.into_iter().map(|Farewell { ask, left }| {
+            let left = left.into_iter().map(|(slots, left)| (slots, ms(left)));
+            Asked { left: Some(left.collect()), ..asked(&ask) }
+        });
+        let step = Step { name: self.name, epoch: self.epoch, asks: asks.collect(), leaves: true };
+        out.messages.push(Payload::Step { number: 0, step });
     }
 
     /// Before anything goes: has the store answered lately?
@@ -268,6 +309,7 @@ impl Replica {
                         self.scheduler.alone(now, SHARD, self.link.clone());
                     }
                     Reply::Beat(Beaten::Gone) | Reply::Step(_, _, Stepped::Gone) => {
+                        self.ended.push((self.name, now));
                         self.name += 16;
                         self.epoch = 0;
                         self.waits.clear();
@@ -339,6 +381,7 @@ fn asked(ask: &Ask) -> Asked {
         quota: ask.quota,
         period: u64::try_from(ask.period.as_millis()).unwrap(),
         people: ask.people,
+        left: None,
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct World {
     /// An older copy of the store.
     pub(crate) copy: Option<Store>,
     numbers: u64,
+    /// Whether a process has gone on with what outlived another one.
+    has_restarted: bool,
 }
 
 /// The network.
@@ -106,6 +108,9 @@ pub(crate) enum Reply {
 
 /// A second of the real one is a tenth of a second here.
 pub(crate) const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_000 };
+
+/// Who has sent a call whose process has ended.
+const NOBODY: usize = usize::MAX;
 
 /// How long an answer is waited for.
 pub(crate) const TIME_OUT: Duration = Duration::from_millis(25);
@@ -186,6 +191,7 @@ impl World {
             told_to_be: None,
             copy: None,
             numbers: 0,
+            has_restarted: false,
         }
     }
 
@@ -207,7 +213,7 @@ impl World {
             return;
         };
         let at = sent.by;
-        if !self.replicas[at].is_on() {
+        if !self.replicas.get(at).is_none_or(Replica::is_on) {
             return;
         }
         if outcome == Outcome::Unsent {
@@ -216,7 +222,9 @@ impl World {
             sent.answered = Some(self.now);
         }
         self.in_flight.retain(|(_, other)| *other != number);
-        self.lets(at, |replica, now, _| replica.settle(now, number, outcome));
+        if at != NOBODY {
+            self.lets(at, |replica, now, _| replica.settle(now, number, outcome));
+        }
     }
 
     /// An attempt of a call ends, and the call is to be sent again.
@@ -225,7 +233,7 @@ impl World {
             return;
         };
         let at = sent.by;
-        if !self.replicas[at].is_on() {
+        if !self.replicas.get(at).is_some_and(Replica::is_on) {
             return;
         }
         (sent.answered, sent.counts) = (Some(self.now), outcome != Outcome::Unsent);
@@ -267,6 +275,31 @@ impl World {
         (replica.stopped, replica.alive) = (true, replica.alive && !for_good);
     }
 
+    /// A process is killed, and another one goes on with what outlives it. The calls of the old one are
+    /// answered, and nobody hears it.
+    pub(crate) fn restart(&mut self, at: usize) {
+        let Self { replicas, sent, now, all, .. } = self;
+        replicas.push(Replica::new(*now, 0, None));
+        let next = replicas.swap_remove(at).restarted(*now, all);
+        replicas[at] = next;
+        self.between.retain(|(number, _)| sent[number].by != at);
+        sent.values_mut().filter(|sent| sent.by == at).for_each(|sent| sent.by = NOBODY);
+        self.has_restarted = true;
+    }
+
+    /// A scheduler ends, and says so.
+    pub(crate) fn leave(&mut self, at: usize) {
+        if !self.replicas[at].is_on() {
+            return;
+        }
+        let mut out = Outcomes::default();
+        self.replicas[at].leave(self.now, &mut out);
+        self.replicas[at].stopped = true;
+        for payload in out.messages {
+            self.post(&Message { of: at, sent: self.now, payload });
+        }
+    }
+
     /// A scheduler that was stopped goes on.
     pub(crate) fn go_on(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
@@ -290,6 +323,11 @@ impl World {
         self.replicas.iter().all(|replica| {
             names().all(|name| replica.others.iter().any(|(other, _)| *other == name))
         })
+    }
+
+    /// Whether the store knows all. A process that is new has heard of nobody else.
+    pub(crate) fn store_knows_all(&self) -> bool {
+        self.replicas.iter().all(|replica| self.store.knows(replica.name))
     }
 
     /// A scheduler that is new.
@@ -336,7 +374,7 @@ impl World {
         let Some(sent) = self.sent.get_mut(&number) else { return };
         sent.answered = Some(self.now);
         let at = sent.by;
-        if self.replicas[at].is_on() {
+        if self.replicas.get(at).is_some_and(Replica::is_on) {
             self.lets(at, |replica, now, _| replica.settle(now, number, Outcome::Answered));
         }
     }
@@ -495,7 +533,8 @@ impl World {
         self.net = Net { random: self.net.random, ..Net::default() };
         (0..self.replicas.len()).for_each(|at| self.go_on(at));
         (0..self.between.len()).rev().for_each(|which| self.again(which));
-        for _ in 0..2_000 {
+        // What a process that was killed had at work is kept for a minute.
+        for _ in 0..if self.has_restarted { 5_000 } else { 2_000 } {
             self.flying().into_iter().for_each(|number| self.settle(number, Outcome::Answered));
             let on = self.replicas.iter().filter(|replica| replica.is_on());
             if on.clone().all(|replica| replica.held.is_empty() && replica.in_flight.is_empty()) {
@@ -505,7 +544,7 @@ impl World {
         }
         let waits = self.replicas.iter().filter(|it| it.is_on()).map(|it| it.held.len());
         assert_eq!(waits.sum::<usize>(), 0, "whoever waits has its turn");
-        self.pass(Duration::from_secs(20));
+        self.pass(Duration::from_secs(if self.has_restarted { 80 } else { 20 }));
         for replica in self.replicas.iter_mut().filter(|replica| replica.is_on()) {
             let left = replica.scheduler.buckets(self.now);
             let left: Vec<_> = left.filter(|left| left.key.limit.is_remembered()).collect();

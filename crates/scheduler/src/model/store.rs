@@ -25,6 +25,8 @@ pub struct Store {
     forgot: Option<u64>,
     /// In the order of their coming, as in a small hash of Redis.
     members: Vec<Member>,
+    /// Names that others have taken over from, and when.
+    ended: Vec<(Name, u64)>,
     buckets: BTreeMap<String, Bucket>,
 }
 
@@ -40,8 +42,8 @@ struct Member {
 #[derive(Clone, Debug, Default)]
 struct Bucket {
     records: Vec<Record>,
-    /// Slots of members that are gone: how many, and until when they are kept from others.
-    orphans: Vec<(u32, u64)>,
+    /// Slots of members that are gone.
+    orphans: Vec<Orphans>,
     virtual_time: u64,
     passed_over: [u32; 2],
     people_until: u64,
@@ -49,6 +51,14 @@ struct Bucket {
     due: f64,
     expires: u64,
     quota: u32,
+}
+
+/// Slots of a member that is gone: how many, and until when they are kept from others.
+#[derive(Clone, Copy, Debug)]
+struct Orphans {
+    of: Name,
+    slots: u32,
+    until: u64,
 }
 
 /// What one scheduler has of a bucket.
@@ -76,6 +86,8 @@ pub struct Step {
     pub epoch: u64,
     /// The buckets.
     pub asks: Vec<Asked>,
+    /// Whether it leaves, and has said all that it had to say.
+    pub leaves: bool,
 }
 
 /// What a scheduler says of one bucket.
@@ -94,6 +106,8 @@ pub struct Asked {
     /// In milliseconds.
     pub period: u64,
     pub people: bool,
+    /// If it leaves: for how long so many of its slots still count, in milliseconds.
+    pub left: Option<Vec<(u32, u64)>>,
 }
 
 /// The answer to a step.
@@ -146,6 +160,8 @@ pub struct Beat {
     pub told_all: bool,
     /// The others that it knows of.
     pub others: Vec<Name>,
+    /// Those that it has taken over from: once it has told all, what they used is in it.
+    pub ended: Vec<Name>,
 }
 
 /// The answer to a beat.
@@ -202,7 +218,10 @@ impl Store {
 
     /// The script `beat`.
     pub fn beat(&mut self, now: u64, times: Times, beat: Beat) -> Beaten {
-        let Beat { name, epoch, new_epoch, told_all, others } = beat;
+        let Beat { name, epoch, new_epoch, told_all, others, ended } = beat;
+        if self.has_ended(name) {
+            return Beaten::Gone;
+        }
         let is_lost = self.epoch == 0 || self.began_in != self.process;
         if is_lost || now.saturating_sub(self.heard) > times.stale {
             (self.epoch, self.began_in, self.cold_since) = (new_epoch, self.process, Some(now));
@@ -213,7 +232,9 @@ impl Store {
         // Who says this in its life of now has heard of the others from it.
         if self.cold_since.is_some() && epoch != self.epoch {
             for other in others {
-                self.join(other, now, false);
+                if !self.has_ended(other) {
+                    self.join(other, now, false);
+                }
             }
         }
         self.join(name, now, true);
@@ -222,9 +243,16 @@ impl Store {
         if told_all && epoch == life {
             let own = self.members.iter_mut().filter(|member| member.name == name);
             own.for_each(|member| member.told = life);
+            for ended in ended {
+                self.members.retain(|member| member.name != ended);
+                if !self.has_ended(ended) {
+                    self.ended.push((ended, now));
+                }
+            }
         }
         let before = self.members.len();
         let longest = times.longest + times.flight;
+        self.ended.retain(|(_, since)| now.saturating_sub(*since) <= longest);
         self.members.retain_mut(|member| {
             // Its clock may have gone back.
             member.heard = member.heard.min(now);
@@ -257,7 +285,7 @@ impl Store {
 
     /// The script `step`.
     pub fn step(&mut self, now: u64, times: Times, step: Step, pushes: &mut Vec<Push>) -> Stepped {
-        let Step { name, epoch, asks } = step;
+        let Step { name, epoch, asks, leaves } = step;
         if self.epoch != epoch || epoch == 0 {
             return Stepped::Cold(self.epoch);
         }
@@ -274,7 +302,12 @@ impl Store {
         self.heard = now;
         self.expire(now);
         let told = asks.into_iter().map(|ask| self.ask(now, times, name, &ask, pushes));
-        Stepped::Told(told.collect())
+        let told = told.collect();
+        if leaves {
+            // What it used is kept for as long as it said, and nothing was forgotten.
+            self.members.retain(|member| member.name != name);
+        }
+        Stepped::Told(told)
     }
 
     fn ask(
@@ -289,6 +322,7 @@ impl Store {
         let mut bucket = self.buckets.remove(&ask.bucket).unwrap_or_default();
         bucket.quota = ask.quota;
         bucket.hear(now, name, self.epoch, ask);
+        bucket.orphans.retain(|orphans| !self.has_ended(orphans.of));
         if !is_cold {
             // Whoever has told all and says nothing of a bucket has nothing of it.
             let life = self.epoch;
@@ -352,8 +386,11 @@ impl Store {
         }
         let (life, waits) = (self.epoch, times.forget + ask.period + times.flight);
         let (members, forgot) = (&mut self.members, &mut self.forgot);
-        let orphans = &mut bucket.orphans;
+        let (orphans, ended) = (&mut bucket.orphans, &self.ended);
         bucket.records.retain(|record| {
+            if ended.iter().any(|(name, _)| *name == record.name) {
+                return false;
+            }
             let heard = members.iter().find(|member| member.name == record.name);
             if let Some(untold) = heard.filter(|member| member.told != life) {
                 // What it holds of others nobody knows, so it stays a member.
@@ -362,7 +399,8 @@ impl Store {
             let is_silent = heard.is_none_or(|it| now.saturating_sub(it.heard) > times.forget);
             if is_silent && record.name != name {
                 if record.held() > 0 {
-                    orphans.push((record.held(), now + ask.period + times.flight));
+                    let until = now + ask.period + times.flight;
+                    orphans.push(Orphans { of: record.name, slots: record.held(), until });
                 }
                 // For good: its name never comes back.
                 if heard.is_some() {
@@ -391,6 +429,11 @@ impl Store {
         self.members.iter().find(|member| member.name == name)
     }
 
+    /// Whether another one has taken over from that name.
+    fn has_ended(&self, name: Name) -> bool {
+        self.ended.iter().any(|(ended, _)| *ended == name)
+    }
+
     /// A member is heard, or is known of.
     fn join(&mut self, name: Name, now: u64, is_heard: bool) {
         match self.members.iter_mut().find(|member| member.name == name) {
@@ -402,6 +445,11 @@ impl Store {
 
     fn expire(&mut self, now: u64) {
         self.buckets.retain(|_, bucket| bucket.expires > now);
+    }
+
+    /// Whether that scheduler is a member.
+    pub fn knows(&self, name: Name) -> bool {
+        self.member(name).is_some()
     }
 
     /// How many slots all hold of a bucket, by what it has heard.
@@ -418,8 +466,8 @@ impl Bucket {
     }
 
     fn orphans(&self, now: u64) -> u32 {
-        let orphans = self.orphans.iter().filter(|(_, until)| *until > now);
-        orphans.map(|(slots, _)| slots).sum()
+        let orphans = self.orphans.iter().filter(|orphans| orphans.until > now);
+        orphans.map(|orphans| orphans.slots).sum()
     }
 
     /// Merges what a scheduler says.
@@ -441,10 +489,16 @@ impl Bucket {
         }
         // The clock may have gone back.
         let longest = now + 10 * ask.period + 60_000;
-        self.orphans.retain_mut(|(_, until)| {
-            *until = (*until).min(longest);
-            *until > now
+        self.orphans.retain_mut(|orphans| {
+            orphans.until = orphans.until.min(longest);
+            orphans.until > now
         });
+        if let Some(left) = &ask.left {
+            // Whatever it held beyond that, it uses no more.
+            self.records.retain(|record| record.name != name);
+            let left = left.iter().map(|&(slots, ms)| Orphans { of: name, slots, until: now + ms });
+            self.orphans.extend(left.filter(|orphans| orphans.until > now));
+        }
     }
 
     /// Grants free slots, one at a time: by class with floors, then in turns of the schedulers by

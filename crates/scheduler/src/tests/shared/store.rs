@@ -33,12 +33,19 @@ impl Kept {
     }
 
     fn says(&mut self, name: Name, epoch: u64) -> (bool, Vec<String>) {
-        let new_epoch = self.epoch;
-        let beat = Beat { name, epoch, new_epoch, told_all: true, others: Vec::new() };
+        let (new_epoch, others, ended) = (self.epoch, Vec::new(), Vec::new());
+        let beat = Beat { name, epoch, new_epoch, told_all: true, others, ended };
         match self.store.beat(self.now, TIMES, beat) {
             Beaten::Member { cold, hot, .. } => (cold.is_some(), hot),
             Beaten::Gone => panic!("it is a member"),
         }
+    }
+
+    /// A member has taken over from another one.
+    fn takes_over(&mut self, name: Name, told_all: bool, from: Name) {
+        let (others, ended) = (Vec::new(), vec![from]);
+        let beat = Beat { name, epoch: EPOCH, new_epoch: EPOCH, told_all, others, ended };
+        assert_ne!(self.store.beat(self.now, TIMES, beat), Beaten::Gone);
     }
 
     /// So many milliseconds pass, in which only these are heard.
@@ -65,8 +72,9 @@ impl Kept {
             quota: 4,
             period,
             people: false,
+            left: None,
         };
-        let step = Step { name, epoch: self.epoch, asks: vec![asked] };
+        let step = Step { name, epoch: self.epoch, asks: vec![asked], leaves: false };
         let stepped = self.store.step(self.now, TIMES, step, &mut Vec::new());
         let Stepped::Told(told) = stepped else { panic!("{stepped:?}") };
         told[0].granted
@@ -135,6 +143,64 @@ fn what_a_forgotten_member_may_use_makes_a_bucket_hot() {
     assert_eq!(kept.beat(2).1.len(), 1);
     kept.beats(&[2], 100);
     assert_eq!(kept.beat(2).1.len(), 0, "nothing of it is in use any more");
+}
+
+/// Red when slots are kept from others for a member that has ended, and when it comes back.
+#[test]
+fn what_a_member_used_that_has_ended_is_what_another_one_tells() {
+    let mut kept = Kept::warm();
+    kept.asks(1, 4, 0, 5_000);
+    kept.says(3, 0);
+    kept.asks(3, 1, 0, 5_000);
+    kept.asks(2, 0, 4, 5_000);
+    kept.takes_over(3, false, 1);
+    kept.asks(2, 0, 4, 5_000);
+    assert_eq!(kept.store.used(kept.now, "tier"), 5, "it may have used more");
+    kept.takes_over(3, true, 1);
+    kept.asks(2, 0, 4, 5_000);
+    assert_eq!(kept.store.used(kept.now, "tier"), 4, "others are granted three");
+    for epoch in [0, EPOCH] {
+        let (others, ended) = (Vec::new(), Vec::new());
+        let beat = Beat { name: 1, epoch, new_epoch: 8, told_all: true, others, ended };
+        assert_eq!(kept.store.beat(kept.now, TIMES, beat), Beaten::Gone);
+    }
+}
+
+/// The same where it was forgotten before.
+#[test]
+fn what_is_kept_for_a_member_that_has_ended_is_free() {
+    let mut kept = Kept::warm();
+    kept.asks(1, 4, 0, 5_000);
+    kept.beats(&[2], TIMES.forget + 100);
+    kept.asks(2, 0, 1, 5_000);
+    assert_eq!(kept.store.used(kept.now, "tier"), 4, "nobody is granted any");
+    kept.says(3, 0);
+    kept.asks(3, 1, 0, 5_000);
+    assert_eq!(kept.store.used(kept.now, "tier"), 5);
+    kept.takes_over(3, true, 1);
+    kept.asks(2, 0, 1, 5_000);
+    assert_eq!(kept.store.used(kept.now, "tier"), 2);
+}
+
+/// A store that was emptied does not wait for a member that has ended, whoever names it. Red when it
+/// does.
+#[test]
+fn nobody_waits_for_a_member_that_has_ended() {
+    let mut kept = Kept::warm();
+    kept.store.flush();
+    kept.says(2, 0);
+    kept.takes_over(2, true, 1);
+    let beat = Beat {
+        name: 3,
+        epoch: 0,
+        new_epoch: 8,
+        told_all: false,
+        others: vec![1, 2],
+        ended: Vec::new(),
+    };
+    kept.store.beat(kept.now, TIMES, beat);
+    kept.beats(&[2, 3], 400);
+    assert!(!kept.beat(2).0, "it grants slots");
 }
 
 /// Red when slots that are kept for nobody are not counted.

@@ -36,6 +36,12 @@ enum Fault {
     Kill {
         at: usize,
     },
+    Leave {
+        at: usize,
+    },
+    Restart {
+        at: usize,
+    },
     Comes,
     Flush,
     Copy,
@@ -58,6 +64,8 @@ fn bad_schedulers() -> BoxedStrategy<Fault> {
         2 => (0..4_usize).prop_map(|at| Fault::Stop { at }),
         3 => (0..4_usize).prop_map(|at| Fault::GoOn { at }),
         1 => (0..4_usize).prop_map(|at| Fault::Kill { at }),
+        1 => (0..4_usize).prop_map(|at| Fault::Leave { at }),
+        2 => (0..4_usize).prop_map(|at| Fault::Restart { at }),
         1 => Just(Fault::Comes),
     ]
     .boxed()
@@ -79,6 +87,7 @@ fn bad_store() -> BoxedStrategy<Fault> {
         2 => Just(Fault::Flush),
         1 => Just(Fault::Copy),
         1 => Just(Fault::FallBack),
+        1 => (0..4_usize).prop_map(|at| Fault::Restart { at }),
     ]
     .boxed()
 }
@@ -159,8 +168,12 @@ fn happens(world: &mut World, fault: &Fault) {
         Fault::Stop { at: which } => world.stop(at(which), false),
         Fault::GoOn { at: which } => world.go_on(at(which)),
         // One of them lives.
-        Fault::Kill { at: 0 } => {}
+        Fault::Kill { at: 0 } | Fault::Leave { at: 0 } => {}
         Fault::Kill { at: which } => world.stop(at(which), true),
+        Fault::Leave { at: which } if which % world.replicas.len() == 0 => {}
+        Fault::Leave { at: which } => world.leave(at(which)),
+        Fault::Restart { .. } if !world.store_knows_all() => {}
+        Fault::Restart { at: which } => world.restart(at(which)),
         Fault::Comes if world.replicas.len() < 6 => {
             world.comes();
         }
