@@ -66,7 +66,9 @@ pub struct Faults {
     pub count: u8,
     /// A replica dies.
     pub kill: bool,
-    /// It is restarted with its state file.
+    /// A replica leaves.
+    pub leave: bool,
+    /// Whoever has died or left is restarted with its state file.
     pub restart: bool,
     /// It is suspended, and goes on.
     pub stop: bool,
@@ -106,6 +108,7 @@ pub enum Action {
     Stop { at: usize },
     GoesOn { at: usize },
     Kill { at: usize },
+    Leave { at: usize },
     Restart { at: usize },
     Drop { at: usize },
     Flush,
@@ -160,7 +163,7 @@ impl Case {
         let replica = &world.replicas[at];
         let faults = world.faults > 0;
         if !replica.alive {
-            if self.faults.restart {
+            if self.faults.restart && world.may_restart(at) {
                 out.push(Action::Restart { at });
             }
             return;
@@ -197,6 +200,9 @@ impl Case {
         }
         if faults && self.faults.kill {
             out.push(Action::Kill { at });
+        }
+        if faults && self.faults.leave && has_room && replica.link == Link::Connected {
+            out.push(Action::Leave { at });
         }
     }
 }
@@ -298,6 +304,10 @@ impl Model for Case {
             Action::Stop { at } => world.stop(at),
             Action::GoesOn { at } => world.goes_on(rules, at),
             Action::Kill { at } => world.kill(at, self.faults.restart),
+            Action::Leave { at } => {
+                let message = world.leave(rules, at, self.faults.restart);
+                world.net.insert(message);
+            }
             Action::Restart { at } => world.restart(rules, at),
             Action::Drop { at } => world.replicas[at].drops(rules),
             Action::Flush => world.store = Store::default(),
@@ -309,7 +319,11 @@ impl Model for Case {
         }
         let is_fault = matches!(
             action,
-            Action::Stop { .. } | Action::Kill { .. } | Action::Flush | Action::Failover
+            Action::Stop { .. }
+                | Action::Kill { .. }
+                | Action::Leave { .. }
+                | Action::Flush
+                | Action::Failover
         );
         world.faults -= u8::from(is_fault);
         if !self.settles && !self.faults.restart {

@@ -11,11 +11,14 @@ pub fn all() -> Vec<Case> {
     let small = |name, about| Case { start: holds(1), ..Case::small(name, about) };
     let doubled = |case: Case| Case { doubled: 1, ..case };
     let faults = |faults, case: Case| Case { faults, ..case };
+    let heir = |case| Case { asks: 1, beats: 2, speaks: (Some(1), Some(0)), ..case };
     let kill = Faults { count: 1, kill: true, ..Faults::default() };
     let stop = Faults { count: 1, stop: true, ..Faults::default() };
     let flush = Faults { count: 1, flush: true, ..Faults::default() };
     let failover = Faults { count: 1, failover: true, ..Faults::default() };
     let restart = Faults { restart: true, ..kill };
+    let leave = Faults { count: 1, leave: true, ..Faults::default() };
+    let leaves_and_comes = Faults { restart: true, ..leave };
     let twice = Faults { count: 2, stop: true, ..flush };
     let dies_too = Faults { count: 2, kill: true, ..flush };
     let slower = Rules { slower: 1, ..Rules::small() };
@@ -42,6 +45,9 @@ pub fn all() -> Vec<Case> {
         faults(twice, Case { asks: 1, beats: 1, ..small("T8", "emptied twice, and suspended") }),
         faults(restart, Case { asks: 1, beats: 1, ..small("T9", "restarted with a state file") }),
         faults(drop, small("T10", "a bucket is dropped and comes again")),
+        faults(leave, small("T13", "a replica leaves")),
+        heir(faults(leaves_and_comes, small("T14", "left and restarted"))),
+        heir(faults(restart, small("T9", "whose name ends when its successor has told all"))),
         faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
         faults(
             failover,
@@ -152,8 +158,9 @@ pub fn for_rule(mutation: Mutation) -> Case {
         M::OneLife => Case { faults: Faults { drop: true, ..faults(0) }, asks: 3, ..case },
         M::LateWantsCount => Case { asks: 3, doubled: 1, ..settles(case) },
         M::AnyBeatNames => {
-            let faults = Faults { flush: true, kill: true, ..faults(2) };
-            Case { faults, asks: 0, beats: 2, ..settles(case) }
+            let (rules, faults) =
+                (Rules { replicas: 3, ..Rules::small() }, Faults { count: 2, ..kill });
+            Case { rules, faults, beats: 2, ..Case { asks: 0, ..settles(case) } }
         }
         M::AgedSlotKept => settles(case),
         M::UntoldKept => Case { faults: Faults { failover: true, ..faults(1) }, ..settles(case) },
@@ -161,11 +168,10 @@ pub fn for_rule(mutation: Mutation) -> Case {
             let start = Start::Heard(vec![3, 0, 0], vec![3, 0, 0]);
             Case { rules: parts(6, 3), start, asks: 0, ..case }
         }
-        M::NumbersLost => {
-            Case { faults: restart, asks: 3, beats: 1, speaks: (None, Some(0)), ..case }
+        M::EndedUntold | M::LedgerLost => {
+            Case { faults: restart, asks: 1, beats: 2, speaks: (Some(1), Some(0)), ..case }
         }
-        M::LedgerLost => Case { faults: restart, beats: 1, speaks: (None, Some(0)), ..case },
-        M::NumbersRestart => Case { faults: restart, beats: 1, ..settles(case) },
+        M::LeftAtOnce => Case { faults: Faults { leave: true, ..faults(1) }, asks: 1, ..case },
         M::PartOfAnUnsureStore => {
             let (start, exceeds) = (holds(2), Exceeds::ByLong);
             Case { rules: parts(2, 2), faults: flush, exceeds, asks: 0, beats: 1, start, ..case }

@@ -13,7 +13,7 @@
 //!
 //! - Asks and their answers, and pushes, are lost, late and overtaken, and some come twice. The answer to
 //!   a beat comes at once or counts no more, as in the protocol; where a case says so, beats are late.
-//! - Replicas die, are restarted with their state file, and are suspended.
+//! - Replicas die, leave, are restarted with their state file, and are suspended.
 //! - The store is emptied, and falls back to an older copy of itself.
 //! - Time is in ticks, and what happens within a tick happens in any order. Bounds are closed: a lease may
 //!   be used at its last tick, and be forgotten in it. So nothing is safe only by a tick.
@@ -27,8 +27,7 @@
 //! # What is not modelled
 //!
 //! Several buckets and the order of collecting them, classes, people and floors, weights, freezes,
-//! renames, shadow, clocks that jump or run at different speeds, two stores at once, slots that a replica
-//! leaves when it shuts down, limits on concurrency, and limits that tolerate bursts. The sizes are
+//! renames, shadow, clocks that jump or run at different speeds, two stores at once, limits on concurrency, and limits that tolerate bursts. The sizes are
 //! small: what needs more slots, replicas or messages than a case has is not found.
 //!
 //! # Change a rule
@@ -53,7 +52,10 @@
 //! - [`ForgottenUnnamed`](rules::Mutation::ForgottenUnnamed): replicas go on naming a member for a period
 //!   and a flight after it was forgotten. A store that is emptied loses the slots that it kept for it,
 //!   and would grant them at once.
-//!
+//! - [`EndedUntold`](rules::Mutation::EndedUntold): what was held under a name is free only when its
+//!   successor has told all that was used under it, in the epoch of now.
+//! - [`LeftAtOnce`](rules::Mutation::LeftAtOnce): what a replica has used that leaves is kept from others
+//!   until it has aged.
 //! - [`MissingForALease`](rules::Mutation::MissingForALease) and
 //!   [`MissingForgotten`](rules::Mutation::MissingForgotten): a store that has lost its memory grants no slot
 //!   of a bucket while somebody has not told what it holds, until that one's lease is over and the last of

@@ -33,6 +33,8 @@ pub struct Replica {
     pub cold: bool,
     /// The members of the last beat (0), and who is no longer one, ticks ago.
     pub others: [Option<u8>; NAMES],
+    /// The names that it has taken over from.
+    pub ended: [bool; NAMES],
     /// The last number that was given to a message or a life.
     pub number: u8,
     /// The beat whose answer is waited for.
@@ -97,6 +99,7 @@ impl Replica {
             unsure: false,
             cold: false,
             others: [None; NAMES],
+            ended: [false; NAMES],
             number: FIRST,
             beating: None,
             asking: None,
@@ -254,7 +257,7 @@ impl Replica {
         self.beating = Some(number);
         let told_all = self.epoch != 0 && self.told;
         let others = self.others.map(|known| known.is_some());
-        Beat { epoch: self.epoch, number, told_all, others }
+        Beat { epoch: self.epoch, number, told_all, others, ended: self.ended }
     }
 
     /// The store says something of the bucket.
@@ -328,6 +331,7 @@ impl Replica {
 
     /// The store has forgotten it: it goes on by another name, with what it uses.
     pub fn forgotten(&mut self, rules: &Rules, name: Name, used: u8) {
+        self.ended[self.name] = true;
         self.name = name;
         (self.epoch, self.link, self.noticed) = (0, Link::Over(0), false);
         (self.beating, self.asking, self.said_wants) = (None, None, 0);
@@ -374,17 +378,10 @@ impl Replica {
         (self.taken, self.known, self.others_held) = (held, known, others_held);
     }
 
-    /// Its process is started anew with its state file.
-    pub fn restarts(&mut self, rules: &Rules) {
-        let mut new = Self::new(self.name);
-        new.life = self.life;
-        if !rules.breaks(Mutation::NumbersLost) {
-            let Self { granted, taken, returned, .. } = *self;
-            (new.known, new.claimed) = (self.known, self.claimed);
-            (new.granted, new.taken, new.returned) = (granted, taken, returned);
-        }
-        new.number = if rules.breaks(Mutation::NumbersRestart) { 0 } else { self.number };
-        (new.told, new.again) = (new.held() == 0, true);
-        *self = new;
+    /// Another process goes on with its state file, by another name.
+    pub fn restarts(&mut self, name: Name) {
+        let mut ended = self.ended;
+        ended[self.name] = true;
+        *self = Self { ended, ..Self::new(name) };
     }
 }

@@ -73,12 +73,12 @@ pub enum Mutation {
     TimeBeforeLink,
     /// A bucket is cold if at most half of it is used.
     HalfIsCold,
-    /// A restarted replica keeps its name and not its numbers.
-    NumbersLost,
+    /// A name ends before its successor has told all that was used under it.
+    EndedUntold,
+    /// What a replica has used that leaves is free at once.
+    LeftAtOnce,
     /// A restarted replica does not know which calls it has sent.
     LedgerLost,
-    /// A restarted replica numbers its asks from one.
-    NumbersRestart,
     /// How many replicas there are, and that the bucket is cold, is taken from a store that does
     /// not know yet what is held.
     PartOfAnUnsureStore,
@@ -126,9 +126,9 @@ impl Mutation {
         Self::UntoldKept,
         Self::TimeBeforeLink,
         Self::HalfIsCold,
-        Self::NumbersLost,
+        Self::EndedUntold,
+        Self::LeftAtOnce,
         Self::LedgerLost,
-        Self::NumbersRestart,
         Self::PartOfAnUnsureStore,
         Self::OrphansAreCold,
         Self::PartBesideHeld,

@@ -19,8 +19,11 @@ pub struct Store {
     pub members: [Option<Member>; NAMES],
     /// What they hold.
     pub records: [Option<Record>; NAMES],
-    /// The slots of those who were forgotten: for how long each is still kept.
-    pub orphans: Vec<u8>,
+    /// The slots of those who were forgotten or have left: whose each was, and for how long it is
+    /// still kept.
+    pub orphans: Vec<(Name, u8)>,
+    /// Names that others have taken over from.
+    pub ended: [bool; NAMES],
     /// Who was granted a slot last. Another one comes first.
     pub last: Name,
 }
@@ -101,7 +104,21 @@ pub struct Beat {
     pub told_all: bool,
     /// The others that it knows of.
     pub others: [bool; NAMES],
+    /// The names that it has taken over from.
+    pub ended: [bool; NAMES],
 }
+
+/// A replica leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leave {
+    /// The epoch, as it knows it.
+    pub epoch: u8,
+    /// For how long each slot still counts that it has used; 0 for none.
+    pub left: [u8; MOST],
+}
+
+/// Slots that a replica can have used that leaves.
+pub const MOST: usize = 4;
 
 /// The answer to a beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,8 +163,8 @@ impl Store {
             let most = rules.lease + if member.told { 0 } else { rules.slowest() };
             member.silent = (member.silent + 1).min(most);
         }
-        self.orphans.iter_mut().for_each(|left| *left -= 1);
-        self.orphans.retain(|left| *left > 0);
+        self.orphans.iter_mut().for_each(|(_, left)| *left -= 1);
+        self.orphans.retain(|(_, left)| *left > 0);
     }
 
     /// How many slots are held.
@@ -181,6 +198,9 @@ impl Store {
         age: u8,
         new_epoch: u8,
     ) -> Reply<Beaten> {
+        if self.ended[name] {
+            return Reply::Forgotten;
+        }
         if self.epoch == 0 || self.restarted || self.quiet > rules.stale {
             self.begin(new_epoch);
         } else if beat.epoch == self.epoch
@@ -192,7 +212,9 @@ impl Store {
         // Who says this in the store's own epoch has heard of the others from it.
         let names = beat.epoch != self.epoch || rules.breaks(Mutation::AnyBeatNames);
         if self.cold.is_some() && names {
-            for (other, _) in beat.others.iter().enumerate().filter(|(_, known)| **known) {
+            let others =
+                beat.others.iter().enumerate().filter(|(of, known)| **known && !self.ended[*of]);
+            for (other, _) in others {
                 self.members[other].get_or_insert(Member { silent: 0, told: false });
             }
         }
@@ -201,6 +223,9 @@ impl Store {
             && beat.epoch == self.epoch
         {
             member.told |= beat.told_all;
+            if beat.told_all || rules.breaks(Mutation::EndedUntold) {
+                self.ends(beat.ended);
+            }
         }
         for member in &mut self.members {
             let waits = |it: &Member| rules.forget() + if it.told { 0 } else { rules.slowest() };
@@ -273,6 +298,45 @@ impl Store {
         }
         self.hears(name);
         self.records[name].get_or_insert_default().hear(rules, ask);
+        self.serves(rules, name, pushes);
+        let own = self.records[name].unwrap_or_default();
+        let used = u8::try_from(self.total()).unwrap_or(u8::MAX);
+        Reply::Ok(own.says(self.epoch, Some(Answer { number: ask.number, used, age })))
+    }
+
+    /// A replica leaves. Whoever is granted a slot is in `pushes`.
+    pub fn leave(
+        &mut self,
+        rules: &Rules,
+        name: Name,
+        leave: &Leave,
+        pushes: &mut Vec<(Name, Told)>,
+    ) {
+        let is_lost = self.restarted || self.quiet > rules.stale;
+        if leave.epoch != self.epoch || is_lost || self.members[name].is_none() {
+            return;
+        }
+        // Whatever it held beyond that, it uses no more.
+        self.records[name] = None;
+        if !rules.breaks(Mutation::LeftAtOnce) {
+            let left = leave.left.iter().filter(|left| **left > 0);
+            self.orphans.extend(left.map(|left| (name, *left)));
+        }
+        self.serves(rules, name, pushes);
+        self.members[name] = None;
+    }
+
+    /// Another one has told all that was used under these names.
+    fn ends(&mut self, names: [bool; NAMES]) {
+        for (name, _) in names.iter().enumerate().filter(|(_, ended)| **ended) {
+            (self.members[name], self.ended[name]) = (None, true);
+        }
+    }
+
+    /// After that one has spoken, free slots are granted. Whoever else has one is in `pushes`.
+    fn serves(&mut self, rules: &Rules, name: Name, pushes: &mut Vec<(Name, Told)>) {
+        let ended = self.ended;
+        self.orphans.retain(|(of, _)| !ended[*of]);
         let is_cold = self.is_cold(rules);
         if !is_cold {
             self.drops_untold(rules);
@@ -282,14 +346,11 @@ impl Store {
         if !is_cold {
             self.grants(rules, &mut granted);
         }
-        let own = self.records[name].unwrap_or_default();
         for (other, record) in self.records.iter().enumerate().filter(|(to, _)| granted[*to]) {
             if let Some(record) = record.filter(|_| other != name) {
                 pushes.push((other, record.says(self.epoch, None)));
             }
         }
-        let used = u8::try_from(self.total()).unwrap_or(u8::MAX);
-        Reply::Ok(own.says(self.epoch, Some(Answer { number: ask.number, used, age })))
     }
 
     /// Whoever has told all and says nothing of the bucket has nothing of it.
@@ -313,6 +374,9 @@ impl Store {
             return;
         }
         for of in (0..NAMES).filter(|of| *of != asker) {
+            if self.ended[of] {
+                self.records[of] = None;
+            }
             let member = self.members[of];
             if member.is_some_and(|it| !it.told) && !rules.breaks(Mutation::MissingForgotten) {
                 // What it held of other buckets nobody knows, so it stays a member.
@@ -323,7 +387,7 @@ impl Store {
             }
             let is_silent = member.is_none_or(|it| it.silent >= rules.forget());
             if let Some(record) = self.records[of].filter(|_| is_silent) {
-                let orphans = core::iter::repeat_n(rules.orphaned(), record.held().into());
+                let orphans = core::iter::repeat_n((of, rules.orphaned()), record.held().into());
                 self.orphans.extend(orphans);
                 if member.is_some() {
                     self.missed = rules.missed();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     replica::{FIRST, Link, Replica},
     rules::{Mutation, NAMES, Name, Rules},
-    store::{Ask, Beat, Beaten, Member, Record, Reply, Store, Told},
+    store::{Ask, Beat, Beaten, Leave, MOST, Member, Record, Reply, Store, Told},
 };
 
 /// One moment.
@@ -88,6 +88,8 @@ pub enum Message {
     Ask(Name, u8, Ask),
     /// To the store. It was sent so many ticks ago.
     Beat(Name, u8, Beat),
+    /// To the store.
+    Leave(Name, Leave),
     /// To a replica: an answer, or a push.
     Told(Name, Told),
     /// To a replica.
@@ -102,7 +104,7 @@ impl Message {
     /// The replica that it is for, if it is not for the store.
     pub fn to(&self) -> Option<Name> {
         match self {
-            Self::Ask(..) | Self::Beat(..) => None,
+            Self::Ask(..) | Self::Beat(..) | Self::Leave(..) => None,
             Self::Told(to, _) | Self::Beaten(to, _) | Self::Forgotten(to) => Some(*to),
         }
     }
@@ -112,7 +114,7 @@ impl Message {
             Self::Ask(_, age, _) | Self::Beat(_, age, _) => age,
             Self::Beaten(_, beaten) => &mut beaten.age,
             Self::Told(_, Told { answer: Some(answer), .. }) => &mut answer.age,
-            Self::Told(..) | Self::Forgotten(_) => return self,
+            Self::Told(..) | Self::Forgotten(_) | Self::Leave(..) => return self,
         };
         *age = (*age + 1).min(rules.latest());
         self
@@ -305,6 +307,11 @@ impl World {
                 }
                 self.epochs = self.epochs.max(self.store.epoch);
             }
+            Message::Leave(name, leave) => {
+                let mut pushes = Vec::new();
+                self.store.leave(rules, name, &leave, &mut pushes);
+                out.extend(pushes.into_iter().map(|(to, told)| Message::Told(to, told)));
+            }
             Message::Told(name, told) => {
                 if let Some(at) = self.named(name) {
                     self.replicas[at].hear(rules, &told);
@@ -404,10 +411,32 @@ impl World {
         self.net.retain(|message| message.to() != Some(name));
     }
 
-    /// A replica that died is started anew with its state file. Whatever may have been in flight
-    /// counts as if it had been sent just now.
+    /// A replica leaves, and says for how long what it has used still counts. Its state file is there if
+    /// it has one.
+    pub fn leave(&mut self, rules: &Rules, at: usize, has_file: bool) -> Message {
+        let mut left = [0; MOST];
+        let own = self.calls.iter().filter(|call| call.by == at);
+        let counts = own.filter_map(|call| match call.own {
+            Own::Flight => Some(rules.longest()),
+            Own::Aging(left) => Some(left),
+            Own::Filed | Own::Gone => None,
+        });
+        left.iter_mut().zip(counts).for_each(|(left, counts)| *left = counts);
+        let (name, epoch) = (self.replicas[at].name, self.replicas[at].epoch);
+        self.kill(at, has_file);
+        Message::Leave(name, Leave { epoch, left })
+    }
+
+    /// Whether there is a name for the process that comes after a replica.
+    pub fn may_restart(&self, at: usize) -> bool {
+        self.replicas[at].name + self.replicas.len() < NAMES
+    }
+
+    /// A replica that has ended is started anew with its state file, by another name. Whatever may have
+    /// been in flight counts as if it had been sent just now.
     pub fn restart(&mut self, rules: &Rules, at: usize) {
-        self.replicas[at].restarts(rules);
+        let name = self.replicas[at].name + self.replicas.len();
+        self.replicas[at].restarts(name);
         let lost = rules.breaks(Mutation::LedgerLost);
         for call in self.calls.iter_mut().filter(|call| call.by == at && call.own == Own::Filed) {
             call.own = if lost { Own::Gone } else { Own::Aging(rules.longest()) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::{QueueBounds, RedisServer};
+use config::{Adaptive, QueueBounds, RedisServer};
 use limits::Share;
 use redis::Value;
 use tokio::time::Instant;
@@ -35,7 +35,8 @@ impl Talk {
     fn new(ended: &[&str]) -> Self {
         let registry = Registry::default();
         let queue = QueueMetrics::register(&registry).unwrap();
-        let admission = Admission::new(&QueueBounds::default(), Share::default(), queue);
+        let (bounds, share) = (QueueBounds::default(), Share::default());
+        let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
         admission.share(Sharing { shard: keys::shared, replicas: None, flight: FLIGHT });
         admission.take_over(ended.iter().map(|&name| name.to_owned()).collect());
         let server = RedisServer {

@@ -232,7 +232,7 @@ impl Replica {
         let mut farewells = Vec::new();
         self.scheduler.leave(now, &mut farewells);
         self.alive = false;
-        if self.epoch == 0 || !matches!(self.link, Link::Connected { .. } | Link::Cold) {
+        if self.epoch == 0 || !matches!(self.link, Link::Connected { .. } | Link::Cold { .. }) {
             assert!(farewells.is_empty(), "it says nothing to a store that it does not hear");
             return;
         }

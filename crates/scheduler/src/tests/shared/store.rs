@@ -95,7 +95,14 @@ fn it_says_that_it_is_cold() {
 #[test]
 fn who_is_not_heard_keeps_others_from_a_bucket_for_as_long_as_its_calls_may_count() {
     let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH };
-    let beat = Beat { name: 2, epoch: 0, new_epoch: EPOCH, told_all: true, others: vec![1] };
+    let beat = Beat {
+        name: 2,
+        epoch: 0,
+        new_epoch: EPOCH,
+        told_all: true,
+        others: vec![1],
+        ended: Vec::new(),
+    };
     kept.store.beat(kept.now, TIMES, beat);
     let ends = TIMES.forget + TIMES.flight;
     kept.beats(&[2], ends + 100);
