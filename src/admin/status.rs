@@ -19,7 +19,7 @@ use crate::{
     queue::{Admission, HeldCalls, QueueSnapshot},
     reload::LastReload,
     state::unix_millis,
-    store::Shown,
+    store::{Difference, Shown},
 };
 
 /// What people call workspaces and bots, by their ids.
@@ -193,6 +193,23 @@ pub(super) struct SharedStatus {
     for_ms: u64,
     /// How many replicas there are.
     members: usize,
+    /// The limits that another replica has been given with other figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits_differ: Vec<DifferenceStatus>,
+}
+
+/// A limit that another replica has been given with other figures.
+#[derive(Debug, Serialize)]
+struct DifferenceStatus {
+    /// Its name.
+    limit: Arc<str>,
+    /// A method that it is about, if it counts by method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Arc<str>>,
+    /// What this replica has: `20 per 60s`.
+    here: String,
+    /// What the other one has.
+    elsewhere: String,
 }
 
 /// So many queues and buckets are told of. A page that is not read is kept for its reader.
@@ -387,9 +404,16 @@ impl From<Split> for ReplicaStatus {
 // === impl ReloadStatus ===
 
 impl From<Shown> for SharedStatus {
-    fn from(Shown { state, members, since }: Shown) -> Self {
+    fn from(Shown { state, members, since, differences }: Shown) -> Self {
         let for_ms = millis(Instant::now().saturating_duration_since(since));
-        Self { state: state.as_str(), for_ms, members }
+        let limits_differ = differences.into_iter().map(DifferenceStatus::from).collect();
+        Self { state: state.as_str(), for_ms, members, limits_differ }
+    }
+}
+
+impl From<Difference> for DifferenceStatus {
+    fn from(Difference { limit, method, here, elsewhere }: Difference) -> Self {
+        Self { limit, method, here: here.to_string(), elsewhere: elsewhere.to_string() }
     }
 }
 

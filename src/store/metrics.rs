@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use tokio::time::Instant;
 
-use super::trouble::Trouble;
+use super::{
+    differences::{self, Difference},
+    trouble::Trouble,
+};
 use crate::metrics::Registry;
 
 /// Handles to its metrics. Clones count together.
@@ -21,7 +24,7 @@ pub struct SharedMetrics {
 }
 
 /// What operators see of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// How it stands.
     pub state: Degraded,
@@ -29,6 +32,8 @@ pub struct Shown {
     pub members: usize,
     /// Since when.
     pub since: Instant,
+    /// The limits that others have been given with other figures.
+    pub differences: Vec<Difference>,
 }
 
 /// How far the store can be heard: by the part of it that is worst off.
@@ -60,7 +65,7 @@ impl SharedMetrics {
             "What went wrong between this replica and the shared store.",
             &["reason"],
         )?;
-        for reason in Trouble::REASONS {
+        for reason in Trouble::REASONS.into_iter().chain([differences::REASON]) {
             errors.with_label_values(&[reason]);
         }
         Ok(Self {
@@ -89,7 +94,17 @@ impl SharedMetrics {
 
     /// What operators see, if limits are shared.
     pub fn shown(&self) -> Option<Shown> {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// So many limits were heard of lately of which others have other figures; and those to be shown.
+    pub(super) fn differ(&self, heard: usize, differences: Vec<Difference>) {
+        let heard = u64::try_from(heard).unwrap_or(u64::MAX);
+        self.errors.with_label_values(&[differences::REASON]).inc_by(heard);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = &mut *shown {
+            shown.differences = differences;
+        }
     }
 
     pub(super) fn hold(&self, slots: u64) {
@@ -100,9 +115,13 @@ impl SharedMetrics {
         self.degraded.set(state as i64);
         self.members.set(i64::try_from(members).unwrap_or(i64::MAX));
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = shown.filter(|shown| shown.state == state).map(|shown| shown.since);
-        let since = since.unwrap_or(now);
-        *shown = Some(Shown { state, members, since });
+        match &mut *shown {
+            Some(shown) if shown.state == state => shown.members = members,
+            _ => {
+                let differences = shown.take().map(|shown| shown.differences).unwrap_or_default();
+                *shown = Some(Shown { state, members, since: now, differences });
+            }
+        }
     }
 }
 

@@ -10,13 +10,15 @@
 //! The [`replica`] decides what is said and what comes of an answer, and knows no socket. The [`client`]
 //! is the task that carries it, on the calls' thread: all that it does there is to write and to read. It
 //! has one [connection](connect) for commands, and [another](listen) on which it is told what it is
-//! granted meanwhile. What is [wrong](trouble) is said once, and the next attempt [waits](backoff) longer.
+//! granted meanwhile. What is [wrong](trouble) is said once, and the next attempt [waits](backoff) longer. So is it
+//! once said where replicas have been given limits that [differ](differences).
 //!
 //! Without the store nothing fails: [`scheduler`] knows what may be used then.
 
 mod backoff;
 mod client;
 mod connect;
+mod differences;
 mod keys;
 mod listen;
 mod members;
@@ -36,8 +38,11 @@ use scheduler::Sharing;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::metrics::{Degraded, SharedMetrics, Shown};
 use self::{client::Client, connect::Connector, keys::Keys, replica::Replica, script::Scripts};
+pub use self::{
+    differences::{Difference, Figures},
+    metrics::{Degraded, SharedMetrics, Shown},
+};
 use crate::queue::Admission;
 
 /// Shares all limits from now on, and talks to the store until `end`. No call may have come before.

@@ -15,6 +15,7 @@ use scheduler::{Answer, Ask, Epoch, Farewell, Hint, Link, Shard, Told};
 use tokio::time::Instant;
 
 use super::{
+    differences::{Differences, Figures},
     keys::{self, Keys, SHARDS},
     members::Members,
     metrics::{Degraded, SharedMetrics},
@@ -39,6 +40,7 @@ pub(super) struct Replica {
     number: u64,
     /// Whether messages can be sent at all.
     connected: bool,
+    differences: Differences,
     metrics: SharedMetrics,
     /// When that was measured which changes with every call.
     measured: Instant,
@@ -91,8 +93,8 @@ pub(super) struct Message {
     sent: Duration,
     pub(super) sent_at: Instant,
     epoch: Option<Epoch>,
-    /// The buckets of a step, and the numbers of its asks.
-    asks: Vec<(BucketKey, u64)>,
+    /// The buckets of a step, the numbers of its asks, and the limits.
+    asks: Vec<(BucketKey, u64, Figures)>,
 }
 
 /// Which script it is for.
@@ -145,6 +147,7 @@ impl Replica {
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
             number: 0,
             connected: false,
+            differences: Differences::default(),
             metrics,
             measured: now,
             asks: Vec::new(),
@@ -245,7 +248,8 @@ impl Replica {
                 let longest = asks.iter().map(|ask| millis(ask.period)).max();
                 self.times.longest = self.times.longest.max(longest.unwrap_or(0));
                 let name = self.name(shard);
-                let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number)).collect();
+                let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number, Figures::of(ask)));
+                let of = of.collect();
                 let asks = asks.iter().map(|ask| (ask, None)).collect();
                 let step = Step { name: &name, epoch: Some(epoch), asks, leaves: false };
                 let given = Given::step(&self.keys, shard, self.times, &step);
@@ -263,7 +267,7 @@ impl Replica {
         given: Given,
         at: usize,
         now: Instant,
-        asks: Vec<(BucketKey, u64)>,
+        asks: Vec<(BucketKey, u64, Figures)>,
     ) -> Message {
         self.number += 1;
         let number = self.number;
@@ -372,8 +376,11 @@ impl Replica {
             self.admission.lease(group.shard, message.sent + self.forget_after);
         }
         self.metrics.step.observe(now.duration_since(message.sent_at).as_secs_f64());
-        self.admission.hear(message.asks.iter().zip(told).map(|((bucket, number), told)| {
-            let Answered { life, granted, used, weight, again } = told;
+        for ((bucket, _, here), told) in message.asks.iter().zip(&told) {
+            self.differences.hear(now, bucket, *here, told.other.map(Figures::told));
+        }
+        self.admission.hear(message.asks.iter().zip(told).map(|((bucket, number, _), told)| {
+            let Answered { life, granted, used, weight, again, .. } = told;
             let hint = match again {
                 0 => Hint::Open,
                 again => Hint::AskAgain(Duration::from_millis(again)),
@@ -448,6 +455,8 @@ impl Replica {
         let members = self.groups.iter().map(|group| group.members.count()).max();
         self.metrics.set(now, worst, members.unwrap_or(0));
         if now >= self.measured + BEAT {
+            self.metrics
+                .differ(self.differences.heard_since(self.measured), self.differences.shown(now));
             self.measured = now;
             self.metrics.hold(self.admission.held_on_lease());
         }
@@ -487,7 +496,7 @@ fn connected(members: &[String], hot: Option<Vec<String>>) -> Link {
     Link::Connected { replicas, hot }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 

@@ -105,6 +105,9 @@ pub(super) struct Answered {
     pub(super) weight: u64,
     /// When to ask again, in milliseconds; 0 if not.
     pub(super) again: u64,
+    /// The quota and the period in milliseconds that another replica has been given: others than those
+    /// of the ask, if there is such a replica.
+    pub(super) other: Option<(u32, u64)>,
 }
 
 /// A replica is told that it has been granted slots.
@@ -139,7 +142,10 @@ pub(super) const STEP: &str = include_str!("step.lua");
 const HOT: usize = 10_000;
 
 /// The numbers that a step answers for each bucket.
-const NUMBERS: usize = 5;
+const NUMBERS: usize = 7;
+
+/// The words of what a step publishes.
+const WORDS: usize = 5;
 
 // === impl Scripts ===
 
@@ -277,9 +283,10 @@ impl Stepped {
         let numbers: Option<Vec<u64>> =
             parts.map(|part| FromRedisValue::from_redis_value(part).ok()).collect();
         let (all, rest) = numbers.as_deref()?.as_chunks::<NUMBERS>();
-        let told = all.iter().map(|&[life, granted, used, weight, again]| {
-            let used = u32::try_from(used).unwrap_or(u32::MAX);
-            Answered { life, granted, used, weight, again }
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let told = all.iter().map(|&[life, granted, used, weight, again, quota, period]| {
+            let other = Some((number(quota), period)).filter(|(quota, _)| *quota > 0);
+            Answered { life, granted, used: number(used), weight, again, other }
         });
         rest.is_empty().then(|| Self::Told(told.collect()))
     }
@@ -290,7 +297,7 @@ impl Stepped {
 impl<'a> Push<'a> {
     /// What `step.lua` publishes; `None` for what it never does.
     pub(super) fn of(text: &'a str) -> Option<Self> {
-        let mut parts = text.splitn(NUMBERS, ' ');
+        let mut parts = text.splitn(WORDS, ' ');
         Some(Self {
             to: parts.next()?,
             epoch: Epoch(parts.next()?.parse().ok()?),

@@ -25,8 +25,10 @@
 --   quota period                  slots in all; ms, 0 where a slot ends with the answer
 --   people                        1 if an interactive call came since its last ask
 --   left                          '-'; if it leaves, n@ms ...: for how long so many of its slots still count
--- Answers   {'ok', then for each bucket: life, GRANTED, used, weight of all who wait, ms}
+-- Answers   {'ok', then for each bucket: life, GRANTED, used, weight of all who wait, ms, quota, period}
 --             ms: when to ask again; 0 if whoever waits is told
+--             quota, period: those of another replica that has or wants slots; others than those of
+--             the ask, if there is such a replica; 0 if there is none
 --        or {'cold', epoch}: it is another epoch than yours, or none: `beat` first
 --        or {'gone'}: it was forgotten. What it held is not its own any more
 -- Publishes '<replica> <epoch> <life> <GRANTED> <bucket>' to others that are granted slots. A replica's
@@ -34,8 +36,8 @@
 --
 -- Fields of a bucket:
 --   e            the epoch in which it was told of last
---   q            its quota
---   r<replica>   told life number granted taken returned wants wants wants weight tag
+--   q            its quota: the least that holds
+--   r<replica>   told life number granted taken returned wants wants wants weight tag quota period
 --                  told: 1 if it was told of in that epoch; wants: what is left of them, by class
 --   o            n@until@replica ...  slots of replicas that are gone
 --   s            virtual-time normal-passed-over background-passed-over people-until due
@@ -89,7 +91,7 @@ local function waits(rec) return rec[1] + rec[2] + rec[3] > 0 end
 
 -- A turn of a replica of weight one. Divisible by the weights up to sixteen.
 local TURN = 720720
-local FIELDS = '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
+local FIELDS = '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
 local out = {'ok'}
 
 for b = 4, #KEYS do
@@ -105,10 +107,11 @@ for b = 4, #KEYS do
     local k, v = flat[i], flat[i + 1]
     local c = string.byte(k)
     if c == 114 then                                                                    -- r
-      local told, life, number, g, tk, r, w1, w2, w3, weight, tag = string.match(v, FIELDS)
+      local told, life, number, g, tk, r, w1, w2, w3, weight, tag, q, p = string.match(v, FIELDS)
       local rec = {tonumber(w1), tonumber(w2), tonumber(w3), id = string.sub(k, 2), told = told == '1',
         life = tonumber(life), number = tonumber(number), granted = tonumber(g), taken = tonumber(tk),
-        returned = tonumber(r), weight = tonumber(weight), tag = tonumber(tag), was = v}
+        returned = tonumber(r), weight = tonumber(weight), tag = tonumber(tag), quota = tonumber(q), period = tonumber(p),
+        was = v}
       recs[#recs + 1] = rec
       if rec.id == me then mine = rec end
     elseif c == 111 then                                                                -- o
@@ -135,7 +138,8 @@ for b = 4, #KEYS do
 
   -- What it says is merged.
   if not mine then
-    mine = {0, 0, 0, id = me, life = 0, number = 0, granted = 0, taken = 0, returned = 0, weight = 1, tag = 0}
+    mine = {0, 0, 0, id = me, life = 0, number = 0, granted = 0, taken = 0, returned = 0, weight = 1, tag = 0,
+      quota = quota, period = period}
     recs[#recs + 1] = mine
   end
   if life > mine.life then
@@ -149,7 +153,7 @@ for b = 4, #KEYS do
     local unseen = max(0, mine.granted - seen)   -- on their way: for what it still says that it wants
     mine.granted, mine.taken, mine.returned = max(mine.granted, seen), max(mine.taken, arg(4)), max(mine.returned, arg(5))
     if number > mine.number then                 -- of a late ask the wants do not count
-      mine.number, mine.weight = number, max(1, arg(9))
+      mine.number, mine.weight, mine.quota, mine.period = number, max(1, arg(9)), quota, period
       for c = 1, 3 do
         local n = arg(5 + c)
         local less = min(n, unseen)
@@ -164,7 +168,7 @@ for b = 4, #KEYS do
       if rec == mine then table.remove(recs, at); break end
     end
     redis.call('HDEL', B, 'r' .. me)
-    mine = {0, 0, 0, life = 0, granted = 0}
+    mine = {0, 0, 0, life = 0, granted = 0, quota = quota, period = period}
     for n, ms in string.gmatch(ARGV[a + 13], '(%d+)@(%d+)') do
       if tonumber(ms) > 0 then
         kept[#kept + 1] = {tonumber(n), now + ms, me}
@@ -187,6 +191,29 @@ for b = 4, #KEYS do
 
   -- Who has told all and says nothing of this bucket has nothing of it.
   if not cold then keep(function(rec) return rec.told or member('p', rec.id) ~= epoch end) end
+  -- Where replicas have been given different limits, so many slots keep to all of them, if each slot ages
+  -- for the shortest of the periods at least. Where that is less than one, only who has the longest period
+  -- is granted any.
+  quota, period = mine.quota, mine.period
+  local shortest, least, other = period, 0, nil
+  for _, rec in ipairs(recs) do
+    local differs = rec.quota ~= quota or rec.period ~= mine.period
+    if rec ~= mine and (differs or not other) and (held(rec) > 0 or waits(rec)) then
+      rec.differs, period, shortest = differs, max(period, rec.period), min(shortest, rec.period)
+      if not other or not other.differs or rec.quota < other.quota or
+        rec.quota == other.quota and rec.period > other.period then other = rec end
+    end
+  end
+  if other and other.differs then
+    local function least_of(rec)
+      return rec.period == shortest and rec.quota or floor(rec.quota / math.ceil(rec.period / shortest))
+    end
+    quota = least_of(mine)
+    for _, rec in ipairs(recs) do
+      if rec.differs then quota = min(quota, least_of(rec)) end
+    end
+    if quota < 1 then quota, least = 1, period end
+  end
   -- Who has been silent for too long is gone, as soon as its slots are missed: by others, or by calls of
   -- the background, which may have only a part and would wait for ever. They age as if they had been used
   -- just now.
@@ -219,7 +246,7 @@ for b = 4, #KEYS do
   if not cold and all < quota then
     local want, ready = {0, 0, 0}, {}
     for _, rec in ipairs(recs) do
-      if waits(rec) and (rec == mine or silence(rec.id) <= stale) then
+      if waits(rec) and rec.period >= least and (rec == mine or silence(rec.id) <= stale) then
         ready[#ready + 1] = rec
         for c = 1, 3 do want[c] = want[c] + rec[c] end
       end
@@ -256,7 +283,8 @@ for b = 4, #KEYS do
   for _, rec in ipairs(recs) do
     if waits(rec) then weight = weight + rec.weight end
     local is = table.concat({rec.told and '1' or '0', int(rec.life), int(rec.number), int(rec.granted),
-      int(rec.taken), int(rec.returned), int(rec[1]), int(rec[2]), int(rec[3]), int(rec.weight), int(rec.tag)}, ' ')
+      int(rec.taken), int(rec.returned), int(rec[1]), int(rec[2]), int(rec[3]), int(rec.weight), int(rec.tag),
+      int(rec.quota), int(rec.period)}, ' ')
     if is ~= rec.was then new[#new + 1], new[#new + 2] = 'r' .. rec.id, is end
     if rec ~= mine and told[rec.id] then
       redis.call('PUBLISH', channel .. string.match(rec.id, '^[^.]+'),
@@ -294,6 +322,7 @@ for b = 4, #KEYS do
   redis.call('PEXPIRE', B, int(lasts))
   local n = #out
   out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = mine.life, mine.granted, all, weight, ms
+  out[n + 6], out[n + 7] = other and other.quota or 0, other and other.period or 0
 end
 if ARGV[8] == '1' then redis.call('HDEL', M, 'm' .. me, 'p' .. me) end
 redis.call('PEXPIRE', H, 86400000)

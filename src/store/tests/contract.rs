@@ -85,6 +85,8 @@ struct Said {
     wants: [u32; 3],
     callers: u32,
     people: bool,
+    /// By how much the limit is another one than that of the others: their quota and period by so much.
+    less: (u32, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -234,8 +236,8 @@ impl Scripted {
             script::Stepped::Cold => Stepped::Cold(0),
             script::Stepped::Told(told) => {
                 let told = told.into_iter().map(|told| {
-                    let script::Answered { life, granted, used, weight, again } = told;
-                    Answered { life, granted, used, weight, again }
+                    let script::Answered { life, granted, used, weight, again, other } = told;
+                    Answered { life, granted, used, weight, again, other }
                 });
                 Stepped::Told(told.collect())
             }
@@ -416,7 +418,8 @@ impl<'a> Both<'a> {
         of.taken += said.taken;
         of.returned = (of.returned + said.returns).min(of.seen + of.taken);
         let Numbers { life, number, seen, taken, returned, .. } = *of;
-        let Said { wants, callers, people, .. } = *said;
+        let Said { wants, callers, people, less, .. } = *said;
+        let (quota, period) = (quota.div_ceil(less.0), period / less.1);
         let bucket = bucket.to_owned();
         let left = None;
         Asked {
@@ -512,14 +515,25 @@ fn said() -> impl Strategy<Value = Said> {
         3 => [0..2_u32, 0..3_u32, 0..3_u32],
         1 => [0..9_u32, 0..9_u32, 0..9_u32],
     ];
+    let less = prop_oneof![8 => Just((1, 1)), 2 => Just((2, 1)), 4 => (1..4_u32, 1..9_u64)];
     (
         (0..BUCKETS.len(), prop::bool::weighted(0.05), prop::bool::weighted(0.8)),
         (prop_oneof![8 => Just(0), 1 => 0..4_u64], prop_oneof![1 => Just(0), 1 => 0..3_u64]),
-        (wants, 1..5_u32, prop::bool::weighted(0.1)),
+        (wants, 1..5_u32, prop::bool::weighted(0.1), less),
     )
-        .prop_map(|((bucket, new_life, hears), (taken, returns), (wants, callers, people))| {
-            Said { bucket, new_life, hears, taken, returns, wants, callers, people }
-        })
+        .prop_map(
+            |((bucket, new_life, hears), (taken, returns), (wants, callers, people, less))| Said {
+                bucket,
+                new_life,
+                hears,
+                taken,
+                returns,
+                wants,
+                callers,
+                people,
+                less,
+            },
+        )
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -601,6 +615,7 @@ fn wants(bucket: usize, wants: u32) -> Said {
         wants: [wants, 0, 0],
         callers: 1,
         people: false,
+        less: (1, 1),
     }
 }
 

@@ -9,7 +9,7 @@ from authority import Authority
 from line import Line
 from marks import MARK, marks
 from redis_server import RedisServer
-from replicas import ALONE, METHOD, MINUTE, QUOTA, Judge, Replicas
+from replicas import ALONE, METHOD, MINUTE, QUOTA, Clock, Judge, Replicas
 from stand import REPO, FakeSlack, Proxy, eventually, free_port, http_get
 
 # === what is set wrong ===
@@ -135,6 +135,44 @@ def test_the_dashboard_shows_what_a_replica_exports():
         for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
             # What is not the proxy's own, Prometheus adds.
             assert label in ("pod", "instance") or all(f'{label}="' in labels for labels, _ in lines), name
+
+
+def test_replicas_that_have_been_given_different_limits():
+    """The smaller one holds for both, and each says once which limit it is, and both figures."""
+    small = 20
+    slack = FakeSlack(minute=MINUTE)
+    replicas = Replicas(2, slack, RedisServer())
+    replicas.more[1] += f"tiers: {{ tier3: {{ limit: {small}, per: 1m }} }}\n"
+    replicas.restart(1)
+    replicas.ready()
+    clock = Clock(slack)
+    replicas.at(1, at_once=4)
+    eventually("it uses some of the limit", lambda: len(slack.calls(METHOD)) >= 4)
+    began = clock.now()
+    replicas.at(0, at_once=QUOTA)
+    time.sleep(4 * MINUTE)
+    judge = Judge(slack)
+    assert judge.refusals == []
+    shares = judge.shares(began)
+    assert judge.largest() <= small
+    assert min(shares["r0"], shares["r1"]) > small / 2, "both have slots"
+    limit = {"limit": "tier3", "method": METHOD}
+    figures = [f"{limit} per {MINUTE}s" for limit in (QUOTA, small)]
+    for n, (here, elsewhere) in enumerate([figures, figures[::-1]]):
+        proxy = replicas.proxies[n]
+        said = [line for line in proxy.process.said() if "limits_differ" in line]
+        assert len(said) == 1, said
+        assert f"tier3 of {METHOD} is {here} here and {elsewhere} at another replica" in said[0]
+        assert "tiers and methods" in said[0]
+        assert proxy.status()["shared"]["limits_differ"] == [limit | {"here": here, "elsewhere": elsewhere}]
+        assert proxy.metric("slackwater_shared_errors_total", reason="limits_differ") > 1
+    # The one is given what the other one has.
+    replicas.more[1] = replicas.more[0]
+    replicas.restart(1)
+    eventually("all of the limit is used", lambda: Judge(slack).largest() > small, 30)
+    assert Judge(slack).refusals == []
+    for callers in replicas.floods:
+        callers.drop()
 
 
 # === what is set right ===

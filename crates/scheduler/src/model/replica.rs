@@ -354,7 +354,7 @@ impl Replica {
     }
 
     fn told(&mut self, now: Instant, epoch: u64, key: &BucketKey, ask: &Asked, told: &Answered) {
-        let Answered { life, granted, used, weight, again } = *told;
+        let Answered { life, granted, used, weight, again, .. } = *told;
         let hint = match again {
             0 => Hint::Open,
             again => Hint::AskAgain(Duration::from_millis(again)),

@@ -75,6 +75,21 @@ struct Record {
     wants: [u32; 3],
     weight: u64,
     tag: u64,
+    /// The limit that it has been given.
+    quota: u32,
+    period: u64,
+}
+
+/// The limit that holds for all who hold slots or want some.
+#[derive(Clone, Copy, Debug)]
+struct Common {
+    quota: u32,
+    /// The longest of their periods.
+    period: u64,
+    /// Whether no slot may be granted to whoever has a shorter one.
+    only_longest: bool,
+    /// What another one has been given: another limit than the one who asks, if there is such a one.
+    other: Option<(u32, u64)>,
 }
 
 /// What a scheduler says of some buckets.
@@ -134,6 +149,9 @@ pub struct Answered {
     pub weight: u64,
     /// When to ask again, in milliseconds; 0 if not.
     pub again: u64,
+    /// The quota and the period of another one that holds slots or wants some: others than those of
+    /// the ask, if there is such a one.
+    pub other: Option<(u32, u64)>,
 }
 
 /// A scheduler is told that it has been granted slots.
@@ -320,7 +338,6 @@ impl Store {
     ) -> Answered {
         let is_cold = self.cold_from(now, times).is_some_and(|from| ask.period >= from);
         let mut bucket = self.buckets.remove(&ask.bucket).unwrap_or_default();
-        bucket.quota = ask.quota;
         bucket.hear(now, name, self.epoch, ask);
         bucket.orphans.retain(|orphans| !self.has_ended(orphans.of));
         if !is_cold {
@@ -329,7 +346,9 @@ impl Store {
             let has_told = |name: Name| self.member(name).is_some_and(|it| it.told == life);
             bucket.records.retain(|record| record.told == life || !has_told(record.name));
         }
-        self.forget_silent(now, times, name, ask, &mut bucket);
+        let common = bucket.common(name, ask);
+        bucket.quota = common.quota;
+        self.forget_silent(now, times, name, common, &mut bucket);
         let mut told = Vec::new();
         let mut again = if is_cold { 100 } else { 0 };
         if !is_cold {
@@ -338,7 +357,7 @@ impl Store {
                 let heard = members.iter().find(|member| member.name == name);
                 heard.is_none_or(|member| now.saturating_sub(member.heard) > times.stale)
             };
-            again = bucket.grant(now, ask, is_stale, &mut told);
+            again = bucket.grant(now, common, is_stale, &mut told);
         }
         for record in bucket.records.iter().filter(|record| told.contains(&record.name)) {
             if record.name != name {
@@ -353,7 +372,8 @@ impl Store {
         // A slot may be kept for long by a call that waits for another one, and nothing is said of
         // it meanwhile.
         let is_live = weight > 0 || bucket.people_until > now;
-        let lasts = (10 * ask.period).max(times.forget + times.flight + ask.period);
+        let period = common.period;
+        let lasts = (10 * period).max(times.forget + times.flight + period);
         bucket.expires = now
             + match (used, is_live) {
                 (1.., _) => DAY,
@@ -363,7 +383,7 @@ impl Store {
         let own = bucket.records.iter().find(|record| record.name == name);
         let (life, granted) = own.map_or((0, 0), |own| (own.life, own.granted));
         self.buckets.insert(ask.bucket.clone(), bucket);
-        Answered { life, granted, used, weight, again }
+        Answered { life, granted, used, weight, again, other: common.other }
     }
 
     /// Who has been silent for too long is gone, as soon as its slots are missed: they age as if
@@ -373,18 +393,18 @@ impl Store {
         now: u64,
         times: Times,
         name: Name,
-        ask: &Asked,
+        common: Common,
         bucket: &mut Bucket,
     ) {
         let others_wait = |record: &Record| record.name != name && record.waits();
         // Or of the part of it that background calls may have: they would wait for ever.
-        let is_full = bucket.total(now) >= share(ask.quota).max(1);
+        let is_full = bucket.total(now) >= share(common.quota).max(1);
         let others = bucket.records.iter().any(others_wait);
         let is_missed = others || is_full && bucket.records.iter().any(Record::waits);
         if !is_missed {
             return;
         }
-        let (life, waits) = (self.epoch, times.forget + ask.period + times.flight);
+        let (life, waits) = (self.epoch, times.forget + common.period + times.flight);
         let (members, forgot) = (&mut self.members, &mut self.forgot);
         let (orphans, ended) = (&mut bucket.orphans, &self.ended);
         bucket.records.retain(|record| {
@@ -399,7 +419,7 @@ impl Store {
             let is_silent = heard.is_none_or(|it| now.saturating_sub(it.heard) > times.forget);
             if is_silent && record.name != name {
                 if record.held() > 0 {
-                    let until = now + ask.period + times.flight;
+                    let until = now + common.period + times.flight;
                     orphans.push(Orphans { of: record.name, slots: record.held(), until });
                 }
                 // For good: its name never comes back.
@@ -473,12 +493,15 @@ impl Bucket {
     /// Merges what a scheduler says.
     fn hear(&mut self, now: u64, name: Name, epoch: u64, ask: &Asked) {
         if !self.records.iter().any(|record| record.name == name) {
-            self.records.push(Record { name, weight: 1, ..Record::default() });
+            let Asked { quota, period, .. } = *ask;
+            self.records.push(Record { name, weight: 1, quota, period, ..Record::default() });
         }
         let Some(own) = self.records.iter_mut().find(|record| record.name == name) else { return };
         if ask.life > own.life {
             // Whatever it had in an earlier life, it has given back.
-            *own = Record { name, life: ask.life, tag: own.tag, weight: 1, ..Record::default() };
+            let Record { tag, quota, period, .. } = *own;
+            let new = Record { name, life: ask.life, tag, quota, period, ..Record::default() };
+            *own = Record { weight: 1, ..new };
         }
         own.told = epoch;
         if ask.life == own.life {
@@ -501,19 +524,48 @@ impl Bucket {
         }
     }
 
+    /// The limit that holds: in no period of anybody's limit there are more calls than it allows, if all
+    /// slots age for the shortest period at least.
+    fn common(&self, name: Name, ask: &Asked) -> Common {
+        let own = self.records.iter().find(|record| record.name == name);
+        // Who leaves has no record any more.
+        let own = own.map_or((ask.quota, ask.period), |own| (own.quota, own.period));
+        let counts = |it: &&Record| it.name != name && (it.held() > 0 || it.waits());
+        let others = || self.records.iter().filter(counts).map(|it| (it.quota, it.period));
+        let periods = || others().map(|(_, period)| period);
+        let (shortest, longest) = periods().fold((own.1, own.1), |(shortest, longest), period| {
+            (period.min(shortest), period.max(longest))
+        });
+        let least = |(quota, period): (u32, u64)| match period.checked_div(shortest) {
+            _ if period == shortest => quota,
+            Some(_) => quota / u32::try_from(period.div_ceil(shortest)).unwrap_or(u32::MAX),
+            None => 0,
+        };
+        let quota = others().map(least).fold(least(own), u32::min);
+        Common {
+            quota: quota.max(1),
+            period: longest,
+            only_longest: quota == 0,
+            other: others().min_by_key(|it| (*it == own, it.0, u64::MAX - it.1)),
+        }
+    }
+
     /// Grants free slots, one at a time: by class with floors, then in turns of the schedulers by
     /// their weights. Returns when to ask again; 0 if not.
     fn grant(
         &mut self,
         now: u64,
-        ask: &Asked,
+        common: Common,
         is_stale: impl Fn(Name) -> bool,
         told: &mut Vec<Name>,
     ) -> u64 {
-        let quota = ask.quota;
-        let pace = ms(ask.period) / f64::from(quota);
+        let Common { quota, period, only_longest, .. } = common;
+        let pace = ms(period) / f64::from(quota);
         loop {
-            let ready = |record: &&mut Record| record.waits() && !is_stale(record.name);
+            let ready = |record: &&mut Record| {
+                let may = !only_longest || record.period == period;
+                record.waits() && may && !is_stale(record.name)
+            };
             let mut wants = [0_u32; 3];
             for record in self.records.iter_mut().filter(ready) {
                 wants.iter_mut().zip(record.wants).for_each(|(all, own)| *all += own);
@@ -523,7 +575,7 @@ impl Bucket {
                 return 0;
             }
             let [interactive, mut normal, mut background] = wants.map(|wants| wants > 0);
-            if ask.period > 0 && quota > 1 {
+            if period > 0 && quota > 1 {
                 let spread = self.people_until > now && total >= quota / 2 && self.due > ms(now);
                 normal &= !spread;
                 background &= !spread && (total < share(quota) || self.passed_over[1] >= 9);
@@ -547,8 +599,8 @@ impl Bucket {
                 return (self.due - ms(now)).ceil().max(1.0) as u64;
             };
             let time = self.virtual_time;
-            let able = |record: &&mut Record| record.wants[class] > 0 && !is_stale(record.name);
-            let able = self.records.iter_mut().filter(able);
+            let able = self.records.iter_mut().filter(ready);
+            let able = able.filter(|record| record.wants[class] > 0);
             let Some(next) = able.min_by_key(|record| record.tag.max(time)) else { return 0 };
             let at = next.tag.max(time);
             next.granted += 1;
@@ -589,6 +641,7 @@ impl Record {
             return;
         }
         self.number = ask.number;
+        (self.quota, self.period) = (ask.quota, ask.period);
         self.weight = u64::from(ask.callers.max(1));
         for (own, wants) in self.wants.iter_mut().zip(ask.wants) {
             let less = u32::try_from(unseen).unwrap_or(u32::MAX).min(wants);

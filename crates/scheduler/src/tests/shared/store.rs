@@ -12,6 +12,8 @@ struct Kept {
     now: u64,
     /// Its life.
     epoch: u64,
+    /// What is given back in each ask.
+    returned: u64,
 }
 
 // === impl Kept ===
@@ -19,7 +21,7 @@ struct Kept {
 impl Kept {
     /// Two members have told all that they hold, which is nothing.
     fn warm() -> Self {
-        let mut kept = Self { store: Store::default(), now: 1_000, epoch: EPOCH };
+        let mut kept = Self { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
         // They have not heard of its life yet.
         kept.says(1, 0);
         kept.says(2, 0);
@@ -60,31 +62,47 @@ impl Kept {
 
     /// A member has taken so many of four slots, and wants so many. Returns how many it was granted.
     fn asks(&mut self, name: Name, taken: u64, wants: u32, period: u64) -> u64 {
+        self.asks_of((4, period), name, taken, wants).0
+    }
+
+    /// A member has taken so many slots of the limit that it has been given, and wants so many. Returns how
+    /// many it has been granted, and what other limit another member has been given.
+    fn asks_of(
+        &mut self,
+        (quota, period): (u32, u64),
+        name: Name,
+        taken: u64,
+        wants: u32,
+    ) -> (u64, Option<(u32, u64)>) {
+        self.now += 1;
         let asked = Asked {
             bucket: format!("tier{period}"),
             life: 1,
             number: self.now,
             seen: 0,
             taken,
-            returned: 0,
+            returned: self.returned,
             wants: [0, wants, 0],
             callers: 1,
-            quota: 4,
+            quota,
             period,
             people: false,
             left: None,
         };
         let step = Step { name, epoch: self.epoch, asks: vec![asked], leaves: false };
-        let stepped = self.store.step(self.now, TIMES, step, &mut Vec::new());
-        let Stepped::Told(told) = stepped else { panic!("{stepped:?}") };
-        told[0].granted
+        match self.store.step(self.now, TIMES, step, &mut Vec::new()) {
+            Stepped::Told(told) => {
+                (told[0].granted, told[0].other.filter(|it| *it != (quota, period)))
+            }
+            stepped => panic!("{stepped:?}"),
+        }
     }
 }
 
 /// Red when the store does not say that it grants nothing.
 #[test]
 fn it_says_that_it_is_cold() {
-    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH };
+    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
     assert!(kept.says(1, 0).0);
     kept.beats(&[1], 400);
     assert!(!kept.beat(1).0);
@@ -94,7 +112,7 @@ fn it_says_that_it_is_cold() {
 /// one bucket no longer than in another.
 #[test]
 fn who_is_not_heard_keeps_others_from_a_bucket_for_as_long_as_its_calls_may_count() {
-    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH };
+    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
     let beat = Beat {
         name: 2,
         epoch: 0,
@@ -263,4 +281,41 @@ fn a_store_that_is_emptied_waits_for_who_was_forgotten_lately() {
     );
     world.net.cut = 0;
     world.wind_up();
+}
+
+/// Red when whoever has been given a larger quota fills it beside one with a smaller one.
+#[test]
+fn of_two_quotas_the_smaller_one_holds() {
+    let (small, large) = ((2, 1_000), (4, 1_000));
+    let mut kept = Kept::warm();
+    assert_eq!(kept.asks_of(large, 1, 2, 2), (2, None), "it is alone");
+    assert_eq!(kept.asks_of(small, 2, 0, 1), (0, Some(large)));
+    let mut kept = Kept::warm();
+    assert_eq!(kept.asks_of(small, 2, 1, 0), (0, None));
+    assert_eq!(kept.asks_of(large, 1, 0, 4), (1, Some(small)));
+    // The other one is given the new limit, too.
+    assert_eq!(kept.asks_of(large, 2, 1, 0), (0, None));
+    assert_eq!(kept.asks_of(large, 1, 0, 4), (3, None));
+}
+
+/// Red when a slot that ages sooner is granted as often as others expect of their own.
+#[test]
+fn of_two_periods_each_sees_no_more_than_it_allows() {
+    let (short, long) = ((4, 1_000), (4, 1_500));
+    let mut kept = Kept::warm();
+    kept.asks_of(long, 1, 1, 0);
+    // In 1.5 s each slot may be used twice.
+    assert_eq!(kept.asks_of(short, 2, 0, 4), (1, Some(long)));
+}
+
+/// Red when a replica has a slot that ages sooner than the only one that another limit allows.
+#[test]
+fn a_slot_that_would_age_too_soon_is_not_granted() {
+    let (short, long) = ((1, 1_000), (1, 60_000));
+    let mut kept = Kept::warm();
+    kept.asks_of(long, 1, 1, 0);
+    assert_eq!(kept.asks_of(short, 2, 0, 1), (0, Some(long)));
+    kept.returned = 1;
+    assert_eq!(kept.asks_of(long, 1, 1, 1), (1, Some(short)), "it is not its turn");
+    assert_eq!(kept.store.used(kept.now, "tier"), 1);
 }
