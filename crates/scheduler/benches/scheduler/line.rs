@@ -1,4 +1,4 @@
-//! A queue of a given length, and the steps that are timed in it.
+//! A queue of a given length, and the steps that are measured in it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,9 +10,12 @@ use slackwater_scheduler::{
     Bounds, Call, Enqueued, Event, Instant, Outcome, Permit, PlaceId, Policy, Scheduler, Ticket,
 };
 
-use crate::shape::{Calls, Kind, PERIOD, Shape};
+use crate::{
+    meter::{Meter, Stopwatch},
+    shape::{Calls, Kind, PERIOD, Shape},
+};
 
-/// What is timed.
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A call arrives and is held.
@@ -83,7 +86,7 @@ impl Line {
         let mut line = Self::full(shape, held);
         line.hold(held);
         // Buckets with room are alive, too.
-        line.pass(line.calls.spares.len() as u64);
+        line.pass(line.calls.spares.len() as u64, &mut Stopwatch::default());
         line
     }
 
@@ -93,7 +96,8 @@ impl Line {
         line.hold(held);
         line.kinds = line.held.drain(..).map(|(ticket, kind)| (ticket.number(), kind)).collect();
         for _ in 0..10 {
-            line.time_turns(Step::Grant, line.flight.len() as u64 / 10 + 1);
+            let turns = line.flight.len() as u64 / 10 + 1;
+            line.run_turns(Step::Grant, turns, &mut Stopwatch::default());
         }
         line
     }
@@ -140,35 +144,41 @@ impl Line {
 
     /// How long so many steps take.
     pub(crate) fn time(&mut self, step: Step, times: u64) -> Duration {
-        // Of fewer, the first ones would count too much: they find nothing in the cache.
-        let batches = times.div_ceil(BATCH);
-        let took: Duration = (0..batches)
-            .map(|_| match step {
-                Step::Hold => self.time_hold(BATCH),
-                Step::Pass => self.pass(BATCH),
-                Step::Answer | Step::Grant => self.time_turns(step, BATCH),
-                Step::Cancel => self.time_cancel(BATCH),
-                Step::Expire => self.time_expire(BATCH),
-            })
-            .sum();
-        took.mul_f64(times as f64 / (batches * BATCH) as f64)
+        let mut stopwatch = Stopwatch::default();
+        let taken = self.run(step, times, &mut stopwatch);
+        stopwatch.took.mul_f64(times as f64 / taken as f64)
     }
 
-    fn time_hold(&mut self, times: u64) -> Duration {
+    /// Takes at least so many steps, each of them below the meter. Returns how many it took.
+    pub(crate) fn run(&mut self, step: Step, times: u64, meter: &mut impl Meter) -> u64 {
+        // Of fewer, the first ones would count too much: they find nothing in the cache.
+        let batches = times.div_ceil(BATCH);
+        (0..batches)
+            .map(|_| match step {
+                Step::Hold => self.run_hold(BATCH, meter),
+                Step::Pass => self.pass(BATCH, meter),
+                Step::Answer | Step::Grant => self.run_turns(step, BATCH, meter),
+                Step::Cancel => self.run_cancel(BATCH, meter),
+                Step::Expire => self.run_expire(BATCH, meter),
+            })
+            .sum()
+    }
+
+    fn run_hold(&mut self, times: u64, meter: &mut impl Meter) -> u64 {
         let calls: Vec<_> = (0..times).map(|_| self.next(Instant::FAR)).collect();
         let mut came = Vec::with_capacity(calls.len());
-        let start = clock();
-        for (kind, call) in &calls {
-            came.push((self.scheduler.enqueue(self.now, call), *kind));
-        }
-        let took = start.elapsed();
+        meter.around(|| {
+            for (kind, call) in &calls {
+                came.push((self.scheduler.enqueue(self.now, call), *kind));
+            }
+        });
         for (enqueued, _) in came {
             self.scheduler.cancel(self.now, ticket(enqueued));
         }
-        took
+        times
     }
 
-    fn pass(&mut self, times: u64) -> Duration {
+    fn pass(&mut self, times: u64, meter: &mut impl Meter) -> u64 {
         let mut calls = Vec::new();
         for _ in 0..times {
             self.passed += 1;
@@ -176,44 +186,42 @@ impl Line {
             calls.push(kind.call(self.passed as u64, Instant::FAR));
         }
         let breath = BREATH.mul_f64(1_000.0 / self.calls.spares.len() as f64);
-        let start = clock();
-        for call in &calls {
-            self.now = self.now + breath;
-            let Enqueued::Granted(permit) = self.scheduler.enqueue(self.now, call) else {
-                panic!("there is room");
-            };
-            self.scheduler.settle(self.now, permit, Outcome::Answered);
-        }
-        start.elapsed()
+        meter.around(|| {
+            for call in &calls {
+                self.now = self.now + breath;
+                let Enqueued::Granted(permit) = self.scheduler.enqueue(self.now, call) else {
+                    panic!("there is room");
+                };
+                self.scheduler.settle(self.now, permit, Outcome::Answered);
+            }
+        });
+        times
     }
 
-    /// How long so many answers take, or so many grants, while both go on.
-    fn time_turns(&mut self, step: Step, times: u64) -> Duration {
-        let (mut answering, mut answers, mut granting) = (Duration::ZERO, 0, Duration::ZERO);
+    /// Lets slots become free and calls be answered, until so many calls have gone.
+    fn run_turns(&mut self, step: Step, times: u64, meter: &mut impl Meter) -> u64 {
+        let mut answers = 0;
         while (self.events.len() as u64) < times {
             let slots = self.calls.fillers.len() * self.calls.quota as usize;
             let pace = PERIOD.div_f64(slots as f64);
             self.now = self.now + pace;
-            let start = clock();
-            self.scheduler.poll(self.now, &mut self.events);
-            let granted = clock();
-            granting += granted - start;
+            meter.around_if(step == Step::Grant, || {
+                self.scheduler.poll(self.now, &mut self.events);
+            });
             let flying = ROUND_TRIP.as_secs_f64() / pace.as_secs_f64();
             if self.flight.len() as f64 > flying
                 && let Some(permit) = self.flight.pop_front()
             {
-                self.scheduler.settle(self.now, permit, Outcome::Answered);
-                answering += granted.elapsed();
+                meter.around_if(step == Step::Answer, || {
+                    self.scheduler.settle(self.now, permit, Outcome::Answered);
+                });
                 answers += 1;
             }
         }
         // A few more may have gone with the last one.
-        let (took, count) = match step {
-            Step::Answer => (answering, answers),
-            _ => (granting, self.events.len() as u64),
-        };
+        let taken = if step == Step::Answer { answers } else { self.events.len() as u64 };
         self.take_grants();
-        took.mul_f64(times as f64 / count.max(1) as f64)
+        taken.max(1)
     }
 
     /// Others like them come for those that went.
@@ -231,46 +239,46 @@ impl Line {
         }
     }
 
-    fn time_cancel(&mut self, times: u64) -> Duration {
+    fn run_cancel(&mut self, times: u64, meter: &mut impl Meter) -> u64 {
         // Some from everywhere in the queue.
         let mut gone = Vec::with_capacity(times as usize);
         for n in 0..times {
             let any = (self.arrived + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
             gone.push(self.held.swap_remove(any as usize % self.held.len()));
         }
-        let start = clock();
-        for (ticket, _) in &gone {
-            self.scheduler.cancel(self.now, *ticket);
-        }
-        let took = start.elapsed();
+        meter.around(|| {
+            for (ticket, _) in &gone {
+                self.scheduler.cancel(self.now, *ticket);
+            }
+        });
         for (_, kind) in gone {
             self.arrived += 1;
             let call = self.calls.kinds[kind].call(self.arrived, Instant::FAR);
             let enqueued = self.scheduler.enqueue(self.now, &call);
             self.held.push((ticket(enqueued), kind));
         }
-        took
+        times
     }
 
-    fn time_expire(&mut self, times: u64) -> Duration {
+    fn run_expire(&mut self, times: u64, meter: &mut impl Meter) -> u64 {
         for n in 0..times {
             let (_, call) = self.next(self.now + LONG + Duration::from_nanos(n));
             ticket(self.scheduler.enqueue(self.now, &call));
         }
         self.now = self.now + LONG + Duration::from_nanos(times);
-        // Buckets with room have been forgotten by then; that is not what is timed.
+        // Buckets with room have been forgotten by then; that is not what is measured.
         let mut before = self.now;
         before = Instant::from_nanos(before.as_nanos() - 2 * times);
         self.scheduler.poll(before, &mut self.events);
-        let start = clock();
-        self.scheduler.poll(self.now, &mut self.events);
-        let took = start.elapsed();
+        meter.around(|| {
+            self.scheduler.poll(self.now, &mut self.events);
+        });
         assert_eq!(self.events.len() as u64, times);
         self.events.clear();
         // Until their places are gone, too.
         self.now = self.now + LONG;
         self.scheduler.poll(self.now, &mut self.events);
-        took
+        times
     }
 
     fn next(&mut self, deadline: Instant) -> (usize, Call) {
@@ -301,9 +309,4 @@ fn ticket(enqueued: Enqueued) -> Ticket {
         Enqueued::Held(ticket) => ticket,
         other => panic!("it is not held: {other:?}"),
     }
-}
-
-#[expect(clippy::disallowed_types, reason = "what is measured is real time")]
-fn clock() -> std::time::Instant {
-    std::time::Instant::now()
 }

@@ -16,8 +16,10 @@
     reason = "numbers of calls are small"
 )]
 
+mod instructions;
 mod line;
 mod memory;
+mod meter;
 mod shape;
 
 use std::{
@@ -39,6 +41,12 @@ fn main() {
     let args: Vec<_> = std::env::args().collect();
     if let Some(asked) = memory::asked(&args) {
         return memory::print(&asked);
+    }
+    if let Some(asked) = instructions::asked(&args) {
+        return instructions::take(&asked);
+    }
+    if instructions::is_asked(&args) {
+        return instructions::table();
     }
     // `cargo test --all-targets` starts benches too: it sees that each one runs, with few calls.
     let measures = args.iter().any(|arg| arg == "--bench");
