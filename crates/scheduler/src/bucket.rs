@@ -241,17 +241,13 @@ impl Bucket {
     }
 
     fn full_until(&self, now: Instant, window: &Window) -> Block {
-        match self.lease() {
+        if window.cap() < window.quota() {
             // A slot that ages is given back, and who has the next one is not known.
-            Some(_) if window.cap() < window.quota() => {
-                Block { reason: BlockReason::Shared, until: None }
-            }
-            // The answer of a call in order comes long before it is given up, as a rule.
-            _ => Block {
-                reason: BlockReason::Full,
-                until: window.next_free_at(now).filter(|_| !self.is_in_order()),
-            },
+            return Block { reason: BlockReason::Shared, until: None };
         }
+        // The answer of a call in order comes long before it is given up, as a rule.
+        let until = window.next_free_at(now).filter(|_| !self.is_in_order());
+        Block { reason: BlockReason::Full, until }
     }
 
     fn frozen_until(&self, now: Instant) -> Option<Instant> {

@@ -107,6 +107,7 @@ impl CallGroup {
     }
 
     /// Removes a call. Returns its caller's oldest call before and after.
+    #[inline]
     pub(super) fn remove(&mut self, held: &mut Table<Held>, call: CallId) -> HeadChange {
         let Held { sequence, caller, .. } = held[call];
         let Some(queue) = self.queues.get_mut(&caller) else { return HeadChange::default() };

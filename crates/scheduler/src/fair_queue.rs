@@ -134,6 +134,7 @@ impl FairQueue {
     }
 
     /// Fetches the callers in them, too.
+    #[inline]
     pub(super) fn prefetch_turns(&self) {
         for queue in self.classes.iter().flatten() {
             queue.ready.prefetch();

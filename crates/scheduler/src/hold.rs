@@ -123,6 +123,7 @@ impl Scheduler {
 
     /// Adds a held call to its group. A new group is parked in the queue of the bucket that is
     /// `blocking` the call.
+    #[inline]
     pub(super) fn stand(&mut self, index: CallId, buckets: &[BucketId], blocking: BucketId) {
         let held = &mut self.held[index];
         let (class, caller) = (held.class, held.caller());

@@ -22,6 +22,16 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Lines(HashMap<BucketId, SmallSet<Aged>, RandomState>);
 
+// === impl Lines ===
+
+impl Lines {
+    /// The oldest call in the line for a bucket. Most buckets have none, so it is not inlined.
+    #[inline(never)]
+    fn first(&self, id: BucketId) -> Option<Aged> {
+        self.0.get(&id)?.first()
+    }
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
@@ -53,8 +63,7 @@ impl Scheduler {
 
     /// The oldest call that waits for a bucket whose calls go in order.
     pub(super) fn first_in_line(&self, id: BucketId) -> Option<Aged> {
-        let line = self.buckets[id].is_in_order().then(|| self.lines.0.get(&id));
-        line.flatten()?.first()
+        if self.buckets[id].is_in_order() { self.lines.first(id) } else { None }
     }
 
     /// Whether calls of a bucket go in order, and one waits that is older than that.

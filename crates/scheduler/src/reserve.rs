@@ -136,6 +136,7 @@ impl Reserve {
     }
 
     /// A call of that class takes a slot of `window`.
+    #[inline]
     pub(super) fn take(&mut self, now: Instant, class: Class, window: &Window, ages: bool) {
         let period = window.period();
         self.due = paced(self.due, now, window.pace());

@@ -129,16 +129,15 @@ impl Scheduler {
 
     /// Looks at every bucket in which something changed.
     pub(super) fn run(&mut self, now: Instant) {
-        let shares = self.leases.is_some();
         while let Some(id) = self.touched.pop() {
-            if shares && self.buckets[id].is_watched {
+            if self.leases.is_some() && self.buckets[id].is_watched {
                 self.set_cap(now, id);
                 self.keep_turns(now, id);
             }
             let opens = self.serve(now, id);
             // What serving it did to it, it has looked at, too.
             self.buckets[id].touched = false;
-            if shares {
+            if self.leases.is_some() {
                 self.settle_lease(now, id);
             }
             self.rearm(now, id, opens);

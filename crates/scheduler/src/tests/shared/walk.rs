@@ -303,8 +303,8 @@ proptest! {
         world.wind_up();
     }
     /// One that is cut off, again and again and for any time, goes on with its part of what was quiet. The
-    /// others may use all of that, so a limit is exceeded by one part and no more. Red when a part is used
-    /// beside what is held.
+    /// others may use all of that, so a limit is exceeded by one part and no more. Red when a part of any
+    /// bucket is used beside what is held.
     #[test]
     fn who_is_cut_off_exceeds_no_limit_by_more_than_its_part(
         random in any::<u64>(),
