@@ -1,5 +1,6 @@
-//! The store against a real server, and what a replica says to it.
+//! The scripts in a real server, and what a replica makes of their answers.
 
 mod contract;
 mod names;
+mod replica;
 mod server;

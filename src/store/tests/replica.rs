@@ -1,0 +1,107 @@
+//! What a replica makes of the store's answers to its beats.
+
+use std::time::Duration;
+
+use config::QueueBounds;
+use limits::Share;
+use redis::Value;
+use tokio::time::Instant;
+
+use super::super::{
+    Degraded, SharedMetrics,
+    keys::Keys,
+    replica::{BEAT, Kind, Message, Replica},
+};
+use crate::{
+    metrics::Registry,
+    queue::{Admission, QueueMetrics},
+};
+
+/// A replica that has a connection.
+struct Heard {
+    replica: Replica,
+    metrics: SharedMetrics,
+    now: Instant,
+    beats: Vec<Message>,
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+const FLIGHT: Duration = Duration::from_secs(1);
+
+// === impl Heard ===
+
+impl Heard {
+    fn new() -> Self {
+        let registry = Registry::default();
+        let metrics = SharedMetrics::register(&registry).unwrap();
+        let queue = QueueMetrics::register(&registry).unwrap();
+        let admission = Admission::new(&QueueBounds::default(), Share::default(), queue);
+        let server = config::RedisServer {
+            tls: false,
+            host: "redis.test".into(),
+            port: 6379,
+            database: 0,
+            user: None,
+            password: None,
+        };
+        let settings = config::Redis {
+            server,
+            prefix: "sw".into(),
+            timeout: BEAT / 4,
+            forget_after: BEAT * 10,
+            replicas: None,
+        };
+        let (now, keys) = (Instant::now(), Keys::new("sw"));
+        let mut replica =
+            Replica::new(admission, keys, &settings, FLIGHT, MINUTE, metrics.clone(), now);
+        replica.connects(now);
+        Self { replica, metrics, now, beats: Vec::new() }
+    }
+
+    /// It beats, and is answered in all groups.
+    fn beat(&mut self, cold: i64, members: &[&str]) {
+        self.beats.clear();
+        self.replica.act(self.now, &mut self.beats);
+        assert!(self.beats.iter().all(|message| message.kind == Kind::Beat));
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let members: Vec<_> = members.iter().map(|name| text(name)).collect();
+        let answer = vec![text("7"), Value::Int(cold), Value::Array(members), Value::Array(vec![])];
+        for beat in &self.beats {
+            assert!(self.replica.hear(self.now, beat, Value::Array(answer.clone())));
+        }
+        self.now += BEAT;
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.beats.iter().all(|beat| format!("{:?}", beat.given).contains(name))
+    }
+}
+
+/// Red when a beat names the members of the last one only, and when it names all for ever.
+#[test]
+fn a_member_that_was_forgotten_is_named_in_beats() {
+    let mut heard = Heard::new();
+    heard.beat(0, &["a.0", "b.0"]);
+    assert!(!heard.names("b.0"));
+    heard.beat(0, &["a.0"]);
+    assert!(heard.names("b.0"));
+    let missed = heard.now - BEAT;
+    heard.now = missed + MINUTE + FLIGHT;
+    heard.beat(0, &["a.0"]);
+    assert!(heard.names("b.0"));
+    heard.beat(0, &["a.0"]);
+    assert!(heard.names("a.0") && !heard.names("b.0"));
+}
+
+/// Red when a store that grants nothing counts as one that does.
+#[test]
+fn a_cold_store_is_told_from_one_that_grants() {
+    let mut heard = Heard::new();
+    let state = |heard: &Heard| heard.metrics.shown().unwrap().state;
+    heard.beat(1, &["a.0"]);
+    heard.beat(1, &["a.0"]);
+    assert_eq!(state(&heard), Degraded::Alone);
+    heard.beat(0, &["a.0"]);
+    heard.beat(0, &["a.0"]);
+    assert_eq!(state(&heard), Degraded::No);
+}
