@@ -17,6 +17,8 @@ pub(super) enum Seen {
     Sent(usize, Instant),
     /// It was sent, and is over.
     Answered(usize, Instant),
+    /// It was refused by the server, and may be sent again.
+    SlackRefused(usize, Instant),
     /// It was never sent, and will not be.
     Ended(usize, End),
 }
@@ -82,6 +84,10 @@ impl Judge {
             match seen {
                 Seen::Sent(number, at) => judge.sent(number, at),
                 Seen::Answered(number, at) => judge.answered(number, at),
+                Seen::SlackRefused(number, at) => {
+                    let Flight { asked, slot, .. } = judge.flights.remove(&number).unwrap();
+                    judge.rings[ring_of(&asked)].slots[slot] = at;
+                }
                 Seen::Ended(number, how) => judge.end(number, how),
             }
         }
