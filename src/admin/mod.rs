@@ -18,6 +18,7 @@ mod pausing;
 mod snapshot;
 mod status;
 mod sums;
+mod thaw;
 mod turns;
 
 use std::{
@@ -156,6 +157,7 @@ fn router(state: RouterState) -> Router {
         .route("/readyz", get(ready_page))
         .route("/pause", post(pausing::pause))
         .route("/resume", post(pausing::resume))
+        .route("/thaw", post(thaw::thaw))
         .route("/mode", post(mode::switch))
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_verb)
@@ -237,7 +239,7 @@ async fn ready_page(State(state): State<AdminState>) -> Response {
 
 async fn unknown_page() -> Response {
     let pages = "no such page; there are / for a browser, /status, /buckets, /learnt, /events, \
-                 /metrics, /healthz and /readyz, and /pause, /resume, /mode and /forget to POST to\n";
+                 /metrics, /healthz and /readyz, and /pause, /resume, /thaw, /mode and /forget to POST to\n";
     (StatusCode::NOT_FOUND, pages).into_response()
 }
 

@@ -9,6 +9,7 @@ pub mod pause;
 pub mod run;
 pub mod shadow;
 pub mod status;
+pub mod thaw;
 
 use std::{io::Write, process::ExitCode};
 
@@ -84,6 +85,7 @@ enum Command {
     Limits(limits::Args),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
+    Thaw(thaw::Args),
     Shadow(shadow::Args),
     #[cfg(feature = "tools")]
     FakeSlack(tools::fake_slack::Args),
@@ -113,6 +115,7 @@ impl Cli {
             Command::Limits(args) => limits::run(&args, out),
             Command::Pause(args) => pause::pause(&args, out),
             Command::Resume(args) => pause::resume(&args, out),
+            Command::Thaw(args) => thaw::run(&args, out),
             Command::Shadow(args) => shadow::run(&args, out),
             Command::Status(args) => status::run(&args, out),
             #[cfg(feature = "tools")]

@@ -1,4 +1,4 @@
-//! Lets a pause begin and end for the calls that wait.
+//! Lets a pause begin and end for the calls that wait; one that Slack asked for ends, too.
 
 use limits::{BucketKey, Rule};
 use scheduler::Ticket;
@@ -34,6 +34,16 @@ impl Admission {
         self.shared.pauses_changed(|queue| concerns(target, queue));
         self.keep_pauses();
         Some(was)
+    }
+
+    /// Ends the pauses that Slack asked for of the buckets that are meant, and tells which these are. In
+    /// each of them one call probes, and the others follow it.
+    pub fn thaw(&self, meant: impl Fn(&BucketKey) -> bool) -> Vec<BucketKey> {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let thawed = state.scheduler.thaw(now, meant);
+        state.pump(&self.shared, now);
+        thawed
     }
 
     /// A pause outlives the process, where anything does.

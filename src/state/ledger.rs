@@ -162,8 +162,7 @@ impl Ledger {
                 self.buckets.get_mut(&id).ok_or(Unheard)?.slots.extend(slots);
             }
             Record::Freeze(id, until) => {
-                let entry = self.buckets.get_mut(&id).ok_or(Unheard)?;
-                entry.frozen_until = entry.frozen_until.max(Some(until));
+                self.buckets.get_mut(&id).ok_or(Unheard)?.frozen_until = Some(until);
             }
             Record::Learnt(id, lesson) => {
                 self.buckets.get_mut(&id).ok_or(Unheard)?.learnt = Some(lesson);

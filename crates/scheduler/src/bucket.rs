@@ -250,7 +250,7 @@ impl Bucket {
         Block { reason: BlockReason::Full, until }
     }
 
-    fn frozen_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn frozen_until(&self, now: Instant) -> Option<Instant> {
         self.half_open
             .as_ref()
             .filter(|half_open| half_open.is_frozen(now))
@@ -421,6 +421,13 @@ impl Bucket {
     pub(super) fn freeze(&mut self, until: Instant) {
         let until = self.half_open.as_ref().map_or(until, |before| before.until.max(until));
         self.half_open = Some(Box::new(HalfOpen::new(until)));
+    }
+
+    /// Ends a freeze: one call probes now.
+    pub(super) fn thaw(&mut self, now: Instant) {
+        if let Some(half_open) = &mut self.half_open {
+            half_open.until = half_open.until.min(now);
+        }
     }
 
     /// Whether a refusal of a call that took its slot at `taken` says something new: the call went

@@ -6,7 +6,7 @@
 //! But the limit may be a wider one, of which nothing is known: one 429 has been seen to shut a
 //! whole app. That shows in what is refused next. A second channel within ten seconds freezes
 //! the method; a second method freezes the workspace, and a second workspace the app, each
-//! until the earlier of the two pauses is over. Then one call probes. Only surprises count:
+//! until the earlier of the two pauses is over, for ten minutes at most. Then one call probes. Only surprises count:
 //! calls that were on their way when a bucket was frozen tell nothing new.
 //!
 //! Workspace and app are buckets like others, but [open](Rule::Open): any number of calls goes
@@ -23,6 +23,10 @@ use super::{
 
 /// Two refusals at most this far apart have one cause.
 pub(super) const EVIDENCE: Duration = Duration::from_secs(10);
+
+/// The longest that a bucket is frozen on the evidence of others. No answer says that it is that one, and
+/// much waits for it: its probe finds out.
+const WIDE: Duration = Duration::from_secs(600);
 
 /// The last refusal under a bucket.
 #[derive(Clone, Debug)]
@@ -85,7 +89,7 @@ impl Scheduler {
         let mut freezes = vec![self.close(now, culprit, until)];
         for (below, above) in levels {
             if let Some(until) = self.witness(now, above, below, until) {
-                freezes.push(self.close(now, above, until));
+                freezes.push(self.close(now, above, until.min(now + WIDE)));
             }
         }
         if surprise {
@@ -93,6 +97,28 @@ impl Scheduler {
         }
         self.run(now);
         Refused { freezes, surprise }
+    }
+
+    /// Ends the freezes of the buckets that are meant, and returns these. In each one call probes now,
+    /// as at the end of any freeze.
+    pub fn thaw(&mut self, now: Instant, meant: impl Fn(&BucketKey) -> bool) -> Vec<BucketKey> {
+        self.advance(now);
+        let frozen = self.buckets.iter_mut().filter_map(|(id, bucket)| {
+            let is_meant = bucket.frozen_until(now).is_some() && meant(&bucket.key);
+            is_meant.then_some(id)
+        });
+        let frozen: Vec<_> = frozen.collect();
+        let thawed = frozen.into_iter().map(|id| {
+            let bucket = &mut self.buckets[id];
+            bucket.thaw(now);
+            let key = bucket.key.clone();
+            self.note_freeze(&Freeze { bucket: key.clone(), until: now });
+            self.look_again(id);
+            key
+        });
+        let thawed = thawed.collect();
+        self.run(now);
+        thawed
     }
 
     /// Freezes a bucket.
@@ -106,7 +132,9 @@ impl Scheduler {
         if self.leases.is_some() {
             self.scatter_at(now, id);
         }
-        self.note_freeze(&freeze);
+        // It may have been frozen for longer already.
+        let until = self.buckets[id].frozen_until(now).unwrap_or(until);
+        self.note_freeze(&Freeze { until, ..freeze.clone() });
         self.touch(id);
         freeze
     }

@@ -41,7 +41,7 @@ pub enum Note {
         /// left: then it has none.
         ages_from: Option<Instant>,
     },
-    /// A bucket was closed.
+    /// A bucket is closed until then, and no longer: also if that is now, and it was to be for longer.
     Frozen(Freeze),
     /// What a bucket has learnt of its limit has changed; without a lesson, it has forgotten that.
     Learnt {

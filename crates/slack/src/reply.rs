@@ -28,12 +28,11 @@ pub fn hook_rate_limited(seconds: u64) -> String {
     format!(r#"{{"retry_after":{seconds},"ok":false,"error":"rate_limited"}}"#)
 }
 
-/// The longest that a limit is frozen at Slack's word. When it is over, one call asks Slack again, which
-/// is what a mistake in the answer costs at most.
-const LONGEST_FREEZE: Duration = Duration::from_secs(24 * 3600);
-
-/// The same at the word of a 503, which any server in between can say, and which is about no limit.
-const LONGEST_OUTAGE: Duration = Duration::from_secs(3600);
+/// The longest that a bucket is frozen at the word of an answer. Slack's page on limits has a `Retry-After`
+/// of 30 s, and the longest period of its limits is half an hour (`response_url`): twice that is
+/// believed. When it is over one call asks Slack again, which is what it costs if Slack meant more. What
+/// asks for more is as likely a mistake, or a server in between.
+pub const LONGEST_FREEZE: Duration = Duration::from_secs(3600);
 
 /// The pause after a refusal of status 200 that asks for none: such a refusal is of a limit
 /// that is soon over, as calls at the same time are.
@@ -105,13 +104,12 @@ pub fn verdict(
 // === impl Verdict ===
 
 impl Verdict {
-    /// How long a bucket is frozen for it: as long as the answer asks, up to a day for a limit and an
-    /// hour for a server that is not there. Nothing for an answer that asks for nothing.
+    /// How long a bucket is frozen for it: as long as the answer asks, up to an hour. Nothing for an
+    /// answer that asks for nothing.
     pub fn freeze(self) -> Duration {
         match self {
             Self::Passed => Duration::ZERO,
-            Self::Refused(pause) => pause.min(LONGEST_FREEZE),
-            Self::Unavailable(pause) => pause.min(LONGEST_OUTAGE),
+            Self::Refused(pause) | Self::Unavailable(pause) => pause.min(LONGEST_FREEZE),
         }
     }
 }

@@ -1,18 +1,20 @@
 // The limits in use: those that press most come with each picture; for others the server is asked.
 
 import { Table, make, set } from "./rows.js";
-import { slots } from "./tables.js";
+import { button, slots } from "./tables.js";
 import { count, some } from "./words.js";
 
 /** How long after a key the server is asked, and how often again while a search stands. */
 const TYPED = 200;
 const AGAIN = 2_000;
 
+const named = ({ limit, key }) => `${limit}:${key}`;
+
 export class BucketList {
   #timer = null;
   #asked = 0;
 
-  constructor() {
+  constructor({ change }) {
     this.find = document.getElementById("find");
     this.stands = document.getElementById("stands");
     this.rest = document.getElementById("buckets-rest");
@@ -26,6 +28,7 @@ export class BucketList {
       { head: "slots taken", kind: "slots", make: slots.make, show: slots.show },
       { head: "waiting", kind: "number", show: (cell, { waiting }) => set(cell, count(waiting)) },
       { head: "places", kind: "number", show: (cell, { places }) => set(cell, count(places)) },
+      button("Thaw…", named, (bucket) => change.thaw(named(bucket)), (bucket) => bucket.frozen_for_ms > 0),
     ]);
     const soon = () => this.#in(TYPED);
     this.find.addEventListener("input", soon);
@@ -74,7 +77,7 @@ export class BucketList {
   }
 
   #fill(buckets, rest) {
-    this.table.show(buckets, (bucket) => `${bucket.limit}:${bucket.key}`);
+    this.table.show(buckets, named);
     set(this.table.empty, this.#searches() ? "No limit in use is like that." : "No limit is in use.");
     set(this.rest, rest);
   }

@@ -65,6 +65,17 @@ export class Change {
     });
   }
 
+  /** Ends a pause that Slack asked for. */
+  thaw(bucket) {
+    this.#open({
+      title: `Let calls of ${bucket} go?`,
+      text: "Slack has asked for a pause. One call tries whether it was a mistake; if Slack refuses it, the limit " +
+        "is shut again.",
+      does: "Thaw",
+      act: () => ["thaw", { bucket }],
+    });
+  }
+
   /** Switches a method, or all calls where there is none. */
   mode(mode, method) {
     const what = method ? `calls of ${method}` : "all calls";

@@ -15,7 +15,7 @@ const place = (id) => document.getElementById(id);
 const history = new History();
 const change = new Change(say);
 const plot = new Plot(place("plot"), place("legend"));
-const buckets = new BucketList();
+const buckets = new BucketList({ change });
 const tables = new Tables({ change, history, plot: choose });
 
 /** The totals: name, word, and what stands below it. */

@@ -39,8 +39,8 @@ export const slots = {
   },
 };
 
-/** A button that changes something about the row's item. */
-function button(word, about, act) {
+/** A button that changes something about the row's item, where there is something to change. */
+export function button(word, about, act, when = () => true) {
   let items = new WeakMap();
   return {
     head: "change", kind: "act", hidden: true,
@@ -52,6 +52,7 @@ function button(word, about, act) {
     },
     show(cell, item) {
       items.set(cell, item);
+      cell.firstChild.hidden = !when(item);
       mark(cell.firstChild, "aria-label", `${word.replace("…", "")} ${about(item)}`);
     },
   };

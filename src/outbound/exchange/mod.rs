@@ -232,7 +232,7 @@ where
             Verdict::Refused(pause) => (pause, true, true),
         };
         let refused = permit.refused(verdict.freeze());
-        tell::refused(&call, &refused);
+        tell::refused(&call, &refused, pause);
         if is_limit {
             self.metrics.refused(call.record.method(), refused.surprise);
         }

@@ -1,15 +1,33 @@
 //! What the log says of a refusal: a line for each bucket that it closes.
 
+use std::time::Duration;
+
 use limits::{Dimension, Limit, Rule};
+use slack::reply::LONGEST_FREEZE;
 
 use crate::{
     call::Call,
     queue::{self, Closed, whole_seconds},
 };
 
-/// Tells of a call that Slack refused.
-pub(super) fn refused(call: &Call, refused: &queue::ReportedLimit) {
+/// Tells of a call that Slack refused, asking for a pause.
+pub(super) fn refused(call: &Call, refused: &queue::ReportedLimit, asked: Duration) {
     let ids = call.record.ids();
+    if let Some(Closed { bucket, pause }) =
+        refused.closed.first().filter(|_| asked > LONGEST_FREEZE)
+    {
+        tracing::warn!(
+            method = call.record.method(),
+            limit = %bucket.limit.name,
+            bucket = %bucket.values,
+            asked_seconds = whole_seconds(asked),
+            seconds = whole_seconds(*pause),
+            cure = "wait: one call asks again then; or let calls go now with `slackwater thaw`",
+            request_id = ids.request(),
+            trace_id = ids.trace(),
+            "Slack asks for a longer pause than is believed"
+        );
+    }
     for (n, Closed { bucket, pause }) in refused.closed.iter().enumerate() {
         tracing::info!(
             method = call.record.method(),

@@ -2,8 +2,10 @@
 may change, and what a pause does to a real client."""
 
 import http.client
+import http.server
 import json
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -185,3 +187,60 @@ def test_shadow_lets_what_is_held_go(proxy, slack):
         400, {"ok": False, "error": "invalid_request", "message": "mode is shadow or enforce"})
     assert run(proxy, "shadow", "off")[0] == 0
     assert proxy.status()["mode"] == {"proxy": "enforce", "methods": {}}
+
+
+class Liar(http.server.BaseHTTPRequestHandler):
+    """Something before Slack that asks the first two methods for a pause of thirty thousand years."""
+
+    refused: set[str] = set()
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        lies = self.path not in self.refused and len(self.refused) < 2
+        self.refused.add(self.path)
+        body = b'{"ok":false,"error":"ratelimited"}' if lies else b'{"ok":true}'
+        self.send_response(429 if lies else 200)
+        if lies:
+            self.send_header("Retry-After", str(10**12))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_pause_that_is_a_mistake_is_bounded_said_and_ended(tmp_path):
+    """Red when two answers shut a workspace for as long as they like, and when nobody can open it again; also after
+    a restart."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar) as liar:
+        threading.Thread(target=liar.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{liar.server_port}"
+        more = f"identity: {{ resolve: false }}\nstate_file: {tmp_path}/state\n"
+        proxy = Proxy(("/api/", url), minute=60, more=more)
+        lane = "@job;max-wait=1s"
+        assert [refused(proxy, "users.list", lane), refused(proxy, "team.info", lane)] == [429, 429]
+        assert refused(proxy, "conversations.info", lane) == 429, "the whole workspace is shut"
+        frozen = {b["limit"]: b for b in proxy.status()["buckets"] if b["frozen_for_ms"]}
+        assert frozen["tier2"]["frozen_for_ms"] <= 3_600_000
+        whole = frozen["whole_workspace"]
+        assert 590_000 < whole["frozen_for_ms"] <= 600_000
+        [_, said] = [line for line in map(json.loads, proxy.process.err_path.read_text().splitlines())
+                     if line["message"] == "Slack asks for a longer pause than is believed"]
+        assert (said["level"], said["asked_seconds"], said["seconds"]) == ("WARN", 10**12, 3600)
+        assert "slackwater thaw" in said["cure"]
+
+        assert run(proxy, "thaw", "--workspace", "T404") == (0, "Slack has asked for no pause of it\n")
+        assert run(proxy, "thaw")[0] == 2
+        assert run(proxy, "thaw", "--bucket", f"whole_workspace:{whole['key']}") == (
+            0, "1 limit is open again: one call tries it first\n")
+        assert refused(proxy, "conversations.info", lane) == 200
+        assert refused(proxy, "users.list", lane) == 429, "that one is shut still"
+        assert change(proxy, "/thaw", {"all": True})[1]["thawed"] == 2
+        assert refused(proxy, "users.list", lane) == 200
+
+        proxy.process.kill()
+        again = Proxy.of(proxy.config, minute=60)
+        assert again.metric("slackwater_frozen_buckets") == 0
+        liar.shutdown()

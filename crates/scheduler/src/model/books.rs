@@ -165,6 +165,10 @@ impl Model {
         self.probed.insert(bucket.to_string());
     }
 
+    pub(super) fn thawed(&mut self, bucket: &BucketKey) {
+        self.frozen.remove(&bucket.to_string());
+    }
+
     /// The age of the place that a call finds when it returns, and whether its time has come. The
     /// place is gone then, also where the call is another one by now.
     pub(super) fn take_place(&mut self, call: &Call) -> Option<(u64, bool)> {

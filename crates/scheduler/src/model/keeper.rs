@@ -65,8 +65,7 @@ impl InMemory {
                 }
             }
             Note::Frozen(freeze) => {
-                let memory = self.memory(&freeze.bucket);
-                memory.frozen_until = memory.frozen_until.max(Some(freeze.until));
+                self.memory(&freeze.bucket).frozen_until = Some(freeze.until);
             }
             Note::Learnt { bucket, lesson } => self.memory(&bucket).learnt = lesson,
             Note::Renamed { of, from, to } => self.rename(of, &from, &to),

@@ -279,6 +279,13 @@ impl Model {
         self.poll();
     }
 
+    pub(super) fn thaw(&mut self, meant: impl Fn(&BucketKey) -> bool) -> Vec<String> {
+        let thawed = self.scheduler.thaw(self.now, meant);
+        thawed.iter().for_each(|bucket| self.thawed(bucket));
+        self.poll();
+        thawed.iter().map(ToString::to_string).collect()
+    }
+
     /// Lets time pass, stopping wherever the scheduler wants to be asked.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;

@@ -1,6 +1,9 @@
 //! Refusals close together shut what they have in common.
 
-use super::{super::Freeze, *};
+use super::{
+    super::{Freeze, Note, Policy, Scheduler},
+    *,
+};
 
 /// The buckets of a call to a method of a workspace, and to a channel.
 fn call(workspace: &str, method: &str, channel: Option<&str>) -> Vec<BucketKey> {
@@ -87,6 +90,54 @@ fn a_refusal_of_a_call_that_was_on_its_way_is_no_evidence() {
     model.pass(seconds(7));
     let other = refused(&mut model, &call("T", "m", Some("C2")), 60);
     assert_eq!(other, ["slow:T/m/C2 for 60"], "the first surprise was fifteen seconds ago");
+}
+
+/// Red when a whole workspace is shut for as long as two answers say.
+#[test]
+fn what_is_shut_on_evidence_is_shut_for_ten_minutes_at_most() {
+    let mut model = Model::new();
+    assert_eq!(refused(&mut model, &call("T", "m", None), 3600), ["tier:T/m for 3600"]);
+    let second = refused(&mut model, &call("T", "n", None), 3600);
+    assert_eq!(second, ["tier:T/n for 3600", "workspace:T for 600"]);
+}
+
+/// Red when a freeze cannot be ended, when all of them end, when calls do not go before it would have ended
+/// by itself, and when they go without a probe.
+#[test]
+fn a_freeze_that_is_ended_is_probed_at_once_and_forgotten() {
+    let mut model = Model::new();
+    refused(&mut model, &call("T", "m", None), 3600);
+    model.pass(seconds(11));
+    refused(&mut model, &call("T", "n", None), 3600);
+    flood(&mut model, &call("T", "m", None), 1, 5);
+    model.pass(seconds(100));
+    assert_eq!((model.held.len(), model.in_flight.len()), (5, 0));
+    assert_eq!(model.thaw(|key| key.to_string() == "tier:T/m"), ["tier:T/m"]);
+    assert_eq!((model.held.len(), model.in_flight.len()), (4, 1), "one call probes");
+    assert_eq!(model.thaw(|key| key.to_string() == "tier:T/m"), Vec::<String>::new(), "it is over");
+    let probe = *model.in_flight.keys().next().unwrap();
+    model.settle(probe, Outcome::Answered);
+    assert_eq!(model.in_flight.len(), 2);
+}
+
+/// Red when a successor is told of a freeze that was ended, or of less than the longer of two.
+#[test]
+fn a_successor_is_told_when_a_freeze_ends() {
+    let bounds = Bounds { per_bucket: 10, total: 10 };
+    let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+    scheduler.take_notes();
+    let (now, buckets) = (Instant::ZERO, call("T", "m", None));
+    scheduler.freeze(now, buckets[0].clone(), now + seconds(3600));
+    scheduler.freeze(now, buckets[0].clone(), now + seconds(60));
+    scheduler.freeze(now, buckets[1].clone(), now + seconds(3600));
+    scheduler.thaw(now + seconds(9), |key| *key == buckets[1]);
+    let mut notes = Vec::new();
+    scheduler.notes(&mut notes);
+    let ends = notes.iter().map(|note| match note {
+        Note::Frozen(freeze) => freeze.until.since(now).as_secs(),
+        note => panic!("{note:?}"),
+    });
+    assert_eq!(ends.collect::<Vec<_>>(), [3600, 3600, 3600, 9]);
 }
 
 /// Red when a freeze ends without a probe.
