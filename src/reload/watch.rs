@@ -7,7 +7,8 @@
 //! change is read when the file has been the same for a second.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -19,7 +20,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use config::{Config, LoadError, load};
+use config::{Config, LoadError, MAX_CERTIFICATES, load, load_again};
 use tokio::sync::mpsc;
 
 /// Where the configuration comes from.
@@ -64,12 +65,20 @@ impl Source {
     /// # Errors
     /// As [`load`].
     pub fn load(&self) -> Result<Config, LoadError> {
-        let mut config = load(self.path.as_deref())?;
+        load(self.path.as_deref()).map(|config| self.scaled(config))
+    }
+
+    /// The same for one that has been read before.
+    fn load_again(&self) -> Result<Config, LoadError> {
+        load_again(self.path.as_deref()).map(|config| self.scaled(config))
+    }
+
+    fn scaled(&self, mut config: Config) -> Config {
         if let Some(minute) = self.minute {
             let scaled = Arc::unwrap_or_clone(config.catalogue).with_minute(minute);
             config.catalogue = Arc::new(scaled);
         }
-        Ok(config)
+        config
     }
 }
 
@@ -133,7 +142,7 @@ fn watching(
 impl Watched {
     /// From now on the files that it names are watched.
     fn load(&mut self) -> Result<Config, LoadError> {
-        let config = self.source.load()?;
+        let config = self.source.load_again()?;
         self.files.clone_from(&config.files);
         Ok(config)
     }
@@ -149,10 +158,19 @@ impl Watched {
 
     /// Hashes: one of the files is a private key.
     fn content(&self) -> Vec<Option<Vec<u8>>> {
-        self.all()
-            .map(|path| Some(digest(&SHA256, &fs::read(path).ok()?).as_ref().to_vec()))
-            .collect()
+        self.all().map(|path| hash(path).ok()).collect()
     }
+}
+
+/// The hash of a file, as far as any file is read. What is no file has none: reading a pipe ends when
+/// somebody writes, which may be never.
+fn hash(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_CERTIFICATES + 1).read_to_end(&mut bytes)?;
+    Ok(digest(&SHA256, &bytes).as_ref().to_vec())
 }
 
 // === impl Look ===

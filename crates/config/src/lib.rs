@@ -44,7 +44,10 @@ pub use callers::{CallerRule, Match, Terms, TokenPrefix};
 pub use check::{ADMIN_LISTEN_ENV, LISTEN_ENV, check, check_on};
 pub use clients::ClientRule;
 pub use glob::{Glob, GlobError};
-pub use load::{CONFIG_ENV, Inspected, LoadError, environment, file_of, inspect, load};
+pub use load::{
+    CONFIG_ENV, Inspected, LoadError, MAX_CERTIFICATES, environment, file_of, inspect, load,
+    load_again,
+};
 pub use name::{CallerName, NotAName};
 pub use outside::Outside;
 pub use proxies::Proxies;

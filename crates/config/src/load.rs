@@ -1,7 +1,7 @@
 //! The thin part: reads the file and the environment, and hands both to the check.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -48,7 +48,18 @@ struct Machine;
 struct Elsewhere;
 
 /// The longest file of certificates.
-const MAX_CERTIFICATES: u64 = 16 << 20;
+pub const MAX_CERTIFICATES: u64 = 16 << 20;
+
+/// Loads the file again, which must be one: a pipe would keep whoever reads it for as long as nobody writes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_again(path: Option<&Path>) -> Result<Config, LoadError> {
+    if let Some(path) = file_of(path) {
+        is_file(&path).map_err(|source| LoadError::Read { path, source })?;
+    }
+    load(path)
+}
 
 /// Loads the file at `path`, else the one that [`CONFIG_ENV`] names, else the defaults.
 ///
@@ -97,6 +108,13 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// An error for what is no regular file.
+fn is_file(path: &Path) -> io::Result<()> {
+    let text = "it is no regular file";
+    let is_file = fs::metadata(path)?.is_file();
+    is_file.then_some(()).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// The file's text, as far as the check needs it to see that it is too long.
 fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
@@ -121,6 +139,7 @@ impl Outside for Machine {
     }
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        is_file(path)?;
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_CERTIFICATES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_CERTIFICATES {

@@ -13,6 +13,10 @@ use super::{
 /// The longest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// How many items a list may have. Some are compared with each other, and some looked through for each
+/// call.
+const MAX_ITEMS: usize = 1000;
+
 /// How deep mappings and lists may be nested.
 const MAX_DEPTH: usize = 16;
 
@@ -21,6 +25,8 @@ struct Build<'r> {
     tree: Tree,
     open: Vec<Open>,
     env: &'r dyn Fn(&str) -> Option<String>,
+    /// How many bytes may still come from there.
+    room: usize,
     report: &'r mut Report,
 }
 
@@ -50,7 +56,7 @@ impl Tree {
             value: Value::Null,
         };
         let tree = Self { nodes: vec![root], hide: report.hide() };
-        let mut build = Build { tree, open: Vec::new(), env, report };
+        let mut build = Build { tree, open: Vec::new(), env, room: MAX_BYTES, report };
         // Whoever stops has reported why.
         let _ = build.document(text.strip_prefix('\u{feff}').unwrap_or(text));
         build.tree
@@ -104,7 +110,7 @@ impl Build<'_> {
                 if self.takes_key() {
                     return self.key(text, place, anchor > 0 || tag.is_some());
                 }
-                let id = self.scalar(text, style, place);
+                let id = self.scalar(text, style, place)?;
                 self.refuse(id, anchor, tag.is_some());
             }
             Event::SequenceStart(anchor, tag) => {
@@ -123,7 +129,7 @@ impl Build<'_> {
                 if self.takes_key() {
                     return self.stop(place, what);
                 }
-                let id = self.node(Value::Broken, place);
+                let id = self.node(Value::Broken, place)?;
                 self.report.add(self.tree.cursor(id), what);
             }
             Event::Nothing
@@ -155,21 +161,21 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, typed: String, style: ScalarStyle, place: Place) -> usize {
+    fn scalar(&mut self, typed: String, style: ScalarStyle, place: Place) -> Result<usize, Stop> {
         let null = matches!(typed.as_str(), "" | "~" | "null" | "Null" | "NULL");
         if null && style == ScalarStyle::Plain {
             return self.node(Value::Null, place);
         }
-        match expand(&typed, self.env) {
+        match expand(&typed, self.env, &mut self.room) {
             Ok(expanded) => self.node(Value::Scalar(Scalar { typed, expanded }), place),
             Err(error) => {
-                let id = self.node(Value::Broken, place);
+                let id = self.node(Value::Broken, place)?;
                 let (at, text) = (self.tree.cursor(id), error.to_string());
                 match error {
                     ExpandError::Unset(_) => self.report.add_absent(at, text),
-                    ExpandError::Malformed => self.report.add(at, text),
+                    ExpandError::Malformed | ExpandError::TooLong => self.report.add(at, text),
                 }
-                id
+                if error == ExpandError::TooLong { Err(Stop) } else { Ok(id) }
             }
         }
     }
@@ -181,17 +187,23 @@ impl Build<'_> {
         if self.open.len() == MAX_DEPTH {
             self.stop(place, "nested more than 16 deep; nothing here goes so deep")?;
         }
-        let id = self.node(value, place);
+        let id = self.node(value, place)?;
         self.open.push(Open { id, key: None, seen: HashMap::new() });
         Ok(id)
     }
 
     /// Adds a node to the container that is open, or as the root.
-    fn node(&mut self, value: Value, place: Place) -> usize {
+    fn node(&mut self, value: Value, place: Place) -> Result<usize, Stop> {
+        let is_full = self.open.last().is_some_and(|open| {
+            matches!(&self.tree.nodes[open.id].value, Value::List(items) if items.len() == MAX_ITEMS)
+        });
+        if is_full {
+            self.stop(place, "a list of more than 1000 items; nothing after these was read")?;
+        }
         let Some(open) = self.open.last_mut() else {
             self.tree.nodes[0].value = value;
             self.tree.nodes[0].place = place;
-            return 0;
+            return Ok(0);
         };
         let (id, parent) = (self.tree.nodes.len(), open.id);
         let mut first = None;
@@ -217,7 +229,7 @@ impl Build<'_> {
         } else if let Value::Map(ids) | Value::List(ids) = &mut self.tree.nodes[parent].value {
             ids.push(id);
         }
-        id
+        Ok(id)
     }
 
     /// Anchors and tags would change nothing here, so that they are mistakes.

@@ -21,6 +21,9 @@ pub(super) enum ExpandError {
         "holds a ${{ without a name and a closing brace; write ${{NAME}}, or $${{ for the text itself"
     )]
     Malformed,
+    /// There is too much of it.
+    #[error("what variables are replaced by comes to more than 1 MiB; nothing after this was read")]
+    TooLong,
 }
 
 /// Whether the text holds one of the two characters that stand in for braces.
@@ -60,10 +63,12 @@ pub(super) fn unmask(text: &str) -> String {
         .collect()
 }
 
-/// Replaces each `${NAME}`; `$${` stands for `${` itself. Nothing where that changes nothing.
+/// Replaces each `${NAME}`; `$${` stands for `${` itself. Nothing where that changes nothing. What comes from
+/// the environment is taken from `room`.
 pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
+    room: &mut usize,
 ) -> Result<Option<String>, ExpandError> {
     if !text.contains("${") {
         return Ok(None);
@@ -80,19 +85,22 @@ pub(super) fn expand(
         }
         let name = name_of(after).ok_or(ExpandError::Malformed)?;
         expanded.push_str(before);
-        expanded.push_str(&env(name).ok_or_else(|| ExpandError::Unset(name.to_owned()))?);
+        let value = env(name).ok_or_else(|| ExpandError::Unset(name.to_owned()))?;
+        *room = room.checked_sub(value.len()).ok_or(ExpandError::TooLong)?;
+        expanded.push_str(&value);
         rest = &after[name.len() + 1..];
     }
     expanded.push_str(rest);
     Ok(Some(expanded))
 }
 
-/// The name that a closing brace ends, if the text begins with one.
+/// The name that a closing brace ends, if the text begins with one. What is no name is not looked at to
+/// its end: a file may have a quarter of a million of them.
 fn name_of(text: &str) -> Option<&str> {
-    let name = &text[..text.find('}')?];
-    let mut chars = name.chars();
-    let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    (starts && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')).then_some(name)
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let name = &text[..end];
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (starts && text[end..].starts_with('}')).then_some(name)
 }
 
 #[cfg(test)]
@@ -119,15 +127,15 @@ mod tests {
             ("$$${ONE}", Some("$${ONE}")),
             ("${NESTED}", Some("${ONE}")),
         ] {
-            assert_eq!(expand(text, &env), Ok(expanded.map(str::to_owned)), "{text}");
+            assert_eq!(expand(text, &env, &mut 100), Ok(expanded.map(str::to_owned)), "{text}");
         }
     }
 
     #[test]
     fn what_cannot_be_replaced_is_an_error() {
-        assert_eq!(expand("${TWO}", &env), Err(ExpandError::Unset("TWO".to_owned())));
+        assert_eq!(expand("${TWO}", &env, &mut 100), Err(ExpandError::Unset("TWO".to_owned())));
         for text in ["${", "${ONE", "${}", "${1X}", "${A B}", "${A-B}"] {
-            assert_eq!(expand(text, &env), Err(ExpandError::Malformed), "{text}");
+            assert_eq!(expand(text, &env, &mut 100), Err(ExpandError::Malformed), "{text}");
         }
     }
 
@@ -139,5 +147,14 @@ mod tests {
             assert_eq!(unmask(&masked), text);
         }
         assert!(!mask("{ a: ${ONE} }").contains("${"));
+    }
+
+    /// Red when what is replaced has no bound.
+    #[test]
+    fn what_variables_come_to_is_bounded() {
+        let env = |_: &str| Some("12345".to_owned());
+        let mut room = 10;
+        assert!(expand("${A} and ${A}", &env, &mut room).is_ok());
+        assert_eq!(expand("${A}", &env, &mut room), Err(ExpandError::TooLong));
     }
 }

@@ -81,15 +81,15 @@ impl Heard {
 #[test]
 fn a_member_that_was_forgotten_is_named_in_beats() {
     let mut heard = Heard::new();
-    heard.beat(0, &["a.0", "b.0"]);
+    heard.beat(-1, &["a.0", "b.0"]);
     assert!(!heard.names("b.0"));
-    heard.beat(0, &["a.0"]);
+    heard.beat(-1, &["a.0"]);
     assert!(heard.names("b.0"));
     let missed = heard.now - BEAT;
     heard.now = missed + MINUTE + FLIGHT;
-    heard.beat(0, &["a.0"]);
+    heard.beat(-1, &["a.0"]);
     assert!(heard.names("b.0"));
-    heard.beat(0, &["a.0"]);
+    heard.beat(-1, &["a.0"]);
     assert!(heard.names("a.0") && !heard.names("b.0"));
 }
 
@@ -98,10 +98,10 @@ fn a_member_that_was_forgotten_is_named_in_beats() {
 fn a_cold_store_is_told_from_one_that_grants() {
     let mut heard = Heard::new();
     let state = |heard: &Heard| heard.metrics.shown().unwrap().state;
-    heard.beat(1, &["a.0"]);
-    heard.beat(1, &["a.0"]);
+    heard.beat(0, &["a.0"]);
+    heard.beat(0, &["a.0"]);
     assert_eq!(state(&heard), Degraded::Alone);
-    heard.beat(0, &["a.0"]);
-    heard.beat(0, &["a.0"]);
+    heard.beat(-1, &["a.0"]);
+    heard.beat(-1, &["a.0"]);
     assert_eq!(state(&heard), Degraded::No);
 }

@@ -1,5 +1,6 @@
 """`slackwater check --live` asks Slack what the file claims."""
 
+import resource
 import subprocess
 
 import pytest
@@ -56,3 +57,20 @@ def test_an_upstream_that_is_not_there(check):
     code, said = check("http://127.0.0.1:1", "", "--live")
     assert code == 1, said
     assert "NOT REACHED http://127.0.0.1:1/api/" in said and "refused" in said.lower()
+
+
+def test_no_file_takes_long_or_much(tmp_path):
+    """Red when what costs grows with the square of the file, or when variables come to more than a file may."""
+    head = "callers:\n"
+    for name, text, says in (
+        ("braces", "x: " + "${" * (350 << 10), "without a name and a closing brace"),
+        ("callers", head + "".join(f"- {{ name: c{n} }}\n" for n in range(40_000)), "more than 1000 items"),
+        ("variables", "log: { level: '" + "${BIG}" * 150_000 + "' }\n", "comes to more than 1 MiB"),
+    ):
+        file = tmp_path / name
+        file.write_text(text)
+        done = subprocess.run(
+            [BINARY, "check", file], env=ENVIRONMENT | {"BIG": "x" * 10_000}, text=True, capture_output=True, timeout=15,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20)),
+        )
+        assert done.returncode == 1 and says in done.stdout + done.stderr, (name, done)

@@ -87,3 +87,36 @@ def test_a_swapped_symlink_is_followed():
     (volume / "new").symlink_to("two")
     os.replace(volume / "new", volume / "data")
     eventually("it is applied", lambda: quota(proxy) == 12)
+
+
+def test_a_pipe_does_not_end_reloading(tmp_path):
+    """Red when the file, or a file that it names, is a pipe and is read: nobody writes there, and reloading ends
+    without a word."""
+    proxy = start()
+    text = proxy.config.read_text()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for turn, make in enumerate((
+        lambda: proxy.config.write_text(text + f"tls: {{ ca: {pipe} }}\n"),
+        lambda: (proxy.config.unlink(), os.mkfifo(proxy.config)),
+    )):  # fmt: skip
+        make()
+        eventually("the pipe is refused", lambda turn=turn: proxy.metric(
+            "slackwater_config_reloads_total", result="refused") == turn + 1)
+        assert "no regular file" in proxy.status()["reload"]["mistake"]
+    proxy.process.signal(signal.SIGHUP)
+    eventually("it is refused again", lambda: proxy.metric("slackwater_config_reloads_total", result="refused") == 3)
+    proxy.config.unlink()
+    proxy.config.write_text(text + "tiers: { tier2: { limit: 7, per: 1m } }\n")
+    eventually("a file is applied", lambda: quota(proxy) == 7)
+
+
+def test_a_huge_file_is_not_read_whole():
+    """Red when what is far too long is read to its end."""
+    proxy = start()
+    with proxy.config.open("a") as config:
+        config.truncate(3 << 30)
+    eventually("it is refused", lambda: (proxy.status()["reload"] or {}).get("result") == "refused", 10)
+    assert "longer than 1 MiB" in proxy.status()["reload"]["mistake"]
+    status = open(f"/proc/{proxy.process.child.pid}/status").read()
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 200 << 10, "its greatest memory, in KiB"
