@@ -21,11 +21,13 @@
 --   life number                   of the bucket there; of this ask
 --   seen taken returned           the highest GRANTED that it has heard of; TAKEN; RETURNED
 --   interactive normal background calls that would go but for this bucket
---   callers                       how many callers these are of: its weight
+--   callers                       how many callers these are of: its weight; 0 if it goes by that name
+--                                 of the bucket no more, and wants nothing there
 --   quota period                  slots in all; ms, 0 where a slot ends with the answer
 --   people                        1 if an interactive call came since its last ask
 --   left                          '-'; if it leaves, n@ms ...: for how long so many of its slots still count
 -- Answers   {'ok', then for each bucket: life, GRANTED, used, weight of all who wait, ms, quota, period}
+--             used: by all; to whoever goes by that name no more, by those who do
 --             ms: when to ask again; 0 if whoever waits is told
 --             quota, period: those of another replica that has or wants slots; others than those of
 --             the ask, if there is such a replica; 0 if there is none
@@ -153,9 +155,9 @@ for b = 4, #KEYS do
     local unseen = max(0, mine.granted - seen)   -- on their way: for what it still says that it wants
     mine.granted, mine.taken, mine.returned = max(mine.granted, seen), max(mine.taken, arg(4)), max(mine.returned, arg(5))
     if number > mine.number then                 -- of a late ask the wants do not count
-      mine.number, mine.weight, mine.quota, mine.period = number, max(1, arg(9)), quota, period
+      mine.number, mine.weight, mine.quota, mine.period = number, arg(9), quota, period
       for c = 1, 3 do
-        local n = arg(5 + c)
+        local n = arg(9) > 0 and arg(5 + c) or 0
         local less = min(n, unseen)
         mine[c], unseen = n - less, unseen - less
       end
@@ -278,10 +280,11 @@ for b = 4, #KEYS do
   end
 
   -- What has changed is written, and those who were granted something are told.
-  local weight, name = 0, string.sub(B, cut + 1)
+  local weight, gone, name = 0, 0, string.sub(B, cut + 1)
   local new = {'e', epoch, 'q', int(quota)}
   for _, rec in ipairs(recs) do
     if waits(rec) then weight = weight + rec.weight end
+    if rec.weight == 0 then gone = gone + held(rec) end
     local is = table.concat({rec.told and '1' or '0', int(rec.life), int(rec.number), int(rec.granted),
       int(rec.taken), int(rec.returned), int(rec[1]), int(rec[2]), int(rec[3]), int(rec.weight), int(rec.tag),
       int(rec.quota), int(rec.period)}, ' ')
@@ -321,7 +324,8 @@ for b = 4, #KEYS do
   end
   redis.call('PEXPIRE', B, int(lasts))
   local n = #out
-  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = mine.life, mine.granted, all, weight, ms
+  out[n + 1], out[n + 2], out[n + 3] = mine.life, mine.granted, arg(9) > 0 and all or all - gone
+  out[n + 4], out[n + 5] = weight, ms
   out[n + 6], out[n + 7] = other and other.quota or 0, other and other.period or 0
 end
 if ARGV[8] == '1' then redis.call('HDEL', M, 'm' .. me, 'p' .. me) end

@@ -147,6 +147,7 @@ impl Scheduler {
     pub fn alone(&mut self, now: Instant, shard: Shard, how: Link) {
         // Time passes only after that: until then, what is due would go by what held before.
         let Some(leases) = &mut self.leases else { return };
+        leases.formers_hear_of(shard, &how);
         let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
         let (before, was_cold_from) = (known.state, known.cold_from);

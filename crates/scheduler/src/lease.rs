@@ -43,6 +43,8 @@ pub(super) struct Lease {
     pub(super) is_connected: bool,
     /// Whether it grants nothing as yet.
     pub(super) is_cold: bool,
+    /// How many slots are used at most, as long as others may go by a name that it had before.
+    pub(super) most: Option<u32>,
     /// How many calls of each class are parked here.
     pub(super) parked: [u32; 3],
     /// How many of them can use a slot now.
@@ -93,6 +95,7 @@ impl Lease {
             people: false,
             is_connected: false,
             is_cold: false,
+            most: None,
             parked: [0; 3],
             wants: [0; 3],
             said: Said::default(),
@@ -195,7 +198,6 @@ impl Lease {
         period: Duration,
     ) -> Ask {
         let Self { shard, life, granted, taken, returned, wants, people, .. } = *self;
-        let callers = callers.max(1);
         self.said = Said { number, taken, returned, wants, callers };
         (self.asking, self.again, self.people) = (true, false, false);
         Ask {
@@ -268,9 +270,16 @@ impl Lease {
     /// The store lives another life, in which it knows nothing yet.
     pub(super) fn tell_anew(&mut self) {
         self.asking = false;
+        self.most = None;
         self.said = Said::default();
         self.is_told = self.held() == 0;
         self.again |= !self.is_told;
+    }
+
+    /// What is held, to be given back: nothing of it is wanted any more.
+    pub(super) fn to_give_back(&self) -> Self {
+        let Self { shard, life, granted, taken, returned, said, .. } = *self;
+        Self { granted, taken, returned, said, again: true, ..Self::new(shard, life) }
     }
 
     /// Begins a new life, in which `used` slots are taken.

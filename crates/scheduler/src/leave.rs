@@ -45,6 +45,7 @@ impl Scheduler {
             let ask = lease.ask(key, epoch, leases.number, 1, quota, period);
             out.push(Farewell { ask: Ask { wants: [0; 3], ..ask }, left });
         }
+        leases.formers_leave(now, out);
         leases.has_left = true;
         leases.shards.values_mut().for_each(|shard| shard.state = State::Left);
         let all: Vec<BucketId> = self.buckets.iter().map(|(id, _)| id).collect();

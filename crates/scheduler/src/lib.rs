@@ -118,6 +118,7 @@ mod events;
 mod evidence;
 mod fair_queue;
 mod forecast;
+mod former;
 mod half_open;
 mod headroom;
 mod hold;

@@ -73,8 +73,9 @@ impl Scheduler {
                     joins.0.insert(id, other);
                 }
                 _ => {
+                    let before = self.buckets[id].key.clone();
                     self.buckets.rename(id, key);
-                    self.lease_anew(now, id);
+                    self.lease_anew(now, id, before);
                     self.part_anew(now, id);
                 }
             }
@@ -145,6 +146,13 @@ impl Scheduler {
         }
         let mut gone = self.retire(from);
         self.touched.retain(|id| *id != from);
+        if let (Some(leases), Some(lease)) = (&mut self.leases, gone.lease()) {
+            let names = (gone.key.clone(), self.buckets[to].key.clone());
+            let held = leases.is_renamed(now, names, lease, (gone.quota(), gone.period()));
+            if let Some(into) = self.buckets[to].lease_mut() {
+                into.most = Some(into.most.unwrap_or(into.held()) + held);
+            }
+        }
         let former = gone.former().map(core::mem::take).into_iter().flatten();
         for name in former.chain([gone.key.clone()]) {
             self.buckets.answer_to(to, name);

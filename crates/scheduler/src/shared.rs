@@ -41,6 +41,7 @@ use super::{
     bucket::Bucket,
     call_group::{BucketId, CallId, GroupId},
     collect::Parked,
+    former::Former,
     lease::Lease,
 };
 
@@ -85,7 +86,7 @@ pub struct Ask {
     pub returned: u64,
     /// Calls of each class that would go but for this bucket, up to its quota.
     pub wants: [u32; 3],
-    /// How many callers these are of: the weight of this scheduler.
+    /// How many callers these are of: the weight of this scheduler; none if it goes by that name no more.
     pub callers: u32,
     /// Slots in all.
     pub quota: u32,
@@ -175,6 +176,8 @@ pub(super) struct Leases {
     pub(super) collecting: HashSet<CallId, RandomState>,
     /// Of each bucket whose calls go in order, the call groups that need it and want slots.
     pub(super) in_turn: HashMap<BucketId, Vec<GroupId>, RandomState>,
+    /// What is held under names that buckets have no more.
+    pub(super) former: Vec<Former>,
     /// The last number that was given to an ask or a life.
     pub(super) number: u64,
     /// Whether this scheduler uses no slot of a shared limit any more.
@@ -207,6 +210,7 @@ impl Leases {
             parked: HashMap::default(),
             collecting: HashSet::default(),
             in_turn: HashMap::default(),
+            former: Vec::new(),
             number: 0,
             has_left: false,
         }
@@ -251,6 +255,8 @@ impl Scheduler {
     /// not.
     pub fn asks(&mut self, now: Instant, out: &mut Vec<Ask>) {
         self.advance(now);
+        self.end_formers(now);
+        self.run(now);
         let Some(leases) = &mut self.leases else { return };
         for id in core::mem::take(&mut leases.changed) {
             let Some(bucket) = self.buckets.get_mut(id) else { continue };
@@ -266,17 +272,22 @@ impl Scheduler {
                 continue;
             }
             leases.number += 1;
-            out.push(lease.ask(key, epoch, leases.number, callers, quota, period));
+            out.push(lease.ask(key, epoch, leases.number, callers.max(1), quota, period));
         }
+        leases.ask_of_formers(out);
     }
 
     /// The store says something of a bucket. Of a bucket that is gone, or in another life of it or
     /// of the store, that is ignored.
     pub fn leased(&mut self, now: Instant, bucket: &BucketKey, told: Told) {
         self.advance(now);
-        let (Some(leases), Some(id)) = (&mut self.leases, self.buckets.find(bucket)) else {
+        let Some(leases) = &mut self.leases else { return };
+        if leases.is_of_former(now, bucket, told) {
+            self.end_formers(now);
+            self.run(now);
             return;
-        };
+        }
+        let Some(id) = self.buckets.find(bucket) else { return };
         let Some(lease) = self.buckets[id].lease_mut() else { return };
         let is_of_now = leases.shard(lease.shard).epoch == Some(told.epoch);
         if !is_of_now || !lease.hear(now, told) {
@@ -316,20 +327,27 @@ impl Scheduler {
             return;
         }
         let Some(shard) = (leases.sharing.shard)(&bucket.key) else { return };
-        bucket.share(Lease::new(shard, leases.next_number()));
+        let mut lease = Lease::new(shard, leases.next_number());
+        lease.most = leases.most_of(&bucket.key);
+        bucket.share(lease);
         leases.set_cap(now, bucket);
     }
 
-    /// A bucket has another name, under which the store knows nothing of it: what is used is taken.
-    pub(super) fn lease_anew(&mut self, now: Instant, id: BucketId) {
+    /// A bucket has another name than that one, under which the store knows nothing of it: what is used is
+    /// taken.
+    pub(super) fn lease_anew(&mut self, now: Instant, id: BucketId, before: BucketKey) {
         let (Some(leases), bucket) = (&mut self.leases, &mut self.buckets[id]) else { return };
         let Some(shard) = (leases.sharing.shard)(&bucket.key) else { return };
         let (used, _) = bucket.used_and_room(now);
+        let (of, key) = ((bucket.quota(), bucket.period()), bucket.key.clone());
         let Some(lease) = bucket.lease_mut() else { return };
+        let most = lease.most;
+        let held = leases.is_renamed(now, (before, key), lease, of);
         if leases.shard(lease.shard).wanting.remove(&id) {
             leases.shard(shard).wanting.insert(id);
         }
         lease.begin_anew(shard, leases.next_number(), used);
+        lease.most = Some(most.map_or(held, |most| most.max(held)));
         leases.set_cap(now, bucket);
         self.touch(id);
     }
@@ -370,6 +388,7 @@ impl Scheduler {
         let (used, room) = bucket.used_and_room(now);
         let quota = bucket.quota();
         let Some(lease) = bucket.lease_mut() else { return };
+        let room = lease.most.map_or(room, |most| room.min(most.saturating_sub(used)));
         lease.want(now, quota, room);
         if lease.is_connected {
             if lease.returns() {

@@ -519,7 +519,7 @@ fn said() -> impl Strategy<Value = Said> {
     (
         (0..BUCKETS.len(), prop::bool::weighted(0.05), prop::bool::weighted(0.8)),
         (prop_oneof![8 => Just(0), 1 => 0..4_u64], prop_oneof![1 => Just(0), 1 => 0..3_u64]),
-        (wants, 1..5_u32, prop::bool::weighted(0.1), less),
+        (wants, 0..5_u32, prop::bool::weighted(0.1), less),
     )
         .prop_map(
             |((bucket, new_life, hears), (taken, returns), (wants, callers, people, less))| Said {

@@ -369,6 +369,10 @@ impl Store {
         let weights = bucket.records.iter().filter(|record| record.waits());
         let weight = weights.map(|record| record.weight).sum();
         let used = bucket.total(now);
+        // Whoever goes by its name no more is told of those who do.
+        let gone = bucket.records.iter().filter(|record| record.weight == 0);
+        let gone: u32 = gone.map(Record::held).sum();
+        let told = if ask.callers == 0 { used - gone } else { used };
         // A slot may be kept for long by a call that waits for another one, and nothing is said of
         // it meanwhile.
         let is_live = weight > 0 || bucket.people_until > now;
@@ -383,7 +387,7 @@ impl Store {
         let own = bucket.records.iter().find(|record| record.name == name);
         let (life, granted) = own.map_or((0, 0), |own| (own.life, own.granted));
         self.buckets.insert(ask.bucket.clone(), bucket);
-        Answered { life, granted, used, weight, again, other: common.other }
+        Answered { life, granted, used: told, weight, again, other: common.other }
     }
 
     /// Who has been silent for too long is gone, as soon as its slots are missed: they age as if
@@ -642,8 +646,9 @@ impl Record {
         }
         self.number = ask.number;
         (self.quota, self.period) = (ask.quota, ask.period);
-        self.weight = u64::from(ask.callers.max(1));
-        for (own, wants) in self.wants.iter_mut().zip(ask.wants) {
+        self.weight = u64::from(ask.callers);
+        let wants = if ask.callers == 0 { [0; 3] } else { ask.wants };
+        for (own, wants) in self.wants.iter_mut().zip(wants) {
             let less = u32::try_from(unseen).unwrap_or(u32::MAX).min(wants);
             *own = wants - less;
             unseen -= u64::from(less);

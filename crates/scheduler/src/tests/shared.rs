@@ -3,6 +3,7 @@
 mod alone;
 mod collect;
 mod forecast;
+mod former;
 mod in_turn;
 mod leave;
 mod numbers;

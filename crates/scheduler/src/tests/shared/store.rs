@@ -180,10 +180,10 @@ fn what_a_member_used_that_has_ended_is_what_another_one_tells() {
     kept.asks(2, 0, 4, 5_000);
     kept.takes_over(3, false, 1);
     kept.asks(2, 0, 4, 5_000);
-    assert_eq!(kept.store.used(kept.now, "tier"), 5, "it may have used more");
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 5, "it may have used more");
     kept.takes_over(3, true, 1);
     kept.asks(2, 0, 4, 5_000);
-    assert_eq!(kept.store.used(kept.now, "tier"), 4, "others are granted three");
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 4, "others are granted three");
     for epoch in [0, EPOCH] {
         let (others, ended) = (Vec::new(), Vec::new());
         let beat = Beat { name: 1, epoch, new_epoch: 8, told_all: true, others, ended };
@@ -198,13 +198,13 @@ fn what_is_kept_for_a_member_that_has_ended_is_free() {
     kept.asks(1, 4, 0, 5_000);
     kept.beats(&[2], TIMES.forget + 100);
     kept.asks(2, 0, 1, 5_000);
-    assert_eq!(kept.store.used(kept.now, "tier"), 4, "nobody is granted any");
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 4, "nobody is granted any");
     kept.says(3, 0);
     kept.asks(3, 1, 0, 5_000);
-    assert_eq!(kept.store.used(kept.now, "tier"), 5);
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 5);
     kept.takes_over(3, true, 1);
     kept.asks(2, 0, 1, 5_000);
-    assert_eq!(kept.store.used(kept.now, "tier"), 2);
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 2);
 }
 
 /// A store that was emptied does not wait for a member that has ended, whoever names it. Red when it
@@ -317,5 +317,5 @@ fn a_slot_that_would_age_too_soon_is_not_granted() {
     assert_eq!(kept.asks_of(short, 2, 0, 1), (0, Some(long)));
     kept.returned = 1;
     assert_eq!(kept.asks_of(long, 1, 1, 1), (1, Some(short)), "it is not its turn");
-    assert_eq!(kept.store.used(kept.now, "tier"), 1);
+    assert_eq!(kept.store.used(kept.now, "tier5000"), 1);
 }
