@@ -333,7 +333,7 @@ mod tests {
         let change = b"POST /change HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab";
         let (refused, seconds) = answer(change, true).await;
         assert!(refused.starts_with("HTTP/1.1 408 ") && seconds <= 10, "{refused} {seconds}");
-        let head = [b"GET / HTTP/1.1\r\nHost: a\r\nX: ".as_slice(), &[b'x'; HEAD]].concat();
+        let head = [b"GET / HTTP/1.1\r\nHost: a\r\nX: ".as_slice(), &vec![b'x'; HEAD]].concat();
         let (refused, seconds) = answer(&head, true).await;
         assert!(refused.starts_with("HTTP/1.1 431 ") && seconds == 0, "{refused} {seconds}");
     }

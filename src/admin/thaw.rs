@@ -93,6 +93,8 @@ impl Meant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use slack::AppKind;
 
     use super::*;
@@ -102,7 +104,7 @@ mod tests {
     fn what_is_named_is_meant_and_nothing_else() {
         let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
         let limit = &catalogue.method("users.list").limits[0];
-        let key = BucketKey { limit: limit.clone(), values: "A1/T1/users.list".into() };
+        let key = BucketKey { limit: Arc::clone(limit), values: "A1/T1/users.list".into() };
         let read = |text: &str| {
             let object = serde_json::from_str(text).unwrap();
             Meant::read(&object, &catalogue)

@@ -20,6 +20,7 @@ use std::{
 
 use config::{ADMIN_LISTEN_ENV, Config, LISTEN_ENV};
 use limits::Split;
+use rustix::process::Signal as Number;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -305,6 +306,9 @@ fn admin_thread(
 
 impl Stop {
     fn signals() -> io::Result<Self> {
+        // A file that may not grow is an error of its write, not the end of the process: whoever listens to
+        // the signal once is never killed by it.
+        drop(signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
         Ok(Self::Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

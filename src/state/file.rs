@@ -1,17 +1,21 @@
 //! The file itself: whose it is, how it is read, and how it grows and shrinks.
 //!
 //! A lock beside it, `PATH.lock`, is held as long as the process lives: the file itself changes
-//! when a shorter one takes its place.
+//! when a shorter one takes its place. Each file is locked, too: should somebody remove the lock, no second
+//! process takes the file.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{ledger::Ledger, record::Record};
+use super::{
+    disk::{Disk as _, Machine, beside, create, replace},
+    ledger::Ledger,
+    record::Record,
+};
 
 /// The state file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +66,7 @@ pub(super) struct StateFile {
     /// Its length when it was last as short as could be.
     shortest: u64,
     /// Held, not used.
-    _lock: File,
+    lock: File,
 }
 
 /// What the first line begins with.
@@ -103,6 +107,10 @@ pub(super) fn read(path: &Path) -> Result<(File, Option<Found>), OpenError> {
         }
         meta => meta.map_err(io("read", path))?,
     };
+    // Whoever has the file has it locked, whatever became of the lock beside it.
+    if let Err(TryLockError::WouldBlock) = File::open(path).map_err(io("read", path))?.try_lock() {
+        return Err(OpenError::InUse(path.to_owned()));
+    }
     let text = fs::read(path).map_err(io("read", path))?;
     let (ledger, damaged) = parse(path, &text)?;
     let changed = meta.ctime().saturating_mul(1_000_000).saturating_add(meta.ctime_nsec() / 1000);
@@ -119,25 +127,34 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<(Ledger, bool), OpenErro
     let mut ledger = Ledger::new();
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
-    let Some(version) = first.strip_prefix(MAGIC.as_bytes()) else {
-        // Cut off before its end, it is still ours.
-        let ours = text.len() < MAGIC.len() && MAGIC.as_bytes().starts_with(text);
-        return if ours { Ok((ledger, true)) } else { Err(OpenError::Foreign(path.to_owned())) };
-    };
+    let version = first.strip_prefix(MAGIC.as_bytes());
     let whole = first.len() < text.len();
-    if whole && version != VERSION.as_bytes() {
-        if version.is_empty() || version.len() > 8 || !version.iter().all(u8::is_ascii_digit) {
-            return Err(OpenError::Foreign(path.to_owned()));
-        }
+    let sound = whole && version == Some(VERSION.as_bytes());
+    let is_number = |version: &&[u8]| {
+        (1..=8).contains(&version.len()) && version.iter().all(u8::is_ascii_digit)
+    };
+    if let Some(version) = version.filter(|_| whole && !sound).filter(is_number) {
         let version = String::from_utf8_lossy(version).into_owned();
         return Err(OpenError::Newer { path: path.to_owned(), version });
     }
-    let mut damaged = !whole || !text.ends_with(b"\n");
+    if !sound && !is_damaged_one(text) {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    let mut damaged = !sound || !text.ends_with(b"\n");
     for line in lines.filter(|line| !line.is_empty()) {
         let taken_in = Record::read(line).map(|record| ledger.apply(record));
         damaged |= !matches!(taken_in, Some(Ok(())));
     }
     Ok((ledger, damaged))
+}
+
+/// Whether a text whose head is not as it was written is a state file all the same: cut off, zeros as a file
+/// system leaves them, or with a line that has the checksum of ours. No file of somebody else's is.
+fn is_damaged_one(text: &[u8]) -> bool {
+    let head = &text[..text.len().min(MAGIC.len())];
+    MAGIC.as_bytes().starts_with(head)
+        || text.iter().all(|byte| *byte == 0)
+        || text.split(|byte| *byte == b'\n').any(|line| Record::read(line).is_some())
 }
 
 /// The text of a file that says all that the ledger knows.
@@ -152,13 +169,13 @@ pub(super) fn whole(ledger: &mut Ledger, now: i64) -> Vec<u8> {
 impl StateFile {
     /// Begins the file with that text.
     pub(super) fn begin(path: &Path, lock: File, text: &[u8]) -> Result<Self, OpenError> {
-        let file = replace(path, text).map_err(|source| OpenError::Io {
+        let file = replace(&Machine, path, text).map_err(|source| OpenError::Io {
             what: "write",
             path: path.to_owned(),
             source,
         })?;
         let length = text.len() as u64;
-        Ok(Self { path: path.to_owned(), file, length, shortest: length, _lock: lock })
+        Ok(Self { path: path.to_owned(), file, length, shortest: length, lock })
     }
 
     /// Adds lines at its end.
@@ -175,7 +192,7 @@ impl StateFile {
 
     /// A file with that text takes its place. If it cannot, the old one stays.
     pub(super) fn replace(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file = replace(&self.path, text)?;
+        self.file = replace(&Machine, &self.path, text)?;
         self.length = text.len() as u64;
         self.shortest = self.length;
         Ok(())
@@ -184,39 +201,49 @@ impl StateFile {
     /// Cuts it short in its first line: whoever reads it sees that it does not tell everything.
     /// That takes no room on the disk.
     pub(super) fn spoil(&self) -> io::Result<()> {
-        OpenOptions::new().write(true).open(&self.path)?.set_len(MAGIC.len() as u64)
+        self.file.set_len(MAGIC.len() as u64)
+    }
+
+    /// Whether it is at its path still: it may have been removed, or another may have come in its place. The lock
+    /// is put back if it is gone.
+    ///
+    /// # Errors
+    /// If another process has taken either.
+    pub(super) fn is_in_place(&mut self) -> io::Result<bool> {
+        let lock_path = beside(&self.path, ".lock");
+        if !is_at(&self.lock, &lock_path)? {
+            let lock = create(&lock_path, false)?;
+            lock.try_lock().map_err(taken)?;
+            self.lock = lock;
+        }
+        if is_at(&self.file, &self.path)? {
+            return Ok(true);
+        }
+        if let Ok(other) = File::open(&self.path) {
+            other.try_lock().map_err(taken)?;
+        }
+        Ok(false)
     }
 
     /// Brings it to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        Machine.sync_folder(&self.path)
     }
 }
 
-/// Writes a new file and lets it take the place of the one at `path`, if there is one.
-fn replace(path: &Path, text: &[u8]) -> io::Result<File> {
-    let new = beside(path, ".new");
-    let mut file = create(&new, true)?;
-    file.write_all(text)?;
-    fs::rename(&new, path)?;
-    Ok(file)
-}
-
-/// Opens a file for adding to it, and makes it, for its owner only, if there is none.
-fn create(path: &Path, anew: bool) -> io::Result<File> {
-    if anew {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
-    OpenOptions::new().create(true).create_new(anew).append(true).mode(0o600).open(path)
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
+fn taken(error: TryLockError) -> io::Error {
+    match error {
+        TryLockError::WouldBlock => io::Error::other("another process has taken it"),
+        TryLockError::Error(error) => error,
+    }
 }

@@ -40,6 +40,7 @@
 //! and nobody knows what was in it); there was something that could not be written.
 
 mod clock;
+mod disk;
 mod file;
 mod ledger;
 mod metrics;

@@ -257,16 +257,32 @@ fn whatever_byte_is_wrong_it_is_noticed() {
     }
 }
 
+/// Red when a start is refused until a person acts, because of a bit of the head.
+#[test]
+fn a_file_with_a_damaged_head_is_ours_and_not_to_be_believed() {
+    let text = some();
+    let head = text.iter().position(|byte| *byte == b'\n').unwrap();
+    for (at, bit) in (0..=head).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut text = text.clone();
+        text[at] ^= 1 << bit;
+        // Another digit is another version.
+        if at + 1 < head || !text[at].is_ascii_digit() {
+            let read = parse(Path::new("state"), &text);
+            assert!(read.is_ok_and(|(_, damaged)| damaged), "bit {bit} of byte {at}");
+        }
+    }
+    for zeros in [1, head, text.len()] {
+        let mut text = text.clone();
+        text[..zeros].fill(0);
+        assert!(parsed(&text).1, "{zeros} zeros");
+    }
+    assert!(parsed(b"slackwater-state x\n").1);
+}
+
 #[test]
 fn what_is_somebody_elses_is_refused() {
     let read = |text: &[u8]| parse(Path::new("/x"), text).unwrap_err();
-    for text in [
-        &b"listen: 127.0.0.1:80\n"[..],
-        b"\x7fELF",
-        b"slackwater-state x\n",
-        b"\n",
-        b"slackwater\n",
-    ] {
+    for text in [&b"listen: 127.0.0.1:80\n"[..], b"\x7fELF", b"\n", b"slackwater\n"] {
         assert!(matches!(read(text), OpenError::Foreign(_)), "{text:?}");
     }
     assert_eq!(

@@ -81,6 +81,8 @@ struct Writer {
     clock: Clock,
     /// Something could not be written, and when that was tried last.
     failed: Option<i64>,
+    /// When it was looked whether the file is there.
+    looked: i64,
     text: Vec<u8>,
 }
 
@@ -92,6 +94,8 @@ const LINGER: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again, in microseconds.
 const AGAIN: i64 = 5_000_000;
+/// How often it is looked whether the file is there still.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Opens the file, which is locked from now on, and takes it over. `at` is the scheduler's time at
 /// that moment.
@@ -165,7 +169,8 @@ impl Opened {
         let shared = Arc::new(Mailbox { pending, filled: Condvar::new(), metrics });
         let Self { ledger, clock, file, .. } = self;
         let store = Store { shared: Arc::clone(&shared) };
-        let writer = Writer { shared, file, ledger, clock, failed: None, text: Vec::new() };
+        let writer =
+            Writer { shared, file, ledger, clock, failed: None, looked: 0, text: Vec::new() };
         let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run())?;
         Ok((store, thread))
     }
@@ -245,7 +250,7 @@ impl Mailbox {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to write. What nobody waits for has a moment to be joined by more.
+    /// Waits for something to write, or until it is time to look. What nobody waits for has a moment to be joined by more.
     fn next(&self) -> Pending {
         let empty = |pending: &mut Pending| {
             pending.notes.is_empty()
@@ -254,8 +259,11 @@ impl Mailbox {
                 && pending.told.is_empty()
                 && !pending.closed
         };
-        let pending = self.filled.wait_while(self.lock(), empty);
-        let pending = pending.unwrap_or_else(PoisonError::into_inner);
+        let pending = self.filled.wait_timeout_while(self.lock(), LOOK, empty);
+        let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
+        if empty(&mut pending) {
+            return Pending::default();
+        }
         let alone = |pending: &mut Pending| pending.told.is_empty() && !pending.closed;
         let pending = self.filled.wait_timeout_while(pending, LINGER, alone);
         let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
@@ -276,6 +284,7 @@ impl Writer {
                 self.ledger.lose(ClockReading::now().steady);
                 self.fail(&io::Error::other("the disk was too slow for too long"));
             }
+            self.look(closed);
             self.text.clear();
             for note in notes {
                 self.ledger.note(note, self.clock, &mut self.text);
@@ -310,6 +319,26 @@ impl Writer {
                 }
                 return;
             }
+        }
+    }
+
+    /// Writes the file anew if it is not where it was. What another process has taken is left alone.
+    fn look(&mut self, at_once: bool) {
+        let now = ClockReading::now().steady;
+        let since = u64::try_from(now.saturating_sub(self.looked)).unwrap_or(u64::MAX);
+        if self.failed.is_some() || !at_once && Duration::from_micros(since) < LOOK {
+            return;
+        }
+        self.looked = now;
+        match self.file.is_in_place() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.shared.metrics.store_failed();
+                tracing::error!("the state file was removed or replaced: it is written anew");
+                self.failed = Some(now);
+                self.mend(now);
+            }
+            Err(error) => self.fail(&error),
         }
     }
 
@@ -352,7 +381,7 @@ impl Writer {
     /// Tries to write all of it anew.
     fn mend(&mut self, now: i64) {
         let text = whole(&mut self.ledger, now);
-        match self.file.replace(&text) {
+        match self.file.is_in_place().and_then(|_| self.file.replace(&text)) {
             Ok(()) => {
                 self.failed = None;
                 self.shared.metrics.store_degraded(false);

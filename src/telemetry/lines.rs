@@ -128,7 +128,7 @@ impl Inner {
             drop(waiting);
             if to.write_all(&text).and_then(|()| to.flush()).is_err() {
                 // Nobody reads them any more: as good as dropped.
-                let lines = text.iter().filter(|byte| **byte == b'\n').count();
+                let lines = text.split(|byte| *byte == b'\n').count().saturating_sub(1);
                 self.dropped.fetch_add(lines as u64, Ordering::Relaxed);
             }
             text.clear();
@@ -148,14 +148,14 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;
 
     /// Takes what it is allowed to, one write for each permission, and hands it on.
     struct Gate {
         permits: Receiver<()>,
-        written: Sender<Vec<u8>>,
+        written: SyncSender<Vec<u8>>,
     }
 
     impl Write for Gate {
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_dropped_whole_counted_and_told() {
         static COUNTED: AtomicU64 = AtomicU64::new(0);
-        let ((permit, permits), (written, read)) = (channel(), channel());
+        let ((permit, permits), (written, read)) = (sync_channel(8), sync_channel(8));
         let (tell, told) = sync_channel(8);
         let tell = move |lines| tell.send(lines).unwrap();
         let lines = Lines::to(Gate { permits, written }, &COUNTED, tell).unwrap();

@@ -106,7 +106,7 @@ impl Leases {
             Link::NewEpoch(_) | Link::Forgotten => {
                 self.former.retain(|former| former.lease.shard != shard);
             }
-            Link::Connected { .. } | Link::Cold => {
+            Link::Connected { .. } | Link::Cold { .. } => {
                 let of_shard = self.former.iter_mut().filter(|former| former.lease.shard == shard);
                 of_shard.for_each(|former| former.lease.again = true);
             }

@@ -377,8 +377,18 @@ impl<'a> Both<'a> {
                 let asks = left.into_iter().map(|(bucket, left)| {
                     let (new_life, hears, people) = (false, true, false);
                     let (taken, returns, wants, callers) = (0, 0, [0; 3], 1);
-                    let said =
-                        Said { bucket, new_life, hears, taken, returns, wants, callers, people };
+                    let less = (1, 1);
+                    let said = Said {
+                        bucket,
+                        new_life,
+                        hears,
+                        taken,
+                        returns,
+                        wants,
+                        callers,
+                        people,
+                        less,
+                    };
                     Asked { left: Some(left), ..self.asks(by, &said) }
                 });
                 let asks = asks.collect();

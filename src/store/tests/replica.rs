@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::QueueBounds;
+use config::{Adaptive, QueueBounds};
 use limits::Share;
 use redis::Value;
 use tokio::time::Instant;
@@ -35,7 +35,8 @@ impl Heard {
         let registry = Registry::default();
         let metrics = SharedMetrics::register(&registry).unwrap();
         let queue = QueueMetrics::register(&registry).unwrap();
-        let admission = Admission::new(&QueueBounds::default(), Share::default(), queue);
+        let (bounds, share) = (QueueBounds::default(), Share::default());
+        let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
         let server = config::RedisServer {
             tls: false,
             host: "redis.test".into(),

@@ -8,6 +8,7 @@ The long form kills the proxy five hundred times, in some three minutes:
 import json
 import os
 import random
+import resource
 import signal
 import threading
 import time
@@ -26,15 +27,15 @@ SEED = 20261122
 class Restarted:
     """A proxy that is started again and again, at one address and with one state file."""
 
-    def __init__(self, slack: FakeSlack, more: str = ""):
+    def __init__(self, slack: FakeSlack, more: str = "", minute: float = MINUTE):
         Process.log_dir.mkdir(parents=True, exist_ok=True)
-        self.slack = slack
+        self.slack, self.minute = slack, minute
         self.state = Process.log_dir / f"{len(Process.register):02}-{time.monotonic_ns()}.state"
         self.address = f"127.0.0.1:{free_port()}"
         self.more = f"listen: {self.address}\nstate_file: {self.state}\n{more}"
 
     def start(self) -> Proxy:
-        return Proxy(("/api/", self.slack.url), minute=MINUTE, more=self.more, listen=None)
+        return Proxy(("/api/", self.slack.url), minute=self.minute, more=self.more, listen=None)
 
     def call(self, method: str, token: str, wait: str = "1h", seconds: float = 30) -> int:
         """The status of the answer; 0 where there is none."""
@@ -176,3 +177,57 @@ def test_after_damage_every_limit_counts_as_used_up():
     assert proxy.call("conversations.list", "xoxb-T9-A1-x") == 200
     assert time.monotonic() - before < MINUTE + 1
     eventually("they count as free after that", lambda: proxy.call("users.info", "xoxb-T9-A1-x", wait="0s") == 200)
+
+
+def test_a_file_that_is_removed_comes_back_and_no_second_process_takes_it():
+    """Red when it is not noticed that the file is gone, and when the lock is all that keeps others away."""
+    slack = FakeSlack(minute=60)
+    proxy = Restarted(slack, "identity: { resolve: false }\n", minute=60)
+    process = proxy.start()
+    lock = proxy.state.with_name(proxy.state.name + ".lock")
+    for _ in range(20):
+        assert proxy.call("conversations.list", "xoxb-T1-A1-x") == 200
+    lock.unlink()
+    # At once, before it is put back.
+    again = Restarted(slack)
+    again.state, again.more = proxy.state, f"listen: {again.address}\nstate_file: {proxy.state}\n"
+    with pytest.raises(AssertionError):
+        again.start()
+    assert "is in use by another process" in Process.register[-1].tail()
+    proxy.state.unlink()
+    eventually("it is written anew", proxy.state.exists)
+    assert "the state file was removed or replaced" in "\n".join(process.process.said())
+    process.kill()
+    proxy.start()
+    assert proxy.call("conversations.list", "xoxb-T1-A1-x", wait="500ms") == 429, "the window is full still"
+
+
+def test_a_file_that_may_not_grow_ends_nothing():
+    """Red when the signal that comes with it ends the process."""
+    slack = FakeSlack(minute=MINUTE)
+    proxy = Restarted(slack, "identity: { resolve: false }\n")
+    process = proxy.start()
+    size = proxy.state.stat().st_size
+    resource.prlimit(process.process.child.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    assert proxy.call("conversations.list", "xoxb-T1-A1-x") == 200
+    eventually("it is told", lambda: process.metric("slackwater_store_degraded") == 1)
+    resource.prlimit(process.process.child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+    def mended() -> bool:
+        assert proxy.call("users.info", "xoxb-T1-A1-x") == 200
+        return process.metric("slackwater_store_degraded") == 0
+
+    eventually("it is written again", mended, 15)
+
+
+@pytest.mark.parametrize("head", [b"\0" * 30, b"sl\xe1"], ids=["zeros", "a bit"])
+def test_a_damaged_head_stops_no_start(head):
+    """Red when it takes a person to start again."""
+    slack = FakeSlack(minute=MINUTE)
+    proxy = Restarted(slack, "identity: { resolve: false }\n")
+    process = proxy.start()
+    assert proxy.call("conversations.list", "xoxb-T1-A1-x") == 200
+    process.kill()
+    proxy.state.write_bytes(head + proxy.state.read_bytes()[len(head):])
+    assert "is not to be believed" in "\n".join(proxy.start().process.said())
+    assert proxy.call("conversations.list", "xoxb-T9-A1-x", wait="500ms") == 429

@@ -281,7 +281,9 @@ impl Model {
 
     pub(super) fn thaw(&mut self, meant: impl Fn(&BucketKey) -> bool) -> Vec<String> {
         let thawed = self.scheduler.thaw(self.now, meant);
-        thawed.iter().for_each(|bucket| self.thawed(bucket));
+        for bucket in &thawed {
+            self.thawed(bucket);
+        }
         self.poll();
         thawed.iter().map(ToString::to_string).collect()
     }

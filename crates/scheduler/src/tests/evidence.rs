@@ -1,7 +1,7 @@
 //! Refusals close together shut what they have in common.
 
 use super::{
-    super::{Freeze, Note, Policy, Scheduler},
+    super::{Freeze, Learning, Note, Policy, Scheduler},
     *,
 };
 
@@ -124,7 +124,9 @@ fn a_freeze_that_is_ended_is_probed_at_once_and_forgotten() {
 #[test]
 fn a_successor_is_told_when_a_freeze_ends() {
     let bounds = Bounds { per_bucket: 10, total: 10 };
-    let mut scheduler = Scheduler::new(Policy { bounds, background: limits::Share::default() });
+    let learning = Learning::OFF;
+    let mut scheduler =
+        Scheduler::new(Policy { bounds, background: limits::Share::default(), learning });
     scheduler.take_notes();
     let (now, buckets) = (Instant::ZERO, call("T", "m", None));
     scheduler.freeze(now, buckets[0].clone(), now + seconds(3600));

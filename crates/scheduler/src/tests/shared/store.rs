@@ -12,6 +12,8 @@ struct Kept {
     now: u64,
     /// Its life.
     epoch: u64,
+    /// Of the last ask.
+    number: u64,
     /// What is given back in each ask.
     returned: u64,
 }
@@ -21,7 +23,8 @@ struct Kept {
 impl Kept {
     /// Two members have told all that they hold, which is nothing.
     fn warm() -> Self {
-        let mut kept = Self { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
+        let mut kept =
+            Self { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
         // They have not heard of its life yet.
         kept.says(1, 0);
         kept.says(2, 0);
@@ -62,23 +65,34 @@ impl Kept {
 
     /// A member has taken so many of four slots, and wants so many. Returns how many it was granted.
     fn asks(&mut self, name: Name, taken: u64, wants: u32, period: u64) -> u64 {
-        self.asks_of((4, period), name, taken, wants).0
+        self.asks_in(format!("tier{period}"), (4, period), name, taken, wants).0
     }
 
     /// A member has taken so many slots of the limit that it has been given, and wants so many. Returns how
     /// many it has been granted, and what other limit another member has been given.
     fn asks_of(
         &mut self,
+        limit: (u32, u64),
+        name: Name,
+        taken: u64,
+        wants: u32,
+    ) -> (u64, Option<(u32, u64)>) {
+        self.asks_in("tier".to_owned(), limit, name, taken, wants)
+    }
+
+    fn asks_in(
+        &mut self,
+        bucket: String,
         (quota, period): (u32, u64),
         name: Name,
         taken: u64,
         wants: u32,
     ) -> (u64, Option<(u32, u64)>) {
-        self.now += 1;
+        self.number += 1;
         let asked = Asked {
-            bucket: format!("tier{period}"),
+            bucket,
             life: 1,
-            number: self.now,
+            number: self.number,
             seen: 0,
             taken,
             returned: self.returned,
@@ -102,7 +116,8 @@ impl Kept {
 /// Red when the store does not say that it grants nothing.
 #[test]
 fn it_says_that_it_is_cold() {
-    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
+    let mut kept =
+        Kept { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
     assert!(kept.says(1, 0).0);
     kept.beats(&[1], 400);
     assert!(!kept.beat(1).0);
@@ -112,7 +127,8 @@ fn it_says_that_it_is_cold() {
 /// one bucket no longer than in another.
 #[test]
 fn who_is_not_heard_keeps_others_from_a_bucket_for_as_long_as_its_calls_may_count() {
-    let mut kept = Kept { store: Store::default(), now: 1_000, epoch: EPOCH, returned: 0 };
+    let mut kept =
+        Kept { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
     let beat = Beat {
         name: 2,
         epoch: 0,
@@ -317,5 +333,5 @@ fn a_slot_that_would_age_too_soon_is_not_granted() {
     assert_eq!(kept.asks_of(short, 2, 0, 1), (0, Some(long)));
     kept.returned = 1;
     assert_eq!(kept.asks_of(long, 1, 1, 1), (1, Some(short)), "it is not its turn");
-    assert_eq!(kept.store.used(kept.now, "tier5000"), 1);
+    assert_eq!(kept.store.used(kept.now, "tier"), 1);
 }
