@@ -172,11 +172,11 @@ impl Scheduler {
     }
 
     /// Notes what a bucket has learnt, if that is not what was noted before.
-    fn note_lesson(&mut self, id: BucketId, noted: Option<KeptLesson>) {
+    fn note_lesson(&mut self, id: BucketId, before: Option<KeptLesson>) {
         let Some(notes) = &mut self.notes else { return };
         let bucket = &mut self.buckets[id];
         let (lesson, _) = bucket.kept_and_noted();
-        if lesson != noted {
+        if lesson != before {
             bucket.is_noted(lesson);
             notes.push(Note::Learnt { bucket: bucket.key.clone(), lesson });
         }

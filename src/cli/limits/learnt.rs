@@ -134,15 +134,13 @@ fn overlay(lessons: &[Lesson], catalogue: &Catalogue) -> Overlay {
     let mut overlay = Overlay::default();
     let mut names = BTreeSet::new();
     for lesson in lessons {
-        match &lesson.method {
-            Some(method) => names.extend([method.clone()]),
+        if let Some(method) = &lesson.method {
+            names.insert(method.clone());
+        } else {
             // A limit that several methods share is one limit in all of them.
-            None => {
-                let has =
-                    |method: &Method| method.limits.iter().any(|it| *it.name == *lesson.limit);
-                let all = catalogue.methods().filter(|method| has(method));
-                names.extend(all.map(|method| method.name.to_string()));
-            }
+            let has = |method: &Method| method.limits.iter().any(|it| *it.name == *lesson.limit);
+            let all = catalogue.methods().filter(|method| has(method));
+            names.extend(all.map(|method| method.name.to_string()));
         }
     }
     for name in names {
