@@ -149,6 +149,10 @@ for b = 4, #KEYS do
     mine[1], mine[2], mine[3] = 0, 0, 0
     mine.life, mine.number, mine.granted, mine.taken, mine.returned, mine.weight = life, 0, 0, 0, 0, 1
   end
+  if life == mine.life and not mine.told then
+    -- What it was granted in an earlier epoch and had not heard of it never will. Older data may have that.
+    mine.granted = min(mine.granted, arg(3))
+  end
   mine.told = true
   if life == mine.life then
     local seen = arg(3)

@@ -53,6 +53,9 @@ pub enum Start {
     Stopped,
     /// All have heard that nothing is held, and the first replica has not heard the store for long since then.
     Cut,
+    /// The second replica uses the slot. There is an older copy of the store, which granted it to the first one,
+    /// and that has not heard of it.
+    Regranted,
     /// The first replica uses the slot. There is an older copy of the store, in which it waits for the second
     /// one to return it.
     Behind,
@@ -218,6 +221,7 @@ impl Model for Case {
             Start::Granted => World::granted(&self.rules),
             Start::Stopped => World::stopped(&self.rules),
             Start::Cut => World::cut(&self.rules),
+            Start::Regranted => World::regranted(&self.rules),
             Start::Behind => World::behind(&self.rules),
         };
         (world.asks, world.beats) = (self.asks, self.beats);

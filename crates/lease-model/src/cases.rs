@@ -21,7 +21,6 @@ pub fn all() -> Vec<Case> {
     let leaves_and_comes = Faults { restart: true, ..leave };
     let twice = Faults { count: 2, stop: true, ..flush };
     let dies_too = Faults { count: 2, kill: true, ..flush };
-    let slower = Rules { slower: 1, ..Rules::small() };
     let drop = Faults { drop: true, ..Faults::default() };
     let two_slots = Rules { quota: 2, ..Rules::small() };
     let three = Rules { replicas: 3, ..Rules::small() };
@@ -49,18 +48,7 @@ pub fn all() -> Vec<Case> {
         heir(faults(leaves_and_comes, small("T14", "left and restarted"))),
         heir(faults(restart, small("T9", "whose name ends when its successor has told all"))),
         faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
-        faults(
-            failover,
-            Case {
-                rules: slower,
-                asks: 3,
-                beats: 3,
-                speaks: (Some(1), Some(1)),
-                start: Start::Behind,
-                net: 1,
-                ..small("T12", "an older copy takes over, and a replica is not heard")
-            },
-        ),
+        behind(),
         outage([3, 0, 0], six.clone()),
         outage([2, 0, 0], six.clone()),
         outage([1, 0, 0], six),
@@ -95,6 +83,20 @@ pub fn all() -> Vec<Case> {
             ..small("P5", "cut off while another one uses the bucket up")
         },
     ]
+}
+
+/// The store falls back to a copy that knows of no slot of a replica which is not heard any more.
+fn behind() -> Case {
+    Case {
+        rules: Rules { slower: 1, ..Rules::small() },
+        faults: Faults { count: 1, failover: true, ..Faults::default() },
+        asks: 3,
+        beats: 3,
+        speaks: (Some(1), Some(1)),
+        start: Start::Behind,
+        net: 1,
+        ..Case::small("T12", "an older copy takes over, and a replica is not heard")
+    }
 }
 
 /// One replica is suspended, and the other one uses the bucket up.
@@ -143,14 +145,12 @@ pub fn for_rule(mutation: Mutation) -> Case {
         M::MissingForALease => {
             Case { faults: flush, asks: 2, beats: 3, speaks: (Some(1), Some(1)), net: 1, ..case }
         }
-        M::MissingForgotten => Case {
-            rules: Rules { slower: 1, ..Rules::small() },
+        M::MissingForgotten => behind(),
+        M::UnheardGrantKept => Case {
             faults: Faults { failover: true, ..faults(1) },
-            asks: 3,
-            beats: 3,
-            speaks: (Some(1), Some(1)),
-            start: Start::Behind,
-            net: 1,
+            asks: 1,
+            beats: 2,
+            start: Start::Regranted,
             ..case
         },
         M::ForgottenComesBack => Case { beats: 1, speaks: (Some(1), Some(0)), ..case },

@@ -61,6 +61,9 @@
 //!   of a bucket while somebody has not told what it holds, until that one's lease is over and the last of
 //!   its calls counts no more. It stays a member for longer, as long as another limit asks for it, also if a
 //!   copy of the store knows of slots that it held.
+//! - [`UnheardGrantKept`](rules::Mutation::UnheardGrantKept): what the store granted in an earlier epoch, and
+//!   the replica had not heard of when it tells what it holds in this one, is granted no more. An older copy
+//!   may have granted it, and the store that it replaced has granted it to another one since.
 //! - [`PartOfAHotBucket`](rules::Mutation::PartOfAHotBucket) and
 //!   [`PartBesideHeld`](rules::Mutation::PartBesideHeld): without the store, a replica uses its part of a
 //!   bucket that was quiet, all the time; of another one only after a period and a flight. What it holds is

@@ -53,6 +53,8 @@ pub enum Mutation {
     MissingForALease,
     /// Who has told nothing after a loss is forgotten when its lease is over, if its slots are missed.
     MissingForgotten,
+    /// What the store granted in an earlier epoch counts, although the replica had not heard of it.
+    UnheardGrantKept,
     /// The store takes the numbers of the last message instead of the highest.
     LastMessageCounts,
     /// A replica that was forgotten comes back by its name.
@@ -106,7 +108,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::OldEpochCounts,
         Self::NeverCold,
         Self::OrphansAgeAPeriod,
@@ -116,6 +118,7 @@ impl Mutation {
         Self::ColdEndsByTime,
         Self::MissingForALease,
         Self::MissingForgotten,
+        Self::UnheardGrantKept,
         Self::LastMessageCounts,
         Self::ForgottenComesBack,
         Self::StaleClaim,

@@ -429,6 +429,10 @@ impl Record {
             // What was held in an earlier life was returned.
             *self = Self { life: ask.life, ..Self::default() };
         }
+        if ask.life == self.life && !self.told && !rules.breaks(Mutation::UnheardGrantKept) {
+            // What it was granted in an earlier epoch and had not heard of it never will.
+            self.granted = self.granted.min(ask.seen);
+        }
         self.told = true;
         if ask.life < self.life {
             return;

@@ -78,6 +78,7 @@ rules! {
     cold_ends_by_time: ColdEndsByTime, NEVER_ABOVE;
     missing_for_a_lease: MissingForALease, NEVER_ABOVE;
     missing_forgotten: MissingForgotten, NEVER_ABOVE;
+    unheard_grant_kept: UnheardGrantKept, NEVER_ABOVE;
     last_message_counts: LastMessageCounts, NEVER_ABOVE;
     forgotten_comes_back: ForgottenComesBack, NEVER_ABOVE;
     stale_claim: StaleClaim, NEVER_ABOVE;

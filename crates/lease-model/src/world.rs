@@ -198,6 +198,18 @@ impl World {
         world
     }
 
+    /// The second replica uses a slot. There is a copy of the store of a time before it was emptied, when it had
+    /// granted the slot to the first one, which has not heard of that.
+    pub fn regranted(rules: &Rules) -> Self {
+        let mut world = Self::heard(rules, &[0, 1, 0], &[0, 1, 0]);
+        let mut copy = world.store.clone();
+        let record = Record { told: true, life: 1, number: FIRST, ..Record::default() };
+        (copy.records[0], copy.records[1]) = (Some(Record { granted: 1, ..record }), None);
+        (world.copy, world.epochs, world.store.epoch) = (Some(copy), 2, 2);
+        world.replicas.iter_mut().for_each(|replica| replica.epoch = 2);
+        world
+    }
+
     /// The first replica uses a slot that was granted to it when the second one had returned it. There is a
     /// copy of the store of the moment before.
     pub fn behind(rules: &Rules) -> Self {

@@ -507,6 +507,11 @@ impl Bucket {
             let new = Record { name, life: ask.life, tag, quota, period, ..Record::default() };
             *own = Record { weight: 1, ..new };
         }
+        if ask.life == own.life && own.told != epoch {
+            // What it was granted in an earlier life of the store and had not heard of it never will. An
+            // older copy may have granted it.
+            own.granted = own.granted.min(ask.seen);
+        }
         own.told = epoch;
         if ask.life == own.life {
             own.merge(ask);

@@ -170,6 +170,21 @@ fn who_has_told_nothing_stays_a_member_though_its_slots_are_missed() {
     assert_eq!(kept.asks(2, 0, 1, 1_000), 1);
 }
 
+/// Red when a slot that was granted in an earlier life, and not heard of, is granted again: others may have it
+/// by now.
+#[test]
+fn what_an_older_copy_granted_and_nobody_heard_of_is_granted_no_more() {
+    let mut kept = Kept::warm();
+    assert_eq!(kept.asks(1, 0, 1, 1_000), 1);
+    kept.store.restart();
+    kept.epoch += 1;
+    kept.says(1, EPOCH);
+    assert_eq!(kept.asks(1, 0, 1, 1_000), 0);
+    kept.beats(&[1, 2], 400);
+    kept.now += 1;
+    assert_eq!(kept.asks(1, 0, 1, 1_000), 1, "it is granted anew");
+}
+
 /// Red when the part of the only member comes on top of what a forgotten one may still use.
 #[test]
 fn what_a_forgotten_member_may_use_makes_a_bucket_hot() {
