@@ -93,7 +93,12 @@ fn member() -> Value {
     let texts = |texts: &[&str]| {
         Value::Array(texts.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect())
     };
-    Value::Array(vec![Value::BulkString(b"7".to_vec()), Value::Int(0), texts(&["1.0"]), texts(&[])])
+    Value::Array(vec![
+        Value::BulkString(b"7".to_vec()),
+        Value::Int(-1),
+        texts(&["1.0"]),
+        texts(&[]),
+    ])
 }
 
 fn gone() -> Value {
@@ -123,12 +128,12 @@ fn a_name_that_was_forgotten_has_ended() {
 /// Red when the names of the state file are not told of, and when they are for ever.
 #[test]
 fn processes_of_the_state_file_have_ended() {
-    let mut talk = Talk::new(&["dead.0", "dead.1"]);
-    assert!((0..16).all(|at| talk.says(at, "dead.0") && talk.says(at, "dead.1")));
+    let mut talk = Talk::new(&["former.0", "former.1"]);
+    assert!((0..16).all(|at| talk.says(at, "former.0") && talk.says(at, "former.1")));
     talk.passes(LONGEST + FLIGHT);
-    assert!((0..16).all(|at| talk.says(at, "dead.0")));
+    assert!((0..16).all(|at| talk.says(at, "former.0")));
     talk.passes(Duration::from_secs(1));
-    assert!((0..16).all(|at| !talk.says(at, "dead.0")));
+    assert!((0..16).all(|at| !talk.says(at, "former.0")));
 }
 
 /// Red when it says goodbye to a group that does not answer, and when its name stays.

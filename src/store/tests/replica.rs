@@ -5,11 +5,12 @@ use std::time::Duration;
 use config::{Adaptive, QueueBounds};
 use limits::Share;
 use redis::Value;
+use scheduler::Sharing;
 use tokio::time::Instant;
 
 use super::super::{
     Degraded, SharedMetrics,
-    keys::Keys,
+    keys::{self, Keys},
     replica::{BEAT, Kind, Message, Replica},
 };
 use crate::{
@@ -28,6 +29,9 @@ struct Heard {
 const MINUTE: Duration = Duration::from_mins(1);
 const FLIGHT: Duration = Duration::from_secs(1);
 
+/// Nothing is waited for.
+const GRANTS: i64 = -1;
+
 // === impl Heard ===
 
 impl Heard {
@@ -37,6 +41,7 @@ impl Heard {
         let queue = QueueMetrics::register(&registry).unwrap();
         let (bounds, share) = (QueueBounds::default(), Share::default());
         let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
+        admission.share(Sharing { shard: keys::shared, replicas: None, flight: FLIGHT });
         let server = config::RedisServer {
             tls: false,
             host: "redis.test".into(),
@@ -59,7 +64,7 @@ impl Heard {
         Self { replica, metrics, now, beats: Vec::new() }
     }
 
-    /// It beats, and is answered in all groups.
+    /// It beats, and is answered in all groups: the store grants nothing from that period on, in milliseconds.
     fn beat(&mut self, cold: i64, members: &[&str]) {
         self.beats.clear();
         self.replica.act(self.now, &mut self.beats);
@@ -82,16 +87,16 @@ impl Heard {
 #[test]
 fn a_member_that_was_forgotten_is_named_in_beats() {
     let mut heard = Heard::new();
-    heard.beat(-1, &["a.0", "b.0"]);
-    assert!(!heard.names("b.0"));
-    heard.beat(-1, &["a.0"]);
-    assert!(heard.names("b.0"));
+    heard.beat(GRANTS, &["here.0", "gone.0"]);
+    assert!(!heard.names("gone.0"));
+    heard.beat(GRANTS, &["here.0"]);
+    assert!(heard.names("gone.0"));
     let missed = heard.now - BEAT;
     heard.now = missed + MINUTE + FLIGHT;
-    heard.beat(-1, &["a.0"]);
-    assert!(heard.names("b.0"));
-    heard.beat(-1, &["a.0"]);
-    assert!(heard.names("a.0") && !heard.names("b.0"));
+    heard.beat(GRANTS, &["here.0"]);
+    assert!(heard.names("gone.0"));
+    heard.beat(GRANTS, &["here.0"]);
+    assert!(heard.names("here.0") && !heard.names("gone.0"));
 }
 
 /// Red when a store that grants nothing counts as one that does.
@@ -99,10 +104,13 @@ fn a_member_that_was_forgotten_is_named_in_beats() {
 fn a_cold_store_is_told_from_one_that_grants() {
     let mut heard = Heard::new();
     let state = |heard: &Heard| heard.metrics.shown().unwrap().state;
-    heard.beat(0, &["a.0"]);
-    heard.beat(0, &["a.0"]);
-    assert_eq!(state(&heard), Degraded::Alone);
-    heard.beat(-1, &["a.0"]);
-    heard.beat(-1, &["a.0"]);
+    for (cold, is) in [(0, Degraded::Alone), (GRANTS, Degraded::No), (0, Degraded::Alone)] {
+        heard.beat(cold, &["here.0"]);
+        heard.beat(cold, &["here.0"]);
+        assert_eq!(state(&heard), is);
+    }
+    // Of that nothing is used here.
+    heard.beat(60_000, &["here.0"]);
+    heard.beat(60_000, &["here.0"]);
     assert_eq!(state(&heard), Degraded::No);
 }

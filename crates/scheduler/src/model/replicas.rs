@@ -500,8 +500,10 @@ impl World {
         let Some(patience) = self.patience else { return };
         let now = self.store_time();
         let before = std::mem::take(&mut self.waits_idly);
-        if 2 * self.net.delay >= u64::try_from(TIME_OUT.as_millis()).unwrap() {
-            // Whether an answer comes in time is a matter of luck.
+        let is_slow = 2 * self.net.delay >= u64::try_from(TIME_OUT.as_millis()).unwrap();
+        if !self.gives_back && (is_slow || self.net.lost > 0) {
+            // It is a matter of luck whether an answer comes in time, and whether the store hears nobody for
+            // three beats and waits anew for who is missing.
             return;
         }
         let cut = self.net.cut;
