@@ -138,14 +138,14 @@ def refusals():
                 alerts=["SlackwaterFrozen", "SlackwaterFrozenLong"])
     yield lines("Learnt limits", "short", "Quotas that slackwater has learnt from refusals: the lowest of each limit "
                 "and the lowest that was refused last (solid), and the configured one (dashed).",
-                ("min by (limit, method) (slackwater_learnt_quota<all>)", "{{limit}} {{method}}"),
-                ("max by (limit, method) (slackwater_learnt_configured_quota<all>)", "{{limit}} {{method}} configured"),
-                ("min by (limit, method) (slackwater_learnt_refused_quota<all>)", "{{limit}} {{method}} refused"),
+                ("min by (limit, method) (slackwater_learnt_quota<method>)", "{{limit}} {{method}}"),
+                ("max by (limit, method) (slackwater_learnt_configured_quota<method>)", "{{limit}} {{method}} configured"),
+                ("min by (limit, method) (slackwater_learnt_refused_quota<method>)", "{{limit}} {{method}} refused"),
                 dashed=" configured")
     yield lines("Last lesson", "s", "How long ago a refusal has last taught something of a limit.",
-                ("min by (limit, method) (slackwater_learnt_age_seconds<all>)", "{{limit}} {{method}}"))
+                ("min by (limit, method) (slackwater_learnt_age_seconds<method>)", "{{limit}} {{method}}"))
     yield lines("Buckets that learnt", "short", "Buckets that keep to another limit than the configured one, and why.",
-                ("sum by (limit, why) (slackwater_learnt_buckets<all>)", "{{limit}} {{why}}"), stacked=True)
+                ("sum by (limit, why) (slackwater_learnt_buckets<method>)", "{{limit}} {{why}}"), stacked=True)
     yield lines("Sent again", "reqps", "Calls that went to the queue again after Slack had refused them, and calls sent "
                 "again after an attempt that failed. Their callers notice nothing but the wait.",
                 ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"),
