@@ -41,19 +41,20 @@ class Replicas:
     """So many slackwaters before one fake Slack."""
 
     def __init__(
-        self, count: int, slack: FakeSlack, server: RedisServer | None, *, minute: float = MINUTE, more: str = "",
-        shared: str = "", database: int = 0, url=None, lines: list[Line] | None = None, state_files: bool = False,
-        suspendable: bool = False,
+        self, count: int, slack: FakeSlack, server: RedisServer | None, *, minute: float = MINUTE,
+        more: str | list[str] = "", shared: str = "", database: int = 0, url=None,
+        lines: list[Line] | None = None, state_files: bool = False, suspendable: bool = False,
     ):  # fmt: skip
-        """`shared` is more of that key; without a server nothing is shared. `url` makes the store's address for a
-        line, where it is not as the server has it."""
+        """`more` of their configuration is the same for all, or a list. `shared` is more of that key; without a server
+        nothing is shared. `url` makes the store's address for a line, where it is not as the server has it."""
         self.slack, self.minute, self.floods = slack, minute, []
         self.lines = lines or [Line(server.port) for _ in range(count)] if server else []
         url = url or (lambda line: server.url(line.port, database))
         self.more = []
         for n in range(count):
             # Nothing of it is Slack's, so no minute scales it.
-            own = f"timeouts: {{ headers: {ms(FLIGHT)} }}\nidentity: {{ app: A1 }}\nqueue: {{ max_wait: 60s }}\n{more}"
+            own = f"timeouts: {{ headers: {ms(FLIGHT)} }}\nidentity: {{ app: A1 }}\nqueue: {{ max_wait: 60s }}\n"
+            own += more if isinstance(more, str) else more[n]
             if server:
                 own += (f"shared: {{ redis: \"{url(self.lines[n])}\", timeout: 250ms, replicas: {count}, "
                         f"forget_after: {ms(FORGET_AFTER)}{shared and ', ' + shared} }}\n")  # fmt: skip

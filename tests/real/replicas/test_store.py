@@ -141,10 +141,8 @@ def test_replicas_that_have_been_given_different_limits():
     """The smaller one holds for both, and each says once which limit it is, and both figures."""
     small = 20
     slack = FakeSlack(minute=MINUTE)
-    replicas = Replicas(2, slack, RedisServer())
-    replicas.more[1] += f"tiers: {{ tier3: {{ limit: {small}, per: 1m }} }}\n"
-    replicas.restart(1)
-    replicas.ready()
+    more = ["", f"tiers: {{ tier3: {{ limit: {small}, per: 1m }} }}\n"]
+    replicas = Replicas(2, slack, RedisServer(), more=more).ready()
     clock = Clock(slack)
     replicas.at(1, at_once=4)
     eventually("it uses some of the limit", lambda: len(slack.calls(METHOD)) >= 4)
