@@ -226,8 +226,7 @@ impl Window {
     pub(super) fn ages_from(&self) -> impl Iterator<Item = Instant> {
         // One in turns ages from some time in the last cycle; the latest is never wrong.
         let age = if self.turns.is_some() { 1 } else { self.period };
-        let ends = self.ends.iter().skip(usize::from(self.is_between()));
-        ends.map(move |end| end.minus(age))
+        self.ends().map(move |end| end.minus(age))
     }
 
     /// When each ageing slot becomes free, the first one first.

@@ -375,20 +375,7 @@ impl<'a> Both<'a> {
             Happening::IsRenamed { by } => self.is_gone(self.names[by]),
             Happening::Leaves { by, knows, left, leaves } => {
                 let asks = left.into_iter().map(|(bucket, left)| {
-                    let (new_life, hears, people) = (false, true, false);
-                    let (taken, returns, wants, callers) = (0, 0, [0; 3], 1);
-                    let less = (1, 1);
-                    let said = Said {
-                        bucket,
-                        new_life,
-                        hears,
-                        taken,
-                        returns,
-                        wants,
-                        callers,
-                        people,
-                        less,
-                    };
+                    let said = wants(bucket, 0);
                     Asked { left: Some(left), ..self.asks(by, &said) }
                 });
                 let asks = asks.collect();

@@ -4,3 +4,57 @@ mod contract;
 mod names;
 mod replica;
 mod server;
+
+use std::time::Duration;
+
+use config::{Adaptive, QueueBounds, RedisServer};
+use limits::Share;
+use tokio::time::Instant;
+
+use super::{
+    Sharing,
+    keys::{self, Keys},
+    metrics::SharedMetrics,
+    replica::{BEAT, Replica},
+};
+use crate::{
+    metrics::Registry,
+    queue::{Admission, QueueMetrics},
+};
+
+/// A replica that has a connection to a store which is played by hand, and its metrics. It knows what
+/// processes used by these names that have ended.
+fn connected(
+    now: Instant,
+    flight: Duration,
+    longest: Duration,
+    ended: &[&str],
+) -> (Replica, SharedMetrics) {
+    let registry = Registry::default();
+    let metrics = SharedMetrics::register(&registry).unwrap();
+    let queue = QueueMetrics::register(&registry).unwrap();
+    let (bounds, share) = (QueueBounds::default(), Share::default());
+    let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
+    admission.share(Sharing { shard: keys::shared, replicas: None, flight });
+    admission.take_over(ended.iter().map(|&name| name.to_owned()).collect());
+    let server = RedisServer {
+        tls: false,
+        host: "redis.test".into(),
+        port: 6379,
+        database: 0,
+        user: None,
+        password: None,
+    };
+    let settings = config::Redis {
+        server,
+        prefix: "sw".into(),
+        timeout: BEAT / 4,
+        forget_after: BEAT * 30,
+        replicas: None,
+    };
+    let keys = Keys::new("sw");
+    let mut replica =
+        Replica::new(admission, keys, &settings, flight, longest, metrics.clone(), now);
+    replica.connects(now);
+    (replica, metrics)
+}

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use config::{Adaptive, QueueBounds, RedisServer};
-use limits::Share;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::super::{
-    Sharing,
-    keys::{self, Keys, SHARDS},
-    metrics::SharedMetrics,
-    replica::{Kind, Message, Replica},
-};
-use crate::{
-    metrics::Registry,
-    queue::{Admission, QueueMetrics},
+use super::{
+    super::{
+        keys::SHARDS,
+        replica::{Kind, Message, Replica},
+    },
+    connected,
 };
 
 const FLIGHT: Duration = Duration::from_secs(60);
@@ -33,31 +28,8 @@ struct Talk {
 impl Talk {
     /// With what processes used that are known by these names.
     fn new(ended: &[&str]) -> Self {
-        let registry = Registry::default();
-        let queue = QueueMetrics::register(&registry).unwrap();
-        let (bounds, share) = (QueueBounds::default(), Share::default());
-        let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
-        admission.share(Sharing { shard: keys::shared, replicas: None, flight: FLIGHT });
-        admission.take_over(ended.iter().map(|&name| name.to_owned()).collect());
-        let server = RedisServer {
-            tls: false,
-            host: "127.0.0.1".into(),
-            port: 1,
-            database: 0,
-            user: None,
-            password: None,
-        };
-        let settings = config::Redis {
-            server,
-            prefix: "sw".into(),
-            timeout: Duration::from_secs(5),
-            forget_after: Duration::from_secs(30),
-            replicas: None,
-        };
-        let (now, metrics) = (Instant::now(), SharedMetrics::register(&registry).unwrap());
-        let keys = Keys::new("sw");
-        let mut replica = Replica::new(admission, keys, &settings, FLIGHT, LONGEST, metrics, now);
-        replica.connects(now);
+        let now = Instant::now();
+        let (replica, _) = connected(now, FLIGHT, LONGEST, ended);
         let mut talk = Self { replica, now, said: Vec::new() };
         talk.passes(Duration::ZERO);
         talk

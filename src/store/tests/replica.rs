@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use config::{Adaptive, QueueBounds};
-use limits::Share;
 use redis::Value;
-use scheduler::Sharing;
 use tokio::time::Instant;
 
-use super::super::{
-    Degraded, SharedMetrics,
-    keys::{self, Keys},
-    replica::{BEAT, Kind, Message, Replica},
-};
-use crate::{
-    metrics::Registry,
-    queue::{Admission, QueueMetrics},
+use super::{
+    super::{
+        Degraded, SharedMetrics,
+        replica::{BEAT, Kind, Message, Replica},
+    },
+    connected,
 };
 
 /// A replica that has a connection.
@@ -36,31 +31,8 @@ const GRANTS: i64 = -1;
 
 impl Heard {
     fn new() -> Self {
-        let registry = Registry::default();
-        let metrics = SharedMetrics::register(&registry).unwrap();
-        let queue = QueueMetrics::register(&registry).unwrap();
-        let (bounds, share) = (QueueBounds::default(), Share::default());
-        let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
-        admission.share(Sharing { shard: keys::shared, replicas: None, flight: FLIGHT });
-        let server = config::RedisServer {
-            tls: false,
-            host: "redis.test".into(),
-            port: 6379,
-            database: 0,
-            user: None,
-            password: None,
-        };
-        let settings = config::Redis {
-            server,
-            prefix: "sw".into(),
-            timeout: BEAT / 4,
-            forget_after: BEAT * 10,
-            replicas: None,
-        };
-        let (now, keys) = (Instant::now(), Keys::new("sw"));
-        let mut replica =
-            Replica::new(admission, keys, &settings, FLIGHT, MINUTE, metrics.clone(), now);
-        replica.connects(now);
+        let now = Instant::now();
+        let (replica, metrics) = connected(now, FLIGHT, MINUTE, &[]);
         Self { replica, metrics, now, beats: Vec::new() }
     }
 

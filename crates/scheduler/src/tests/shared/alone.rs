@@ -12,13 +12,18 @@ fn flood(one: &mut One, key: &BucketKey, calls: u32) {
     }
 }
 
+/// So many calls come, and the store, which has heard of none before, grants slots to some.
+fn holds(one: &mut One, key: &BucketKey, calls: u32, granted: u64) {
+    flood(one, key, calls);
+    one.told(key, 0, 6, 0);
+    one.told(key, granted, 6, 0);
+}
+
 /// Red when what has aged is given back to a store that is not heard.
 #[test]
 fn what_is_held_is_used_again() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 5);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 5, 2);
     assert_eq!(one.permits.len(), 2);
     one.link(Link::Alone);
     one.answer();
@@ -84,9 +89,7 @@ fn a_limit_that_tolerates_bursts_goes_on_at_its_pace() {
 fn after_the_lease_a_part_is_used() {
     for (granted, first, then) in [(5, 3, 3), (1, 1, 3)] {
         let (mut one, tier) = (One::of(2), tier(6));
-        flood(&mut one, &tier, 20);
-        one.told(&tier, 0, 6, 0);
-        one.told(&tier, granted, 6, 0);
+        holds(&mut one, &tier, 20, granted);
         one.link(Link::Alone);
         one.link(Link::LeaseOver);
         for _ in 0..granted {
@@ -106,9 +109,7 @@ fn after_the_lease_a_part_is_used() {
 #[test]
 fn who_was_suspended_for_long_has_no_lease_when_it_goes_on() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 20);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 5, 6, 0);
+    holds(&mut one, &tier, 20, 5);
     one.link(Link::Alone);
     (0..5).for_each(|_| one.answer());
     one.now = one.now + seconds(100);
@@ -152,9 +153,7 @@ fn who_has_never_heard_the_store_has_its_part_of_those_that_are_named() {
 #[test]
 fn who_was_forgotten_takes_only_what_it_uses() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 4);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 4, 2);
     let before = one.asked(&tier).life;
     one.link(Link::Forgotten);
     assert_eq!(one.asks.last().map(|ask| ask.life), Some(before), "it is nobody");
@@ -168,9 +167,7 @@ fn who_was_forgotten_takes_only_what_it_uses() {
 #[test]
 fn a_new_life_of_the_store_is_told_what_is_used() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 2);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 2, 2);
     one.answer();
     one.link(Link::Alone);
     one.pass(seconds(60));
@@ -186,9 +183,7 @@ fn a_new_life_of_the_store_is_told_what_is_used() {
 fn what_was_taken_under_a_new_name_is_not_used_again() {
     for is_told in [false, true] {
         let (mut one, tier) = (One::of(2), tier(6));
-        flood(&mut one, &tier, 4);
-        one.told(&tier, 0, 6, 0);
-        one.told(&tier, 2, 6, 0);
+        holds(&mut one, &tier, 4, 2);
         one.link(Link::Forgotten);
         one.link(Link::NewEpoch(EPOCH));
         one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
@@ -207,9 +202,7 @@ fn what_was_taken_under_a_new_name_is_not_used_again() {
 #[test]
 fn what_was_granted_in_an_earlier_life_is_not_used_again_untold() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 4);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 4, 2);
     one.link(Link::NewEpoch(Epoch(8)));
     one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
     one.link(Link::Alone);
@@ -266,9 +259,7 @@ fn by_a_store_that_is_cold_no_part_is_used() {
 #[test]
 fn without_a_store_that_was_cold_what_is_held_is_used_again() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 5);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 5, 2);
     one.link(Link::NewEpoch(Epoch(8)));
     one.link(COLD);
     one.link(Link::Alone);
@@ -296,9 +287,7 @@ fn there_are_at_least_as_many_as_are_named() {
 #[test]
 fn while_the_store_is_cold_what_is_held_is_used_again() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 7);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 7, 2);
     one.link(Link::NewEpoch(Epoch(8)));
     one.link(COLD);
     for _ in 0..2 {
@@ -320,9 +309,7 @@ fn while_the_store_is_cold_what_is_held_is_used_again() {
 #[test]
 fn what_was_idle_under_a_lease_that_is_over_is_given_back_to_a_cold_store() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 2);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 2, 2);
     one.answer();
     one.link(Link::Alone);
     one.pass(seconds(60));
@@ -338,9 +325,7 @@ fn what_was_idle_under_a_lease_that_is_over_is_given_back_to_a_cold_store() {
 #[test]
 fn what_was_in_use_after_the_lease_is_not_used_again() {
     let (mut one, tier) = (One::of(2), tier(6));
-    flood(&mut one, &tier, 7);
-    one.told(&tier, 0, 6, 0);
-    one.told(&tier, 2, 6, 0);
+    holds(&mut one, &tier, 7, 2);
     one.link(Link::LeaseOver);
     one.link(Link::NewEpoch(EPOCH));
     one.link(Link::Connected { replicas: 2, hot: vec![tier.clone()] });
@@ -358,9 +343,7 @@ fn a_store_may_be_cold_for_slow_limits_only() {
     let (mut one, slow) = (One::of(2), tier(6));
     let quick = bucket(&rate("quick", 6, 980, AgeFrom::Answer), "w");
     for key in [&slow, &quick] {
-        flood(&mut one, key, 4);
-        one.told(key, 0, 6, 0);
-        one.told(key, 2, 6, 0);
+        holds(&mut one, key, 4, 2);
     }
     let returned = |one: &One| [&slow, &quick].map(|key| one.asked(key).returned);
     one.link(Link::NewEpoch(EPOCH));

@@ -13,6 +13,14 @@ fn two() -> [BucketKey; 2] {
     [bucket(&tier, "~t/~t/list"), bucket(&tier, "A1/T1/list")]
 }
 
+/// So many replicas, which know of each other, have these buckets.
+fn world(replicas: usize, buckets: [&BucketKey; 2]) -> World {
+    let mut world = World::new(replicas, buckets.map(Clone::clone).to_vec(), Net::of(1));
+    world.patience = None;
+    world.pass(seconds(1));
+    world
+}
+
 fn learns(world: &mut World, at: usize) {
     let now = world.now;
     world.replicas[at].scheduler.rename(now, Scope::of(&TEAM), "~t/~t", "A1/T1");
@@ -42,9 +50,7 @@ fn used(world: &World, bucket: &BucketKey) -> u32 {
 #[test]
 fn until_all_have_learnt_it_no_more_is_used_than_was_held() {
     let [token, team] = two();
-    let mut world = World::new(2, vec![token.clone(), team.clone()], Net::of(1));
-    world.patience = None;
-    world.pass(seconds(1));
+    let mut world = world(2, [&token, &team]);
     for at in [0, 1] {
         arrive(&mut world, at, &token, 2);
         world.pass(millis(50));
@@ -71,9 +77,7 @@ fn until_all_have_learnt_it_no_more_is_used_than_was_held() {
 #[test]
 fn who_held_nothing_waits_for_those_who_do() {
     let [token, team] = two();
-    let mut world = World::new(2, vec![token.clone(), team.clone()], Net::of(1));
-    world.patience = None;
-    world.pass(seconds(1));
+    let mut world = world(2, [&token, &team]);
     arrive(&mut world, 1, &token, 4);
     world.pass(millis(50));
     arrive(&mut world, 0, &token, 1);
@@ -91,9 +95,7 @@ fn who_held_nothing_waits_for_those_who_do() {
 #[test]
 fn of_two_that_become_one_the_one_is_given_back() {
     let [token, team] = two();
-    let mut world = World::new(1, vec![token.clone(), team.clone()], Net::of(1));
-    world.patience = None;
-    world.pass(seconds(1));
+    let mut world = world(1, [&token, &team]);
     arrive(&mut world, 0, &token, 2);
     arrive(&mut world, 0, &team, 1);
     world.pass(millis(50));
@@ -112,9 +114,7 @@ fn of_two_that_become_one_the_one_is_given_back() {
 #[test]
 fn when_nothing_of_it_counts_any_more_it_is_given_back() {
     let [token, team] = two();
-    let mut world = World::new(2, vec![token.clone(), team.clone()], Net::of(1));
-    world.patience = None;
-    world.pass(seconds(1));
+    let mut world = world(2, [&token, &team]);
     for at in [0, 1] {
         arrive(&mut world, at, &token, 2);
         world.pass(millis(50));
