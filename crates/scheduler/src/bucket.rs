@@ -1,16 +1,18 @@
 //! A bucket: one limit at one value of its dimensions.
 
 mod learnt;
+mod leased;
+mod make;
+mod slots;
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{num::NonZeroU32, time::Duration};
+use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
 
-use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Share};
+use limits::{BucketKey, Class, Dimension, Limit, Rule};
 
 use self::learnt::Lessons;
 use super::{
-    Block, BlockReason, BucketState, Outcome,
-    call::Slot,
+    Block, BlockReason, BucketState,
     claims::Claim,
     evidence::{EVIDENCE, Evidence, Suspicion},
     fair_queue::{Ahead, FairQueue},
@@ -18,7 +20,6 @@ use super::{
     headroom::Left,
     lease::Lease,
     reserve::Reserve,
-    split::Replica,
     time::Instant,
     window::{Forecast, Window},
 };
@@ -82,71 +83,6 @@ const _: () = assert!(size_of::<Bucket>() <= 256);
 // === impl Bucket ===
 
 impl Bucket {
-    /// One of the whole limit.
-    #[cfg(test)]
-    pub(super) fn new(key: BucketKey, share: Share) -> Self {
-        Self::of_replica(key, share, None)
-    }
-
-    /// One with a part of the limit, if this is one of several replicas.
-    pub(super) fn of_replica(key: BucketKey, share: Share, replica: Option<&Replica>) -> Self {
-        let rule = key.limit.rule;
-        Self::of_rule(key, rule, share, replica)
-    }
-
-    /// One that keeps to another rule than that of its limit, or to a part of that rule.
-    fn of_rule(key: BucketKey, rule: Rule, share: Share, replica: Option<&Replica>) -> Self {
-        let mut new = Self::of_whole(key, rule, share);
-        if let Some((window, burst)) = replica.and_then(|replica| replica.windows(&new.key, rule)) {
-            if new.has_reserve() {
-                new.reserve = Reserve::new(window.quota(), share);
-            }
-            new.window = window;
-            new.rare = burst.map(|burst| Box::new(Rare { burst: Some(burst), ..Rare::default() }));
-        }
-        new
-    }
-
-    fn of_whole(key: BucketKey, rule: Rule, share: Share) -> Self {
-        let (window, rare, reserve) = match rule {
-            Rule::Open | Rule::Gate => (Window::open(), None, Reserve::new(0, share)),
-            Rule::Concurrency(quota) => (Window::at_once(quota), None, Reserve::new(0, share)),
-            Rule::InOrder(_) => (Window::at_once(NonZeroU32::MIN), None, Reserve::new(0, share)),
-            Rule::Rate(rate) => (
-                Window::sliding(rate.limit, rate.per),
-                rate.burst.map(|burst| {
-                    let per =
-                        rate.per.mul_f64(f64::from(burst.get()) / f64::from(rate.limit.get()));
-                    let burst = Some(Window::sliding(burst, per));
-                    Box::new(Rare { burst, ..Rare::default() })
-                }),
-                // A caller's own limit has no slots that calls of others could find free.
-                if key.limit.scope.contains(Dimension::Caller) {
-                    Reserve::new(0, share)
-                } else {
-                    Reserve::new(rate.limit.get(), share)
-                },
-            ),
-        };
-        Self {
-            key,
-            rare,
-            queue: FairQueue::default(),
-            waiting: 0,
-            places: 0,
-            alarm: None,
-            touched: false,
-            is_watched: false,
-            learns: false,
-            claim: None,
-            window,
-            reserve,
-            in_flight: 0,
-            used_at: Instant::ZERO,
-            half_open: None,
-        }
-    }
-
     /// Fetches what it has elsewhere in memory into the cache: it is needed soon.
     pub(super) fn prefetch(&self) {
         self.queue.prefetch();
@@ -275,146 +211,9 @@ impl Bucket {
         }
     }
 
-    /// Takes a slot for a call of that class.
-    pub(super) fn take(&mut self, now: Instant, class: Class) {
-        if self.is_watched {
-            self.takes_fresh();
-        }
-        if self.learns {
-            self.learns_of_sent(now);
-        }
-        self.in_flight += 1;
-        self.used_at = now;
-        if self.is_open() {
-            return;
-        }
-        if let Some(patience) = self.patience() {
-            self.window.take_ageing(now + patience);
-            return;
-        }
-        let ages = self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight();
-        self.reserve.take(now, class, &self.window, ages);
-        for window in self.windows_mut() {
-            if ages { window.take_ageing(now) } else { window.take() }
-        }
-    }
-
-    /// Takes a slot on lease for a call of that class that does not go yet.
-    #[cold]
-    pub(super) fn collect(&mut self, now: Instant, class: Class) {
-        self.takes_fresh();
-        self.in_flight += 1;
-        self.used_at = now;
-        self.reserve.take(now, class, &self.window, false);
-        self.windows_mut().for_each(Window::take);
-    }
-
-    #[cold]
-    fn takes_fresh(&mut self) {
-        if let Some(lease) = self.lease_mut() {
-            lease.take();
-        }
-    }
-
-    /// A call goes that took its slot by [`Self::collect`].
-    #[cold]
-    fn sends(&mut self, now: Instant, class: Class) {
-        if self.key.limit.age_from == AgeFrom::Send && !self.counts_in_flight() {
-            self.windows_mut().for_each(|window| window.answered(now));
-            self.reserve.settle(class, |window| window.answered(now));
-        }
-    }
-
-    /// A call does not go that has kept its slot.
-    #[cold]
-    fn put_back(&mut self, class: Class) {
-        if self.is_in_order() {
-            self.window.give_back();
-            return;
-        }
-        self.windows_mut().for_each(Window::give_back);
-        self.reserve.settle(class, Window::give_back);
-        if self.is_watched {
-            self.uses_no_slot_again();
-        }
-    }
-
-    /// Settles a slot that a call of that class took.
-    pub(super) fn settle(&mut self, slot: Slot, now: Instant, class: Class, outcome: Outcome) {
-        let Slot { taken, kept, .. } = slot;
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if kept {
-            self.put_back(class);
-            return;
-        }
-        if let Some(patience) = self.patience() {
-            // Nothing happens where it was given up.
-            self.window.give_back_ageing(taken + patience);
-            return;
-        }
-        let ages_from_send = self.key.limit.age_from == AgeFrom::Send;
-        let counts_in_flight = self.counts_in_flight();
-        let change = |window: &mut Window| match (outcome, ages_from_send) {
-            (Outcome::Unsent, true) if !counts_in_flight => window.give_back_ageing(taken),
-            (Outcome::Unsent, _) => window.give_back(),
-            (_, true) if !counts_in_flight => {}
-            (Outcome::Lost, false) => window.lost(now + LOST_GRACE),
-            _ => window.answered(now),
-        };
-        self.windows_mut().for_each(change);
-        self.reserve.settle(class, change);
-        if self.is_watched {
-            self.uses_no_slot_again();
-        }
-        if outcome == Outcome::Answered
-            && let Some(half_open) = &mut self.half_open
-            && half_open.passed(taken, self.window.quota())
-        {
-            self.half_open = None;
-        }
-        if self.learns {
-            self.learns_of_end(now, taken, class, outcome);
-        }
-    }
-
-    /// The call of a slot was refused and waits for its next attempt. Whether it keeps the slot
-    /// meanwhile: one in order has no end then. Where it was given up, another call may have it.
-    pub(super) fn keep(&mut self, now: Instant, slot: &mut Slot) -> bool {
-        let Some(patience) = self.patience() else {
-            // One on lease would be kept while others are missing that come before it.
-            return self.counts_in_flight() && self.lease().is_none();
-        };
-        self.window.give_back_ageing(slot.taken + patience);
-        self.expire(now);
-        slot.kept = self.window.has_free_slot();
-        if slot.kept {
-            self.window.take();
-        }
-        slot.kept
-    }
-
-    /// The call of a slot that was kept goes.
-    pub(super) fn resume(&mut self, now: Instant, class: Class, slot: &mut Slot) {
-        if !slot.kept {
-            return;
-        }
-        if let Some(patience) = self.patience() {
-            self.window.give_back();
-            self.window.take_ageing(now + patience);
-        } else {
-            self.sends(now, class);
-        }
-        (slot.taken, slot.kept) = (now, false);
-    }
-
     /// Whether its calls go in order.
     pub(super) fn is_in_order(&self) -> bool {
         self.patience().is_some()
-    }
-
-    /// When the next call in order goes although the one before it has no answer.
-    pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        self.patience().and_then(|_| self.window.first_end())
     }
 
     /// Closes the bucket until `until`; then one call probes.
@@ -487,22 +286,6 @@ impl Bucket {
         }
     }
 
-    /// When such a call can go at the earliest if others wait, too, who share the limit. As in all
-    /// forecasts, those who come later do not count.
-    #[cold]
-    fn forecast_of_all(&self, now: Instant, ahead: Ahead) -> Option<Instant> {
-        let lease = self.lease().filter(|lease| lease.returns())?;
-        let free = self.quota().saturating_sub(self.used_by_all());
-        let each = self.period() / self.quota();
-        lease.forecast(now, ahead.all, self.queue.callers(), free, each)
-    }
-
-    /// Slots taken here, and by those who share the limit, as far as is known.
-    pub(super) fn used_by_all(&self) -> u32 {
-        let others = self.lease().filter(|lease| lease.is_connected).map_or(0, Lease::others);
-        self.window.taken().saturating_add(others)
-    }
-
     /// How likely it is that a refused call, which holds a slot here, was refused for this
     /// limit. Never for one on calls in flight: it has no period that Slack could name.
     pub(super) fn suspicion(&self) -> Option<Suspicion> {
@@ -529,108 +312,9 @@ impl Bucket {
         matches!(rule, Rule::Rate(_)) && !scope.contains(Dimension::Caller)
     }
 
-    /// How long a call in order holds up the next at most, if its calls go in order.
-    fn patience(&self) -> Option<Duration> {
-        match self.key.limit.rule {
-            Rule::InOrder(patience) => Some(patience),
-            _ => None,
-        }
-    }
-
     /// How long a slot ages; zero where it ends with the answer.
     pub(super) fn period(&self) -> Duration {
         self.window.period()
-    }
-
-    /// Takes over all that another bucket of the same limit remembers, except the calls that wait
-    /// for it.
-    pub(super) fn absorb(&mut self, other: Self) {
-        for (window, other) in self.windows_mut().zip(other.windows()) {
-            window.absorb(other);
-        }
-        self.in_flight += other.in_flight;
-        self.used_at = self.used_at.max(other.used_at);
-        let both = [self.half_open.take(), other.half_open].into_iter().flatten();
-        self.half_open = both.reduce(|one, two| Box::new(one.and(*two)));
-        let (evidence, lessons) =
-            other.rare.map_or((None, None), |rare| (rare.evidence, rare.lessons));
-        self.absorb_lessons(lessons);
-        if let Some(evidence) = evidence
-            && self.evidence().is_none_or(|own| own.since <= evidence.since)
-        {
-            self.rare().evidence = Some(evidence);
-        }
-        self.reserve.absorb(other.reserve);
-    }
-
-    /// A slot that was taken before there was this bucket ages from that instant.
-    pub(super) fn remember(&mut self, now: Instant, ages_from: Instant) {
-        self.windows_mut().for_each(|window| window.remember(now, ages_from));
-    }
-
-    /// Counts all of its slots as taken, each ageing from that instant.
-    pub(super) fn fill(&mut self, now: Instant, ages_from: Instant) {
-        for window in self.windows_mut() {
-            for _ in 0..window.quota() {
-                window.remember(now, ages_from);
-            }
-        }
-    }
-
-    /// Replaces its limit by another one of the same name. The slots that are taken stay taken.
-    pub(super) fn relimit(
-        &mut self,
-        now: Instant,
-        limit: Arc<Limit>,
-        share: Share,
-        replica: Option<&Replica>,
-    ) {
-        self.unlearn_for(&limit);
-        self.rebuild(now, limit, share, replica);
-    }
-
-    /// Becomes a bucket of that limit, at the pace that is believed.
-    fn rebuild(
-        &mut self,
-        now: Instant,
-        limit: Arc<Limit>,
-        share: Share,
-        replica: Option<&Replica>,
-    ) {
-        let rule = self.rule_of(&limit);
-        let key = BucketKey { limit, values: self.key.values.clone() };
-        let new = Self::of_rule(key, rule, share, replica);
-        let mut since: Vec<_> = self.window.ages_from().collect();
-        let ages_from_send = new.key.limit.age_from == AgeFrom::Send && !new.counts_in_flight();
-        let flying = if ages_from_send {
-            // Slots that had to wait for their answers, and have an end from now on.
-            since.extend((0..self.window.in_flight()).map(|_| now));
-            0
-        } else if self.patience().is_some() {
-            // The others have an end.
-            self.window.in_flight()
-        } else {
-            self.in_flight
-        };
-        let Self { key, rare, mut window, mut reserve, .. } = new;
-        let mut burst = rare.and_then(|rare| rare.burst);
-        for window in [Some(&mut window), burst.as_mut()].into_iter().flatten() {
-            if !matches!(key.limit.rule, Rule::Open | Rule::Gate) {
-                window.take_over(now, flying, since.iter().copied());
-            }
-        }
-        reserve.take_over(now, &self.reserve, &window);
-        let cap = self.window.cap();
-        (self.key, self.window, self.reserve) = (key, window, reserve);
-        if self.lease().is_some() {
-            self.window.set_cap(cap);
-        }
-        if burst.is_some() || self.rare.is_some() {
-            self.rare().burst = burst;
-        }
-        if self.learns {
-            self.knows_its_part();
-        }
     }
 
     /// When there is nothing left to remember, if nothing else happens; `None` while calls
@@ -698,42 +382,6 @@ impl Bucket {
         self.window.quota()
     }
 
-    /// What is held of it, if it is shared.
-    pub(super) fn lease(&self) -> Option<&Lease> {
-        // Of one that is not shared, nothing else is looked at.
-        if !self.is_watched {
-            return None;
-        }
-        self.rare.as_ref()?.lease.as_ref()
-    }
-
-    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
-        if !self.is_watched {
-            return None;
-        }
-        self.rare.as_mut()?.lease.as_mut()
-    }
-
-    /// Makes it a shared one.
-    pub(super) fn share(&mut self, lease: Lease) {
-        self.rare().lease = Some(lease);
-        self.is_watched = true;
-    }
-
-    /// Lets so many of its slots be used here.
-    pub(super) fn set_cap(&mut self, cap: u32) {
-        self.window.set_cap(cap);
-    }
-
-    /// A slot on lease that is taken no more is given back, as long as the store grants it to others.
-    #[cold]
-    fn uses_no_slot_again(&mut self) {
-        if let Some(lease) = self.lease().filter(|lease| lease.returns()) {
-            let cap = self.window.used() + lease.fresh();
-            self.window.set_cap(cap);
-        }
-    }
-
     /// When a call took a slot last.
     pub(super) fn used_at(&self) -> Instant {
         self.used_at
@@ -742,25 +390,6 @@ impl Bucket {
     /// Slots taken here.
     pub(super) fn used(&self) -> u32 {
         self.window.used()
-    }
-
-    /// How many of its slots are taken here, and how many calls may go now, as far as it is not a
-    /// slot on lease that they lack.
-    pub(super) fn used_and_room(&mut self, now: Instant) -> (u32, u32) {
-        self.expire(now);
-        let frozen = self.frozen_until(now).map(|_| 0);
-        let probes = self.half_open.as_ref().map(|half_open| half_open.left(self.in_flight));
-        let burst = self.burst().map(Window::free);
-        let spaced = self.learns.then(|| self.at_once(now)).flatten();
-        let room = [frozen, probes, burst, spaced];
-        let room = room.into_iter().flatten().min().unwrap_or(u32::MAX);
-        (self.window.used(), room)
-    }
-
-    /// When each of its slots that age has aged, and how many have no end yet.
-    pub(super) fn ends(&mut self, now: Instant) -> (Vec<Instant>, u32) {
-        self.expire(now);
-        (self.window.ends().collect(), self.window.in_flight())
     }
 
     /// When the first of its slots has aged, if nothing else happens.
