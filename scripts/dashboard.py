@@ -187,6 +187,8 @@ def upstream():
                 *quantiles("slackwater_upstream_seconds_bucket<all>", "upstream", 0.5, 0.95, 0.99))
     yield lines("In flight", "short", "Calls that were sent and have no answer yet.",
                 ("sum by (upstream) (slackwater_in_flight<all>)", "{{upstream}}"))
+    yield lines("Connections", "short", "Clients' connections, by instance. A held call keeps one open, unless its client speaks HTTP/2.",
+                ("sum by (instance) (slackwater_connections<all>)", "{{instance}}"))
     yield lines("Slack's answers", "reqps", "By status; error where there was none.",
                 ("sum by (code) (rate(slackwater_upstream_seconds_count<all><rate>))", "{{code}}"), stacked=True,
                 alerts=["SlackwaterUpstreamFailing"])

@@ -19,6 +19,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Gauges {
     ready: IntGauge,
+    connections: IntGauge,
     shadow: IntGaugeVec,
     queue_depth: IntGaugeVec,
     caller_depth: IntGaugeVec,
@@ -59,6 +60,8 @@ impl Gauges {
         Ok(Self {
             ready: registry
                 .gauge("slackwater_ready", "Whether calls are welcome: 1, or 0 from SIGTERM on.")?,
+            connections: registry
+                .gauge("slackwater_connections", "Connections of clients that are open.")?,
             shadow: registry.gauges(
                 "slackwater_shadow",
                 "What is only watched: the proxy (1 or 0), and how many methods.",
@@ -111,9 +114,16 @@ impl Gauges {
         })
     }
 
-    /// Whether calls are welcome, and which are only watched.
-    pub(super) fn set_health(&self, ready: bool, modes: &Modes, catalogue: &Catalogue) {
+    /// Whether calls are welcome, and which are only watched; and how many clients are connected.
+    pub(super) fn set_health(
+        &self,
+        ready: bool,
+        connections: usize,
+        modes: &Modes,
+        catalogue: &Catalogue,
+    ) {
         self.ready.set(ready.into());
+        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
         let watched = catalogue.methods().filter(|method| modes.is_shadow(Some(method))).count();
         let methods = i64::try_from(watched).unwrap_or(i64::MAX);
         let proxy = i64::from(modes.proxy() == Mode::Shadow);

@@ -27,9 +27,10 @@ impl Metrics {
         Ok(Self { gauges: Gauges::register(&counters.registry)?, counters: counters.clone() })
     }
 
-    /// Whether calls are welcome, and which are only watched. To be said before each look.
-    pub fn health(&self, ready: bool, modes: &Modes, catalogue: &Catalogue) {
-        self.gauges.set_health(ready, modes, catalogue);
+    /// Whether calls are welcome, and which are only watched; and how many clients are connected. To
+    /// be said before each look.
+    pub fn health(&self, ready: bool, connections: usize, modes: &Modes, catalogue: &Catalogue) {
+        self.gauges.set_health(ready, connections, modes, catalogue);
         for name in self.counters.answers.requests_by("method").keys() {
             if modes.is_shadow(catalogue.get(name).map(|method| &**method)) {
                 self.counters.queue.begin_watched(name);

@@ -40,6 +40,7 @@ use axum::{
 };
 use serde::Serialize;
 use tokio::{net::TcpListener, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use self::{
     events::Events,
@@ -71,6 +72,8 @@ pub struct AdminState {
     pub live: Live,
     /// Whether calls are welcome.
     pub ready: Arc<AtomicBool>,
+    /// The connections of clients.
+    pub connections: TaskTracker,
     /// Who may look, and who may change.
     pub guard: Guard,
 }
@@ -183,9 +186,10 @@ async fn metrics_page(State(turns): State<Turns>, State(state): State<AdminState
 }
 
 fn metrics_now(state: &AdminState) -> Response {
-    let AdminState { admission, metrics, live, ready, .. } = state;
+    let AdminState { admission, metrics, live, ready, connections, .. } = state;
     let config = live.config();
-    metrics.health(ready.load(Ordering::Relaxed), &admission.modes(), &config.catalogue);
+    let (ready, connections) = (ready.load(Ordering::Relaxed), connections.len());
+    metrics.health(ready, connections, &admission.modes(), &config.catalogue);
     match metrics.text(&Status::of(admission, &ById::new()), &config.catalogue) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

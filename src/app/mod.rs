@@ -145,6 +145,7 @@ async fn serve(
     let store = keep_state(&config, &shared)?;
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
+    let connections = TaskTracker::new();
     let admin_state = AdminState {
         admission: shared.admission.clone(),
         names: shared.identities.names().clone(),
@@ -152,12 +153,12 @@ async fn serve(
         listen,
         live: wired.live.clone(),
         ready: Arc::clone(&ready),
+        connections: connections.clone(),
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
     let admin = admin_thread(admin_listener, admin_state, OPERATORS.min(files / 16), end.clone())?;
 
-    let connections = TaskTracker::new();
     // One for each call that may be held, and some for those that go at once.
     // A quarter of the files is kept for the upstream and for operators, who keep theirs open.
     let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);

@@ -53,7 +53,7 @@ async fn nothing_is_held_and_what_would_have_been_is_counted() {
 async fn what_would_have_been_begins_at_zero() {
     let catalogue = Catalogue::built_in(AppKind::Internal).unwrap();
     let text = |proxy: &Proxy| {
-        proxy.metrics.health(true, &proxy.admission.modes(), &catalogue);
+        proxy.metrics.health(true, 0, &proxy.admission.modes(), &catalogue);
         String::from_utf8(proxy.metrics.text(&proxy.status(), &catalogue).unwrap()).unwrap()
     };
     let proxy = Proxy::configured("mode: shadow", &generous());
