@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -73,12 +74,14 @@ def config_of(documents: list[dict]) -> str:
     return of_kind(documents, "ConfigMap")["data"]["slackwater.yaml"]
 
 
-def variables_of(documents: list[dict]) -> dict[str, str]:
-    """As a kubelet sets them: texts, keys of the ConfigMap, and what is put together of earlier ones."""
+def variables_of(documents: list[dict], secrets: dict[str, dict[str, str]] = {}) -> dict[str, str]:
+    """As a kubelet sets them: texts, keys of the ConfigMap and of Secrets, and what is put together of earlier ones."""
     data, variables = of_kind(documents, "ConfigMap")["data"], {}
     for entry in slackwater_of(pod_of(documents)).get("env", []):
         if "value" in entry:
             value = re.sub(r"\$\((\w+)\)", lambda name: variables[name[1]], entry["value"])
+        elif key := entry["valueFrom"].get("secretKeyRef"):
+            value = secrets[key["name"]][key["key"]]
         else:
             value = data[entry["valueFrom"]["configMapKeyRef"]["key"]]
         variables[entry["name"]] = value
@@ -156,6 +159,13 @@ class Issuer:
         key, cert = self.authority.sign(self.names[name][0], name)
         return {"tls.crt": cert, "tls.key": key, "ca.crt": self.authority.pem}
 
+    def trusting(self, files: dict[str, Path] | None) -> ssl.SSLContext:
+        """A client that believes this authority and shows what is in these files."""
+        tls = ssl.create_default_context(cafile=self.authority.pem)
+        if files:
+            tls.load_cert_chain(files["tls.crt"], files["tls.key"])
+        return tls
+
 
 def guide(word: str) -> str:
     """The only example of the guide that has this in it."""
@@ -166,14 +176,14 @@ def guide(word: str) -> str:
 class Container:
     """slackwater as its manifest has it: its variables, its mounts, its probe, before a fake Slack."""
 
-    def __init__(self, documents: list[dict], folder: Path, slack: FakeSlack):
+    def __init__(self, documents: list[dict], folder: Path, slack: FakeSlack, secrets: dict[str, dict[str, str]] = {}):
         self.container = slackwater_of(pod_of(documents))
         config, listens = re.subn("(?m)^listen: .*", "listen: 127.0.0.1:0", placed(documents, folder))
         assert listens == 1
         config += f"\nupstreams: [{{ prefix: /api/, url: \"{slack.url}/api/\", kind: web_api }}]\n"
         (folder / "slackwater.yaml").write_text(config)
         mount({"slackwater.yaml": folder / "slackwater.yaml"}, folder / "etc/slackwater")
-        self.env = variables_of(documents)
+        self.env = variables_of(documents, secrets)
         self.env["SLACKWATER_CONFIG"] = f"{folder}{self.env['SLACKWATER_CONFIG']}"
         # The port may be taken on this machine.
         host, _ = self.env["SLACKWATER_ADMIN_LISTEN"].rsplit(":", 1)

@@ -63,6 +63,9 @@ def same(documents: list[dict]) -> dict[tuple[str, str], dict]:
         if document["kind"] == "ConfigMap":
             # Text with comments, and values without.
             document["data"]["slackwater.yaml"] = yaml.safe_load(document["data"]["slackwater.yaml"])
+        if pod := pod_in(document):
+            # A patch puts what it changes first.
+            pod["volumes"] = sorted(pod.get("volumes", []), key=lambda volume: volume["name"])
         objects[document["kind"], metadata["name"]] = document | {"labels": labels}
     assert len(objects) == len(documents)
     return objects
@@ -77,6 +80,11 @@ GATEWAYS = {
     "watched": ("resources: [../gateway, ../podmonitor]\ncomponents: [../metrics]\n",
                 ("--set", "metrics.enabled=true,metrics.podMonitor.enabled=true")),
     "openshift": ("resources: [../gateway]\ncomponents: [../openshift]\n", ("--api-versions", "security.openshift.io/v1")),
+    "replicas": ("resources: [../gateway]\ncomponents: [../replicas]\n",
+                 ("--set", "redis.enabled=true,gateway.autoscaling.enabled=true")),
+    "replicas on openshift": ("resources: [../gateway]\ncomponents: [../replicas, ../openshift]\n",
+                              ("--set", "redis.enabled=true,gateway.autoscaling.enabled=true",
+                               "--api-versions", "security.openshift.io/v1")),
 }  # fmt: skip
 
 
@@ -177,12 +185,17 @@ SHARED = {("redis" if "redis:" in block else "parts"): block for block in BLOCKS
 def test_several_gateways_share_their_limits(helm, tmp_path, how):
     documents = helm.rendered(values=yaml.safe_load(SHARED[how]))
     valid(documents)
-    stateful = of_kind(documents, "StatefulSet")
-    assert stateful["spec"]["replicas"] == 3
-    assert stateful["spec"]["serviceName"] == of_kind(documents, "Service")["metadata"]["name"]
-    # Each has a volume of its own.
-    assert [claim["metadata"]["name"] for claim in stateful["spec"]["volumeClaimTemplates"]] == ["state"]
-    assert not [d for d in documents if d["kind"] in ("Deployment", "PersistentVolumeClaim")]
+    assert not [d for d in documents if d["kind"] == "PersistentVolumeClaim"]
+    pods = of_kind(documents, "Deployment" if how == "redis" else "StatefulSet")["spec"]
+    assert pods["replicas"] == 3
+    if how == "redis":
+        # Each is as good as another.
+        assert pods["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert {"name": "state", "emptyDir": {"sizeLimit": "64Mi"}} in pods["template"]["spec"]["volumes"]
+    else:
+        assert pods["serviceName"] == of_kind(documents, "Service")["metadata"]["name"]
+        # Each has a volume of its own.
+        assert [claim["metadata"]["name"] for claim in pods["volumeClaimTemplates"]] == ["state"]
     env = {entry["name"]: entry for entry in slackwater_of(pod_of(documents))["env"]}
     ordinal = env.pop("SLACKWATER_SHARED_ORDINAL", None)
     label = "metadata.labels['apps.kubernetes.io/pod-index']"
@@ -268,6 +281,9 @@ WRONG = {
     "replicas that are a text": ("gateway.config.shared.replicas=three", ["shared[./]replicas", "integer"]),
     "an ordinal for all": ("gateway.config.shared.ordinal=1", [r"gateway\.config\.shared\.ordinal", "delete"]),
     "an address in two places": ("gateway.config.listen=0.0.0.0:1", [r"gateway\.config\.listen", r"gateway\.port"]),
+    "two servers": ("redis.enabled=true,gateway.config.shared.redis=redis://redis:6379", [r"shared\.redis", r"redis\.enabled"]),
+    "replicas that share nothing": ("gateway.autoscaling.enabled=true", [r"autoscaling\.enabled", r"redis\.enabled"]),
+    "a size of the server's": ("redis.maxmemory=much", ["redis[./]maxmemory"]),
     "a monitor of a closed listener": ("metrics.podMonitor.enabled=true", [r"metrics\.podMonitor\.enabled", r"metrics\.enabled"]),
 }  # fmt: skip
 

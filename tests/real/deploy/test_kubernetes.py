@@ -10,7 +10,6 @@ import resource
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import time
 from http.client import HTTPException
@@ -401,14 +400,8 @@ def test_the_gateway_lets_in_bots_that_show_their_certificates(rendered, tmp_pat
     resolve = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda to, *more: resolve("127.0.0.1" if to == host else to, *more))
 
-    def trusting(files: dict[str, Path] | None) -> ssl.SSLContext:
-        tls = ssl.create_default_context(cafile=issuer.authority.pem)
-        if files:
-            tls.load_cert_chain(files["tls.crt"], files["tls.key"])
-        return tls
-
     def call(files: dict[str, Path] | None, url: str = base_url):
-        client = WebClient(token="xoxb-T1-A1-secret", base_url=url, ssl=trusting(files))
+        client = WebClient(token="xoxb-T1-A1-secret", base_url=url, ssl=issuer.trusting(files))
         client.proxy = None
         return client.users_info(user="U1")
 
@@ -416,7 +409,7 @@ def test_the_gateway_lets_in_bots_that_show_their_certificates(rendered, tmp_pat
         """The certificate that a new connection meets."""
         with (
             socket.create_connection((host, int(port)), timeout=5) as plain,
-            trusting(bot).wrap_socket(plain, server_hostname=host) as secured,
+            issuer.trusting(bot).wrap_socket(plain, server_hostname=host) as secured,
         ):
             return secured.getpeercert(binary_form=True)
 

@@ -60,7 +60,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 admin-host: {{ ternary .values.metrics.host "127.0.0.1" .values.metrics.enabled | quote }}
 admin-port: {{ int .own.adminPort | quote }}
 slackwater.yaml: |
-  {{- merge (dict "listen" (printf "%s:%d" .host (int .own.port))) .own.config | toYaml | nindent 2 }}
+  {{- merge (dict "listen" (printf "%s:%d" .host (int .own.port))) (.more | default dict) .own.config | toYaml | nindent 2 }}
 {{- end -}}
 
 {{/* What is the same in both containers: `name` is that of the ConfigMap. */}}
@@ -111,11 +111,30 @@ configMap:
       path: slackwater.yaml
 {{- end -}}
 
-{{/* `true` if the gateway is a StatefulSet: several pods have a volume each, and by fixed parts of every limit each has
-to know which one it is. */}}
-{{- define "slackwater.several" -}}
-{{- $shared := .Values.gateway.config.shared | default dict -}}
-{{- if or (gt (int $shared.replicas) 1) (and $shared.replicas (not $shared.redis)) -}}true{{- end -}}
+{{/* How the gateway's replicas share their limits: what the configuration says, or the chart's own server. */}}
+{{- define "slackwater.shared" -}}
+{{- $own := .Values.gateway -}}
+{{- $shared := $own.config.shared | default dict -}}
+{{- if hasKey $shared "ordinal" -}}
+{{- fail "gateway.config.shared.ordinal: each pod has its own; delete this key" -}}
+{{- end -}}
+{{- if not .Values.redis.enabled -}}
+{{- toYaml $shared -}}
+{{- else if $shared.redis -}}
+{{- fail "gateway.config.shared.redis: redis.enabled brings a server of its own; use one of the two" -}}
+{{- else -}}
+{{- $most := ternary $own.autoscaling.maxReplicas $own.replicas $own.autoscaling.enabled -}}
+{{- $redis := printf "redis://slackwater@%s-redis:6379/0" (include "slackwater.fullname" .) -}}
+{{- /* One more during an update. */ -}}
+{{- $chart := dict "redis" $redis "password" "${REDIS_PASSWORD}" "replicas" (add1 (int $most)) -}}
+{{- merge (dict) $shared $chart | toYaml -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `redis`, `parts` or nothing. */}}
+{{- define "slackwater.sharedBy" -}}
+{{- $shared := include "slackwater.shared" . | fromYaml -}}
+{{- if $shared.redis -}}redis{{- else if $shared.replicas -}}parts{{- end -}}
 {{- end -}}
 
 {{- define "slackwater.claim" -}}
@@ -126,4 +145,17 @@ storageClassName: {{ . }}
 resources:
   requests:
     storage: {{ .size }}
+{{- end -}}
+
+{{- define "slackwater.redisLabels" -}}
+app.kubernetes.io/name: slackwater-redis
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "slackwater.redisPassword" -}}
+- name: REDIS_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.redis.secret }}
+      key: password
 {{- end -}}
