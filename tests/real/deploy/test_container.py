@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 from compose_spec import PyCompose
+from redis_server import OTHERS
 from sdk import Sdk
-from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, eventually, http_get, listening
+from stand import BINARY, ENVIRONMENT, REPO, FakeSlack, Process, Proxy, eventually, free_port, http_get, listening
 
 DEPLOY = REPO / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
@@ -89,6 +90,29 @@ def test_compose_is_compose():
             assert port.startswith("127.0.0.1:"), f"{name} is published beyond this machine: {port}"
     build = services["slackwater"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DOCKERFILE
+
+
+def test_the_replicas_of_compose_share_a_server(tmp_path):
+    text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", (DEPLOY / "docker-compose.replicas.yaml").read_text())
+    PyCompose.from_yaml(text)
+    document = yaml.safe_load(text)
+    redis, slackwater = document["services"]["redis"], document["services"]["slackwater"]
+    assert "ports" not in redis and redis["networks"] == ["shared"] and document["networks"]["shared"] == {"internal": True}
+    (port,), number = slackwater["ports"], slackwater["deploy"]["replicas"]
+    first, last = port["published"].split("-")
+    assert port["host_ip"] == "127.0.0.1" and int(last) - int(first) + 1 == number, "a port for each replica"
+    config = tmp_path / "slackwater.yaml"
+    config.write_text(document["configs"]["slackwater"]["content"])
+    done = subprocess.run([BINARY, "check", config], text=True, capture_output=True, timeout=20)
+    assert done.returncode == 0, done.stdout
+    shared = yaml.safe_load(config.read_text())["shared"]
+    assert shared == {"redis": "redis://redis:6379/0", "replicas": number}
+    # The server starts with these words, and slackwater accepts what they say.
+    port = free_port()
+    server = Process("valkey", [OTHERS["valkey-8.1"], *redis["command"], "--port", port, "--dir", tmp_path])
+    server.wait_for("readiness", lambda line: "Ready to accept connections" in line)
+    proxy = Proxy(("/api/", FakeSlack().url), more=config.read_text().replace("redis:6379", f"127.0.0.1:{port}"))
+    eventually("it grants slots", lambda: proxy.metric("slackwater_shared_degraded") == 0, 15)
 
 
 def test_what_compose_mounts_is_there():

@@ -15,8 +15,9 @@ def test_every_place_has_the_same_version():
     assert said.stdout.split() == ["slackwater", VERSION]
     example = yaml.safe_load((REPO / "deploy/kubernetes/example/kustomization.yaml").read_text())
     assert [image["newTag"] for image in example["images"]] == [VERSION]
-    compose = (REPO / "deploy/docker-compose.yaml").read_text()
-    assert re.findall(r"SLACKWATER_VERSION:-([^}]+)\}", compose) == [VERSION]
+    for name in ("docker-compose.yaml", "docker-compose.replicas.yaml"):
+        compose = (REPO / "deploy" / name).read_text()
+        assert re.findall(r"SLACKWATER_VERSION:-([^}]+)\}", compose) == [VERSION]
     newest = (REPO / "deploy/debian/changelog").read_text().splitlines()[0]
     assert newest.startswith(f"slackwater ({VERSION}-1) "), newest
     for page in ("deploy/README.md", "deploy/kubernetes/README.md", "deploy/RELEASE.md"):
