@@ -12,7 +12,7 @@ use super::{
 use crate::{
     metrics::{LABELS, Registry},
     pauses::Target,
-    queue::Modes,
+    queue::{Modes, ServerLoad},
 };
 
 /// Handles to what is looked up at a scrape. Clones are the same gauges.
@@ -23,6 +23,8 @@ pub(super) struct Gauges {
     shadow: IntGaugeVec,
     queue_depth: IntGaugeVec,
     caller_depth: IntGaugeVec,
+    held_why: IntGaugeVec,
+    most_in_flight: IntGaugeVec,
     oldest_wait: GaugeVec,
     hold: GaugeVec,
     slots_used: IntGaugeVec,
@@ -76,6 +78,16 @@ impl Gauges {
                 "slackwater_caller_queue_depth",
                 "Calls held, by caller: the fifty with the most, and all others as other.",
                 &["caller"],
+            )?,
+            held_why: registry.gauges(
+                "slackwater_queue_held",
+                "Calls held, by why the oldest of their queue does not go.",
+                &["why"],
+            )?,
+            most_in_flight: registry.gauges(
+                "slackwater_in_flight_most",
+                "How many calls may be in flight to one server (each), and to all.",
+                &["to"],
             )?,
             oldest_wait: registry.fractions(
                 "slackwater_queue_oldest_wait_seconds",
@@ -148,6 +160,17 @@ impl Gauges {
                 let hold = Duration::from_millis(queue.hold_ms).as_secs_f64();
                 self.hold.with_label_values(&[&*queue.method]).set(hold);
             }
+        }
+        self.held_why.reset();
+        for queue in &status.queues {
+            let depth = i64::try_from(queue.depth).unwrap_or(i64::MAX);
+            let why = queue.why.unwrap_or("turn");
+            self.held_why.with_label_values(&[why]).add(depth);
+        }
+        for load in &status.in_flight {
+            let to = if &*load.server == ServerLoad::ALL { "all" } else { "each" };
+            let most = i64::try_from(load.most).unwrap_or(i64::MAX);
+            self.most_in_flight.with_label_values(&[to]).set(most);
         }
         self.caller_depth.reset();
         for (n, held) in status.callers.iter().enumerate() {

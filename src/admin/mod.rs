@@ -53,7 +53,7 @@ use self::{
 pub use self::{
     guard::{Guard, is_local},
     metrics::Metrics,
-    status::{BucketStatus, ById, Held, PauseStatus, QueueStatus, Status},
+    status::{BucketStatus, ById, Held, InFlightStatus, PauseStatus, QueueStatus, Status},
 };
 use crate::{identity::Names, queue::Admission, reload::Live, respond::Top};
 
@@ -98,6 +98,7 @@ struct StatusPage {
     queues: Vec<QueueStatus>,
     buckets: Vec<BucketStatus>,
     left_out: LeftOut,
+    in_flight: Vec<InFlightStatus>,
     mode: ModePage,
     paused: Vec<PauseStatus>,
     top: TopPage,
@@ -211,6 +212,7 @@ fn status_now(state: &AdminState) -> Response {
         queues: status.queues,
         buckets: status.buckets,
         left_out,
+        in_flight: status.in_flight,
         mode: ModePage::from(&state.admission.modes()),
         paused: status.paused,
         top: TopPage {

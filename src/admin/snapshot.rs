@@ -347,7 +347,7 @@ mod tests {
 
     fn status(queues: Vec<QueueStatus>, buckets: Vec<BucketStatus>) -> Status {
         let (callers, workspaces, paused) = Default::default();
-        Status { queues, buckets, callers, workspaces, paused, places: 0 }
+        Status { queues, buckets, callers, workspaces, paused, places: 0, in_flight: Vec::new() }
     }
 
     /// Red when a limit of another method counts, when one that several share does not, and when the

@@ -16,7 +16,7 @@ use super::snapshot::pressing;
 use crate::{
     metrics::Busy,
     pauses::{Paused, Target},
-    queue::{Admission, HeldCalls, QueueSnapshot},
+    queue::{Admission, HeldCalls, QueueSnapshot, ServerLoad},
     reload::LastReload,
     state::unix_millis,
     store::{Difference, Shown},
@@ -40,6 +40,21 @@ pub struct Status {
     pub paused: Vec<PauseStatus>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
+    /// Calls in flight, to each server and to all.
+    pub in_flight: Vec<InFlightStatus>,
+}
+
+/// Calls in flight to one server, or to all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InFlightStatus {
+    /// The server's host and port; `*` stands for all.
+    pub server: Arc<str>,
+    /// Calls in flight.
+    pub calls: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// Calls that are held and will go there.
+    pub held: usize,
 }
 
 /// Whose calls are held.
@@ -240,7 +255,7 @@ impl Status {
 
     /// `clock` is now in milliseconds of Unix time.
     fn new(snapshot: QueueSnapshot, names: &ById, clock: u64) -> Self {
-        let QueueSnapshot { now, mut queues, buckets: all, paused, places } = snapshot;
+        let QueueSnapshot { now, mut queues, buckets: all, paused, places, servers } = snapshot;
         queues.sort_by(|one, other| {
             (&one.method, one.class, &one.caller).cmp(&(&other.method, other.class, &other.caller))
         });
@@ -265,7 +280,8 @@ impl Status {
         });
         let paused = paused.collect();
         let queues = queues.into_iter().map(|queue| QueueStatus::new(queue, now)).collect();
-        Self { queues, buckets, callers, workspaces, paused, places }
+        let in_flight = servers.into_iter().map(InFlightStatus::from).collect();
+        Self { queues, buckets, callers, workspaces, paused, places, in_flight }
     }
 }
 
@@ -346,6 +362,14 @@ impl LearntStatus {
     /// Whether it keeps to fewer calls.
     pub(super) fn is_lower(&self) -> bool {
         self.quota < self.configured || self.period_ms > self.configured_period_ms
+    }
+}
+
+// === impl InFlightStatus ===
+
+impl From<ServerLoad> for InFlightStatus {
+    fn from(ServerLoad { server, in_flight, most, held }: ServerLoad) -> Self {
+        Self { server, calls: in_flight, most, held }
     }
 }
 
@@ -550,7 +574,8 @@ mod tests {
         ];
         let paused = vec![Paused { target, since: 500, shed: false }];
         let queues = Vec::new();
-        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused, places: 0 };
+        let servers = Vec::new();
+        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused, places: 0, servers };
         let names = [("A1", "helper"), ("T1", "Acme")].map(|(id, name)| (id.into(), name.into()));
         let status = Status::new(snapshot, &names.into(), 700);
         let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();

@@ -139,6 +139,15 @@ async fn serve(
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let shared = Shared::new(Arc::clone(&config))?;
+    let room = listen::files::shares(files);
+    if config.queue.max_in_flight.is_some_and(|most| most > room.in_flight) {
+        tracing::warn!(
+            files,
+            max_in_flight = room.in_flight,
+            "queue.max_in_flight is more than the limit on open files allows"
+        );
+    }
+    shared.admission.allow_in_flight(room.in_flight, &config.queue);
     let (tasks, end_timer) = (TaskTracker::new(), CancellationToken::new());
     // Before anything is known of a bucket.
     share_limits(&config, &shared, &tasks, end_timer.clone())?;
@@ -160,8 +169,7 @@ async fn serve(
     let admin = admin_thread(admin_listener, admin_state, OPERATORS.min(files / 16), end.clone())?;
 
     // One for each call that may be held, and some for those that go at once.
-    // A quarter of the files is kept for the upstream and for operators, who keep theirs open.
-    let most = config.queue.max_total.saturating_add(SPARE).min(files - files / 4);
+    let most = config.queue.max_total.saturating_add(SPARE).min(room.connections);
     let (live, rebuild) =
         wired.serve(listener, most, end.clone(), end_timer.clone(), connections.clone(), &tasks);
     let following = reload::follow(source, shared.clone(), live.clone(), rebuild)?;

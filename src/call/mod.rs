@@ -4,6 +4,7 @@ pub mod body;
 pub mod coding;
 pub mod headers;
 pub mod ids;
+pub mod in_flight;
 pub mod record;
 pub mod refusing;
 pub mod response;

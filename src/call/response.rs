@@ -15,11 +15,15 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use super::in_flight::InFlight;
+
 pin_project! {
     /// The body of an answer: the upstream's, passed through as it comes, or our own.
     pub struct ResponseBody {
         #[pin]
         from: From,
+        // That its call is in flight, until its end.
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -82,22 +86,32 @@ pub enum AnswerError {
 impl ResponseBody {
     /// The upstream's body. It is given up when nothing comes for `limit`.
     pub fn upstream(body: Incoming, limit: Duration) -> Self {
-        Self {
-            from: From::Upstream { first: None, then: None, broken: None, body, idle: None, limit },
-        }
+        let (first, then, broken, idle) = (None, None, None, None);
+        From::Upstream { first, then, broken, body, idle, limit }.into()
     }
 
     /// The upstream's body of which the beginning has been read. It goes on as if it had not.
     pub fn begun(mut begun: Begun, body: Incoming, limit: Duration) -> Self {
         let first = Some(begun.data()).filter(|first| !first.is_empty());
         let idle = begun.idle_since.map(|since| tokio::time::sleep_until(since + limit));
-        Self { from: From::Upstream { first, then: begun.then, broken: None, body, idle, limit } }
+        From::Upstream { first, then: begun.then, broken: None, body, idle, limit }.into()
     }
 
     /// A body of ours.
     pub fn ours(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { from: From::Ours { bytes: (!bytes.is_empty()).then_some(bytes) } }
+        From::Ours { bytes: (!bytes.is_empty()).then_some(bytes) }.into()
+    }
+
+    /// Its call is in flight until it has ended.
+    pub fn until_its_end(&mut self, in_flight: Option<InFlight>) {
+        self.in_flight = in_flight;
+    }
+}
+
+impl std::convert::From<From> for ResponseBody {
+    fn from(from: From) -> Self {
+        Self { from, in_flight: None }
     }
 }
 

@@ -11,6 +11,7 @@ mod metrics;
 mod modes;
 mod pausing;
 mod permit;
+mod servers;
 mod shadow;
 mod sharing;
 mod shed;
@@ -40,13 +41,19 @@ pub use self::{
     metrics::QueueMetrics,
     modes::Modes,
     permit::{Closed, Permit, ReportedLimit},
+    servers::ServerLoad,
     sharing::boot_time,
     shed::{Shed, ShedReason, whole_seconds},
     snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},
 };
-use self::{ghosts::Ghosts, sharing::Leases, split::Replica, waiters::Waiters};
-use crate::{call::Call, identity::Learnt, pauses::Pauses, state::Store};
+use self::{ghosts::Ghosts, servers::Servers, sharing::Leases, split::Replica, waiters::Waiters};
+use crate::{
+    call::{Call, in_flight::InFlight},
+    identity::Learnt,
+    pauses::Pauses,
+    state::Store,
+};
 
 /// Where calls wait for their turn.
 #[derive(Clone, Debug)]
@@ -58,7 +65,7 @@ pub struct Admission {
 struct Inner {
     state: Mutex<State>,
     /// The timer has to be set anew.
-    earlier: Notify,
+    earlier: Arc<Notify>,
     /// What the scheduler's time [`START`] is.
     origin: Instant,
     metrics: QueueMetrics,
@@ -97,7 +104,15 @@ struct State {
 const START: scheduler::Instant = scheduler::Instant::from_nanos(1 << 62);
 
 /// What a waiting call is told.
-type Verdict = Result<scheduler::Permit, Shed>;
+type Verdict = Result<Granted, Shed>;
+
+/// A call that goes.
+#[derive(Debug)]
+pub struct Granted {
+    permit: scheduler::Permit,
+    /// It is in flight from now on.
+    in_flight: InFlight,
+}
 
 // === impl Admission ===
 
@@ -110,11 +125,13 @@ impl Admission {
         metrics: QueueMetrics,
     ) -> Self {
         let policy = policy(queue, background, adaptive);
+        let earlier = Arc::new(Notify::new());
+        let servers = Servers::new(queue, Arc::clone(&earlier));
         Self {
             shared: Arc::new(Inner {
                 state: Mutex::new(State {
                     scheduler: Scheduler::new(policy),
-                    waiting: Waiters::default(),
+                    waiting: Waiters::new(servers),
                     pauses: Pauses::default(),
                     modes: Modes::default(),
                     ghosts: None,
@@ -127,7 +144,7 @@ impl Admission {
                     notes: Vec::new(),
                     lessons: Vec::new(),
                 }),
-                earlier: Notify::new(),
+                earlier,
                 origin: Instant::now(),
                 metrics,
                 store: OnceLock::new(),
@@ -145,10 +162,11 @@ impl Admission {
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
+        let server = state.waiting.servers.of(&call.upstream);
         if state.modes.is_shadow(call.method.as_deref()) {
             let decision = match attempt {
                 Attempt::First(buckets) => {
-                    Ok(QueueDecision::Granted(state.pass(shared, now, call, buckets)))
+                    Ok(QueueDecision::Granted(state.pass(shared, now, (call, server), buckets)))
                 }
                 // It was sent before, and what Slack said is handed on.
                 Attempt::Again(_) => Err(Shed::upstream()),
@@ -160,7 +178,7 @@ impl Admission {
             return Err(Shed::disabled());
         }
         let may_wait = call.body.may_wait();
-        let mut again = false;
+        let (mut again, mut gated) = (false, false);
         let enqueued = match attempt {
             Attempt::Again(permit) => match permit.into_inner() {
                 Some((permit, outcome)) => {
@@ -172,6 +190,9 @@ impl Admission {
             },
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
+                let before = state.gates_before(shared, now, server);
+                gated = !before.is_empty();
+                buckets.extend(before);
                 let mut asks = shared.asks(call, buckets);
                 if !may_wait {
                     // It may go at once, and else there is no room for it.
@@ -181,7 +202,11 @@ impl Admission {
             }
         };
         let decision = match enqueued {
-            Enqueued::Granted(permit) => Ok(QueueDecision::Granted(Permit::new(permit, shared))),
+            Enqueued::Granted(permit) => {
+                let in_flight = state.waiting.servers.begin(server);
+                let granted = Granted { permit, in_flight };
+                Ok(QueueDecision::Granted(Permit::new(granted, shared)))
+            }
             Enqueued::Refused(refusal) => {
                 let shed = Shed::refused(&refusal, now);
                 Err(if may_wait { shed } else { shed.of_memory() })
@@ -193,12 +218,15 @@ impl Admission {
             Enqueued::Held(ticket) => {
                 // A pause may have begun while it was on its way.
                 let met = if again { state.meet_again(now, call, ticket) } else { Ok(()) };
+                if again && met.is_ok() {
+                    gated = state.stand_again(shared, now, server, ticket);
+                }
                 if met.is_err() {
                     state.scheduler.cancel(now, ticket);
                 }
                 met.map(|()| {
                     let (verdict, told) = oneshot::channel();
-                    state.waiting.add(ticket, call, verdict);
+                    state.waiting.add(ticket, call, (server, gated), verdict);
                     QueueDecision::Held(Waiting::new(shared, ticket, told))
                 })
             }
@@ -287,6 +315,8 @@ impl Admission {
         let changes = changes.collect();
         state.scheduler.rebucket(now, changes);
         state.policy = policy;
+        state.waiting.servers.configure(&config.queue);
+        state.look_at_bounds(&self.shared, now);
         if let Some(ghosts) = &mut state.ghosts {
             ghosts.relimit(now, policy, &config.catalogue);
         }
@@ -295,6 +325,11 @@ impl Admission {
             modes.is_shadow(method.map(|method| &**config.catalogue.entry(&method.name)))
         });
         state.pump(&self.shared, now);
+    }
+
+    /// The operating system allows no more than so many calls in flight.
+    pub fn allow_in_flight(&self, most: usize, queue: &QueueBounds) {
+        self.shared.lock().waiting.servers.allow(most, queue);
     }
 
     /// Lets buckets remember what was before the process. With `cautious_since` nobody knows what was
@@ -416,7 +451,12 @@ impl State {
                     }
                 };
                 let verdict = match self.waiting.remove(ticket) {
-                    Some(waiter) => waiter.verdict.send(verdict),
+                    Some(waiter) => {
+                        let in_flight = || self.waiting.servers.begin(waiter.server);
+                        let granted =
+                            verdict.map(|permit| Granted { permit, in_flight: in_flight() });
+                        waiter.verdict.send(granted).map_err(|it| it.map(|it| it.permit))
+                    }
                     None => Err(verdict),
                 };
                 // Whoever left in this very moment gives the permit to the next.
@@ -426,7 +466,7 @@ impl State {
                 }
             }
             self.events = events;
-            if !returned {
+            if !self.let_pass(now) && !returned {
                 if self.scheduler.has_asks() {
                     shared.asks.notify_one();
                 }

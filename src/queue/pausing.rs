@@ -2,6 +2,7 @@
 
 use limits::{BucketKey, Rule};
 use scheduler::Ticket;
+use slack::IN_FLIGHT;
 
 use super::{Admission, Inner, Shed, State, waiters::QueueKey};
 use crate::{
@@ -129,7 +130,8 @@ impl State {
         let (mut changes, mut shed) = (Vec::new(), Vec::new());
         for (queue, ticket) in self.waiting.in_queues(|queue| concerns(&queue.key)) {
             let before = self.scheduler.buckets_of(ticket);
-            let is_gate = |key: &&BucketKey| key.limit.rule == Rule::Gate;
+            let is_gate =
+                |key: &&BucketKey| key.limit.rule == Rule::Gate && key.limit.name != IN_FLIGHT.name;
             let mut buckets: Vec<_> = before.iter().filter(|key| !is_gate(key)).cloned().collect();
             let method = queue.method.as_ref().map(|method| &*method.name);
             let caller = &queue.key.caller;

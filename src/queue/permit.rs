@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use limits::BucketKey;
 use scheduler::{Instant, Outcome};
 
-use super::{Inner, State, ghosts::GhostId};
-use crate::call::record::Headroom;
+use super::{Granted, Inner, State, ghosts::GhostId};
+use crate::call::{in_flight::InFlight, record::Headroom};
 
 /// The right to send one call now.
 ///
@@ -18,6 +18,7 @@ pub struct Permit {
     /// What its drop says of the call.
     fate: Outcome,
     watched: Watched,
+    in_flight: Option<InFlight>,
     shared: Arc<Inner>,
 }
 
@@ -53,18 +54,15 @@ pub struct Closed {
 // === impl Permit ===
 
 impl Permit {
-    pub(super) fn new(inner: scheduler::Permit, shared: &Arc<Inner>) -> Self {
+    pub(super) fn new(Granted { permit, in_flight }: Granted, shared: &Arc<Inner>) -> Self {
         let (fate, shared) = (Outcome::Unsent, Arc::clone(shared));
-        Self { inner: Some(inner), fate, watched: Watched::No, shared }
+        let (inner, in_flight) = (Some(permit), Some(in_flight));
+        Self { inner, fate, watched: Watched::No, in_flight, shared }
     }
 
     /// That of a call that goes whether or not there is room.
-    pub(super) fn watched(
-        inner: scheduler::Permit,
-        ghost: Option<GhostId>,
-        shared: &Arc<Inner>,
-    ) -> Self {
-        let mut permit = Self::new(inner, shared);
+    pub(super) fn watched(granted: Granted, ghost: Option<GhostId>, shared: &Arc<Inner>) -> Self {
+        let mut permit = Self::new(granted, shared);
         permit.watched = Watched::Yes(ghost);
         permit
     }
@@ -84,6 +82,12 @@ impl Permit {
     /// The call is being handed over: from now on Slack may have counted it.
     pub fn sent(&mut self) {
         self.fate = Outcome::Lost;
+    }
+
+    /// That the call is in flight: until its answer has ended, which may be after the permit is
+    /// settled.
+    pub fn in_flight(&mut self) -> Option<InFlight> {
+        self.in_flight.take()
     }
 
     /// It certainly never left.

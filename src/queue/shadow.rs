@@ -5,7 +5,10 @@ use std::sync::Arc;
 use limits::BucketKey;
 use slack::{Method, Mode};
 
-use super::{Admission, Inner, Permit, ShedReason, State, ghosts::Ghosts, modes::Modes};
+use super::{
+    Admission, Granted, Inner, Permit, ShedReason, State, ghosts::Ghosts, modes::Modes,
+    servers::ServerId,
+};
 use crate::{
     call::Call,
     pauses::{Meets, Who},
@@ -59,7 +62,7 @@ impl State {
         &mut self,
         shared: &Arc<Inner>,
         now: scheduler::Instant,
-        call: &Call,
+        (call, server): (&Call, ServerId),
         buckets: Vec<BucketKey>,
     ) -> Permit {
         let metrics = &shared.metrics;
@@ -85,6 +88,7 @@ impl State {
         if would_be_refused {
             metrics.would_be_refused(&call.record);
         }
-        Permit::watched(permit, ghost, shared)
+        let in_flight = self.waiting.servers.begin(server);
+        Permit::watched(Granted { permit, in_flight }, ghost, shared)
     }
 }

@@ -28,6 +28,8 @@ pub enum ShedReason {
     Paused,
     /// The operator has switched its method or its caller off.
     Disabled,
+    /// As many calls are in flight to its server, or in all, as may be.
+    InFlight,
     /// The proxy is shutting down.
     Draining,
     /// Slack refused it, and it cannot be sent again.
@@ -38,18 +40,27 @@ pub enum ShedReason {
 /// knows.
 const COME_BACK: Duration = Duration::from_secs(30);
 
+/// The same for one that found as many calls in flight as may be. Each of them ends soon.
+const COME_SOON: Duration = Duration::from_secs(5);
+
 // === impl Shed ===
 
 impl Shed {
     /// The scheduler does not hold it, or no longer.
     pub(super) fn refused(refusal: &scheduler::Refusal, now: scheduler::Instant) -> Self {
-        let paused = refusal.reason == scheduler::RefusalReason::Paused;
-        let at_least = if paused { COME_BACK } else { Duration::ZERO };
+        let at_least = match refusal.reason {
+            scheduler::RefusalReason::Paused => COME_BACK,
+            scheduler::RefusalReason::InFlight => COME_SOON,
+            scheduler::RefusalReason::Deadline | scheduler::RefusalReason::QueueFull => {
+                Duration::ZERO
+            }
+        };
         Self {
             reason: match refusal.reason {
                 scheduler::RefusalReason::Deadline => ShedReason::Deadline,
                 scheduler::RefusalReason::QueueFull => ShedReason::QueueFull,
                 scheduler::RefusalReason::Paused => ShedReason::Paused,
+                scheduler::RefusalReason::InFlight => ShedReason::InFlight,
             },
             bucket: Some(refusal.bucket.clone()),
             retry_after: refusal.retry_at.since(now).max(at_least),
@@ -95,12 +106,13 @@ impl Shed {
 
 impl ShedReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Deadline,
         Self::QueueFull,
         Self::Memory,
         Self::Paused,
         Self::Disabled,
+        Self::InFlight,
         Self::Draining,
         Self::Upstream,
     ];
@@ -117,6 +129,7 @@ impl ShedReason {
             Self::Memory => "memory",
             Self::Paused => scheduler::RefusalReason::Paused.as_str(),
             Self::Disabled => "disabled",
+            Self::InFlight => scheduler::RefusalReason::InFlight.as_str(),
             Self::Draining => "draining",
             Self::Upstream => "upstream",
         }

@@ -8,7 +8,7 @@ use limits::{BucketKey, Class};
 use scheduler::{Block, BucketState};
 use tokio::time::Instant;
 
-use super::Admission;
+use super::{Admission, ServerLoad};
 use crate::pauses::{Paused, Target};
 
 /// The queue at one moment.
@@ -24,6 +24,8 @@ pub struct QueueSnapshot {
     pub paused: Vec<Paused>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
+    /// How many calls are in flight to each server, and in all.
+    pub servers: Vec<ServerLoad>,
 }
 
 /// The held calls of one method, class and caller.
@@ -106,6 +108,7 @@ impl Admission {
             buckets: state.scheduler.buckets(now).collect(),
             paused: state.pauses.list().collect(),
             places: state.scheduler.places(),
+            servers: state.waiting.servers.loads(),
         }
     }
 }

@@ -15,12 +15,17 @@ use slab::Slab;
 use slack::Method;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::Verdict;
+use super::{
+    Verdict,
+    servers::{ServerId, Servers},
+};
 use crate::call::Call;
 
 /// All who wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waiters {
+    /// Where they will go.
+    pub(super) servers: Servers,
     /// By the number of their ticket.
     all: HashMap<u64, Waiter>,
     queues: Slab<CallQueue>,
@@ -35,6 +40,9 @@ pub(super) struct Waiter {
     pub(super) since: Instant,
     /// When it is refused, if it has not gone.
     pub(super) until: Instant,
+    pub(super) server: ServerId,
+    /// Whether it stands before the server's gates.
+    gated: bool,
     queue: usize,
 }
 
@@ -60,8 +68,21 @@ pub(super) struct QueueKey {
 // === impl Waiters ===
 
 impl Waiters {
-    /// A call begins to wait.
-    pub(super) fn add(&mut self, ticket: Ticket, call: &Call, verdict: oneshot::Sender<Verdict>) {
+    /// Nobody waits to go to these servers.
+    pub(super) fn new(servers: Servers) -> Self {
+        let (all, queues, ids) = (HashMap::new(), Slab::new(), HashMap::new());
+        Self { servers, all, queues, ids }
+    }
+
+    /// A call begins to wait, before the gates of its server or not.
+    pub(super) fn add(
+        &mut self,
+        ticket: Ticket,
+        call: &Call,
+        (server, gated): (ServerId, bool),
+        verdict: oneshot::Sender<Verdict>,
+    ) {
+        self.servers.join(server, gated);
         let method = call.method.as_ref();
         let key = QueueKey {
             method: method.map_or_else(|| "-".into(), |method| Arc::clone(&method.name)),
@@ -77,12 +98,14 @@ impl Waiters {
         let since = call.arrived;
         self.queues[queue].calls.insert((since, ticket.number()));
         let until = call.deadline;
-        self.all.insert(ticket.number(), Waiter { ticket, verdict, since, until, queue });
+        let waiter = Waiter { ticket, verdict, since, until, server, gated, queue };
+        self.all.insert(ticket.number(), waiter);
     }
 
     /// The call with that ticket no longer waits.
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.all.remove(&ticket.number())?;
+        self.servers.leave(waiter.server, waiter.gated);
         let queue = &mut self.queues[waiter.queue];
         queue.calls.remove(&(waiter.since, ticket.number()));
         if queue.calls.is_empty() {
@@ -106,7 +129,28 @@ impl Waiters {
 
     /// Nobody waits any more.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        std::mem::take(self).all.into_values()
+        let all = std::mem::take(&mut self.all);
+        self.queues.clear();
+        self.ids.clear();
+        for waiter in all.values() {
+            self.servers.leave(waiter.server, waiter.gated);
+        }
+        all.into_values()
+    }
+
+    /// Those who wait to go to these servers, and do not stand before the gates, do from now on.
+    pub(super) fn gate(&mut self, of: impl Fn(ServerId) -> bool) -> Vec<(Ticket, ServerId)> {
+        if !self.servers.has_ungated() {
+            return Vec::new();
+        }
+        let ungated = self.all.values_mut().filter(|waiter| !waiter.gated && of(waiter.server));
+        let mut gated = Vec::new();
+        for waiter in ungated {
+            waiter.gated = true;
+            self.servers.gate(waiter.server);
+            gated.push((waiter.ticket, waiter.server));
+        }
+        gated
     }
 
     /// Every queue in which somebody waits, and who waits longest.

@@ -86,8 +86,8 @@ impl Drop for Waiting<'_> {
         let now = self.shared.now();
         if state.waiting.remove(self.ticket).is_some() {
             state.scheduler.cancel(now, self.ticket);
-        } else if let Ok(Ok(permit)) = self.told.try_recv() {
-            state.scheduler.settle(now, permit, Outcome::Unsent);
+        } else if let Ok(Ok(granted)) = self.told.try_recv() {
+            state.scheduler.settle(now, granted.permit, Outcome::Unsent);
         }
         state.pump(self.shared, now);
     }

@@ -12,6 +12,8 @@ const BOUNDED: &str = "no client may wait longer for this method (max_wait): mak
 const QUEUE_FULL: &str = "make fewer calls at once, or raise queue.max_depth, queue.max_total or \
                           the caller's max_depth, whichever bound it has met";
 const MEMORY: &str = "send fewer or smaller bodies at once, or raise queue.max_bytes";
+const IN_FLIGHT: &str = "find out why its server is slow (/status, in_flight), or raise \
+                         queue.max_in_flight and the limit on open files";
 
 /// The cure for calls that go nowhere.
 pub(super) const BASE_URL: &str = "let the base URL of the Slack client end with /api/, as in \
@@ -24,6 +26,7 @@ pub(super) fn cure(reason: ShedReason, record: &Record) -> Option<&'static str> 
         ShedReason::Deadline => Some(LONGER),
         ShedReason::QueueFull => Some(QUEUE_FULL),
         ShedReason::Memory => Some(MEMORY),
+        ShedReason::InFlight => Some(IN_FLIGHT),
         ShedReason::Paused | ShedReason::Disabled | ShedReason::Draining | ShedReason::Upstream => {
             None
         }
@@ -49,6 +52,9 @@ pub(super) fn message(shed: &Shed, record: &Record) -> String {
         }
         ShedReason::Disabled => {
             "the operator of slackwater has disabled its method or its caller".into()
+        }
+        ShedReason::InFlight => {
+            "as many calls are in flight as may be, and none of them has ended in time".into()
         }
         ShedReason::Draining => "slackwater is stopping; call again".into(),
         ShedReason::Upstream => "Slack has refused it before".into(),

@@ -49,6 +49,7 @@ fn away(shed: &Shed, record: &Record) -> Duration {
         ShedReason::QueueFull
         | ShedReason::Memory
         | ShedReason::Disabled
+        | ShedReason::InFlight
         | ShedReason::Draining
         | ShedReason::Upstream => false,
     };

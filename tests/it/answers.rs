@@ -67,7 +67,11 @@ impl Packing {
 
 /// An answer whose body comes in these pieces, each so much later. Without a length it is
 /// chunked.
-fn pieces(status: u16, pieces: Vec<(Duration, Bytes)>, length: bool) -> Response<Stream> {
+pub(crate) fn pieces(
+    status: u16,
+    pieces: Vec<(Duration, Bytes)>,
+    length: bool,
+) -> Response<Stream> {
     let all: usize = pieces.iter().map(|(_, piece)| piece.len()).sum();
     let frames = stream::iter(pieces).then(|(wait, piece)| async move {
         tokio::time::sleep(wait).await;

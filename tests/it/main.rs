@@ -21,6 +21,7 @@ mod faults;
 mod hang_up;
 mod headers;
 mod identity;
+mod in_flight;
 mod keep_alive;
 mod kinds;
 mod limits;

@@ -171,6 +171,17 @@ fn queue(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         set(bound, count.map(|count| count.get() as usize));
     }
     set(&mut queue.max_bytes, at.get("max_bytes").and_then(|it| it.read_size(report)));
+    let [all, one] = ["max_in_flight", "max_in_flight_per_server"]
+        .map(|key| at.get(key).and_then(|it| Some((it, it.read_count(report)?.get() as usize))));
+    if let (Some((_, all)), Some((it, one))) = (all, one)
+        && one > all
+    {
+        let text = "is more than max_in_flight, which is the most to all servers together; lower \
+                    the one or raise the other";
+        report.add(it, text);
+    }
+    queue.max_in_flight = all.map(|(_, all)| all);
+    queue.max_in_flight_per_server = one.map(|(_, one)| one);
 }
 
 fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {

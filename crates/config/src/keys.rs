@@ -57,6 +57,8 @@ pub(super) const CONFIG: Shape = Map(&[
             ("max_depth", Value),
             ("max_total", Value),
             ("max_bytes", Value),
+            ("max_in_flight", Value),
+            ("max_in_flight_per_server", Value),
         ]),
     ),
     ("timeouts", Map(&[("connect", Value), ("headers", Value), ("body_idle", Value)])),

@@ -176,6 +176,10 @@ pub struct QueueBounds {
     pub max_total: usize,
     /// Bytes of request bodies held in all.
     pub max_bytes: usize,
+    /// Calls in flight in all, where the operator says so.
+    pub max_in_flight: Option<usize>,
+    /// Calls in flight to one server, where the operator says so.
+    pub max_in_flight_per_server: Option<usize>,
 }
 
 /// How long the upstream may take.
@@ -303,6 +307,8 @@ impl Default for QueueBounds {
             max_depth: 10_000,
             max_total: 100_000,
             max_bytes: 32 << 20,
+            max_in_flight: None,
+            max_in_flight_per_server: None,
         }
     }
 }

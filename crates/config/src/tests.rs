@@ -207,7 +207,7 @@ clients:
   - { name: python, user_agent: '*slackclient/*', max_wait: 55s }
 background: { share: 1 }
 adaptive: { down: true, up: true, ceiling: 1.25 }
-queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB }
+queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB, max_in_flight: 9, max_in_flight_per_server: 4 }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
 shed_as: ok_false
@@ -235,6 +235,8 @@ log: { format: json, level: debug }
             max_depth: 1,
             max_total: 2,
             max_bytes: 1024,
+            max_in_flight: Some(9),
+            max_in_flight_per_server: Some(4),
         }
     );
     assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));

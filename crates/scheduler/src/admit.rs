@@ -108,6 +108,7 @@ impl Scheduler {
             self.touch(id);
             // A gate has no slots: a call that goes before the end of a pause takes none of it.
             if self.buckets[id].is_gate() {
+                self.buckets[id].pass();
                 continue;
             }
             self.buckets[id].take(now, class);

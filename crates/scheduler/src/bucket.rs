@@ -70,6 +70,8 @@ pub(super) struct Rare {
     lease: Option<Lease>,
     /// What it has learnt of its limit.
     lessons: Option<Box<Lessons>>,
+    /// How many calls may still go through it, if it is a gate that lets any pass.
+    pub(super) passes: Option<u32>,
 }
 
 /// How long an open bucket outlives its last call.
@@ -104,7 +106,7 @@ impl Bucket {
     /// What blocks calls of every class now.
     pub(super) fn shut(&mut self, now: Instant, leave: Option<Instant>) -> Option<Block> {
         if self.is_gate() {
-            return Some(Block { reason: BlockReason::Paused, until: None });
+            return self.closed().map(|reason| Block { reason, until: None });
         }
         if self.is_open() && self.half_open.is_none() {
             return None;
@@ -252,7 +254,7 @@ impl Bucket {
         matches!(self.key.limit.rule, Rule::Open | Rule::Gate)
     }
 
-    /// Whether it is a gate: no call passes as long as it is there.
+    /// Whether it is a gate: no call passes as long as it is there, or only as many as may.
     pub(super) fn is_gate(&self) -> bool {
         self.key.limit.rule == Rule::Gate
     }
@@ -375,6 +377,11 @@ impl Bucket {
             places: self.places.into(),
             learnt: self.learnt(),
         }
+    }
+
+    /// How many calls may still go through it, if it is a gate that lets any pass.
+    pub(super) fn passes(&self) -> Option<u32> {
+        self.rare.as_ref()?.passes
     }
 
     /// Slots in all.

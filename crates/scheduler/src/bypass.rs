@@ -51,7 +51,8 @@ impl Scheduler {
             | BlockReason::Reserved
             | BlockReason::Claimed
             | BlockReason::Turn
-            | BlockReason::Paused => false,
+            | BlockReason::Paused
+            | BlockReason::InFlight => false,
         })
     }
 }

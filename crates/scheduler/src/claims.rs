@@ -102,7 +102,7 @@ impl Scheduler {
     }
 
     /// When the last of a call's buckets has a slot for it, as far as is known. `None`
-    /// while one of them is frozen, probing or paused, or an older call is before it.
+    /// while one of them is frozen, probing, paused or a gate, or an older call is before it.
     fn slots_by(&mut self, now: Instant, call: CallId, buckets: &[BucketId]) -> Option<Instant> {
         let Held { class, sequence, .. } = self.held[call];
         if buckets.iter().any(|id| self.has_older(*id, sequence)) {
@@ -114,7 +114,10 @@ impl Scheduler {
             let Some(block) = bucket.blocked(now, class, None) else { continue };
             if matches!(
                 block.reason,
-                BlockReason::Frozen | BlockReason::Probing | BlockReason::Paused
+                BlockReason::Frozen
+                    | BlockReason::Probing
+                    | BlockReason::Paused
+                    | BlockReason::InFlight
             ) {
                 return None;
             }

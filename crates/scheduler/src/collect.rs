@@ -112,7 +112,10 @@ impl Scheduler {
     fn lacks(&self, (id, block): (BucketId, Block)) -> bool {
         let waits = matches!(
             block.reason,
-            BlockReason::Frozen | BlockReason::Probing | BlockReason::Paused
+            BlockReason::Frozen
+                | BlockReason::Probing
+                | BlockReason::Paused
+                | BlockReason::InFlight
         );
         !waits && self.buckets[id].lease().is_some()
     }

@@ -56,6 +56,8 @@ pub enum RefusalReason {
     QueueFull,
     /// It has waited past its deadline for the operator to end a pause.
     Paused,
+    /// It has waited past its deadline for a gate to let it pass.
+    InFlight,
 }
 
 /// Why a call that waits for a bucket does not go, and until when.
@@ -88,6 +90,8 @@ pub enum BlockReason {
     Turn,
     /// The operator has paused what it is part of.
     Paused,
+    /// As many calls are in flight as may be.
+    InFlight,
 }
 
 /// What a refusal by Slack led to.
@@ -140,6 +144,7 @@ impl RefusalReason {
             Self::Deadline => "deadline",
             Self::QueueFull => "queue_full",
             Self::Paused => "paused",
+            Self::InFlight => "in_flight",
         }
     }
 }
@@ -159,6 +164,7 @@ impl BlockReason {
             Self::Claimed => "claimed",
             Self::Turn => "turn",
             Self::Paused => "paused",
+            Self::InFlight => "in_flight",
         }
     }
 }
@@ -172,9 +178,15 @@ impl Block {
     }
 
     /// Whether it lasts longer than the other. One that ends when a response arrives counts as
-    /// shorter than one that ends at a known time; one that only the operator ends is the longest.
+    /// shorter than one that ends at a known time; one that only the operator ends is the longest, and
+    /// one of a gate the next.
     pub(super) fn outlasts(self, other: Self) -> bool {
-        let length = |block: Self| (block.reason == BlockReason::Paused, block.until);
+        let gate = |reason| match reason {
+            BlockReason::Paused => 2,
+            BlockReason::InFlight => 1,
+            _ => 0,
+        };
+        let length = |block: Self| (gate(block.reason), block.until);
         length(self) > length(other)
     }
 }

@@ -81,7 +81,8 @@
 //!
 //! The operator pauses a method, a caller or a workspace: calls of it then also need a gate, which
 //! is a bucket that no call passes. Or the limits are replaced. Either way calls that are held
-//! change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket).
+//! change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket). Some gates let calls
+//! pass as what is behind them has room; see [`turnstile`].
 //!
 //! # Why it ends
 //!
@@ -143,6 +144,7 @@ mod table;
 mod teach;
 mod time;
 mod turns;
+mod turnstile;
 mod window;
 
 #[cfg(any(test, feature = "model"))]

@@ -93,8 +93,9 @@ impl Scheduler {
         let forecast = self.forecast(now, &buckets, comer);
         let (at, binding) = forecast.unwrap_or((now, parked));
         let Told { at: retry_at, turn } = self.told(now, &buckets, comer, at);
-        // When a pause ends is unknown, so a call that is sent away during one keeps no place.
-        let paused = self.buckets[parked].is_gate();
+        // When a gate opens is unknown, so a call that is sent away before one keeps no place.
+        let gate = self.buckets[parked].is_gate().then(|| self.buckets[parked].passes());
+        let (paused, passes) = (gate.is_some(), gate.flatten().is_some());
         // While it still waits, so that its caller keeps its turn.
         if let Some(place) = place.filter(|_| !paused) {
             let held = &self.held[index];
@@ -106,7 +107,9 @@ impl Scheduler {
         self.release(now, held.kept(), class, Outcome::Unsent);
         self.events.push(Event::Expired {
             ticket: Ticket { index, sequence: held.sequence },
-            refusal: if paused {
+            refusal: if passes {
+                self.refusal(RefusalReason::InFlight, parked, retry_at)
+            } else if paused {
                 self.refusal(RefusalReason::Paused, parked, retry_at)
             } else {
                 self.refusal(RefusalReason::Deadline, binding, retry_at)

@@ -28,7 +28,7 @@ pub use identity::{Called, Facts, Identity, Told};
 pub use kind::Kind;
 pub use mode::Mode;
 pub use ordering::{OrderingArgument, OrderingArguments};
-pub use own::{IN_ORDER, OPEN, PAUSED};
+pub use own::{IN_FLIGHT, IN_ORDER, OPEN, PAUSED};
 pub use refused_as::RefusedAs;
 pub use tier::{AppKind, Tier};
 pub use token::{TOKEN_LIKE, holds_token, instead_of_token, needs_cookie};

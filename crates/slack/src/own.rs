@@ -32,9 +32,12 @@ pub static PAUSED: LazyLock<[Arc<Limit>; 3]> = LazyLock::new(|| {
     ["paused_method", "paused_caller", "paused_workspace"].map(|name| own(name, Rule::Gate, &[]))
 });
 
+/// How many calls are in flight to a server: beyond that, they wait before a gate.
+pub static IN_FLIGHT: LazyLock<Arc<Limit>> = LazyLock::new(|| own("in_flight", Rule::Gate, &[]));
+
 /// Whether a limit of the proxy's own has that name. One name has one definition.
 pub(super) fn is_own(name: &str) -> bool {
-    let all = [&*IN_ORDER].into_iter().chain(&*OPEN).chain(&*PAUSED);
+    let all = [&*IN_ORDER, &*IN_FLIGHT].into_iter().chain(&*OPEN).chain(&*PAUSED);
     all.into_iter().any(|limit| &*limit.name == name)
 }
 

@@ -9,6 +9,7 @@ const WHY = {
   claimed: "the free slot is kept for another call",
   turn: "others are before it",
   paused: "paused by an operator",
+  in_flight: "as many calls are in flight as may be",
 };
 
 const grouped = new Intl.NumberFormat("en");

@@ -289,6 +289,7 @@ fn why(name: &str) -> &str {
         "claimed" => "it is kept for another",
         "turn" => "others are before it",
         "paused" => "it is paused",
+        "in_flight" => "too many are in flight",
         other => other,
     }
 }

@@ -179,6 +179,7 @@ where
         *request.headers_mut() = call.head.headers.clone();
         call.record.sent();
         permit.sent();
+        let on_its_way = permit.in_flight();
         let sent = Instant::now();
         let in_flight = self.metrics.in_flight(&call.upstream.prefix);
         let response = self.inner.call(request).await;
@@ -207,7 +208,11 @@ where
         };
         let (mut parts, body) = response.into_parts();
         headers::forward_response(&mut parts.headers);
-        let Looked { body, whole } = self.look(&call, &permit, parts.status, body).await;
+        let Looked { mut body, whole } = self.look(&call, &permit, parts.status, body).await;
+        // The connection of an answer that is not here is not free.
+        if whole.is_none() {
+            body.until_its_end(on_its_way);
+        }
         // What Slack said to this call is known here and nowhere else, if it is no more than a
         // look takes in.
         let text = whole.as_deref().and_then(|whole| look::text(&parts.headers, whole));

@@ -26,7 +26,7 @@ fn keys_and_forms() {
         (
             "queue: { zzz: 1s }",
             &[
-                "1:10: queue.zzz: is no key here; the keys here are max_wait, max_hold, max_depth, max_total, max_bytes",
+                "1:10: queue.zzz: is no key here; the keys here are max_wait, max_hold, max_depth, max_total, max_bytes, max_in_flight, max_in_flight_per_server",
             ],
         ),
         (
@@ -92,6 +92,12 @@ fn values() {
             "queue: { max_bytes: 10MB }",
             &[
                 "1:21: queue.max_bytes: \"10MB\" has an unknown unit; the units are B, KiB, MiB and GiB, each 1024 of the one before",
+            ],
+        ),
+        (
+            "queue: { max_in_flight: 4, max_in_flight_per_server: 5 }",
+            &[
+                "1:54: queue.max_in_flight_per_server: is more than max_in_flight, which is the most to all servers together; lower the one or raise the other",
             ],
         ),
         (

@@ -17,6 +17,7 @@ mod reserve;
 mod shared;
 mod slots;
 mod split;
+mod turnstile;
 
 use std::time::Duration;
 
