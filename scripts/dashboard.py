@@ -111,6 +111,9 @@ def queues():
                 alerts=["SlackwaterQueueGrowing"])
     yield lines("Held, by class", "short", "Interactive calls go first; many of them here means that people wait.",
                 ("sum by (class) (slackwater_queue_depth<method>)", "{{class}}"), stacked=True)
+    yield lines("Held, by reason", "short", "Why the oldest call of each queue does not go. in_flight: as many calls "
+                "are in flight to a server, or in all, as may be.",
+                ("sum by (why) (slackwater_queue_held<all>)", "{{why}}"), stacked=True)
     yield lines("Oldest wait, by method", "s", "How long the oldest held call has waited (solid), and how long its "
                 "client lets it wait (dashed).",
                 ("max by (method) (slackwater_queue_oldest_wait_seconds<method>)", "{{method}}"),
@@ -185,8 +188,9 @@ def callers():
 def upstream():
     yield lines("Time to answer", "s", "From the sending of a call to the headers of Slack's answer.",
                 *quantiles("slackwater_upstream_seconds_bucket<all>", "upstream", 0.5, 0.95, 0.99))
-    yield lines("In flight", "short", "Calls that were sent and have no answer yet.",
-                ("sum by (upstream) (slackwater_in_flight<all>)", "{{upstream}}"))
+    yield lines("In flight", "short", "Calls that were sent and have no answer yet (solid), and how many there may be "
+                "(dashed).", ("sum by (upstream) (slackwater_in_flight<all>)", "{{upstream}}"),
+                ("sum by (to) (slackwater_in_flight_most<all>)", "{{to}} at most"), dashed=" at most")
     yield lines("Connections", "short", "Clients' connections, by instance. A held call keeps one open, unless its client speaks HTTP/2.",
                 ("sum by (instance) (slackwater_connections<all>)", "{{instance}}"))
     yield lines("Slack's answers", "reqps", "By status; error where there was none.",
