@@ -88,8 +88,6 @@ enum Stop {
 
 /// Connections beyond those of held calls.
 const SPARE: usize = 1024;
-/// Connections of operators at once, if so many files may be open.
-const OPERATORS: usize = 64;
 /// How often the drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the wall clock is read, if calls go by it.
@@ -166,7 +164,7 @@ async fn serve(
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
-    let admin = admin_thread(admin_listener, admin_state, OPERATORS.min(files / 16), end.clone())?;
+    let admin = admin_thread(admin_listener, admin_state, room.operators, end.clone())?;
 
     // One for each call that may be held, and some for those that go at once.
     let most = config.queue.max_total.saturating_add(SPARE).min(room.connections);
