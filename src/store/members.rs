@@ -32,6 +32,13 @@ impl Members {
         self.left.drain(..too_many);
     }
 
+    /// This replica goes on by another name, under which it tells what it uses. Nobody has to wait for the
+    /// one that it had.
+    pub(super) fn renames(&mut self, own: &str) {
+        self.here.retain(|name| name != own);
+        self.left.retain(|(name, _)| name != own);
+    }
+
     pub(super) fn count(&self) -> usize {
         self.here.len()
     }
@@ -70,6 +77,19 @@ mod tests {
         assert_eq!(names(&known, now + AGES), "a b c");
         known.are(now + AGES * 2, members(&[]), AGES);
         assert_eq!(names(&known, now + AGES * 2), "c a");
+    }
+
+    /// Red when a store is told to wait for a name that is nobody's any more.
+    #[test]
+    fn a_name_that_was_given_up_is_not_named() {
+        let now = Instant::now();
+        for members_since in [&["a", "b"][..], &["b"]] {
+            let mut known = Members::default();
+            known.are(now, members(&["a", "b"]), AGES);
+            known.are(now, members(members_since), AGES);
+            known.renames("a");
+            assert_eq!(known.names(now, AGES).collect::<Vec<_>>(), ["b"]);
+        }
     }
 
     /// Red when names are kept without a bound.

@@ -394,6 +394,7 @@ impl Replica {
     fn is_forgotten(&mut self, at: usize, now: Instant) {
         let name = self.name(self.groups[at].shard);
         let group = &mut self.groups[at];
+        group.members.renames(&name);
         group.ended.push((name, now));
         let too_many = group.ended.len().saturating_sub(ENDED);
         group.ended.drain(..too_many);

@@ -331,6 +331,8 @@ impl Replica {
 
     /// The store has forgotten it: it goes on by another name, with what it uses.
     pub fn forgotten(&mut self, rules: &Rules, name: Name, used: u8) {
+        // Under its next name it tells what it uses: nobody has to wait for this one.
+        self.others[self.name] = None;
         self.ended[self.name] = true;
         self.name = name;
         (self.epoch, self.link, self.noticed) = (0, Link::Over(0), false);

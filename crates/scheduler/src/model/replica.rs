@@ -309,6 +309,8 @@ impl Replica {
                         self.scheduler.alone(now, SHARD, self.link.clone());
                     }
                     Reply::Beat(Beaten::Gone) | Reply::Step(_, _, Stepped::Gone) => {
+                        // Under its next name it tells what it uses: nobody has to wait for this one.
+                        self.others.retain(|(name, _)| *name != self.name);
                         self.ended.push((self.name, now));
                         self.name += 16;
                         self.epoch = 0;

@@ -209,9 +209,9 @@ const MANY: u32 = 100;
 /// So many that each has a part of the wider ones.
 const REPLICAS: usize = 2;
 
-/// After so long nobody is waited for any more: a lease, a period and a flight, and some beats of which any
-/// may be lost.
-const AGED: Duration = Duration::from_millis(5_500);
+/// After so long nobody is waited for any more: a lease, a period, a flight and some beats, twice. Whoever was
+/// cut off until then comes from another life of the store, and names those that it has forgotten since.
+const AGED: Duration = Duration::from_secs(9);
 
 proptest! {
     #![proptest_config(cases(500))]
