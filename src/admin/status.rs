@@ -543,7 +543,14 @@ mod tests {
             waits_for: None,
         };
         let queues = (0..MOST + 2).map(queue).collect();
-        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused: Vec::new(), places: 0 };
+        let snapshot = QueueSnapshot {
+            now: NOW,
+            queues,
+            buckets,
+            servers: Vec::new(),
+            paused: Vec::new(),
+            places: 0,
+        };
         let (page, left_out) = Status::new(snapshot, &ById::new(), 0).bounded();
         assert_eq!(left_out, LeftOut { queues: 2, buckets: 3 });
         assert_eq!((page.queues.len(), page.buckets.len()), (MOST, MOST));

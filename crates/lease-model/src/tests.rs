@@ -83,6 +83,7 @@ rules! {
     forgotten_comes_back: ForgottenComesBack, NEVER_ABOVE;
     stale_claim: StaleClaim, NEVER_ABOVE;
     one_life: OneLife, NEVER_ABOVE;
+    any_beat_names: AnyBeatNames, SETTLES;
     aged_slot_kept: AgedSlotKept, SETTLES;
     untold_kept: UntoldKept, SETTLES;
     time_before_link: TimeBeforeLink, NEVER_ABOVE;
