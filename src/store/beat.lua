@@ -1,9 +1,12 @@
 -- beat: a replica is here. It joins, begins an epoch where one is needed, and ends the cold time after a
 -- loss of memory: for each bucket when whoever is not heard can have no call that counts any more. src/store/mod.rs tells what the words mean.
 --
--- KEYS[1]  <prefix>:1:{g}:m  the members of the group (hash)
--- KEYS[2]  <prefix>:1:{g}:h  of which part of each bucket is used (sorted set)
--- KEYS[3]  <prefix>:1:{g}:o  when slots of replicas that are gone become free (sorted set)
+-- KEYS[1]  <prefix>:2:{g}:m  the members of the group (hash)
+-- KEYS[2]  <prefix>:2:{g}:h  of which part of each bucket is used (sorted set)
+-- KEYS[3]  <prefix>:2:{g}:o  when slots of replicas that are gone become free (sorted set)
+-- KEYS[4]  <prefix>:{g}:v  the versions of the scripts (hash): when members of each were heard last, and how many
+--          there are. All versions write there, as 'ms members'
+-- KEYS[5..]  <prefix>:<version>:{g}:m  the members of versions that did not
 -- ARGV[1]  replica
 --     [2]  the epoch as it knows it; '' if it knows none
 --     [3]  a new epoch, should one be needed: random
@@ -13,11 +16,13 @@
 --     [7]  who is silent for longer is granted nothing, in ms: three beats
 --     [8]  '1': all that it holds is told in this epoch
 --     [9]  how many buckets of which much is used it is told of at most
---     [10]  the beginning of a bucket's key: <prefix>:1:{g}:b:
+--     [10]  the beginning of a bucket's key: <prefix>:2:{g}:b:
 --     [11]  how many names follow that it has taken over from: what they used is in what it tells
---     [12..]  those, and then the other members that it knows of
--- Answers  {epoch, cold, {members}, {buckets}}
+--     [12]  the version of this script
+--     [13..]  those names, and then the other members that it knows of
+-- Answers  {epoch, cold, {members}, {buckets}, apart}
 --             cold: nothing is granted of limits with such a period, in ms, or a longer one; -1: of none
+--             apart: how many replicas have other versions, of whose slots nothing is known here
 --             buckets: those of which more than a member's part is used, or slots by others than
 --             members, without the beginning of their keys; one more than asked for, if there are
 --             too many to tell
@@ -29,12 +34,13 @@
 --   c     since when it is cold: members are waited for that have not told what they hold; '' if it is not
 --   l     when anybody was heard last
 --   f     when a member was forgotten last
+--   x     when a replica with another version was heard last; '' if none has a call that counts
 --   m<replica>  when that one was heard last
 --   p<replica>  the epoch in which that one has told all
 --   d<replica>  since when another one has taken over from that one
 --
 -- In m, h and o only scripts of this group read and write, and the buckets they name are of this group.
-local M, H, O, me, knows = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+local M, H, O, V, me, knows, version = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[12]
 local forget, flight, stale = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local grace, most, prefix, ended = tonumber(ARGV[5]) + flight, tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
 local t = redis.call('TIME')
@@ -63,14 +69,14 @@ elseif knows == h.e and not h['m' .. me] then
 end
 -- Who says this in its epoch of now has heard of the others from here.
 if h.c ~= '' and knows ~= h.e then
-  for i = 12 + ended, #ARGV do
+  for i = 13 + ended, #ARGV do
     if not h['m' .. ARGV[i]] and not h['d' .. ARGV[i]] then heard(ARGV[i], now) end
   end
 end
 heard(me, now); set('l', int(now))
 if ARGV[8] == '1' and knows == h.e then
   set('p' .. me, h.e)
-  for i = 12, 11 + ended do
+  for i = 13, 12 + ended do
     local id = ARGV[i]
     if h['m' .. id] then redis.call('HDEL', M, 'm' .. id, 'p' .. id); h['m' .. id] = nil end
     if not h['d' .. id] then set('d' .. id, int(now)) end
@@ -110,7 +116,38 @@ if h.c ~= '' then
     set('c', '')
   end
 end
+-- Of what others hold that have another version nothing is known. They notice, too, and each replica uses its
+-- part only, as long as a call of theirs may count: as of one that was silent since then.
+local apart, strangers = nil, 0
+local function heard_of(at, n)
+  local counts = math.abs(now - at) <= forget + grace
+  if counts then apart, strangers = math.max(apart or 0, math.min(at, now)), strangers + n end
+  return counts
+end
+redis.call('HSET', V, version, int(now) .. ' ' .. #members)
+local versions = redis.call('HGETALL', V)
+for i = 1, #versions, 2 do
+  if versions[i] ~= version then
+    local at, n = string.match(versions[i + 1], '^(%d+) (%d+)')
+    if not (at and heard_of(tonumber(at), tonumber(n))) then redis.call('HDEL', V, versions[i]) end
+  end
+end
+for i = 5, #KEYS do
+  local flat, at, n = redis.call('HGETALL', KEYS[i]), nil, 0
+  for f = 1, #flat, 2 do
+    if flat[f] == 'l' then at = tonumber(flat[f + 1]) end
+    if string.byte(flat[f]) == 109 then n = n + 1 end                                   -- m
+  end
+  if at then heard_of(at, n) end
+end
+local last = apart and int(apart) or ''
+if (h.x or '') ~= last then set('x', last) end
+if apart then
+  local from = math.max(0, now - apart - forget - flight)
+  cold = cold < 0 and from or math.min(cold, from)
+end
 redis.call('PEXPIRE', M, 86400000)
+redis.call('PEXPIRE', V, 86400000)
 
 -- Slots of replicas that are gone become free by themselves. So what is used is reckoned anew.
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', O, '-inf', int(now), 'LIMIT', 0, 100)) do
@@ -157,4 +194,4 @@ local function add(set, names)
 end
 add(H, redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1))
 add(O, redis.call('ZRANGEBYSCORE', O, '-inf', '+inf', 'LIMIT', 0, most + 1))
-return {h.e, cold, members, hot}
+return {h.e, cold, members, hot, strangers}

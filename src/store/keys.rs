@@ -13,11 +13,15 @@ use scheduler::Shard;
 /// do not understand each other have names of their own, so two versions never share a bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
+    prefix: Arc<str>,
     base: Arc<str>,
 }
 
 /// The version of what the scripts read and write.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// Earlier versions that do not write [`Keys::versions`].
+const SILENT: [u32; 1] = [1];
 
 /// Into how many groups the buckets are divided: each lives in one slot of a cluster.
 pub(super) const SHARDS: u8 = 16;
@@ -26,12 +30,24 @@ pub(super) const SHARDS: u8 = 16;
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { base: format!("{prefix}:{VERSION}:").into() }
+        Self { prefix: prefix.into(), base: format!("{prefix}:{VERSION}:").into() }
     }
 
     /// The members of a group.
     pub(super) fn members(&self, shard: Shard) -> String {
         self.of(shard, "m")
+    }
+
+    /// The versions whose members were heard. All versions have this one name.
+    pub(super) fn versions(&self, shard: Shard) -> String {
+        format!("{}:{{{}}}:v", self.prefix, shard.0)
+    }
+
+    /// The members of a group, for versions that do not say there that they are used.
+    pub(super) fn members_of_before(&self, shard: Shard) -> impl Iterator<Item = String> {
+        SILENT
+            .into_iter()
+            .map(move |version| format!("{}:{version}:{{{}}}:m", self.prefix, shard.0))
     }
 
     /// Of which part of each bucket is used.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     differences::{self, Difference},
     trouble::Trouble,
+    versions,
 };
 use crate::metrics::Registry;
 
@@ -65,7 +66,7 @@ impl SharedMetrics {
             "What went wrong between this replica and the shared store.",
             &["reason"],
         )?;
-        for reason in Trouble::REASONS.into_iter().chain([differences::REASON]) {
+        for reason in Trouble::REASONS.into_iter().chain([differences::REASON, versions::REASON]) {
             errors.with_label_values(&[reason]);
         }
         Ok(Self {
@@ -105,6 +106,11 @@ impl SharedMetrics {
         if let Some(shown) = &mut *shown {
             shown.differences = differences;
         }
+    }
+
+    /// Replicas with another version of the scripts are heard.
+    pub(super) fn meet_other_versions(&self) {
+        self.errors.with_label_values(&[versions::REASON]).inc();
     }
 
     pub(super) fn hold(&self, slots: u64) {

@@ -26,6 +26,7 @@ mod metrics;
 mod replica;
 mod script;
 mod trouble;
+mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +61,8 @@ pub fn share(
     let connector = Connector::new(&settings.server, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
-    admission.share(Sharing { shard: keys::shared, replicas, flight });
+    let lease = settings.forget_after;
+    admission.share(Sharing { shard: keys::shared, replicas, flight, lease });
     let periods = config.catalogue.limits().filter_map(|limit| match limit.rule {
         Rule::Rate(rate) => Some(rate.per),
         _ => None,

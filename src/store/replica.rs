@@ -20,6 +20,7 @@ use super::{
     members::Members,
     metrics::{Degraded, SharedMetrics},
     script::{Answered, Beat, Beaten, Given, Push, Step, Stepped, Times},
+    versions::Versions,
 };
 use crate::queue::{Admission, boot_time};
 
@@ -41,6 +42,7 @@ pub(super) struct Replica {
     /// Whether messages can be sent at all.
     connected: bool,
     differences: Differences,
+    versions: Versions,
     metrics: SharedMetrics,
     /// When that was measured which changes with every call.
     measured: Instant,
@@ -66,6 +68,8 @@ struct Group {
     /// Whether the store waits for some to tell what they hold, and grants nothing meanwhile of what is used
     /// here.
     cold: bool,
+    /// How many replicas share the limits that have other versions of the scripts.
+    apart: u32,
     /// Messages without an answer, and until when each is waited for.
     waits: BTreeMap<u64, Instant>,
     beat_at: Instant,
@@ -148,6 +152,7 @@ impl Replica {
             number: 0,
             connected: false,
             differences: Differences::default(),
+            versions: Versions::default(),
             metrics,
             measured: now,
             asks: Vec::new(),
@@ -298,11 +303,16 @@ impl Replica {
         match message.kind {
             Kind::Beat => match Beaten::of(answer) {
                 Some(Beaten::Gone) => self.is_forgotten(at, now),
-                Some(Beaten::Member { epoch, cold, members, hot }) => {
+                Some(Beaten::Member { epoch, cold, members, hot, apart }) => {
                     let link = match cold {
-                        Some(from) => Link::Cold { from: Duration::from_millis(from) },
+                        Some(from) => {
+                            let all = apart.saturating_add(count(&members));
+                            let apart = Some(all).filter(|_| apart > 0);
+                            Link::Cold { from: Duration::from_millis(from), apart }
+                        }
                         None => connected(&members, hot),
                     };
+                    group.apart = apart;
                     self.is_member(at, now, message, epoch, members, link);
                 }
                 None => return false,
@@ -363,6 +373,7 @@ impl Replica {
         group.members.are(now, members, ages);
         group.state = State::Connected;
         group.since = now;
+        // Steps do not do that: only a beat tells whom the others are.
         self.admission.lease(shard, message.sent + self.forget_after);
         self.admission.link(shard, link);
         self.groups[at].cold = self.admission.is_cold(shard);
@@ -373,7 +384,6 @@ impl Replica {
         let group = &mut self.groups[at];
         if group.epoch == Some(epoch) && group.state != State::LeaseOver {
             group.since = now;
-            self.admission.lease(group.shard, message.sent + self.forget_after);
         }
         self.metrics.step.observe(now.duration_since(message.sent_at).as_secs_f64());
         for ((bucket, _, here), told) in message.asks.iter().zip(&told) {
@@ -458,6 +468,10 @@ impl Replica {
         if now >= self.measured + BEAT {
             self.metrics
                 .differ(self.differences.heard_since(self.measured), self.differences.shown(now));
+            let apart = self.groups.iter().map(|group| group.apart).max().unwrap_or(0);
+            if self.versions.are(apart) {
+                self.metrics.meet_other_versions();
+            }
             self.measured = now;
             self.metrics.hold(self.admission.held_on_lease());
         }
@@ -478,6 +492,7 @@ impl Group {
             members: Members::default(),
             told_all: false,
             cold: true,
+            apart: 0,
             waits: BTreeMap::new(),
             beat_at: now,
             heard: 0,
@@ -489,12 +504,16 @@ impl Group {
 fn connected(members: &[String], hot: Option<Vec<String>>) -> Link {
     // Where too many buckets are hot to be told of, none is cold.
     let replicas = match hot {
-        Some(_) => u32::try_from(members.len()).unwrap_or(u32::MAX),
+        Some(_) => count(members),
         None => u32::MAX,
     };
     let hot = hot.unwrap_or_default();
     let hot = hot.iter().filter_map(|name| keys::bucket(name)).collect();
     Link::Connected { replicas, hot }
+}
+
+fn count(members: &[String]) -> u32 {
+    u32::try_from(members.len()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn millis(time: Duration) -> u64 {

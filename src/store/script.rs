@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, Value};
 use scheduler::{Ask, Epoch, Shard};
 
-use super::keys::{self, Keys};
+use super::keys::{self, Keys, VERSION};
 
 /// A script, known by its hash.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ pub(super) enum Beaten {
         /// The buckets of which more than a member's part is used, or slots by others than members;
         /// `None` if they are too many.
         hot: Option<Vec<String>>,
+        /// How many replicas have other versions of the scripts.
+        apart: u32,
     },
     /// It was forgotten.
     Gone,
@@ -197,6 +199,8 @@ impl Given {
         let Beat { name, epoch, new_epoch, told_all, others, ended } = *beat;
         let Times { forget, flight, stale, longest } = times;
         let mut given = Self::of(keys, shard);
+        given.keys.push(keys.versions(shard));
+        given.keys.extend(keys.members_of_before(shard));
         given.push([name]);
         given.push([text(epoch)]);
         given.push([new_epoch.0]);
@@ -205,6 +209,7 @@ impl Given {
         given.push([HOT]);
         given.push([keys.buckets(shard)]);
         given.push([ended.len()]);
+        given.push([VERSION]);
         given.push(ended);
         given.push(others);
         given
@@ -258,11 +263,11 @@ impl Beaten {
         if parts.len() == 1 {
             return Some(Self::Gone);
         }
-        let (epoch, cold, members, hot): (u64, i64, Vec<String>, Vec<String>) =
+        let (epoch, cold, members, hot, apart): (u64, i64, Vec<String>, Vec<String>, u32) =
             FromRedisValue::from_redis_value(Value::Array(parts)).ok()?;
         let hot = Some(hot).filter(|hot| hot.len() <= HOT);
         let cold = u64::try_from(cold).ok();
-        Some(Self::Member { epoch: Epoch(epoch), cold, members, hot })
+        Some(Self::Member { epoch: Epoch(epoch), cold, members, hot, apart })
     }
 }
 

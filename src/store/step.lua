@@ -5,16 +5,16 @@
 -- without asking) and RETURNED are the replica's. What a replica may use is GRANTED as it has heard +
 -- TAKEN - RETURNED as it has said. No slot's age, and nobody's clock, is in it.
 --
--- KEYS[1]   <prefix>:1:{g}:m  the members of the group (hash); see `beat`
--- KEYS[2]   <prefix>:1:{g}:h  of which part of each bucket is used (sorted set)
--- KEYS[3]   <prefix>:1:{g}:o  when slots of replicas that are gone become free (sorted set)
--- KEYS[i]   <prefix>:1:{g}:b:<bucket>  buckets of the group (hash), i > 3
+-- KEYS[1]   <prefix>:2:{g}:m  the members of the group (hash); see `beat`
+-- KEYS[2]   <prefix>:2:{g}:h  of which part of each bucket is used (sorted set)
+-- KEYS[3]   <prefix>:2:{g}:o  when slots of replicas that are gone become free (sorted set)
+-- KEYS[i]   <prefix>:2:{g}:b:<bucket>  buckets of the group (hash), i > 3
 -- ARGV[1]   replica
 --     [2]   epoch
 --     [3]   who is silent for longer is forgotten, in ms: forget_after
 --     [4]   how long a call may be in flight, in ms
 --     [5]   who is silent for longer is granted nothing, in ms: three beats
---     [6]   the beginning of the replicas' channels: <prefix>:1:i:
+--     [6]   the beginning of the replicas' channels: <prefix>:2:i:
 --     [7]   the length of the beginning of a bucket's key
 --     [8]   1 if it leaves and has nothing more to say; then its name is gone
 -- ARGV, thirteen for each bucket:
@@ -52,7 +52,7 @@ local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local function int(x) return string.format('%.0f', x) end
 local max, min, floor, tonumber = math.max, math.min, math.floor, tonumber
 
-local head = redis.call('HMGET', M, 'e', 'c', 'l', 'm' .. me, 'n')
+local head = redis.call('HMGET', M, 'e', 'c', 'l', 'm' .. me, 'n', 'x')
 if epoch == '' or head[1] ~= epoch then return {'cold', head[1] or ''} end
 if head[5] ~= run or now - tonumber(head[3]) > stale then
   -- Another process, perhaps with older data; or it has heard nobody for a while, and cannot tell who has
@@ -87,6 +87,9 @@ elseif head[2] ~= '' then
       from = min(from, max(0, now - tonumber(at) - forget - flight))
     end
   end
+end
+if head[6] and head[6] ~= '' then
+  from = min(from, max(0, now - tonumber(head[6]) - forget - flight))
 end
 local function held(rec) return max(0, rec.granted + rec.taken - rec.returned) end
 local function waits(rec) return rec[1] + rec[2] + rec[3] > 0 end

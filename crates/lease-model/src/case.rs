@@ -56,6 +56,9 @@ pub enum Start {
     /// The second replica uses the slot. There is an older copy of the store, which granted it to the first one,
     /// and that has not heard of it.
     Regranted,
+    /// The first replica holds all slots, and uses so many. The last one is new, and has another version of the
+    /// scripts.
+    Updated(u8),
     /// The first replica uses the slot. There is an older copy of the store, in which it waits for the second
     /// one to return it.
     Behind,
@@ -223,6 +226,7 @@ impl Model for Case {
             Start::Cut => World::cut(&self.rules),
             Start::Regranted => World::regranted(&self.rules),
             Start::Behind => World::behind(&self.rules),
+            Start::Updated(used) => World::updated(&self.rules, *used),
         };
         (world.asks, world.beats) = (self.asks, self.beats);
         (world.doubles, world.faults) = (self.doubled, self.faults.count);
@@ -314,7 +318,10 @@ impl Model for Case {
             }
             Action::Restart { at } => world.restart(rules, at),
             Action::Drop { at } => world.replicas[at].drops(rules),
-            Action::Flush => world.store = Store::default(),
+            Action::Flush => {
+                (world.store, world.apart) = (Store::default(), Store::default());
+                world.versions = [None; 2];
+            }
             Action::Copy => world.copy = Some(world.store.clone()),
             Action::Failover => {
                 world.store = world.copy.take()?;

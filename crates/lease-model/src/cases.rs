@@ -49,6 +49,7 @@ pub fn all() -> Vec<Case> {
         heir(faults(restart, small("T9", "whose name ends when its successor has told all"))),
         faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
         behind(),
+        updated(Case { faults: stop, ..small("V1", "two versions, and one is suspended") }),
         outage([3, 0, 0], six.clone()),
         outage([2, 0, 0], six.clone()),
         outage([1, 0, 0], six),
@@ -97,6 +98,22 @@ fn behind() -> Case {
         net: 1,
         ..Case::small("T12", "an older copy takes over, and a replica is not heard")
     }
+}
+
+/// A replica comes that has another version of the scripts.
+fn updated(case: Case) -> Case {
+    let rules = Rules {
+        quota: 2,
+        flight: 0,
+        lease: 1,
+        stale: 1,
+        apart: true,
+        parts: true,
+        ..Rules::small()
+    };
+    let speaks = (Some(0), None);
+    let (start, exceeds) = (Start::Updated(1), Exceeds::ByLong);
+    Case { rules, exceeds, asks: 1, beats: 3, speaks, start, net: 1, ..case }
 }
 
 /// One replica is suspended, and the other one uses the bucket up.
@@ -189,6 +206,14 @@ pub fn for_rule(mutation: Mutation) -> Case {
             Case { rules: parts(6, 3), start, asks: 0, ..case }
         }
         M::PartAfterSuspension => suspended(parts(2, 2)),
+        M::VersionUnnoticed
+        | M::PartBesideVersion
+        | M::VersionWithoutLease
+        | M::VersionKnownForLong
+        | M::LeaseByAnyAnswer => {
+            updated(Case { faults: Faults { stop: true, ..faults(1) }, ..case })
+        }
+        M::VersionForALease => updated(Case { beats: 4, ..case }),
         M::ClaimedReused => Case {
             faults: Faults { stop: true, ..faults(1) },
             asks: 2,

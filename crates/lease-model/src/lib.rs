@@ -72,6 +72,15 @@
 //!   uses no part by what it heard before. Whoever is cut off does, and exceeds the quota by it while others
 //!   use the bucket up: a replica cannot tell that from an outage for all, where nothing is exceeded.
 //!
+//! - [`VersionUnnoticed`](rules::Mutation::VersionUnnoticed): replicas with another version of the scripts have a
+//!   store of their own. Each version is heard at one place, and as long as another one may have calls that count
+//!   ([`VersionForALease`](rules::Mutation::VersionForALease)) a store grants nothing. Each replica uses its part
+//!   by the configured number, and until the others have noticed, and no call counts that they sent before, no
+//!   more of it than it holds ([`PartBesideVersion`](rules::Mutation::PartBesideVersion),
+//!   [`VersionWithoutLease`](rules::Mutation::VersionWithoutLease)): anew if its own lease was over
+//!   ([`VersionKnownForLong`](rules::Mutation::VersionKnownForLong)). Only a beat confirms the lease, since only
+//!   a beat tells of versions ([`LeaseByAnyAnswer`](rules::Mutation::LeaseByAnyAnswer)).
+//!
 //! # Sizes
 //!
 //! The cases of the tests have between a thousand and half a million states, and are up to 32 steps deep.

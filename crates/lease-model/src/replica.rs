@@ -31,6 +31,8 @@ pub struct Replica {
     pub unsure: bool,
     /// Whether it grants no slot of the bucket for that.
     pub cold: bool,
+    /// Since when it has known of replicas with another version: ticks ago.
+    pub apart: Option<u8>,
     /// The members of the last beat (0), and who is no longer one, ticks ago.
     pub others: [Option<u8>; NAMES],
     /// The names that it has taken over from.
@@ -98,6 +100,7 @@ impl Replica {
             hot: false,
             unsure: false,
             cold: false,
+            apart: None,
             others: [None; NAMES],
             ended: [false; NAMES],
             number: FIRST,
@@ -145,15 +148,20 @@ impl Replica {
         // What was taken as a part may come on top of what was granted.
         let reusable = self.reusable(rules).min(rules.quota);
         match self.link {
-            Link::Connected if self.keeps(rules) => reusable,
-            Link::Connected => used + self.fresh,
+            Link::Unheard => part,
+            Link::Connected if !self.keeps(rules) => used + self.fresh,
+            Link::Connected | Link::Alone if self.apart.is_some() => {
+                let waits = self.apart.is_some_and(|since| since < rules.parting());
+                if waits { reusable.min(part) } else { part }
+            }
+            Link::Connected => reusable,
             Link::Alone if self.is_quiet(rules) && rules.breaks(Mutation::PartBesideHeld) => {
                 reusable + part
             }
             Link::Alone if self.is_quiet(rules) => reusable.max(part),
             Link::Alone => reusable,
             Link::Over(since) if since < rules.longest() => self.after_the_lease(rules, part),
-            Link::Unheard | Link::Over(_) => part,
+            Link::Over(_) => part,
         }
     }
 
@@ -184,6 +192,7 @@ impl Replica {
         if let Link::Over(since) = &mut self.link {
             *since = (*since + 1).min(rules.longest());
         }
+        self.apart = self.apart.map(|since| (since + 1).min(rules.parting()));
         for other in &mut self.others {
             *other = other.map(|since| if since == 0 { 0 } else { since + 1 });
             *other = other.filter(|since| *since <= rules.longest() + 1);
@@ -198,9 +207,13 @@ impl Replica {
     }
 
     /// Its lease is over, for so long.
-    pub fn lease_is_over(&mut self, since: u8) {
+    pub fn lease_is_over(&mut self, rules: &Rules, since: u8) {
         self.gives_up_asking();
         self.noticed = self.link == Link::Alone;
+        if !rules.breaks(Mutation::VersionKnownForLong) {
+            // The others may not have heard of it for long, either.
+            self.apart = None;
+        }
         self.link = Link::Over(since);
     }
 
@@ -265,7 +278,8 @@ impl Replica {
         if told.epoch != self.epoch && !rules.breaks(Mutation::OldEpochCounts) {
             return;
         }
-        if let Some(answer) = told.answer {
+        // Only a beat tells of replicas with another version.
+        if let Some(answer) = told.answer.filter(|_| rules.breaks(Mutation::LeaseByAnyAnswer)) {
             self.confirmed = self.confirmed.min(answer.age);
         }
         if told.life != self.life {
@@ -295,10 +309,14 @@ impl Replica {
         self.names(rules, beaten);
         let believes = rules.breaks(Mutation::PartOfAnUnsureStore);
         (self.unsure, self.cold) = (beaten.unsure && !believes, beaten.cold && !believes);
+        let count = beaten.members.iter().filter(|known| **known).count();
+        let count = u8::try_from(count).unwrap_or(u8::MAX);
         if !self.unsure {
-            let count = beaten.members.iter().filter(|known| **known).count();
-            (self.count, self.hot) = (u8::try_from(count).unwrap_or(u8::MAX), beaten.hot);
+            (self.count, self.hot) = (count, beaten.hot);
+        } else if beaten.apart {
+            self.count = self.count.max(count);
         }
+        self.apart = beaten.apart.then_some(self.apart.unwrap_or(0));
         let is_over = !matches!(was, Link::Connected | Link::Alone);
         if is_new || was != Link::Connected {
             // Before a call goes: what is idle may have been forgotten.
@@ -336,6 +354,7 @@ impl Replica {
         self.ended[self.name] = true;
         self.name = name;
         (self.epoch, self.link, self.noticed) = (0, Link::Over(0), false);
+        self.apart = None;
         (self.beating, self.asking, self.said_wants) = (None, None, 0);
         (self.again, self.told) = (false, true);
         (self.granted, self.taken, self.returned, self.fresh) = (0, used, 0, 0);
@@ -371,12 +390,12 @@ impl Replica {
     /// Only what it may use matters.
     pub fn forgets_what_it_would_say(&mut self) {
         let Self { alive, stopped, link, noticed, confirmed, count, .. } = *self;
-        let Self { hot, unsure, cold, fresh, .. } = *self;
+        let Self { hot, unsure, cold, apart, fresh, .. } = *self;
         let (held, others_held) = (self.held(), self.others_held);
         let reusable = self.granted + self.known;
         let known = reusable.saturating_sub(self.returned + self.claimed).min(held);
         let new = Self { told: self.told, confirmed, count, ..Self::new(self.name) };
-        *self = Self { alive, stopped, link, noticed, hot, unsure, cold, fresh, ..new };
+        *self = Self { alive, stopped, link, noticed, hot, unsure, cold, apart, fresh, ..new };
         (self.taken, self.known, self.others_held) = (held, known, others_held);
     }
 

@@ -24,6 +24,8 @@ pub struct Rules {
     /// After how long without any message the store no longer trusts its records; and how long a
     /// replica may be silent and still be granted slots.
     pub stale: u8,
+    /// Whether the last replica has another version of the scripts, and with it a store of its own.
+    pub apart: bool,
     /// Whether a replica without the store may use its part of a cold bucket.
     pub parts: bool,
     /// The rule that is broken, if any.
@@ -99,6 +101,19 @@ pub enum Mutation {
     UntoldReused,
     /// Without the store, a replica uses slots again that were in use when its lease was over.
     ClaimedReused,
+    /// Replicas with another version of the scripts are not noticed.
+    VersionUnnoticed,
+    /// A replica uses its part as soon as it notices replicas with another version.
+    PartBesideVersion,
+    /// A replica that notices replicas with another version waits until no call of theirs counts that they
+    /// send now, and not for the end of the lease of one that has not noticed yet.
+    VersionWithoutLease,
+    /// A replica whose lease was over goes on with its part beside replicas with another version.
+    VersionKnownForLong,
+    /// Any answer confirms the lease of a replica.
+    LeaseByAnyAnswer,
+    /// Replicas with another version are forgotten when their lease is over.
+    VersionForALease,
     /// A replica names only the members of the last beat to a store that was emptied, and not those
     /// that were forgotten lately.
     ForgottenUnnamed,
@@ -108,7 +123,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 37] = [
         Self::OldEpochCounts,
         Self::NeverCold,
         Self::OrphansAgeAPeriod,
@@ -139,6 +154,12 @@ impl Mutation {
         Self::PartAfterSuspension,
         Self::UntoldReused,
         Self::ClaimedReused,
+        Self::VersionUnnoticed,
+        Self::PartBesideVersion,
+        Self::VersionWithoutLease,
+        Self::VersionKnownForLong,
+        Self::LeaseByAnyAnswer,
+        Self::VersionForALease,
         Self::ForgottenUnnamed,
     ];
 }
@@ -156,6 +177,7 @@ impl Rules {
             flight: 1,
             lease: 2,
             stale: 2,
+            apart: false,
             parts: false,
             broken: None,
         }
@@ -187,6 +209,22 @@ impl Rules {
         self.forget() + if only_the_lease { 0 } else { self.longest() }
     }
 
+    /// For how long a replica with another version may have calls that count since it was heard last.
+    pub fn versions(&self) -> u8 {
+        let only_the_lease = self.breaks(Mutation::VersionForALease);
+        self.lease + if only_the_lease { 0 } else { self.longest() }
+    }
+
+    /// For how long a replica has to wait for its part that has noticed others with another version: these
+    /// may use what they hold until their lease is over, or they notice, too.
+    pub fn parting(&self) -> u8 {
+        match self.broken {
+            Some(Mutation::PartBesideVersion) => 0,
+            Some(Mutation::VersionWithoutLease) => self.longest(),
+            _ => self.lease + self.longest(),
+        }
+    }
+
     /// How long the slots of a replica are kept that was forgotten.
     pub fn orphaned(&self) -> u8 {
         let flies = !self.breaks(Mutation::OrphansAgeAPeriod);
@@ -201,6 +239,9 @@ impl Rules {
 
     /// The part of the quota that is a replica's, if there are so many; none if it is not known.
     pub fn part(&self, replicas: u8) -> u8 {
+        // With other versions it is the configured number that counts.
+        let all = if self.apart { u8::try_from(self.replicas).unwrap_or(u8::MAX) } else { 0 };
+        let replicas = if replicas > 0 { replicas.max(all) } else { 0 };
         if self.parts { self.quota.checked_div(replicas).unwrap_or(0) } else { 0 }
     }
 

@@ -15,6 +15,8 @@ pub struct Store {
     pub quiet: u8,
     /// For how long slots may still be in use that a member held who was forgotten last.
     pub missed: u8,
+    /// How long ago a replica with another version was heard, as the last beat has found.
+    pub apart: Option<u8>,
     /// The members.
     pub members: [Option<Member>; NAMES],
     /// What they hold.
@@ -135,6 +137,8 @@ pub struct Beaten {
     pub unsure: bool,
     /// Whether it grants no slot of the bucket for that.
     pub cold: bool,
+    /// Whether that is because of replicas with another version.
+    pub apart: bool,
     /// Whether more than a replica's part of the bucket is used.
     pub hot: bool,
 }
@@ -158,6 +162,7 @@ impl Store {
         self.quiet = (self.quiet + 1).min(rules.stale + 1);
         self.missed = self.missed.saturating_sub(1);
         self.cold = self.cold.map(|cold| (cold + 1).min(rules.stale));
+        self.apart = self.apart.map(|since| since + 1).filter(|since| *since < rules.versions());
         for member in self.members.iter_mut().flatten() {
             // Nothing changes later.
             let most = rules.lease + if member.told { 0 } else { rules.slowest() };
@@ -176,6 +181,10 @@ impl Store {
     /// Whether it grants no slot of the bucket, because somebody may use some who has not told so. Whoever
     /// is not heard for a while after the loss has no lease any more, and then no call that counts.
     pub fn is_cold(&self, rules: &Rules) -> bool {
+        self.apart.is_some() || self.waits_for_members(rules)
+    }
+
+    fn waits_for_members(&self, rules: &Rules) -> bool {
         let is_missed = |it: &Member| !it.told && it.silent < rules.missing();
         let waits = self.members.iter().flatten().any(is_missed);
         let by_time = rules.breaks(Mutation::ColdEndsByTime);
@@ -256,7 +265,8 @@ impl Store {
             number: beat.number,
             age,
             members,
-            unsure: self.cold.is_some(),
+            unsure: self.cold.is_some() || self.apart.is_some(),
+            apart: self.apart.is_some(),
             cold: self.is_cold(rules),
             hot: self.total() > usize::from(part)
                 || (self.is_held_by_others() && !rules.breaks(Mutation::OrphansAreCold)),

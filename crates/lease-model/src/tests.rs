@@ -66,6 +66,7 @@ cases! {
     parts_while_others_use_the_bucket_up: "P2",
     emptied_and_then_gone: "P3",
     suspended_while_others_use_the_bucket_up: "P4",
+    two_versions: "V1",
     cut_off_while_others_use_the_bucket_up: "P5",
 }
 
@@ -97,6 +98,12 @@ rules! {
     part_of_a_hot_bucket: PartOfAHotBucket, NEVER_ABOVE;
     part_after_suspension: PartAfterSuspension, NEVER_ABOVE;
     untold_reused: UntoldReused, NEVER_ABOVE;
+    version_unnoticed: VersionUnnoticed, NEVER_ABOVE;
+    part_beside_version: PartBesideVersion, NEVER_ABOVE;
+    version_without_lease: VersionWithoutLease, NEVER_ABOVE;
+    version_known_for_long: VersionKnownForLong, NEVER_ABOVE;
+    lease_by_any_answer: LeaseByAnyAnswer, NEVER_ABOVE;
+    version_for_a_lease: VersionForALease, NEVER_ABOVE;
     forgotten_unnamed: ForgottenUnnamed, NEVER_ABOVE;
 }
 

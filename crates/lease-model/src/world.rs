@@ -13,7 +13,11 @@ use crate::{
 pub struct World {
     /// The store.
     pub store: Store,
-    /// An older copy of it.
+    /// The one of the last replica, if that has another version of the scripts.
+    pub apart: Store,
+    /// When each version was heard last: ticks ago.
+    pub versions: [Option<u8>; 2],
+    /// An older copy of the store.
     pub copy: Option<Store>,
     /// The last epoch that began.
     pub epochs: u8,
@@ -128,6 +132,8 @@ impl World {
     pub fn new(rules: &Rules) -> Self {
         Self {
             store: Store::default(),
+            apart: Store::default(),
+            versions: [None; 2],
             copy: None,
             epochs: 0,
             replicas: (0..rules.replicas).map(Replica::new).collect(),
@@ -195,6 +201,19 @@ impl World {
         let mut world = Self::heard(rules, &[0; NAMES], &[0; NAMES]);
         (world.replicas[0].link, world.replicas[0].confirmed) = (Link::Alone, rules.lease);
         world.store.members[0] = Some(Member { silent: rules.lease, told: true });
+        world
+    }
+
+    /// The first replica holds all slots, and uses so many. The last one comes, and has another version.
+    pub fn updated(rules: &Rules, used: u8) -> Self {
+        let mut none = [0; NAMES];
+        (none[0], none[1]) = (rules.quota, 0);
+        let mut world = Self::heard(rules, &none, &[used, 0, 0]);
+        let last = rules.replicas - 1;
+        world.replicas[last] = Replica::new(last);
+        world.store.members[last] = None;
+        world.replicas[0].others[last] = None;
+        world.versions[0] = Some(0);
         world
     }
 
@@ -304,7 +323,7 @@ impl World {
         match message {
             Message::Ask(name, age, ask) => {
                 let mut pushes = Vec::new();
-                match self.store.ask(rules, name, ask, age, &mut pushes) {
+                match self.store_of(rules, name).ask(rules, name, ask, age, &mut pushes) {
                     Reply::Ok(told) => out.push(Message::Told(name, told)),
                     Reply::Forgotten => out.push(Message::Forgotten(name)),
                     Reply::Nothing => {}
@@ -312,16 +331,18 @@ impl World {
                 out.extend(pushes.into_iter().map(|(to, told)| Message::Told(to, told)));
             }
             Message::Beat(name, age, beat) => {
-                match self.store.beat(rules, name, &beat, age, self.epochs + 1) {
+                self.hears_version(rules, name);
+                let new_epoch = self.epochs + 1;
+                match self.store_of(rules, name).beat(rules, name, &beat, age, new_epoch) {
                     Reply::Ok(beaten) => out.push(Message::Beaten(name, beaten)),
                     Reply::Forgotten => out.push(Message::Forgotten(name)),
                     Reply::Nothing => {}
                 }
-                self.epochs = self.epochs.max(self.store.epoch);
+                self.epochs = self.epochs.max(self.store.epoch).max(self.apart.epoch);
             }
             Message::Leave(name, leave) => {
                 let mut pushes = Vec::new();
-                self.store.leave(rules, name, &leave, &mut pushes);
+                self.store_of(rules, name).leave(rules, name, &leave, &mut pushes);
                 out.extend(pushes.into_iter().map(|(to, told)| Message::Told(to, told)));
             }
             Message::Told(name, told) => {
@@ -351,6 +372,26 @@ impl World {
         out
     }
 
+    /// Which version of the scripts that replica has.
+    fn version(rules: &Rules, name: Name) -> usize {
+        usize::from(rules.apart && name % rules.replicas == rules.replicas - 1)
+    }
+
+    fn store_of(&mut self, rules: &Rules, name: Name) -> &mut Store {
+        if Self::version(rules, name) == 0 { &mut self.store } else { &mut self.apart }
+    }
+
+    /// A replica beats: the server knows of its version, and it hears of the other one.
+    fn hears_version(&mut self, rules: &Rules, name: Name) {
+        if rules.apart {
+            let version = Self::version(rules, name);
+            self.versions[version] = Some(0);
+            let other = self.versions[1 - version].filter(|since| *since < rules.versions());
+            let unnoticed = rules.breaks(Mutation::VersionUnnoticed);
+            self.store_of(rules, name).apart = other.filter(|_| !unnoticed);
+        }
+    }
+
     /// The replica of that name.
     pub fn named(&self, name: Name) -> Option<usize> {
         self.replicas.iter().position(|replica| replica.name == name)
@@ -371,6 +412,9 @@ impl World {
             };
         }
         self.store.tick(rules);
+        self.apart.tick(rules);
+        let ticks = |since: u8| (since + 1).min(rules.versions());
+        self.versions = self.versions.map(|since| since.map(ticks));
         if let Some(copy) = &mut self.copy {
             copy.tick(rules);
         }
@@ -392,7 +436,7 @@ impl World {
         while rules.breaks(Mutation::TimeBeforeLink) && self.may_send(rules, at) {
             self.send(rules, at);
         }
-        self.replicas[at].lease_is_over(since);
+        self.replicas[at].lease_is_over(rules, since);
     }
 
     /// A replica is suspended.
@@ -462,6 +506,7 @@ impl World {
             return;
         }
         (self.store, self.copy, self.epochs) = (Store::default(), None, 0);
+        (self.apart, self.versions) = (Store::default(), [None; 2]);
         if self.net.is_empty() {
             self.replicas.iter_mut().for_each(Replica::forgets_what_it_would_say);
         }

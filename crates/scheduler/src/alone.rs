@@ -22,6 +22,10 @@
 //! lease, so its part is used all the time. But a scheduler that did nothing while its lease ended,
 //! as one that was suspended, has not noticed that the store is silent. It may answer at once, and
 //! others may have used all: such a one goes by nothing that it heard before.
+//!
+//! If others share the limits **apart** from this store, so that nothing is known of what they hold, it grants
+//! nothing either, and each scheduler uses its part. Where the others have been alone until now, or these have,
+//! they may hold all: so for one lease, period and flight each uses no more of its part than it holds already.
 
 use alloc::vec::Vec;
 use core::{num::NonZeroU32, time::Duration};
@@ -30,7 +34,7 @@ use super::{
     Instant, Scheduler,
     bucket::Bucket,
     call_group::BucketId,
-    shared::{Leases, Link, Shard, ShardState},
+    shared::{Leases, Link, Shard, ShardState, Sharing},
 };
 
 /// Whether a part of the store can be heard.
@@ -77,7 +81,8 @@ impl Leases {
     /// How many slots may be used of a shared bucket.
     fn cap(&mut self, now: Instant, bucket: &Bucket) -> u32 {
         let Some(lease) = bucket.lease() else { return bucket.quota() };
-        let flight = self.sharing.flight;
+        let sharing = self.sharing;
+        let flight = sharing.flight;
         let shard = self.shard(lease.shard);
         let (held, quota) = (lease.held(), bucket.quota());
         let is_cold = shard.is_cold(bucket);
@@ -88,6 +93,10 @@ impl Leases {
             State::Connected if !is_cold => bucket.used() + lease.fresh(),
             State::Connected | State::Alone | State::Over { .. } if bucket.tolerates_bursts() => {
                 held.max(quota)
+            }
+            State::Connected | State::Alone if shard.apart_since.is_some() => {
+                let waits = shard.apart_until(bucket, &sharing).is_some_and(|at| now < at);
+                if waits { reusable.min(part) } else { part }
             }
             State::Alone if shard.is_quiet(bucket, part) => reusable.max(part),
             State::Connected | State::Alone => reusable,
@@ -100,8 +109,11 @@ impl Leases {
 
     /// When more of a shared bucket may be used without the store, if that is to come.
     pub(super) fn more_at(&mut self, now: Instant, bucket: &Bucket) -> Option<Instant> {
-        let flight = self.sharing.flight;
-        match self.shard(bucket.lease()?.shard).state {
+        let (flight, sharing) = (self.sharing.flight, self.sharing);
+        let shard = self.shard(bucket.lease()?.shard);
+        let apart_until = shard.apart_until(bucket, &sharing).filter(|at| *at > now);
+        match shard.state {
+            State::Connected | State::Alone if apart_until.is_some() => apart_until,
             State::Over { since, .. } => {
                 Some(since + bucket.period() + flight).filter(|at| *at > now)
             }
@@ -128,6 +140,17 @@ impl ShardState {
         is_cold(self.cold_from, bucket)
     }
 
+    /// Since when others have shared the limits whom it does not hear, and how many all are.
+    fn apart(&self) -> Option<(Instant, u32)> {
+        self.apart_since.map(|since| (since, self.replicas))
+    }
+
+    /// Until when those that it does not hear may use what they held, if there are any.
+    fn apart_until(&self, bucket: &Bucket, sharing: &Sharing) -> Option<Instant> {
+        let Sharing { lease, flight, .. } = *sharing;
+        self.apart_since.map(|since| since + lease + bucket.period() + flight)
+    }
+
     /// Whether no more than a part of a bucket was held when it was heard last, by all that is known.
     fn is_quiet(&self, bucket: &Bucket, part: u32) -> bool {
         let used = bucket.lease().map_or(0, |lease| lease.held().saturating_add(lease.others()));
@@ -151,6 +174,7 @@ impl Scheduler {
         let at_least = leases.sharing.replicas.map_or(1, NonZeroU32::get);
         let known = leases.shard(shard);
         let (before, was_cold_from) = (known.state, known.cold_from);
+        let was_apart = known.apart();
         if before == State::Left {
             return;
         }
@@ -160,10 +184,12 @@ impl Scheduler {
             Link::Connected { replicas, hot } => {
                 known.replicas = replicas.max(at_least);
                 known.hot = hot.into_iter().collect();
-                (known.state, known.cold_from) = (State::Connected, None);
+                (known.state, known.cold_from, known.apart_since) = (State::Connected, None, None);
             }
-            Link::Cold { from } => {
+            Link::Cold { from, apart } => {
                 (known.state, known.cold_from) = (State::Connected, Some(from));
+                known.replicas = known.replicas.max(apart.unwrap_or(0));
+                known.apart_since = apart.map(|_| known.apart_since.unwrap_or(now));
             }
             Link::NewEpoch(epoch) => {
                 (known.epoch, known.state) = (Some(epoch), State::Connected);
@@ -181,15 +207,20 @@ impl Scheduler {
                 change.begins_anew = true;
             }
         }
+        if matches!(known.state, State::Over { .. }) {
+            // The others may not have heard of it for long, either.
+            known.apart_since = None;
+        }
         let (state, cold_from) = (known.state, known.cold_from);
-        let is_as_before = is_beat && before == state;
+        let apart = known.apart();
+        let is_as_before = is_beat && before == state && was_apart == apart;
         if is_as_before && was_cold_from == cold_from {
             self.ask_again(now, shard);
             return;
         }
         // What was held under a lease that is over was for others.
         change.was_over = matches!(before, State::Unheard | State::Over { .. });
-        if matches!(state, State::Over { .. }) {
+        if matches!(state, State::Over { .. }) || apart.is_some() && was_apart.is_none() {
             // The slots that they keep may not be theirs for much longer.
             self.scatter(now, |lease| lease.shard == shard);
         }

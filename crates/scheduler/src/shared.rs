@@ -55,6 +55,8 @@ pub struct Sharing {
     pub replicas: Option<NonZeroU32>,
     /// For how long a call may be in flight.
     pub flight: Duration,
+    /// For how long a lease lasts that is not confirmed.
+    pub lease: Duration,
 }
 
 /// A part of the store, which is heard or not as a whole.
@@ -151,6 +153,9 @@ pub enum Link {
     Cold {
         /// It grants nothing of limits with such a period or a longer one.
         from: Duration,
+        /// That is because others share the limits that it does not hear: how many these are with those
+        /// that it does hear.
+        apart: Option<u32>,
     },
     /// It has not answered in time.
     Alone,
@@ -195,6 +200,8 @@ pub(super) struct ShardState {
     /// Where it does not know yet what is held: it grants nothing of limits with such a period or a longer
     /// one.
     pub(super) cold_from: Option<Duration>,
+    /// Since when it has been known that others share the limits whom it does not hear.
+    pub(super) apart_since: Option<Instant>,
     /// The buckets that count a call group.
     pub(super) wanting: BTreeSet<BucketId>,
 }
@@ -236,6 +243,7 @@ impl Leases {
             replicas,
             hot: HashSet::default(),
             cold_from: None,
+            apart_since: None,
             wanting: BTreeSet::new(),
         })
     }

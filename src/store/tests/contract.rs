@@ -9,7 +9,7 @@ use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 use redis::{Connection, Value};
 use scheduler::{
     Ask, Epoch, Shard,
-    model::store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped, Store, Times},
+    model::store::{self, Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped, Store, Times},
 };
 
 use super::{
@@ -60,6 +60,11 @@ enum Happening {
     /// Its clock is set back.
     Back {
         ms: u64,
+    },
+    /// So many replicas say that they have another version of the scripts, or are those of the one before.
+    OtherVersion {
+        before: bool,
+        members: u32,
     },
     Flush,
     /// Another process with the same data.
@@ -189,6 +194,20 @@ impl Scripted {
         redis::cmd("FLUSHALL").exec(&mut self.connection).unwrap();
     }
 
+    fn other_version(&mut self, now: u64, before: bool, members: u32) {
+        let mut says = redis::cmd("HSET");
+        if before {
+            says.arg(self.keys.members_of_before(SHARD).next().unwrap()).arg("l").arg(now);
+            let named = |of: u32| ["m", "p"].map(|kind| format!("{kind}{of:x}.0"));
+            for field in (0..members).flat_map(named) {
+                says.arg(field).arg(now);
+            }
+        } else {
+            says.arg(self.keys.versions(SHARD)).arg("77").arg(format!("{now} {members}"));
+        }
+        says.exec(&mut self.connection).unwrap();
+    }
+
     fn beat(&mut self, beat: &Beat) -> Beaten {
         let names = |names: &[Name]| names.iter().map(|it| name(*it)).collect::<Vec<_>>();
         let (others, ended) = (names(&beat.others), names(&beat.ended));
@@ -203,12 +222,12 @@ impl Scripted {
         let given = Given::beat(&self.keys, SHARD, SAID, &said);
         match script::Beaten::of(self.run(|it| &it.beat, &given)).unwrap() {
             script::Beaten::Gone => Beaten::Gone,
-            script::Beaten::Member { epoch, cold, members, hot } => {
+            script::Beaten::Member { epoch, cold, members, hot, apart } => {
                 let members: Vec<_> = members.iter().map(|member| named(member)).collect();
                 let mut hot = hot.unwrap();
                 hot.sort_unstable();
                 let count = u32::try_from(members.len()).unwrap();
-                Beaten::Member { epoch: epoch.0, cold, members, count, hot }
+                Beaten::Member { epoch: epoch.0, cold, members, count, hot, apart }
             }
         }
     }
@@ -282,7 +301,7 @@ fn pushed(text: &str) -> Push {
     let (channel, text) = text.split_once(' ').unwrap();
     let script::Push { to, epoch, life, granted, bucket } = script::Push::of(text).unwrap();
     let to = named(to);
-    assert_eq!(channel, format!("sw:1:i:{to:x}"));
+    assert_eq!(channel, format!("sw:2:i:{to:x}"));
     Push { to, epoch: epoch.0, bucket: bucket.to_owned(), life, granted }
 }
 
@@ -337,6 +356,11 @@ impl<'a> Both<'a> {
             Happening::Back { ms } => {
                 self.now -= ms;
                 self.went_back = true;
+            }
+            Happening::OtherVersion { before, members } => {
+                self.server.other_version(self.now, before, members);
+                let version = if before { store::SILENT } else { 77 };
+                self.store.is_used_by(self.now, version, members);
             }
             Happening::Flush => {
                 self.server.flush();
@@ -566,6 +590,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..2_000_u64).prop_map(|ms| Happening::Back { ms }),
         2 => Just(Happening::Flush),
         2 => Just(Happening::Restart),
+        1 => (any::<bool>(), 1..3_u32).prop_map(|(before, members)| {
+            Happening::OtherVersion { before, members }
+        }),
     ]
 }
 
@@ -703,5 +730,31 @@ fn the_scripts_do_so_when_a_replica_is_not_heard_after_a_loss() {
                 both.happens(Happening::Beat { by, knows: Knows::Now, told_all: true, others });
             }
         }
+    }
+}
+
+/// Chance hardly finds until when each bucket keeps to parts for replicas with another version.
+#[test]
+fn the_scripts_do_so_beside_another_version() {
+    let mut server = Scripted::start();
+    for before in [false, true] {
+        let mut both = Both::new(&mut server);
+        silent(&mut both, 1);
+        both.happens(Happening::OtherVersion { before, members: 2 });
+        let (mut apart, mut cold) = (0, 0);
+        for _ in 0..80 {
+            for ms in [49, 1] {
+                both.happens(Happening::Pass { ms });
+                let asks = (0..BUCKETS.len()).map(|bucket| wants(bucket, 1)).collect();
+                both.happens(Happening::Step { by: 1, knows: Knows::Now, asks });
+                let (knows, others) = (Knows::Now, Vec::new());
+                both.happens(Happening::Beat { by: 1, knows, told_all: true, others });
+                let Some(Message::Beat(beat)) = both.messages.last().cloned() else { continue };
+                if let Beaten::Member { apart: now, cold: from, .. } = both.server.beat(&beat) {
+                    (apart, cold) = (apart + now, cold + u32::from(from.is_some()));
+                }
+            }
+        }
+        assert!(apart > 0 && cold > 0, "it is noticed: {apart} {cold}");
     }
 }

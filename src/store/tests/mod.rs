@@ -35,7 +35,8 @@ fn connected(
     let queue = QueueMetrics::register(&registry).unwrap();
     let (bounds, share) = (QueueBounds::default(), Share::default());
     let admission = Admission::new(&bounds, share, Adaptive::default(), queue);
-    admission.share(Sharing { shard: keys::shared, replicas: None, flight });
+    let lease = BEAT * 30;
+    admission.share(Sharing { shard: keys::shared, replicas: None, flight, lease });
     admission.take_over(ended.iter().map(|&name| name.to_owned()).collect());
     let server = RedisServer {
         tls: false,
@@ -49,7 +50,7 @@ fn connected(
         server,
         prefix: "sw".into(),
         timeout: BEAT / 4,
-        forget_after: BEAT * 30,
+        forget_after: lease,
         replicas: None,
     };
     let keys = Keys::new("sw");

@@ -70,6 +70,7 @@ fn member() -> Value {
         Value::Int(-1),
         texts(&["1.0"]),
         texts(&[]),
+        Value::Int(0),
     ])
 }
 

@@ -19,6 +19,8 @@ struct Heard {
     metrics: SharedMetrics,
     now: Instant,
     beats: Vec<Message>,
+    /// How many replicas have another version.
+    apart: i64,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -33,7 +35,7 @@ impl Heard {
     fn new() -> Self {
         let now = Instant::now();
         let (replica, metrics) = connected(now, FLIGHT, MINUTE, &[]);
-        Self { replica, metrics, now, beats: Vec::new() }
+        Self { replica, metrics, now, beats: Vec::new(), apart: 0 }
     }
 
     /// It beats, and is answered in all groups: the store grants nothing from that period on, in milliseconds.
@@ -43,7 +45,8 @@ impl Heard {
         assert!(self.beats.iter().all(|message| message.kind == Kind::Beat));
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let members: Vec<_> = members.iter().map(|name| text(name)).collect();
-        let answer = vec![text("7"), Value::Int(cold), Value::Array(members), Value::Array(vec![])];
+        let (hot, apart) = (Value::Array(vec![]), Value::Int(self.apart));
+        let answer = vec![text("7"), Value::Int(cold), Value::Array(members), hot, apart];
         for beat in &self.beats {
             assert!(self.replica.hear(self.now, beat, Value::Array(answer.clone())));
         }
@@ -85,4 +88,20 @@ fn a_cold_store_is_told_from_one_that_grants() {
     heard.beat(60_000, &["here.0"]);
     heard.beat(60_000, &["here.0"]);
     assert_eq!(state(&heard), Degraded::No);
+}
+
+/// Red when replicas with another version are not counted as what is wrong, or for ever.
+#[test]
+fn replicas_with_another_version_are_noticed() {
+    let mut heard = Heard::new();
+    let count = |heard: &Heard| heard.metrics.errors.with_label_values(&["other_version"]).get();
+    let state = |heard: &Heard| heard.metrics.shown().unwrap().state;
+    for (apart, is) in [(0, Degraded::No), (2, Degraded::Alone), (0, Degraded::No)] {
+        heard.apart = apart;
+        let cold = if apart > 0 { 0 } else { GRANTS };
+        let before = count(&heard);
+        (0..5).for_each(|_| heard.beat(cold, &["here.0"]));
+        assert_eq!(state(&heard), is);
+        assert_eq!(count(&heard) > before + 1, apart > 0);
+    }
 }

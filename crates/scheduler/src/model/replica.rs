@@ -66,6 +66,7 @@ impl Replica {
             shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
             flight: TIMES.flight(),
+            lease: TIMES.forget(),
         });
         Self {
             scheduler,
@@ -284,14 +285,13 @@ impl Replica {
                 let in_time = self.waits.remove(&number).is_some();
                 match reply {
                     Reply::Step(epoch, asks, Stepped::Told(told)) => {
-                        if epoch == self.epoch {
-                            self.confirmed = self.confirmed.max(sent);
-                        }
                         for (ask, answered) in asks.iter().zip(told) {
                             self.told(now, epoch, key(all, &ask.bucket), ask, &answered);
                         }
                     }
-                    Reply::Beat(Beaten::Member { epoch, members, count, cold, hot }) if in_time => {
+                    Reply::Beat(Beaten::Member { epoch, members, count, cold, hot, apart })
+                        if in_time =>
+                    {
                         self.confirmed = self.confirmed.max(sent);
                         self.names(now, &members);
                         let hot = hot.iter().map(|bucket| key(all, bucket).clone()).collect();
@@ -303,7 +303,10 @@ impl Replica {
                             self.beat_at = now + TIMES.beat() / 4;
                         }
                         self.link = match cold {
-                            Some(from) => Link::Cold { from: Duration::from_millis(from) },
+                            Some(from) => Link::Cold {
+                                from: Duration::from_millis(from),
+                                apart: Some(count + apart).filter(|_| apart > 0),
+                            },
                             None => Link::Connected { replicas: count, hot },
                         };
                         self.scheduler.alone(now, SHARD, self.link.clone());

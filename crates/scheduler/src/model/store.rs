@@ -27,6 +27,10 @@ pub struct Store {
     members: Vec<Member>,
     /// Names that others have taken over from, and when.
     ended: Vec<(Name, u64)>,
+    /// Other versions of the scripts: when somebody was heard last who has one, and how many have.
+    versions: BTreeMap<u64, (u64, u32)>,
+    /// When such a one was heard last, as the last beat has found.
+    apart: Option<u64>,
     buckets: BTreeMap<String, Bucket>,
 }
 
@@ -198,6 +202,8 @@ pub enum Beaten {
         cold: Option<u64>,
         /// The buckets of which more than a member's part is used, or slots by others than members.
         hot: Vec<String>,
+        /// How many have other versions of the scripts, of whose slots it knows nothing.
+        apart: u32,
     },
     /// It was forgotten.
     Gone,
@@ -216,6 +222,9 @@ pub struct Times {
     pub longest: u64,
 }
 
+/// A version that does not say that it is used: its members are found.
+pub const SILENT: u64 = 1;
+
 const DAY: u64 = 86_400_000;
 
 /// A turn of a scheduler of weight one. Divisible by the weights up to sixteen.
@@ -232,6 +241,11 @@ impl Store {
     /// Another process takes over with what it has.
     pub fn restart(&mut self) {
         self.process += 1;
+    }
+
+    /// So many say that they have that version of the scripts. They share nothing with the others.
+    pub fn is_used_by(&mut self, now: u64, version: u64, members: u32) {
+        self.versions.insert(version, (now, members));
     }
 
     /// The script `beat`.
@@ -285,6 +299,12 @@ impl Store {
             self.cold_since = None;
         }
         self.expire(now);
+        // As long as a call may count of whoever was silent since then.
+        let counts = |at: u64| now.abs_diff(at) <= times.forget + longest;
+        self.versions.retain(|version, (at, _)| *version == SILENT || counts(*at));
+        let heard = || self.versions.values().filter(|(at, _)| counts(*at));
+        let apart = heard().map(|(_, members)| members).sum();
+        self.apart = heard().map(|(at, _)| now.min(*at)).max();
         let cold = self.cold_from(now, times);
         let members: Vec<_> = self.members.iter().map(|member| member.name).collect();
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
@@ -298,7 +318,7 @@ impl Store {
         };
         let hot = self.buckets.iter().filter(|(_, it)| is_hot(it));
         let hot = hot.map(|(name, _)| name.clone()).collect();
-        Beaten::Member { epoch: life, members, count, cold, hot }
+        Beaten::Member { epoch: life, members, count, cold, hot, apart }
     }
 
     /// The script `step`.
@@ -441,6 +461,13 @@ impl Store {
     /// use some. If that one is not heard, its lease ends, and each of its calls counts no longer than a
     /// flight and the period of the limit after that.
     fn cold_from(&self, now: u64, times: Times) -> Option<u64> {
+        // Nobody tells what those hold who have another version.
+        let apart = self.apart.map(|at| now.saturating_sub(at + times.forget + times.flight));
+        let untold = self.cold_by_untold(now, times);
+        apart.into_iter().chain(untold).min()
+    }
+
+    fn cold_by_untold(&self, now: u64, times: Times) -> Option<u64> {
         if now.saturating_sub(self.cold_since?) < times.stale {
             return Some(0);
         }

@@ -53,8 +53,9 @@ struct One {
 const SHARD: Shard = Shard(0);
 const EPOCH: Epoch = Epoch(7);
 /// It grants nothing.
-const COLD: Link = Link::Cold { from: Duration::ZERO };
+const COLD: Link = Link::Cold { from: Duration::ZERO, apart: None };
 const FLIGHT: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(30);
 
 // === impl One ===
 
@@ -71,6 +72,7 @@ impl One {
             shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
             flight: FLIGHT,
+            lease: LEASE,
         });
         Self { scheduler, now: Instant::ZERO + seconds(1), permits: Vec::new(), asks: Vec::new() }
     }

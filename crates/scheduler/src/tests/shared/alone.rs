@@ -360,11 +360,11 @@ fn a_store_may_be_cold_for_slow_limits_only() {
     }
     assert_eq!((one.permits.len(), returned(&one)), (4, [0, 0]), "they are used again");
     (0..4).for_each(|_| one.answer());
-    one.link(Link::Cold { from: seconds(2) });
+    one.link(Link::Cold { from: seconds(2), apart: None });
     one.pass(seconds(60));
     assert_eq!((one.permits.len(), returned(&one)), (0, [0, 2]));
     assert!(one.scheduler.is_cold(SHARD));
-    one.link(Link::Cold { from: seconds(61) });
+    one.link(Link::Cold { from: seconds(61), apart: None });
     assert_eq!(returned(&one), [2, 2]);
     assert!(!one.scheduler.is_cold(SHARD), "nothing is used of such a limit");
     one.link(Link::Alone);
@@ -404,5 +404,68 @@ fn of_a_quiet_bucket_the_part_is_used_when_the_lease_is_over_too() {
         assert_eq!(one.permits.len(), goes);
         one.pass(seconds(120));
         assert_eq!(one.permits.len(), 3, "a period, and a call's time");
+    }
+}
+
+/// The store grants nothing, because of others that it does not hear.
+fn apart(replicas: u32) -> Link {
+    Link::Cold { from: Duration::ZERO, apart: Some(replicas) }
+}
+
+/// Red when more than the part is used beside others that the store does not hear, and when the part is used as
+/// long as they may use what they held.
+#[test]
+fn beside_others_that_the_store_does_not_hear_each_has_its_part() {
+    let aged = LEASE + FLIGHT + seconds(60);
+    for (held, at_first) in [(5, 3), (2, 2), (0, 0)] {
+        let (mut one, tier) = (One::of(1), tier(6));
+        if held > 0 {
+            holds(&mut one, &tier, held, held.into());
+        }
+        one.link(apart(2));
+        flood(&mut one, &tier, 20);
+        assert_eq!(one.permits.len(), held as usize, "{held}");
+        answers(&mut one);
+        one.pass(seconds(60));
+        assert_eq!(one.permits.len(), at_first, "{held}: of what it holds, no more than its part");
+        answers(&mut one);
+        // It hears of that with each beat, and the store may be lost for a moment.
+        one.link(apart(2));
+        one.link(Link::Alone);
+        one.link(apart(2));
+        one.pass(aged - seconds(61));
+        assert_eq!(one.permits.len(), at_first, "{held}: not longer than it has to");
+        answers(&mut one);
+        one.pass(seconds(61));
+        assert_eq!(one.permits.len(), 3, "{held}: its part");
+        answers(&mut one);
+        // More come, and then all go.
+        one.link(apart(3));
+        one.pass(seconds(60));
+        assert_eq!(one.permits.len(), 2, "{held}: of three");
+        one.link(Link::Connected { replicas: 1, hot: Vec::new() });
+        one.told(&tier, 6 + u64::from(held), 6, 0);
+        assert!(one.permits.len() > 2, "{held}: the store grants slots again");
+    }
+}
+
+/// Red when a slot of the whole limit is kept, to be used when the others use their parts.
+#[test]
+fn what_was_collected_is_given_up_beside_others_that_the_store_does_not_hear() {
+    let mut one = One::of(1);
+    let (slow, quick) = (tier(1), bucket(&rate("quick", 2, 980, AgeFrom::Answer), "c"));
+    one.arrive(&[slow.clone(), quick.clone()], Class::Normal, 1);
+    one.told(&slow, 1, 1, 0);
+    one.link(apart(2));
+    one.pass(LEASE + FLIGHT + seconds(2));
+    assert!(one.permits.is_empty(), "there is a part of the quick one, and none of the slow one");
+    flood(&mut one, &quick, 1);
+    assert_eq!(one.permits.len(), 1);
+}
+
+/// All calls that went are answered.
+fn answers(one: &mut One) {
+    for _ in 0..one.permits.len() {
+        one.answer();
     }
 }
