@@ -1,6 +1,7 @@
 //! A call: what was asked, what is sent of it, its answer, and what is recorded of it.
 
 pub mod body;
+pub mod client_end;
 pub mod coding;
 pub mod headers;
 pub mod ids;
@@ -19,7 +20,7 @@ use scheduler::{CallerId, PlaceId};
 use slack::TokenHash;
 use tokio::time::Instant;
 
-use self::{body::Body, record::Record};
+use self::{body::Body, client_end::ClientEnd, record::Record};
 
 /// One request from a caller, and all that was read of it.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Call {
     pub arrived: Instant,
     /// Until when its client waits.
     pub deadline: Instant,
+    /// The end of what its client says: then it is not held, and not sent again.
+    pub client_end: ClientEnd,
     /// Whether it has been sent once more because its first attempt failed.
     pub repeated: bool,
     /// How long it may be held once more, where its client comes back by itself. Zero where it is

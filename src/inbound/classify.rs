@@ -25,6 +25,7 @@ use crate::{
     call::{
         Call, Head,
         body::{Body, BodyError, Memory, Owner, WHOLE},
+        client_end::ClientEnd,
         coding, headers,
         record::Labels,
         refusing::Refusing,
@@ -239,6 +240,7 @@ where
             caller,
             arrived,
             deadline,
+            client_end: ClientEnd::of(&parts.extensions),
             repeated: false,
             again,
             record,

@@ -39,6 +39,7 @@ use crate::{
     call::{
         Call,
         body::{Body, Memory},
+        client_end::ClientEnd,
         record::Record,
         response::ResponseBody,
     },
@@ -237,6 +238,7 @@ impl<S> Questions<S> {
             caller: self.caller.clone(),
             arrived: now,
             deadline: now + TAKES,
+            client_end: ClientEnd::default(),
             // A question costs little: it is asked once.
             repeated: true,
             again: Duration::ZERO,

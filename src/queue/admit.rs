@@ -11,6 +11,7 @@ use super::{Admission, Permit, Shed};
 use crate::{
     call::{
         Call,
+        client_end::ClientEnded,
         response::{ResponseBody, SlackRefused},
     },
     step::Step,
@@ -53,7 +54,8 @@ pub struct AdmitLayer {
 
 /// Holds calls until they may go, or sheds them.
 ///
-/// Each call waits for buckets of its own. Dropping the future leaves the queue.
+/// Each call waits for buckets of its own, as long as its client does. Dropping the future leaves the
+/// queue.
 #[derive(Debug)]
 pub struct Admit<S> {
     inner: S,
@@ -82,13 +84,19 @@ impl<S> Layer<S> for AdmitLayer {
 impl<S> Step<QueueRequest> for Admit<S>
 where
     S: Step<Admitted>,
-    S::Error: From<Shed> + From<SlackRefused>,
+    S::Error: From<Shed> + From<ClientEnded> + From<SlackRefused>,
 {
     type Response = S::Response;
     type Error = S::Error;
 
     async fn call(&self, request: QueueRequest) -> Result<S::Response, S::Error> {
         let QueueRequest { call, attempt, refusal } = request;
+        if matches!(attempt, Attempt::Again(_)) && call.client_end.has_come() {
+            // Its client may have left. What is known of the call is said, if it has not.
+            return Err(
+                refusal.map_or_else(|| ClientEnded.into(), |said| SlackRefused(said).into())
+            );
+        }
         call.record.held_at_most(call.deadline.saturating_duration_since(call.arrived));
         let decision = match (self.admission.ask(&call, attempt), refusal) {
             (Ok(decision), refusal) => {
@@ -100,7 +108,7 @@ where
             (Err(shed), Some(refusal)) => return Err(handed_on(*refusal, &shed).into()),
             (Err(shed), None) => return Err(shed.into()),
         };
-        let permit = decision.permit(&call).await?;
+        let permit = decision.permit::<S::Error>(&call).await?;
         self.inner.call(Admitted { call, permit }).await
     }
 }

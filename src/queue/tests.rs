@@ -15,11 +15,31 @@ use crate::{
     call::{
         Call, Head,
         body::{Body, Memory},
+        client_end::{ClientEnd, ClientEnded},
         record::Record,
     },
     metrics::Registry,
     pauses::Target,
 };
+
+/// Why a call has no permit.
+#[derive(Debug)]
+enum Denied {
+    Shed(Shed),
+    ClientEnded,
+}
+
+impl From<Shed> for Denied {
+    fn from(shed: Shed) -> Self {
+        Self::Shed(shed)
+    }
+}
+
+impl From<ClientEnded> for Denied {
+    fn from(_: ClientEnded) -> Self {
+        Self::ClientEnded
+    }
+}
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -72,6 +92,7 @@ fn call(patience: Duration) -> Call {
         caller: "test".try_into().unwrap(),
         arrived: Instant::now(),
         deadline: Instant::now() + patience,
+        client_end: ClientEnd::default(),
         repeated: false,
         again: Duration::ZERO,
         record: Arc::new(Record::default()),
@@ -92,7 +113,11 @@ fn waits(
 /// Waits for as long as the call may.
 async fn acquire(admission: &Admission, patience: Duration) -> Result<Permit, Shed> {
     let call = call(patience);
-    admission.ask(&call, one_a_minute())?.permit(&call).await
+    match admission.ask(&call, one_a_minute())?.permit(&call).await {
+        Ok(permit) => Ok(permit),
+        Err(Denied::Shed(shed)) => Err(shed),
+        Err(Denied::ClientEnded) => panic!("its client is here"),
+    }
 }
 
 async fn sent(admission: &Admission) -> Permit {

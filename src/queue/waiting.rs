@@ -10,7 +10,7 @@ use scheduler::{Outcome, Ticket};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Inner, Permit, Shed, Verdict};
-use crate::call::Call;
+use crate::call::{Call, client_end::ClientEnded};
 
 /// A call that is not shed, so far.
 #[derive(Debug)]
@@ -34,17 +34,23 @@ pub struct Waiting<'s> {
 // === impl QueueDecision ===
 
 impl QueueDecision<'_> {
-    /// Waits for the right to send the call. Dropping the future leaves the queue and costs no
-    /// slot.
+    /// Waits for the right to send the call, as long as its client does. Dropping the future leaves the
+    /// queue and costs no slot.
     ///
     /// # Errors
-    /// If the call is shed after all.
-    pub async fn permit(self, call: &Call) -> Result<Permit, Shed> {
+    /// If the call is shed after all, or its client may have left.
+    pub async fn permit<E>(self, call: &Call) -> Result<Permit, E>
+    where
+        E: From<Shed> + From<ClientEnded>,
+    {
         let permit = match self {
             Self::Granted(permit) => permit,
             Self::Held(waiting) => {
                 let (shared, from) = (waiting.shared, Instant::now());
-                let verdict = waiting.await;
+                let verdict = tokio::select! {
+                    verdict = waiting => verdict,
+                    () = call.client_end.comes() => return Err(ClientEnded.into()),
+                };
                 call.record.waited(Instant::now().duration_since(from));
                 Permit::new(verdict?, shared)
             }

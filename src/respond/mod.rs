@@ -37,6 +37,7 @@ pub use self::{
 use crate::{
     call::{
         body::BodyError,
+        client_end::ClientEnded,
         ids::Ids,
         record::{Headroom, Record},
         response::{HungUp, ResponseBody, SlackRefused},
@@ -71,6 +72,9 @@ pub enum Failure {
     /// It is not held.
     #[error("shed: {}", .0.reason.as_str())]
     Shed(Shed),
+    /// It is not held, because its client may have left.
+    #[error(transparent)]
+    ClientEnded(#[from] ClientEnded),
     /// Slack refused it, and it is not sent again.
     #[error(transparent)]
     Refused(#[from] SlackRefused),
@@ -201,6 +205,7 @@ impl Failure {
                 error_response(StatusCode::REQUEST_TIMEOUT, "request_timeout", &text)
             }
             Self::Shed(shed) => shed_response(&shed, record, clicks),
+            Self::ClientEnded(_) => error_response(StatusCode::BAD_REQUEST, "client_closed", &text),
             Self::Refused(SlackRefused(answer)) => refused_response(*answer, record, clicks),
             Self::Upstream(error) => match error {
                 UpstreamError::Connect(_) => {
@@ -326,6 +331,8 @@ where
             // What is shed tells of its own bucket; what broke is not known to have been counted.
             let counted = matches!(&answered, Ok(_) | Err(Failure::Refused(_)));
             let headroom = record.take_headroom().filter(|_| counted);
+            // Nearly all of them have left, and are nobody's answers.
+            let has_left = matches!(&answered, Err(Failure::ClientEnded(_)));
             let mut reason = None;
             let response = answered.or_else(|failure| {
                 reason = failure.shed_reason();
@@ -363,7 +370,9 @@ where
                 response
             });
             let status = response.as_ref().ok().map(Response::status);
-            metrics.answered(&record, status, reason);
+            if !has_left {
+                metrics.answered(&record, status, reason);
+            }
             tracing::debug!(
                 method = record.method(),
                 class = record.class(),

@@ -45,12 +45,15 @@ async fn held_calls_are_shed_and_calls_in_flight_finish() {
 /// An exchange whose caller is gone is waited for as well.
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_nobody_waits_for_is_seen_through() {
-    let fake = slack(|options| options.latency = Latency::always(secs(3)));
-    let proxy = Proxy::start(&fake);
-    assert!(proxy.bot().call(RARE).hang_up_after(secs(1)).await.is_none());
-    settled().await;
-    assert_eq!(proxy.exchanges.len(), 1);
-    proxy.stop().await;
-    assert!((secs(3)..secs(4)).contains(&proxy.now()), "{:?}", proxy.now());
-    assert_eq!(proxy.exchanges.len(), 0);
+    for h2 in [false, true] {
+        let fake = slack(|options| options.latency = Latency::always(secs(3)));
+        let proxy = Proxy::start(&fake);
+        let bot = if h2 { proxy.bot_h2() } else { proxy.bot() };
+        assert!(bot.call(RARE).hang_up_after(secs(1)).await.is_none());
+        settled().await;
+        assert_eq!(proxy.exchanges.len(), usize::from(h2), "else its connection waits for it");
+        proxy.stop().await;
+        assert!((secs(3)..secs(4)).contains(&proxy.now()), "{:?}", proxy.now());
+        assert_eq!(proxy.exchanges.len(), 0);
+    }
 }

@@ -24,12 +24,13 @@
 //!    turn has begun. They end that turn: it gets no interim responses, which does no harm.
 //! 4. *It flushes whenever it is polled*, after it has polled the service's future: `poll_loop`.
 //!    That is when a turn that has just been asked for sets its timer, and the timer wakes the
-//!    connection's task. Reads would not do: with `half_close`, or when bytes of a further request
-//!    are in the buffer, hyper does not read while an answer is pending (`mid_message_detect_eof`).
-//!    With `pipeline_flush` it does not flush either while there are such bytes, so that then
-//!    nothing is told.
-//! 5. *It drops the service's future when the client is gone*: on the end that it reads, and, as
-//!    it may not read, on an error from a flush, which an interim response to nobody brings about.
+//!    connection's task. Reads would not do: with `half_close` hyper does not read while an answer is
+//!    pending (`mid_message_detect_eof`), so [`ReadAhead`] does, in the same place.
+//!    With `pipeline_flush` it does not flush either while there are bytes of a further request, so
+//!    that then nothing is told.
+//! 5. *It drops the service's future when the client is gone*: on an error from a flush, which the end
+//!    of a connection that broke brings about, and an interim response to nobody. A client that only ends
+//!    its own side may still read: its call is told by a [`ClientEnd`].
 //!
 //! What an interim response could not write stays its first debt: whatever comes next, an answer,
 //! a flush or the shutdown, is pending until it is paid. Nor does another one begin before the last
@@ -63,6 +64,9 @@ use tokio::{
 };
 use tower::Service;
 
+use super::read_ahead::ReadAhead;
+use crate::call::client_end::ClientEnd;
+
 /// The interim response. It asks for nothing that the client has not done: its request is here.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -75,16 +79,20 @@ pub const MOST: u32 = 90;
 pub(super) struct InterimIo<I> {
     io: I,
     turn: Arc<Turn>,
+    ahead: ReadAhead,
     timer: Option<Timer>,
     /// What is still to be written of an interim response.
     rest: &'static [u8],
 }
 
-/// Gives the requests of one connection their [`Interim`]s.
+/// Gives the requests of one connection their [`Interim`]s and [`ClientEnd`]s.
 #[derive(Clone, Debug)]
-pub(super) struct Interims(Arc<Turn>);
+pub(super) struct Interims {
+    turn: Arc<Turn>,
+    client_end: ClientEnd,
+}
 
-/// Gives each request its [`Interim`], and passes it on.
+/// Gives each request its [`Interim`] and its [`ClientEnd`], and passes it on.
 #[derive(Clone, Debug)]
 pub(super) struct Attached<S> {
     inner: S,
@@ -143,9 +151,10 @@ struct Asked(u64);
 impl<I> InterimIo<I> {
     /// A connection, and what gives its requests a say.
     pub(super) fn new(io: I) -> (Self, Interims) {
-        let turn = Arc::<Turn>::default();
-        let interims = Interims(Arc::clone(&turn));
-        (Self { io, turn, timer: None, rest: &[] }, interims)
+        let (turn, ahead) = (Arc::<Turn>::default(), ReadAhead::default());
+        let client_end = ClientEnd::new(ahead.ended());
+        let interims = Interims { turn: Arc::clone(&turn), client_end };
+        (Self { io, turn, ahead, timer: None, rest: &[] }, interims)
     }
 
     /// Sees what hyper is about to write: an answer, or what is left of its own `100 Continue`.
@@ -195,11 +204,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for InterimIo<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let Self { io, ahead, .. } = &mut *self;
+        ahead.poll_read(io, cx, buf)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -218,6 +228,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
                 // The client sees an orderly end. If it does not read, it is not waited for.
                 let _ = Pin::new(&mut self.io).poll_shutdown(cx);
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            if !self.turn.is_over() {
+                let Self { io, ahead, .. } = &mut *self;
+                ahead.look(io, cx)?;
             }
             let Some(asked) = self.turn.asked() else { return Poll::Ready(Ok(())) };
             if self.poll_due(cx, asked).is_pending() {
@@ -251,13 +265,18 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
 // === impl Interims ===
 
 impl Interims {
-    /// Gives a request that has just come its [`Interim`], if its client can bear any by the
-    /// version that it speaks. To be called for each request, as hyper calls the service.
+    /// Gives a request that has just come its [`ClientEnd`], and its [`Interim`] if its client can
+    /// bear any by the version that it speaks. To be called for each request, as hyper calls the
+    /// service. In HTTP/2 one connection is of several requests, and has none of either.
     fn attach<B>(&self, request: &mut Request<B>) {
+        if request.version() > Version::HTTP_11 {
+            return;
+        }
+        let interim = Interim { turn: Arc::clone(&self.turn), number: self.turn.next() };
         if request.version() == Version::HTTP_11 {
-            let interim = Interim { turn: Arc::clone(&self.0), number: self.0.next() };
             request.extensions_mut().insert(interim);
         }
+        request.extensions_mut().insert(self.client_end.clone());
     }
 }
 
@@ -304,7 +323,7 @@ where
             return Poll::Pending;
         }
         match (ready!(this.answer.poll(cx)), this.connection) {
-            (Err(_), Some(Interims(turn))) => {
+            (Err(_), Some(Interims { turn, .. })) => {
                 turn.leaves.store(true, Relaxed);
                 *this.has_failed = true;
                 Poll::Pending

@@ -4,6 +4,7 @@
 pub mod files;
 mod idle_timeout;
 pub mod interim;
+mod read_ahead;
 mod swap;
 mod tls;
 
@@ -153,6 +154,8 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
         .http1()
         .timer(TokioTimer::new())
+        // Whoever ends its own side may still read: see `read_ahead`.
+        .half_close(true)
         .header_read_timeout(HEADERS)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADER_COUNT);

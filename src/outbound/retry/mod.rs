@@ -129,8 +129,14 @@ impl<C: Connects> RetryLayer<C> {
                 let Some(_place) = self.places.try_acquire().ok().filter(|_| !is_over) else {
                     return Err(AttemptFailure::Error(error));
                 };
-                sleep(pause).await;
-                let is_up = self.reach.wait(&call.head.url, end).await;
+                let tried = async {
+                    sleep(pause).await;
+                    self.reach.wait(&call.head.url, end).await
+                };
+                let is_up = tokio::select! {
+                    is_up = tried => is_up,
+                    () = call.client_end.comes() => false,
+                };
                 call.record.waited(Instant::now().duration_since(waits_from));
                 if !is_up {
                     return Err(AttemptFailure::Error(error));
@@ -145,8 +151,12 @@ impl<C: Connects> RetryLayer<C> {
                 };
                 let (record, attempts) = (Arc::clone(&call.record), call.record.attempts());
                 tries.otherwise = Some(Otherwise { failure, record, attempts });
-                sleep(pause).await;
-                call.record.waited(pause);
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    // It is not sent again.
+                    () = call.client_end.comes() => {}
+                }
+                call.record.waited(Instant::now().duration_since(waits_from));
                 reason
             }
         };

@@ -5,15 +5,11 @@ server on the way might find one; it posts a text that must never arrive. After 
 proxy still serves.
 """
 
-import socket
 import time
 
 import pytest
+from raw import CHUNKED, CLOSE, chunk, connect, length, request, say, status_of
 from stand import FakeSlack, Proxy, eventually
-
-SECONDS = 5.0
-TOKEN = b"Authorization: Bearer xoxb-T1-A1-secret\r\n"
-FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
 SHARED_PROCESSES = []
 
@@ -28,56 +24,6 @@ def stand():
     slack.kill()
 
 
-def connect(proxy: Proxy) -> socket.socket:
-    host, port = proxy.listen.split(":")
-    return socket.create_connection((host, int(port)), timeout=SECONDS)
-
-
-def until_closed(connection: socket.socket) -> bytes:
-    """All that the server says until it closes; an error if it does not."""
-    said = b""
-    try:
-        while piece := connection.recv(65536):
-            said += piece
-    except ConnectionResetError:
-        pass  # closed with bytes of ours unread
-    except TimeoutError:
-        raise AssertionError(f"still open after {SECONDS} s; it said {said!r}") from None
-    return said
-
-
-def say(proxy: Proxy, *pieces: bytes, hang_up: bool = False) -> bytes:
-    """What the server answers to these bytes before it closes."""
-    with connect(proxy) as connection:
-        try:
-            for piece in pieces:
-                connection.sendall(piece)
-            if hang_up:
-                connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has seen enough
-        return until_closed(connection)
-
-
-def status_of(answer: bytes) -> int:
-    assert answer.startswith(b"HTTP/1.1 "), answer
-    return int(answer.split(b" ", 2)[1])
-
-
-def request(headers: bytes = b"", body: bytes = b"", line: bytes = b"POST /api/auth.test HTTP/1.1") -> bytes:
-    return line + b"\r\nHost: proxy\r\n" + TOKEN + FORM + headers + b"\r\n" + body
-
-
-def length(body: bytes) -> bytes:
-    return b"Content-Length: %d\r\n" % len(body)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-CLOSE = b"Connection: close\r\n"
-CHUNKED = b"Transfer-Encoding: chunked\r\n"
 POST = b"channel=C1&text=smuggled"
 # Complete by itself, wherever somebody takes it for a request.
 HIDDEN = request(length(POST) + CLOSE, POST, b"POST /api/chat.postMessage HTTP/1.1")
