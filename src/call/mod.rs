@@ -57,6 +57,8 @@ pub struct Call {
     pub client_end: ClientEnd,
     /// Whether it has been sent once more because its first attempt failed.
     pub repeated: bool,
+    /// Whether it is sent on a connection of its own, because another one has failed it.
+    pub own_connection: bool,
     /// How long it may be held once more, where its client comes back by itself. Zero where it is
     /// refused as soon as its deadline cannot be met.
     pub again: Duration,

@@ -242,6 +242,7 @@ where
             deadline,
             client_end: ClientEnd::of(&parts.extensions),
             repeated: false,
+            own_connection: false,
             again,
             record,
         };

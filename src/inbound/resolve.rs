@@ -241,6 +241,7 @@ impl<S> Questions<S> {
             client_end: ClientEnd::default(),
             // A question costs little: it is asked once.
             repeated: true,
+            own_connection: false,
             again: Duration::ZERO,
             record: Arc::new(Record::default()),
         };

@@ -94,6 +94,7 @@ fn call(patience: Duration) -> Call {
         deadline: Instant::now() + patience,
         client_end: ClientEnd::default(),
         repeated: false,
+        own_connection: false,
         again: Duration::ZERO,
         record: Arc::new(Record::default()),
     }

@@ -35,7 +35,7 @@ use crate::{
         refusing::Refusing,
         response::{ResponseBody, SlackRefused},
     },
-    outbound::upstream::UpstreamError,
+    outbound::upstream::{OwnConnection, UpstreamError},
     queue::{Admitted, Permit, whole_seconds},
     step::Step,
 };
@@ -177,6 +177,9 @@ where
         *request.method_mut() = call.head.verb.clone();
         *request.uri_mut() = call.head.url.clone();
         *request.headers_mut() = call.head.headers.clone();
+        if call.own_connection {
+            request.extensions_mut().insert(OwnConnection);
+        }
         call.record.sent();
         permit.sent();
         let on_its_way = permit.in_flight();

@@ -113,6 +113,10 @@ impl<C: Connects> RetryLayer<C> {
     ) -> Result<QueueRequest, AttemptFailure> {
         let FailedCall { mut call, permit, failure } = failed;
         let waits_from = Instant::now();
+        if let AttemptFailure::Error(error) = &failure {
+            // Where one connection was closed unseen, the next one in the pool may be, too.
+            call.own_connection |= error.is_of_its_connection();
+        }
         let reason = match failure {
             AttemptFailure::Error(error) if error.nothing_sent() => {
                 // What comes of the call is open, and nobody waits for a slot of it.
@@ -129,12 +133,12 @@ impl<C: Connects> RetryLayer<C> {
                 let Some(_place) = self.places.try_acquire().ok().filter(|_| !is_over) else {
                     return Err(AttemptFailure::Error(error));
                 };
-                let tried = async {
+                let reached = async {
                     sleep(pause).await;
                     self.reach.wait(&call.head.url, end).await
                 };
                 let is_up = tokio::select! {
-                    is_up = tried => is_up,
+                    is_up = reached => is_up,
                     () = call.client_end.comes() => false,
                 };
                 call.record.waited(Instant::now().duration_since(waits_from));

@@ -18,13 +18,14 @@ use rustls::{CertificateError, ClientConfig, pki_types::CertificateDer};
 use tower::Service;
 
 use super::{
+    looked_at::Looking,
     loops::{self, NotBack},
     proxied::Proxied,
 };
 use crate::step::BoxError;
 
 /// What connects to upstreams in the program; tests bring their own transport.
-pub type Connector = Over<HttpConnector>;
+pub type Connector = Over<Looking<HttpConnector>>;
 
 /// TLS, where a URL asks for it, and proxies over a transport.
 pub type Over<T> = InTime<HttpsConnector<Proxied<NotBack<T>>>>;
@@ -80,13 +81,13 @@ pub fn over<T>(
 
 /// TCP to the addresses that a resolver finds for a name, anew for each connection. Each of them
 /// has its part of `limit`, so that a dead one does not stand in the way of the next.
-pub fn tcp<R>(resolver: R, limit: Duration) -> HttpConnector<R> {
+pub fn tcp<R>(resolver: R, limit: Duration) -> Looking<HttpConnector<R>> {
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(limit));
     tcp.set_keepalive(Some(Duration::from_secs(30)));
-    tcp
+    Looking::new(tcp)
 }
 
 fn client(tls: &Tls) -> Result<ClientConfig, rustls::Error> {

@@ -1,6 +1,7 @@
 //! The exchange with the upstream: a pooled client over TCP or TLS, HTTP/1.1 or HTTP/2.
 
 pub mod connect;
+pub mod looked_at;
 pub mod loops;
 mod metered;
 pub mod proxied;
@@ -54,7 +55,14 @@ pub struct Upstream<C> {
     /// Whether a request may be one of several on its connection.
     http2: bool,
     pool: Mutex<Pool<C>>,
+    /// Has a connection for each request.
+    unpooled: Client<Reach<C>, Outgoing>,
 }
+
+/// A request that is to have a connection of its own, in its extensions: one that others have used has
+/// failed it. Where a connection is of several requests, it is one of theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnConnection;
 
 /// Connections that are used again, and since when there are such.
 #[derive(Debug)]
@@ -103,7 +111,8 @@ impl<C: Connects> Upstream<C> {
         let pool = Mutex::new(Pool::new(connector.clone(), Instant::now()));
         let (proxies, timeouts) = (config.proxies.clone(), &config.timeouts);
         let (headers, idle) = (timeouts.headers, timeouts.body_idle);
-        Self { connector, proxies, headers, idle, http2: config.tls.http2, pool }
+        let unpooled = builder().pool_max_idle_per_host(0).build(connector.clone());
+        Self { connector, proxies, headers, idle, http2: config.tls.http2, pool, unpooled }
     }
 
     /// The client of now. What is under way on the connections of the one before goes on.
@@ -117,15 +126,25 @@ impl<C: Connects> Upstream<C> {
     }
 
     async fn send(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, UpstreamError> {
-        let client = self.client();
-        let error = match client.request(request).await {
-            Ok(response) => return Ok(response),
+        let begun = Instant::now();
+        let own = !self.http2 && request.extensions().get::<OwnConnection>().is_some();
+        let answer = if own {
+            self.unpooled.request(request).await
+        } else {
+            let client = self.client();
+            client.request(request).await
+        };
+        let error = match answer {
+            Ok(response) => {
+                retire_if_doubtful(&response);
+                return Ok(response);
+            }
             Err(error) => error,
         };
         Err(match () {
             () if loops::is_loop(&error) => UpstreamError::Loop(error),
             () if error.is_connect() => UpstreamError::Connect(error),
-            () if was_not_begun(&error) => UpstreamError::NotBegun(error),
+            () if was_not_begun(&error, begun) => UpstreamError::NotBegun(error),
             () if self.http2 && was_not_taken(&error) => UpstreamError::NotTaken(error),
             () if has_answered(&error) => UpstreamError::Garbled(error),
             () => UpstreamError::Broken(error),
@@ -200,6 +219,18 @@ fn metered(connected: &Connected) -> Option<Meter> {
     extras.remove()
 }
 
+/// An answer with a length and a transfer coding has two ends, of which the coding's counts. What follows
+/// it may be the rest of it to whoever made it so, so its connection has no further request (RFC 9112, 6.3).
+fn retire_if_doubtful(response: &Response<Incoming>) {
+    let headers = response.headers();
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH)
+        && let Some(meter) = response.extensions().get::<Meter>()
+    {
+        meter.retire();
+    }
+}
+
 /// Whether an answer had begun when the exchange failed, as far as one connection's bytes are one
 /// request's: in HTTP/2 they are those of all.
 fn has_answered(error: &hyper_util::client::legacy::Error) -> bool {
@@ -208,10 +239,11 @@ fn has_answered(error: &hyper_util::client::legacy::Error) -> bool {
     is_no_http || error.connect_info().and_then(metered).is_some_and(|meter| meter.has_brought())
 }
 
-/// Whether nothing of a request was written: hyper-util gives it back then, and says no more than
-/// this.
-fn was_not_begun(error: &hyper_util::client::legacy::Error) -> bool {
+/// Whether nothing of a request was written that began at that time: hyper-util gives it back then, and
+/// says no more than this; or its connection took nothing of it.
+fn was_not_begun(error: &hyper_util::client::legacy::Error, begun: Instant) -> bool {
     error.to_string() == "client error (Canceled)"
+        || error.connect_info().and_then(metered).is_some_and(|it| it.took_nothing_since(begun))
 }
 
 /// Whether a server of HTTP/2 said that it did nothing with a request: it refused the stream, or
@@ -232,15 +264,19 @@ fn was_not_taken(error: &hyper_util::client::legacy::Error) -> bool {
 
 impl<C: Connects> Pool<C> {
     fn new(connector: Reach<C>, since: Instant) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http2_keep_alive_interval(SILENCE)
-            .http2_keep_alive_timeout(PONG)
-            .build(connector);
-        Self { client: Arc::new(client), since }
+        Self { client: Arc::new(builder().build(connector)), since }
     }
+}
+
+fn builder() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http2_keep_alive_interval(SILENCE)
+        .http2_keep_alive_timeout(PONG);
+    builder
 }
 
 // === impl UpstreamError ===
@@ -249,6 +285,11 @@ impl UpstreamError {
     /// Whether it is certain that the upstream did nothing with the request.
     pub fn nothing_sent(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Loop(_) | Self::NotBegun(_) | Self::NotTaken(_))
+    }
+
+    /// Whether the connection failed that the request was on, or was to be on.
+    pub fn is_of_its_connection(&self) -> bool {
+        matches!(self, Self::NotBegun(_) | Self::Broken(_) | Self::Garbled(_))
     }
 
     /// Whether it may be over soon.
