@@ -41,6 +41,11 @@ pub(super) enum Host {
     Audit,
 }
 
+/// What stands for the URL of that path.
+pub(super) fn url_name(path: &str) -> String {
+    format!("url-{}", &fingerprint(path)[..12])
+}
+
 /// Paths of hooks.slack.com.
 const HOOKS: [(&str, &str); 5] = [
     ("/services/", "webhook"),
@@ -76,7 +81,7 @@ impl Asked {
             host,
             name,
             last: last.to_owned(),
-            url: (host == Host::Hooks).then(|| format!("url-{}", &fingerprint(path)[..12])),
+            url: (host == Host::Hooks).then(|| url_name(path)),
             arguments: Arguments::default(),
             fault: None,
         })
@@ -108,7 +113,12 @@ impl Asked {
     /// What a call is answered that may not be made.
     pub(super) fn failed(&self, error: &str) -> Reply {
         match self.host {
-            Host::Api | Host::Hooks => Reply::error(error),
+            Host::Api => Reply::error(error),
+            Host::Hooks => {
+                let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+                Reply { body: error.to_owned().into(), ..Reply::new(StatusCode::NOT_FOUND) }
+                    .header(header::CONTENT_TYPE, plain)
+            }
             Host::Audit => Reply::failed(StatusCode::UNAUTHORIZED, error),
             Host::Scim => {
                 let errors = json!({ "Errors": { "description": error, "code": 401 } });

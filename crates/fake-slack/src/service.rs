@@ -17,11 +17,17 @@ use serde::Serialize;
 
 use super::{
     Body, Entry, FakeSlack, Fault, Flight, Ledger, OptionError, Reply, Totals, Violation,
-    arguments::Arguments, faults::Delivery, hosts::Asked,
+    arguments::Arguments,
+    faults::Delivery,
+    hosts::{Asked, url_name},
+    identity::fingerprint,
 };
 
 /// The largest body it reads, in bytes.
 const LARGEST_BODY: usize = 16 << 20;
+
+/// So many tokens and webhooks may be dead.
+const DEAD: usize = 1_000;
 
 /// Lands a flight however the task that carries the answer ends.
 struct Landing<'a> {
@@ -120,7 +126,7 @@ impl FakeSlack {
         }
     }
 
-    /// What is not Slack's: the ledger, and faults to come.
+    /// What is not Slack's: the ledger, faults to come, and what is dead.
     fn operate(&self, verb: &Method, path: &str, query: &str) -> Reply {
         match (path, verb.as_str()) {
             ("/ledger", "GET") => {
@@ -142,7 +148,15 @@ impl FakeSlack {
                 self.state().faults.clear();
                 Reply::ok()
             }
-            ("/ledger" | "/reset" | "/faults", _) => {
+            ("/dead", "POST") => match self.bury(query) {
+                Ok(()) => Reply::ok(),
+                Err(error) => Reply::failed(StatusCode::BAD_REQUEST, error),
+            },
+            ("/dead", "DELETE") => {
+                self.state().dead.clear();
+                Reply::ok()
+            }
+            ("/ledger" | "/reset" | "/faults" | "/dead", _) => {
                 Reply::failed(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
             }
             _ => Reply::failed(StatusCode::NOT_FOUND, "not_found"),
@@ -165,6 +179,28 @@ impl FakeSlack {
         };
         let noted = self.fault(&method, fault, calls);
         noted.then_some(()).ok_or_else(|| "too many faults wait for their calls".to_owned())
+    }
+
+    /// `token=…&error=…` or `path=…&error=…`: calls with that token, or to that webhook, fail.
+    fn bury(&self, query: &str) -> Result<(), &'static str> {
+        let (mut secret, mut error) = (None, None);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "token" => secret = Some(fingerprint(&value)),
+                "path" => secret = Some(url_name(&value)),
+                "error" => error = Some(value.into_owned()),
+                _ => return Err("say token or path, and error"),
+            }
+        }
+        let (Some(secret), Some(error)) = (secret, error) else {
+            return Err("say token or path, and error");
+        };
+        let dead = &mut self.state().dead;
+        if dead.len() >= DEAD {
+            return Err("too many are dead");
+        }
+        dead.insert(secret, error);
+        Ok(())
     }
 
     fn ledger_json(&self, calls: bool) -> Reply {

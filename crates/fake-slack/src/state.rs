@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) random: Random,
     pub(super) faults: Faults,
     scripts: HashMap<Box<str>, VecDeque<Reply>>,
+    /// What is said to calls with these tokens and webhooks, by what stands for them in the ledger.
+    pub(super) dead: HashMap<String, String>,
     /// Microseconds since 1970 of the latest message: no two have the same.
     latest_ts: u64,
     /// So many items have its lists.
@@ -46,6 +48,7 @@ impl State {
             random: Random::new(options.seed),
             faults: Faults::new(&options.faults),
             scripts: HashMap::new(),
+            dead: HashMap::new(),
             latest_ts: 0,
             items: options.items,
         }
@@ -108,7 +111,9 @@ impl State {
             self.ledger.record(now, &call, reply.status.as_u16(), RecordedAs::Scripted, false);
             return (reply, None);
         }
+        let secret = call.url.as_ref().unwrap_or(&call.identity.token);
         let failure = match auth {
+            _ if self.dead.contains_key(&**secret) => self.dead.get(&**secret).cloned(),
             Err(error) => Some(error.to_string()),
             Ok(()) if !is_method(method) => Some("unknown_method".to_owned()),
             Ok(()) => None,
