@@ -170,6 +170,10 @@ def sheds():
     yield lines("Refused, by caller", "reqps", "Whose calls are refused, of the ten callers with the most. The log says for each what "
                 "would help.",
                 ("topk(10, sum by (caller) (rate(slackwater_caller_sheds_total<all><rate>)))", "{{caller}}"))
+    yield lines("Dead tokens and webhooks", "short", "Those that Slack has called good for nothing, and the calls that were "
+                "answered at once for it, by reason and minute. Whose they are is in `slackwater status`.",
+                ("sum by (kind) (slackwater_dead<all>)", "{{kind}}"),
+                ("sum by (reason) (60 * rate(slackwater_fail_fast_total<all><rate>))", "{{reason}}"))
     yield lines("Answers, by status", "reqps", "What callers got. 429 is slackwater's word or Slack's; 502 and 504 say "
                 "that Slack was not reached or did not answer.",
                 ("sum by (code) (rate(slackwater_requests_total<method><rate>))", "{{code}}"), stacked=True)

@@ -29,6 +29,7 @@ pub mod inbound;
 
 pub mod call;
 pub mod clicks;
+pub mod dead;
 pub mod identity;
 
 pub mod pauses;

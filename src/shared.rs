@@ -73,6 +73,7 @@ impl Shared {
         let admission =
             Admission::new(&config.queue, config.background_share, config.adaptive, queue);
         admission.configure_mode(config.mode);
+        admission.configure_fail_fast(config.fail_fast);
         if let Some(split) = config.shared.as_ref().and_then(config::Shared::split) {
             admission.split(split, wall_clock());
         }

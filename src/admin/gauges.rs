@@ -33,6 +33,7 @@ pub(super) struct Gauges {
     frozen_for: Gauge,
     places: IntGauge,
     paused: IntGaugeVec,
+    dead: IntGaugeVec,
     learnt: LearntGauges,
 }
 
@@ -45,6 +46,9 @@ struct LearntGauges {
     refused: IntGaugeVec,
     ago: GaugeVec,
 }
+
+/// What can be dead.
+const DEAD: [&str; 2] = ["token", "webhook"];
 
 // === impl Gauges ===
 
@@ -118,6 +122,11 @@ impl Gauges {
                 .gauge("slackwater_frozen_buckets", "Buckets closed because Slack said so.")?,
             places: registry
                 .gauge("slackwater_places", "Places kept for calls that were sent away.")?,
+            dead: registry.gauges(
+                "slackwater_dead",
+                "Tokens and webhooks that Slack has called good for nothing.",
+                &["kind"],
+            )?,
             paused: registry.gauges(
                 "slackwater_paused",
                 "Methods, callers and workspaces that the operator has paused.",
@@ -187,6 +196,11 @@ impl Gauges {
             let paused = status.paused.iter().filter(|pause| pause.target.kind() == kind).count();
             let gauge = self.paused.with_label_values(&[kind]);
             gauge.set(i64::try_from(paused).unwrap_or(i64::MAX));
+        }
+        for kind in DEAD {
+            let dead = status.dead.iter().filter(|dead| dead.kind == kind).count();
+            let gauge = self.dead.with_label_values(&[kind]);
+            gauge.set(i64::try_from(dead).unwrap_or(i64::MAX));
         }
         self.learnt.set(&lessons(&status.buckets), catalogue);
         self.slots_used.reset();

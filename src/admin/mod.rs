@@ -53,7 +53,9 @@ use self::{
 pub use self::{
     guard::{Guard, is_local},
     metrics::Metrics,
-    status::{BucketStatus, ById, Held, InFlightStatus, PauseStatus, QueueStatus, Status},
+    status::{
+        BucketStatus, ById, DeadStatus, Held, InFlightStatus, PauseStatus, QueueStatus, Status,
+    },
 };
 use crate::{identity::Names, queue::Admission, reload::Live, respond::Top};
 
@@ -101,6 +103,7 @@ struct StatusPage {
     in_flight: Vec<InFlightStatus>,
     mode: ModePage,
     paused: Vec<PauseStatus>,
+    dead: Vec<DeadStatus>,
     top: TopPage,
     totals: Totals,
     /// Which replica it is, if it has a part of each limit.
@@ -215,6 +218,7 @@ fn status_now(state: &AdminState) -> Response {
         in_flight: status.in_flight,
         mode: ModePage::from(&state.admission.modes()),
         paused: status.paused,
+        dead: status.dead,
         top: TopPage {
             callers: callers.into_iter().map(BusyStatus::from).collect(),
             workspaces: workspaces.into_iter().map(BusyStatus::from).collect(),

@@ -13,7 +13,8 @@ use serde::Serialize;
 use slack::{Catalogue, OTHER};
 
 use super::{
-    AdminState, BucketStatus, Held, PauseStatus, QueueStatus, ReloadStatus, Status, Totals,
+    AdminState, BucketStatus, DeadStatus, Held, PauseStatus, QueueStatus, ReloadStatus, Status,
+    Totals,
     history::Sample,
     lessons::{LessonStatus, lessons},
     mode::ModePage,
@@ -33,6 +34,7 @@ pub(super) struct Snapshot<'s> {
     mode: ModePage,
     reload: Option<ReloadStatus>,
     paused: Truncated<PauseStatus>,
+    dead: Truncated<DeadStatus>,
     queues: Truncated<QueueStatus>,
     methods: Truncated<MethodView>,
     callers: Truncated<Activity>,
@@ -106,6 +108,7 @@ const QUEUES: usize = 60;
 const METHODS: usize = 60;
 const ACTIVITIES: usize = 30;
 const PAUSES: usize = 100;
+const DEAD: usize = 10;
 const BUCKETS: usize = 100;
 const LESSONS: usize = 20;
 
@@ -117,7 +120,7 @@ impl<'s> Snapshot<'s> {
         let totals = Totals::of(state, &status);
         let config = state.live.config();
         let methods = methods(&status, sample, &config.catalogue);
-        let Status { mut queues, mut buckets, callers, workspaces, paused, .. } = status;
+        let Status { mut queues, mut buckets, callers, workspaces, paused, dead, .. } = status;
         queues.sort_by_key(|queue| Reverse(queue.oldest_wait_ms));
         most_pressing_first(&mut buckets);
         let mut learnt = lessons(&buckets);
@@ -131,6 +134,7 @@ impl<'s> Snapshot<'s> {
             mode: ModePage::from(&state.admission.modes()),
             reload: state.live.last().map(ReloadStatus::from),
             paused: Truncated::of(paused, PAUSES),
+            dead: Truncated::of(dead, DEAD),
             queues: Truncated::of(queues, QUEUES),
             methods,
             callers: Truncated::of(activities(callers, top.callers), ACTIVITIES),
@@ -346,8 +350,8 @@ mod tests {
     }
 
     fn status(queues: Vec<QueueStatus>, buckets: Vec<BucketStatus>) -> Status {
-        let (callers, workspaces, paused) = Default::default();
-        Status { queues, buckets, callers, workspaces, paused, places: 0, in_flight: Vec::new() }
+        let (callers, workspaces, paused, dead, in_flight) = Default::default();
+        Status { queues, buckets, callers, workspaces, paused, dead, places: 0, in_flight }
     }
 
     /// Red when a limit of another method counts, when one that several share does not, and when the

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::snapshot::pressing;
 use crate::{
+    dead::DeadCredential,
     metrics::Busy,
     pauses::{Paused, Target},
     queue::{Admission, HeldCalls, QueueSnapshot, ServerLoad},
@@ -38,6 +39,8 @@ pub struct Status {
     pub workspaces: Vec<Held>,
     /// What the operator has paused.
     pub paused: Vec<PauseStatus>,
+    /// Tokens and webhooks whose calls are answered at once, those first that Slack told of first.
+    pub dead: Vec<DeadStatus>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
     /// Calls in flight, to each server and to all.
@@ -78,6 +81,29 @@ pub struct PauseStatus {
     pub paused_for_ms: u64,
     /// Calls that wait for its end.
     pub waiting: u64,
+}
+
+/// A token or a webhook that Slack has called good for nothing.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadStatus {
+    /// `token` or `webhook`.
+    pub kind: &'static str,
+    /// What stands for it: the beginning of its hash.
+    pub name: Arc<str>,
+    /// The workspace that it counts for, where that is known.
+    pub workspace: Option<Arc<str>>,
+    /// Who called with it.
+    pub caller: CallerName,
+    /// Why.
+    pub reason: &'static str,
+    /// The only method of which it is true; none if it is true of all.
+    pub method: Option<Arc<str>>,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// In how long a call passes and decides whether it is still so, in milliseconds.
+    pub probe_in_ms: u64,
+    /// Calls answered so.
+    pub answered: u64,
 }
 
 /// The held calls of one method, class and caller.
@@ -255,7 +281,8 @@ impl Status {
 
     /// `clock` is now in milliseconds of Unix time.
     fn new(snapshot: QueueSnapshot, names: &ById, clock: u64) -> Self {
-        let QueueSnapshot { now, mut queues, buckets: all, paused, places, servers } = snapshot;
+        let QueueSnapshot { now, mut queues, buckets: all, paused, dead, places, servers } =
+            snapshot;
         queues.sort_by(|one, other| {
             (&one.method, one.class, &one.caller).cmp(&(&other.method, other.class, &other.caller))
         });
@@ -279,9 +306,11 @@ impl Status {
             PauseStatus { target, shed, paused_for_ms: clock.saturating_sub(since), waiting }
         });
         let paused = paused.collect();
+        let mut dead: Vec<_> = dead.into_iter().map(DeadStatus::from).collect();
+        dead.sort_by(|one, other| (other.for_ms, &one.name).cmp(&(one.for_ms, &other.name)));
         let queues = queues.into_iter().map(|queue| QueueStatus::new(queue, now)).collect();
         let in_flight = servers.into_iter().map(InFlightStatus::from).collect();
-        Self { queues, buckets, callers, workspaces, paused, places, in_flight }
+        Self { queues, buckets, callers, workspaces, paused, dead, places, in_flight }
     }
 }
 
@@ -325,6 +354,24 @@ impl QueueStatus {
             waits_for: bucket.map(|bucket| bucket.to_string()),
             why: block.map(|block| block.reason.as_str()),
             until_ms: block.and_then(|block| block.until).map(|at| millis(at.since(now))),
+        }
+    }
+}
+
+// === impl DeadStatus ===
+
+impl From<DeadCredential> for DeadStatus {
+    fn from(dead: DeadCredential) -> Self {
+        Self {
+            kind: dead.kind,
+            name: dead.name,
+            workspace: dead.workspace,
+            caller: dead.caller,
+            reason: dead.reason.as_str(),
+            method: dead.method,
+            for_ms: millis(dead.age),
+            probe_in_ms: millis(dead.probe_in),
+            answered: dead.answered,
         }
     }
 }
@@ -543,14 +590,9 @@ mod tests {
             waits_for: None,
         };
         let queues = (0..MOST + 2).map(queue).collect();
-        let snapshot = QueueSnapshot {
-            now: NOW,
-            queues,
-            buckets,
-            servers: Vec::new(),
-            paused: Vec::new(),
-            places: 0,
-        };
+        let (paused, dead, servers) = Default::default();
+        let snapshot =
+            QueueSnapshot { now: NOW, queues, buckets, paused, dead, places: 0, servers };
         let (page, left_out) = Status::new(snapshot, &ById::new(), 0).bounded();
         assert_eq!(left_out, LeftOut { queues: 2, buckets: 3 });
         assert_eq!((page.queues.len(), page.buckets.len()), (MOST, MOST));
@@ -581,8 +623,9 @@ mod tests {
         ];
         let paused = vec![Paused { target, since: 500, shed: false }];
         let queues = Vec::new();
-        let servers = Vec::new();
-        let snapshot = QueueSnapshot { now: NOW, queues, buckets, paused, places: 0, servers };
+        let (dead, servers) = Default::default();
+        let snapshot =
+            QueueSnapshot { now: NOW, queues, buckets, paused, dead, places: 0, servers };
         let names = [("A1", "helper"), ("T1", "Acme")].map(|(id, name)| (id.into(), name.into()));
         let status = Status::new(snapshot, &names.into(), 700);
         let shown: Vec<_> = status.buckets.iter().map(|one| one.key.as_str()).collect();

@@ -7,13 +7,14 @@ use limits::BucketKey;
 use slack::reply;
 use tower::Layer;
 
-use super::{Admission, Permit, Shed};
+use super::{Admission, Permit, Shed, Turned};
 use crate::{
     call::{
         Call,
         client_end::ClientEnded,
         response::{ResponseBody, SlackRefused},
     },
+    dead::FailedFast,
     step::Step,
 };
 
@@ -84,7 +85,7 @@ impl<S> Layer<S> for AdmitLayer {
 impl<S> Step<QueueRequest> for Admit<S>
 where
     S: Step<Admitted>,
-    S::Error: From<Shed> + From<ClientEnded> + From<SlackRefused>,
+    S::Error: From<Shed> + From<ClientEnded> + From<SlackRefused> + From<FailedFast>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -105,11 +106,24 @@ where
                 }
                 decision
             }
-            (Err(shed), Some(refusal)) => return Err(handed_on(*refusal, &shed).into()),
-            (Err(shed), None) => return Err(shed.into()),
+            (Err(Turned::Shed(shed)), Some(refusal)) => {
+                return Err(handed_on(*refusal, &shed).into());
+            }
+            (Err(turned), _) => return Err(error(turned)),
         };
-        let permit = decision.permit::<S::Error>(&call).await?;
+        let permit = match decision.permit(&call).await {
+            Ok(permit) => permit,
+            Err(turned) => return Err(error(turned)),
+        };
         self.inner.call(Admitted { call, permit }).await
+    }
+}
+
+fn error<E: From<Shed> + From<FailedFast> + From<ClientEnded>>(turned: Turned) -> E {
+    match turned {
+        Turned::Shed(shed) => shed.into(),
+        Turned::Dead(answer) => answer.into(),
+        Turned::ClientEnded(ended) => ended.into(),
     }
 }
 

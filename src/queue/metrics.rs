@@ -7,6 +7,7 @@ use std::{
 
 use limits::{Dimension, Scope};
 use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use slack::Dead;
 
 use super::ShedReason;
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
 pub struct QueueMetrics {
     freezes: IntCounterVec,
     replays: IntCounterVec,
+    failed_fast: IntCounterVec,
     shadow_wait: HistogramVec,
     shadow_sheds: IntCounterVec,
     shadow_refusals: IntCounterVec,
@@ -35,7 +37,17 @@ pub(crate) const WAIT: [f64; 17] = [
 
 impl QueueMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let failed_fast = registry.counters(
+            "slackwater_fail_fast_total",
+            "Calls answered at once because Slack has called their token or webhook good for nothing.",
+            &["reason"],
+        )?;
+        // Prometheus sees how much a series grows, and not where it begins.
+        for reason in Dead::ALL {
+            failed_fast.with_label_values(&[reason.as_str()]);
+        }
         Ok(Self {
+            failed_fast,
             freezes: registry.counters(
                 "slackwater_freezes_total",
                 "Buckets closed because Slack refused a call, by what they count per.",
@@ -74,6 +86,11 @@ impl QueueMetrics {
     /// A refused call goes to the queue again.
     pub fn replayed(&self, method: &str) {
         self.replays.with_label_values(&[method]).inc();
+    }
+
+    /// A call was answered at once for that reason.
+    pub fn failed_fast(&self, reason: Dead) {
+        self.failed_fast.with_label_values(&[reason.as_str()]).inc();
     }
 
     /// A call that is only watched would have waited so long.

@@ -5,6 +5,7 @@
 //! was, its slots age as those of a call whose answer never came.
 
 mod admit;
+mod dead;
 mod ghosts;
 mod lessons;
 mod metrics;
@@ -23,9 +24,9 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool};
 
-use config::{Adaptive, Config, QueueBounds};
+use config::{Adaptive, Config, FailFast, QueueBounds};
 use limits::{BucketKey, Share};
 use scheduler::{Bounds, Enqueued, Event, Learning, Lesson, Memory, Note, Policy, Scheduler};
 use slack::{Identity, buckets};
@@ -43,13 +44,20 @@ pub use self::{
     permit::{Closed, Permit, ReportedLimit},
     servers::ServerLoad,
     sharing::boot_time,
-    shed::{Shed, ShedReason, whole_seconds},
+    shed::{Shed, ShedReason, Turned, whole_seconds},
     snapshot::{HeldCalls, QueueSnapshot},
     waiting::{QueueDecision, Waiting},
 };
-use self::{ghosts::Ghosts, servers::Servers, sharing::Leases, split::Replica, waiters::Waiters};
+use self::{
+    ghosts::Ghosts,
+    servers::Servers,
+    sharing::Leases,
+    split::Replica,
+    waiters::{Standing, Waiters},
+};
 use crate::{
     call::{Call, in_flight::InFlight},
+    dead::Graves,
     identity::Learnt,
     pauses::Pauses,
     state::Store,
@@ -73,6 +81,8 @@ struct Inner {
     store: OnceLock<Store>,
     /// There may be something to say to the other replicas' store.
     asks: Notify,
+    /// Whether a token or a webhook is dead; else answers need not be looked at for that.
+    some_are_dead: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -81,6 +91,8 @@ struct State {
     waiting: Waiters,
     /// What the operator has paused.
     pauses: Pauses,
+    /// Tokens and webhooks whose calls are answered at once.
+    graves: Graves,
     /// Which calls are only watched.
     modes: Modes,
     /// What would have become of those that were; none while none ever was.
@@ -104,7 +116,7 @@ struct State {
 const START: scheduler::Instant = scheduler::Instant::from_nanos(1 << 62);
 
 /// What a waiting call is told.
-type Verdict = Result<Granted, Shed>;
+type Verdict = Result<Granted, Turned>;
 
 /// A call that goes.
 #[derive(Debug)]
@@ -133,6 +145,7 @@ impl Admission {
                     scheduler: Scheduler::new(policy),
                     waiting: Waiters::new(servers),
                     pauses: Pauses::default(),
+                    graves: Graves::new(FailFast::default()),
                     modes: Modes::default(),
                     ghosts: None,
                     policy,
@@ -149,6 +162,7 @@ impl Admission {
                 metrics,
                 store: OnceLock::new(),
                 asks: Notify::new(),
+                some_are_dead: AtomicBool::new(false),
             }),
         }
     }
@@ -157,8 +171,8 @@ impl Admission {
     /// line that came later.
     ///
     /// # Errors
-    /// If the call is shed at once.
-    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<QueueDecision<'_>, Shed> {
+    /// If the call is shed or answered at once.
+    pub fn ask(&self, call: &Call, attempt: Attempt) -> Result<QueueDecision<'_>, Turned> {
         let shared = &self.shared;
         let mut state = shared.lock();
         let now = shared.now();
@@ -169,13 +183,16 @@ impl Admission {
                     Ok(QueueDecision::Granted(state.pass(shared, now, (call, server), buckets)))
                 }
                 // It was sent before, and what Slack said is handed on.
-                Attempt::Again(_) => Err(Shed::upstream()),
+                Attempt::Again(_) => Err(Shed::upstream().into()),
             };
             state.pump(shared, now);
             return decision;
         }
         if call.disabled {
-            return Err(Shed::disabled());
+            return Err(Shed::disabled().into());
+        }
+        if let Some(answer) = state.meet_grave(shared, call) {
+            return Err(Turned::Dead(answer));
         }
         let may_wait = call.body.may_wait();
         let (mut again, mut gated) = (false, false);
@@ -186,7 +203,7 @@ impl Admission {
                     state.scheduler.replay(now, permit, outcome)
                 }
                 // Nobody holds a permit that is spent.
-                None => return Err(Shed::draining()),
+                None => return Err(Shed::draining().into()),
             },
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
@@ -209,11 +226,11 @@ impl Admission {
             }
             Enqueued::Refused(refusal) => {
                 let shed = Shed::refused(&refusal, now);
-                Err(if may_wait { shed } else { shed.of_memory() })
+                Err(if may_wait { shed } else { shed.of_memory() }.into())
             }
             Enqueued::Held(ticket) if state.closed => {
                 state.scheduler.cancel(now, ticket);
-                Err(Shed::draining())
+                Err(Shed::draining().into())
             }
             Enqueued::Held(ticket) => {
                 // A pause may have begun while it was on its way.
@@ -226,9 +243,12 @@ impl Admission {
                 }
                 met.map(|()| {
                     let (verdict, told) = oneshot::channel();
-                    state.waiting.add(ticket, call, (server, gated), verdict);
+                    let credential = state.graves.credential(call);
+                    let place = Standing { server, gated, credential };
+                    state.waiting.add(ticket, call, place, verdict);
                     QueueDecision::Held(Waiting::new(shared, ticket, told))
                 })
+                .map_err(Turned::from)
             }
         };
         state.pump(shared, now);
@@ -272,7 +292,7 @@ impl Admission {
         for waiter in state.waiting.take() {
             state.scheduler.cancel(now, waiter.ticket);
             // Whoever is gone needs no answer.
-            let _ = waiter.verdict.send(Err(Shed::draining()));
+            let _ = waiter.verdict.send(Err(Shed::draining().into()));
         }
         state.pump(&self.shared, now);
     }
@@ -321,6 +341,7 @@ impl Admission {
             ghosts.relimit(now, policy, &config.catalogue);
         }
         state.modes.configure(config.mode);
+        state.set_fail_fast(&self.shared, config.fail_fast);
         state.let_watched_go(now, |modes, method| {
             modes.is_shadow(method.map(|method| &**config.catalogue.entry(&method.name)))
         });
@@ -447,7 +468,7 @@ impl State {
                 let (ticket, verdict) = match event {
                     Event::Granted { ticket, permit } => (ticket, Ok(permit)),
                     Event::Expired { ticket, refusal } => {
-                        (ticket, Err(Shed::refused(&refusal, now)))
+                        (ticket, Err(Shed::refused(&refusal, now).into()))
                     }
                 };
                 let verdict = match self.waiting.remove(ticket) {

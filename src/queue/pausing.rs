@@ -151,7 +151,7 @@ impl State {
             self.scheduler.cancel(now, ticket);
             if let Some(waiter) = self.waiting.remove(ticket) {
                 // Whoever is gone needs no answer.
-                let _ = waiter.verdict.send(Err(Shed::paused(bucket)));
+                let _ = waiter.verdict.send(Err(Shed::paused(bucket).into()));
             }
         }
         self.scheduler.rebucket(now, changes);

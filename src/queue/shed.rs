@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use limits::BucketKey;
 
+use crate::{call::client_end::ClientEnded, dead::FailedFast};
+
 /// A call that is not held, or no longer: it is answered without being sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shed {
@@ -13,6 +15,17 @@ pub struct Shed {
     pub bucket: Option<BucketKey>,
     /// When it makes sense to come back.
     pub retry_after: Duration,
+}
+
+/// A call that does not go.
+#[derive(Clone, Debug)]
+pub enum Turned {
+    /// It is shed.
+    Shed(Shed),
+    /// It is answered as Slack answered before.
+    Dead(FailedFast),
+    /// Its client may have left.
+    ClientEnded(ClientEnded),
 }
 
 /// Why a call is shed.
@@ -99,6 +112,20 @@ impl Shed {
     /// The whole seconds to say: never too early, never none.
     pub fn retry_after_seconds(&self) -> u64 {
         whole_seconds(self.retry_after).max(1)
+    }
+}
+
+// === impl Turned ===
+
+impl From<Shed> for Turned {
+    fn from(shed: Shed) -> Self {
+        Self::Shed(shed)
+    }
+}
+
+impl From<ClientEnded> for Turned {
+    fn from(ended: ClientEnded) -> Self {
+        Self::ClientEnded(ended)
     }
 }
 

@@ -9,7 +9,10 @@ use scheduler::{Block, BucketState};
 use tokio::time::Instant;
 
 use super::{Admission, ServerLoad};
-use crate::pauses::{Paused, Target};
+use crate::{
+    dead::DeadCredential,
+    pauses::{Paused, Target},
+};
 
 /// The queue at one moment.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct QueueSnapshot {
     pub buckets: Vec<BucketState>,
     /// What the operator has paused.
     pub paused: Vec<Paused>,
+    /// Tokens and webhooks whose calls are answered at once, in no order.
+    pub dead: Vec<DeadCredential>,
     /// Places that are kept for calls that were sent away.
     pub places: usize,
     /// How many calls are in flight to each server, and in all.
@@ -107,6 +112,7 @@ impl Admission {
             queues: queues.collect(),
             buckets: state.scheduler.buckets(now).collect(),
             paused: state.pauses.list().collect(),
+            dead: state.graves.list(clock),
             places: state.scheduler.places(),
             servers: state.waiting.servers.loads(),
         }

@@ -10,36 +10,17 @@ use scheduler::{BlockReason, CallerId, PlaceId};
 use slack::Identity;
 use tokio::time::{Instant, advance};
 
-use super::{Admission, Attempt, Permit, QueueMetrics, QueueSnapshot, Shed, ShedReason};
+use super::{Admission, Attempt, Permit, QueueMetrics, QueueSnapshot, Shed, ShedReason, Turned};
 use crate::{
     call::{
         Call, Head,
         body::{Body, Memory},
-        client_end::{ClientEnd, ClientEnded},
+        client_end::ClientEnd,
         record::Record,
     },
     metrics::Registry,
     pauses::Target,
 };
-
-/// Why a call has no permit.
-#[derive(Debug)]
-enum Denied {
-    Shed(Shed),
-    ClientEnded,
-}
-
-impl From<Shed> for Denied {
-    fn from(shed: Shed) -> Self {
-        Self::Shed(shed)
-    }
-}
-
-impl From<ClientEnded> for Denied {
-    fn from(_: ClientEnded) -> Self {
-        Self::ClientEnded
-    }
-}
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -114,11 +95,12 @@ fn waits(
 /// Waits for as long as the call may.
 async fn acquire(admission: &Admission, patience: Duration) -> Result<Permit, Shed> {
     let call = call(patience);
-    match admission.ask(&call, one_a_minute())?.permit(&call).await {
-        Ok(permit) => Ok(permit),
-        Err(Denied::Shed(shed)) => Err(shed),
-        Err(Denied::ClientEnded) => panic!("its client is here"),
-    }
+    let shed = |turned| match turned {
+        Turned::Shed(shed) => shed,
+        Turned::Dead(_) => unreachable!("nothing is dead"),
+        Turned::ClientEnded(_) => unreachable!("its client is here"),
+    };
+    admission.ask(&call, one_a_minute()).map_err(shed)?.permit(&call).await.map_err(shed)
 }
 
 async fn sent(admission: &Admission) -> Permit {

@@ -19,7 +19,7 @@ use super::{
     Verdict,
     servers::{ServerId, Servers},
 };
-use crate::call::Call;
+use crate::{call::Call, dead::Credential};
 
 /// All who wait.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Waiters {
     all: HashMap<u64, Waiter>,
     queues: Slab<CallQueue>,
     ids: HashMap<QueueKey, usize>,
+    /// The numbers of those that have one credential.
+    of_credential: HashMap<Arc<Credential>, BTreeSet<u64>>,
 }
 
 /// Whom to tell.
@@ -44,6 +46,16 @@ pub(super) struct Waiter {
     /// Whether it stands before the server's gates.
     gated: bool,
     queue: usize,
+    credential: Option<Arc<Credential>>,
+}
+
+/// Where a call stands that begins to wait.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) server: ServerId,
+    /// Whether it stands before the server's gates.
+    pub(super) gated: bool,
+    pub(super) credential: Option<Credential>,
 }
 
 /// The held calls of one method, class and caller.
@@ -70,16 +82,16 @@ pub(super) struct QueueKey {
 impl Waiters {
     /// Nobody waits to go to these servers.
     pub(super) fn new(servers: Servers) -> Self {
-        let (all, queues, ids) = (HashMap::new(), Slab::new(), HashMap::new());
-        Self { servers, all, queues, ids }
+        let (all, queues, ids, of_credential) = Default::default();
+        Self { servers, all, queues, ids, of_credential }
     }
 
-    /// A call begins to wait, before the gates of its server or not.
+    /// A call begins to wait.
     pub(super) fn add(
         &mut self,
         ticket: Ticket,
         call: &Call,
-        (server, gated): (ServerId, bool),
+        Standing { server, gated, credential }: Standing,
         verdict: oneshot::Sender<Verdict>,
     ) {
         self.servers.join(server, gated);
@@ -98,8 +110,30 @@ impl Waiters {
         let since = call.arrived;
         self.queues[queue].calls.insert((since, ticket.number()));
         let until = call.deadline;
-        let waiter = Waiter { ticket, verdict, since, until, server, gated, queue };
+        let credential = credential.map(|credential| self.has(credential, ticket));
+        let waiter = Waiter { ticket, verdict, since, until, server, gated, queue, credential };
         self.all.insert(ticket.number(), waiter);
+    }
+
+    /// A call with that credential waits. All such calls share one copy of it.
+    fn has(&mut self, credential: Credential, ticket: Ticket) -> Arc<Credential> {
+        let known =
+            self.of_credential.get_key_value(&credential).map(|(known, _)| Arc::clone(known));
+        let credential = known.unwrap_or_else(|| Arc::new(credential));
+        let calls = self.of_credential.entry(Arc::clone(&credential)).or_default();
+        calls.insert(ticket.number());
+        credential
+    }
+
+    /// The calls with that credential, the oldest first, and their methods.
+    pub(super) fn with(&self, credential: &Credential) -> Vec<(Arc<str>, Ticket)> {
+        let numbers = self.of_credential.get(credential).into_iter().flatten();
+        let waiters = numbers.filter_map(|number| self.all.get(number));
+        let with_method = waiters.filter_map(|waiter| {
+            let queue = self.queues.get(waiter.queue)?;
+            Some((Arc::clone(&queue.key.method), waiter.ticket))
+        });
+        with_method.collect()
     }
 
     /// The call with that ticket no longer waits.
@@ -111,6 +145,14 @@ impl Waiters {
         if queue.calls.is_empty() {
             let queue = self.queues.remove(waiter.queue);
             self.ids.remove(&queue.key);
+        }
+        if let Some(credential) = &waiter.credential
+            && let Some(calls) = self.of_credential.get_mut(credential)
+        {
+            calls.remove(&ticket.number());
+            if calls.is_empty() {
+                self.of_credential.remove(credential);
+            }
         }
         Some(waiter)
     }

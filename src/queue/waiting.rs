@@ -9,7 +9,7 @@ use std::{
 use scheduler::{Outcome, Ticket};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Inner, Permit, Shed, Verdict};
+use super::{Inner, Permit, Shed, Turned, Verdict};
 use crate::call::{Call, client_end::ClientEnded};
 
 /// A call that is not shed, so far.
@@ -38,11 +38,8 @@ impl QueueDecision<'_> {
     /// queue and costs no slot.
     ///
     /// # Errors
-    /// If the call is shed after all, or its client may have left.
-    pub async fn permit<E>(self, call: &Call) -> Result<Permit, E>
-    where
-        E: From<Shed> + From<ClientEnded>,
-    {
+    /// If the call is shed or answered after all, or its client may have left.
+    pub async fn permit(self, call: &Call) -> Result<Permit, Turned> {
         let permit = match self {
             Self::Granted(permit) => permit,
             Self::Held(waiting) => {
@@ -79,7 +76,7 @@ impl Future for Waiting<'_> {
         let verdict = ready!(Pin::new(&mut self.told).poll(cx));
         self.heard = true;
         // A verdict always comes before its sender goes.
-        Poll::Ready(verdict.unwrap_or_else(|_| Err(Shed::draining())))
+        Poll::Ready(verdict.unwrap_or_else(|_| Err(Shed::draining().into())))
     }
 }
 

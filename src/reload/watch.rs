@@ -77,6 +77,7 @@ impl Source {
         if let Some(minute) = self.minute {
             let scaled = Arc::unwrap_or_clone(config.catalogue).with_minute(minute);
             config.catalogue = Arc::new(scaled);
+            config.fail_fast.probe_after = minute;
         }
         config
     }

@@ -44,6 +44,7 @@ use crate::{
     },
     causes::with_causes,
     clicks::Clicks,
+    dead::FailedFast,
     inbound::{
         NoMethod,
         access::NotAllowed,
@@ -78,6 +79,9 @@ pub enum Failure {
     /// Slack refused it, and it is not sent again.
     #[error(transparent)]
     Refused(#[from] SlackRefused),
+    /// Slack has called its token or its webhook good for nothing before.
+    #[error(transparent)]
+    Dead(#[from] FailedFast),
     /// The upstream gave no answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -207,6 +211,7 @@ impl Failure {
             Self::Shed(shed) => shed_response(&shed, record, clicks),
             Self::ClientEnded(_) => error_response(StatusCode::BAD_REQUEST, "client_closed", &text),
             Self::Refused(SlackRefused(answer)) => refused_response(*answer, record, clicks),
+            Self::Dead(answer) => answer.response(),
             Self::Upstream(error) => match error {
                 UpstreamError::Connect(_) => {
                     error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
@@ -355,7 +360,7 @@ where
                 if failure.hangs_up(&record) {
                     return Err(HungUp);
                 }
-                let is_slacks = matches!(failure, Failure::Refused(_));
+                let is_slacks = matches!(failure, Failure::Refused(_) | Failure::Dead(_));
                 let mut response = failure.into_response(&record, clicks);
                 if !is_slacks {
                     asker.fit(&mut response, config);

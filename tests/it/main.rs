@@ -15,6 +15,7 @@ mod bodies;
 mod budgets;
 mod catalogue;
 mod day;
+mod dead;
 mod drain;
 mod fairness;
 mod faults;

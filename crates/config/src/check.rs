@@ -212,6 +212,7 @@ fn rest(config: &mut Config, root: Cursor<'_>, report: &mut Report) {
         let after = at.get("default_retry_after").and_then(|it| it.read_period(report));
         set(&mut config.on_429.default_retry_after, after);
     }
+    set(&mut config.fail_fast.on, root.get("fail_fast").and_then(|it| it.read_bool(report)));
     set(&mut config.mode, root.get("mode").and_then(|at| read::mode(at, report)));
     config.state_file = root.get("state_file").and_then(|at| path(at, report));
     if let Some(at) = root.get("drain_timeout") {

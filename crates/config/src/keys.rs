@@ -65,6 +65,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ("trust_callers", Value),
     ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
+    ("fail_fast", Value),
     ("adaptive", Map(&[("down", Value), ("up", Value), ("ceiling", Value)])),
     (
         "shared",

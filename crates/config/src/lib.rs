@@ -101,6 +101,8 @@ pub struct Config {
     pub shed_as: ShedAs,
     /// What happens when Slack refuses a call.
     pub on_429: On429,
+    /// Whether calls are answered at once whose token or webhook Slack has called good for nothing.
+    pub fail_fast: FailFast,
     /// Whether limits are kept, or calls are only watched, where nothing else is said of a method.
     pub mode: Mode,
     /// How several replicas share their limits; this is the only one, if nothing is said.
@@ -222,6 +224,15 @@ pub struct On429 {
     pub default_retry_after: Duration,
 }
 
+/// Whether calls are answered at once whose token or webhook Slack has called good for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailFast {
+    /// Whether they are.
+    pub on: bool,
+    /// After how long a call passes and decides whether it is still so.
+    pub probe_after: Duration,
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -265,6 +276,7 @@ impl Config {
             trust_callers: TrustCallers::Auto,
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
+            fail_fast: FailFast::default(),
             mode: Mode::default(),
             shared: None,
             state_file: None,
@@ -355,6 +367,14 @@ impl Default for On429 {
     fn default() -> Self {
         const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(10).unwrap();
         Self { max_attempts: MAX_ATTEMPTS, default_retry_after: Duration::from_secs(30) }
+    }
+}
+
+// === impl FailFast ===
+
+impl Default for FailFast {
+    fn default() -> Self {
+        Self { on: true, probe_after: Duration::from_secs(60) }
     }
 }
 

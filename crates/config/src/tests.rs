@@ -62,6 +62,7 @@ fn whole(config: &Config) -> String {
         trust_callers,
         shed_as,
         on_429,
+        fail_fast,
         mode,
         shared,
         state_file,
@@ -71,7 +72,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
+         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
         catalogue.unknown(),
     )
 }
@@ -176,6 +177,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.timeouts.connect, Duration::from_secs(5));
     assert_eq!(config.on_429.max_attempts.get(), 10);
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
+    assert!(config.fail_fast.on);
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
     assert_eq!(config.shed_as, ShedAs::Auto);
@@ -212,6 +214,7 @@ timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
 trust_callers: never
 shed_as: ok_false
 on_429: { max_attempts: 1, default_retry_after: 500ms }
+fail_fast: false
 drain_timeout: 0s
 log: { format: json, level: debug }
 ",
@@ -277,6 +280,7 @@ log: { format: json, level: debug }
         assert_eq!(checked(text).shed_as, ShedAs::Always(RefusedAs::Status429), "{text}");
     }
     assert_eq!(config.on_429.max_attempts.get(), 1);
+    assert!(!config.fail_fast.on);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
 }

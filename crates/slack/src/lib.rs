@@ -5,6 +5,7 @@
 pub mod buckets;
 mod catalogue;
 mod client;
+mod dead;
 mod draft;
 mod endpoint;
 pub mod identity;
@@ -20,6 +21,7 @@ mod token_hash;
 
 pub use catalogue::{Catalogue, Holds, Method, OTHER};
 pub use client::{Client, ClientSigns, ClientTimeout, HeaderSign, KeepAlive, Retries};
+pub use dead::{Dead, Life};
 pub use draft::{Draft, Flaw, InOrder, Rules};
 pub mod reply;
 

@@ -185,13 +185,18 @@ fn pause(text: &[u8]) -> Option<Duration> {
     })
 }
 
+/// The error that the body of an answer tells; nothing if it is no error of Slack's.
+pub(super) fn error(text: &[u8]) -> Option<Cow<'_, str>> {
+    // So nearly all answers begin.
+    if text.starts_with(br#"{"ok":true"#) {
+        return None;
+    }
+    members::<Said<'_>>(text).filter(|said| !said.ok).map(|said| said.error)
+}
+
 /// Whether the body of an answer is a refusal for a limit.
 fn tells_of_a_limit(text: &[u8]) -> bool {
-    // So nearly all answers begin, and no refusal does.
-    if text.starts_with(br#"{"ok":true"#) {
-        return false;
-    }
-    members::<Said<'_>>(text).is_some_and(|said| !said.ok && LIMITED.contains(&&*said.error))
+    error(text).is_some_and(|error| LIMITED.contains(&&*error))
 }
 
 /// What of a JSON object is asked for. The rest is passed over, without a tree of it.

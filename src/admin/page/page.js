@@ -155,7 +155,7 @@ function state() {
 
 /** What an operator has to know beside it, each with what can be done. */
 function notices() {
-  const { mode, reload, paused, learnt } = picture;
+  const { mode, reload, paused, dead, learnt } = picture;
   const all = [];
   if (mode.proxy === "shadow") {
     all.push(["shadow", "Shadow mode is on: calls go at once, and no limit is kept.", "Keep limits…", () => change.mode("enforce")]);
@@ -174,6 +174,15 @@ function notices() {
     all.push([`learnt ${of}`, `Slack accepts fewer calls than configured for ${of}: ${count(lower)} of ` +
       `${some(buckets, "bucket")} learnt about ${count(quota)} instead of ${count(configured)}. ` +
       "Slack may have changed it: `slackwater limits --learnt` has it as a configuration."]);
+  }
+  for (const { kind, name, workspace, caller, reason, method, for_ms, answered } of dead.first) {
+    const whose = workspace ? ` of ${workspace}` : "";
+    const of = method ? ` for ${method}` : "";
+    all.push([`dead ${name} ${reason}`, `Slack says ${reason} to the ${kind} ${name}${whose}${of}, which ${caller} uses: ` +
+      `${some(answered, "call")} answered at once in ${span(for_ms)}.`]);
+  }
+  if (dead.all > dead.first.length) {
+    all.push(["dead more", `${some(dead.all - dead.first.length, "more token or webhook is", "more tokens and webhooks are")} dead; see the status.`]);
   }
   if (reload?.mistake) {
     const more = reload.mistakes > 1 ? `, and ${count(reload.mistakes - 1)} more` : "";

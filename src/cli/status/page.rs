@@ -19,6 +19,9 @@ pub(super) struct Page {
     left_out: LeftOut,
     mode: Mode,
     paused: Vec<Pause>,
+    /// An older proxy does not tell.
+    #[serde(default)]
+    dead: Vec<Dead>,
     top: Top,
     totals: Totals,
     /// An older proxy does not tell.
@@ -57,6 +60,19 @@ struct Pause {
     shed: bool,
     paused_for_ms: u64,
     waiting: u64,
+}
+
+/// A token or a webhook that Slack has called good for nothing.
+#[derive(Debug, Deserialize)]
+struct Dead {
+    kind: String,
+    name: String,
+    workspace: Option<String>,
+    caller: String,
+    reason: String,
+    method: Option<String>,
+    for_ms: u64,
+    answered: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,6 +142,8 @@ const BUCKETS: usize = 20;
 const QUEUES: usize = 50;
 /// So many pauses.
 const PAUSES: usize = 10;
+/// So many dead tokens and webhooks.
+const DEAD: usize = 10;
 /// So many callers whose calls are refused.
 const CALLERS: usize = 5;
 
@@ -149,6 +167,8 @@ impl Page {
         lines.extend(self.mode.lines());
         lines.extend(self.paused.iter().take(PAUSES).map(Pause::line));
         lines.extend(rest(self.paused.len(), PAUSES, "pauses"));
+        lines.extend(self.dead.iter().take(DEAD).map(Dead::line));
+        lines.extend(rest(self.dead.len(), DEAD, "dead tokens and webhooks"));
         lines.extend(self.reload.as_ref().and_then(Reload::line));
         let mut lines: Vec<_> = lines.iter().flat_map(|line| wrap(line, width)).collect();
         lines.push(String::new());
@@ -241,6 +261,27 @@ impl Pause {
             (false, waiting) => format!("{waiting} calls wait"),
         };
         format!("paused for {}: {kind} {}; {calls}", seconds(self.paused_for_ms), shown(name))
+    }
+}
+
+// === impl Dead ===
+
+impl Dead {
+    fn line(&self) -> String {
+        let part = |word, value: &Option<String>| {
+            value.as_deref().map_or(String::new(), |value| format!(" {word} {}", shown(value)))
+        };
+        format!(
+            "dead for {}: {} {}{}{}, used by {}; Slack says {}; answered at once: {}",
+            seconds(self.for_ms),
+            shown(&self.kind),
+            shown(&self.name),
+            part("of", &self.workspace),
+            part("for", &self.method),
+            shown(&self.caller),
+            shown(&self.reason),
+            self.answered
+        )
     }
 }
 

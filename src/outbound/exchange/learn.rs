@@ -1,9 +1,10 @@
-//! Takes in what Slack's answers tell of tokens, and moves the calls that count for somebody else
-//! since.
+//! Takes in what Slack's answers tell of tokens: whose they are, where calls are moved that count for
+//! somebody else since, and whether they are good for anything.
 
-use slack::identity;
+use http::response::Parts;
+use slack::{Kind, Life, identity};
 
-use crate::{call::Call, identity::Identities, queue::Admission};
+use crate::{call::Call, dead::Answer, identity::Identities, queue::Admission};
 
 /// Takes in what answers tell.
 #[derive(Clone, Debug)]
@@ -18,6 +19,21 @@ impl Learner {
     /// Learns for these identities; calls count in that queue.
     pub fn new(identities: &Identities, admission: &Admission) -> Self {
         Self { identities: identities.clone(), admission: admission.clone() }
+    }
+
+    /// Takes in what an answer, whose text is that if it was looked into, says of the call's token or
+    /// webhook.
+    pub(super) fn judge(&self, call: &Call, parts: &Parts, text: Option<&[u8]>) {
+        let life = match call.upstream.kind {
+            _ if call.method.is_none() => return,
+            Kind::WebApi => Life::of_token(parts.status, text),
+            Kind::Webhook => Life::of_webhook(parts.status, text),
+            _ => return,
+        };
+        self.admission.judge(call, life, || {
+            let Life::Dead(reason) = life else { return None };
+            Answer::new(reason, parts.status, &parts.headers, text?)
+        });
     }
 
     /// Takes in the answer to a call.

@@ -20,7 +20,10 @@ use config::Config;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
 use hyper::body::Incoming;
-use slack::reply::{self, Verdict};
+use slack::{
+    Kind,
+    reply::{self, Verdict},
+};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -230,6 +233,7 @@ where
             }
             Verdict::Passed => {
                 call.record.keep_headroom(permit.answered());
+                self.learner.judge(&call, &parts, text.as_deref());
                 if let Some(text) = text {
                     self.learner.hear(&call, &text);
                 }
@@ -271,6 +275,10 @@ where
         let may_refuse = match status {
             StatusCode::TOO_MANY_REQUESTS => true,
             status if status.is_server_error() => true,
+            // These may say that the webhook is dead.
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
+                call.upstream.kind == Kind::Webhook
+            }
             status => status.is_success() && call.method.is_some(),
         };
         if !may_refuse || !look::may_be_small(&body) {

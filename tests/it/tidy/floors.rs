@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 14] = [
     &["causes", "clicks", "step"],
     &["metrics"],
     &["call", "telemetry"],
-    &["identity", "pauses"],
+    &["dead", "identity", "pauses"],
     &["state"],
     &["queue"],
     &["inbound", "outbound", "store"],

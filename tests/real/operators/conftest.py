@@ -110,6 +110,12 @@ def everything(load: Load, slack: FakeSlack, seen: Prometheus) -> None:
     seen.until("calls that were sent again", "slackwater_replays_total > 0", 20)
     seen.until("more of them after an error", 'rate(slackwater_retries_total{reason="server_error"}[1m]) > 0')
     seen.until("places", "slackwater_places > 0")
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        f"{slack.url}/dead?token=xoxb-T9-A1-x&error=token_revoked", b"", timeout=5).read()
+    load.calls(1, "team.info", "dead", "T9")
+    seen.until("a dead token", 'slackwater_dead{kind="token"} == 1')
+    load.calls(5, "team.info", "dead", "T9")
+    seen.until("its calls", 'rate(slackwater_fail_fast_total{reason="token_revoked"}[4s]) > 0')
 
 
 def refused_by_the_disk(load: Load, seen: Prometheus, state) -> None:
