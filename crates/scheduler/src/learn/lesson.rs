@@ -56,9 +56,6 @@ const WAIT_ALONE: u32 = 2;
 /// Of so many calls, at most one is refused for seeing whether a known limit is still there.
 const CALLS_PER_TRIAL: u32 = 250;
 
-/// The longest wait for another trial on a server that had deceived.
-const LONGEST: u32 = 64;
-
 /// After so many clean periods that were not full, calls need not be kept apart so far.
 const QUIET: u32 = 4;
 
@@ -165,9 +162,8 @@ impl Lesson {
             Some(base) if base < self.pace && new * 10 >= base.quota * 7 => {
                 let climbed = self.bad != Some(self.pace);
                 if new <= base.quota || !self.confirmed || self.deceived {
-                    let longer = if climbed { (self.wait * 2).min(LONGEST) } else { 0 };
                     let deceived = self.deceived || climbed;
-                    let (wait, bad) = (bounds.rare(base).max(longer), Some(pace(base.quota + 1)));
+                    let (wait, bad) = (bounds.rare(base), Some(pace(base.quota + 1)));
                     Self { pace: base, bad, wait, deceived, ..next }
                 } else {
                     Self { pace: pace(new), ..next }
@@ -283,7 +279,9 @@ impl Lesson {
             }
             // It was bad, and is not any more, at least for calls that are evenly spaced.
             Some(_) => {
-                (self.bad, self.step) = (None, 2);
+                self.bad = None;
+                // Where the period changes, a refusal tells less of how far was too far.
+                self.step = if self.pace.quota == 1 { 2 } else { u32::MAX };
                 self.spacing = Spacing { parts: EVEN, needed: true, wait: HELD };
                 self.climb(documented, most);
             }

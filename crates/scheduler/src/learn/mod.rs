@@ -25,11 +25,18 @@
 //! proves a pace. A pace below the one that was refused grows halfway to it after each. The refused
 //! one is tried again after four; if it is refused once more it is believed, and a trial is made so
 //! rarely that it costs one of 250 calls. If it passes, what was learnt is out of date, and the
-//! pace climbs by 1, 2, 4, … a period, evenly spaced so that a refusal remains a single one.
+//! documented pace is tried at once, evenly spaced so that a refusal remains a single one. Steps on
+//! the way there would only take time: whichever of them is too far costs that refusal. One call in
+//! more than a period is an exception. There the pace climbs by 1, 2, 4, … steps, because falling
+//! back from too far takes longer than climbing.
 //!
 //! A *token bucket* deceives such trials: it accepts a faster pace until its stock of tokens is
 //! used up. So there is a *base*, a pace that held for four periods. What fails above it falls back
-//! to it, and the next trial waits twice as long, up to 64 periods.
+//! to it. That, too, is a single refusal for each trial, so the next one need not wait longer.
+//!
+//! How soon a limit that has grown again is noticed follows from what a trial costs. Only a call that
+//! the old limit would refuse can tell, so whoever notices within so many calls has one of so many
+//! refused for as long as the limit stays. At 14 calls a period, ten periods are one of 140, or 0.7 %.
 //!
 //! # Spacing
 //!

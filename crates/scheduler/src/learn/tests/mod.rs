@@ -114,15 +114,39 @@ fn what_others_leave_is_found_and_does_not_swing() {
             let others = Some(Others { percent: 30, until: 150, random: false });
             let play = Play { others, ..Play::new(quota, 100, shape) };
             let counts = play.run(&mut Alone::new(quota, None));
-            let (accepted, refused, least, most) = between(&counts, 20, 150);
+            let (accepted, refused, ..) = between(&counts, 20, 150);
             let left = f64::from(quota) * 0.7;
             assert!((left * 0.97..left * 1.03).contains(&accepted), "{accepted} of {left}");
             assert!(f64::from(refused) < accepted * 130.0 * 0.005, "{refused} refused");
-            assert!(most - least <= u64::from(quota) * 200, "{least} to {most} of {quota}");
-            // A trial shows that they are gone, and after five more periods all of it is used.
-            let rare = (250 / (quota * 7 / 10)).max(4) as usize;
-            let (_, _, least, _) = between(&counts, 150 + rare + 9, 250);
-            assert_eq!(least, u64::from(quota) * 1000, "{play:?}");
+            for (window, count) in counts.iter().enumerate().take(150).skip(20) {
+                let part = f64::from(count.accepted) / left;
+                assert!((0.85..1.15).contains(&part), "{part} in {window}, {play:?}");
+            }
+        }
+    }
+}
+
+/// How many periods after others have stopped the whole quota is used again, wherever between two
+/// trials they do.
+///
+/// Red when trials wait for longer after each that a server had let pass for a while, and when what
+/// passes a trial is climbed from step by step.
+#[test]
+fn what_others_give_up_is_used_within_ten_periods() {
+    for (quota, most, mean) in [(20, 19, 11), (50, 10, 7), (100, 10, 7)] {
+        for shape in [Shape::Sliding, Shape::Fixed, Shape::Clock, Shape::Bucket(quota)] {
+            let periods = (100..120).map(|until| {
+                let others = Some(Others { percent: 30, until, random: false });
+                let play = Play { others, windows: 160, ..Play::new(quota, 100, shape) };
+                let counts = play.run(&mut Alone::new(quota, None));
+                let all = u64::from(quota) * 1000;
+                let last = counts.iter().rposition(|count| count.pace < all).unwrap();
+                (last + 1).saturating_sub(until)
+            });
+            let periods: Vec<_> = periods.collect();
+            let worst = *periods.iter().max().unwrap();
+            assert!(worst <= most, "{worst} of {quota}, {shape:?}");
+            assert!(periods.iter().sum::<usize>() <= mean * periods.len(), "{quota}, {shape:?}");
         }
     }
 }

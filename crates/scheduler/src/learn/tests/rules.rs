@@ -147,7 +147,7 @@ fn a_limit_that_is_refused_again_is_seldom_tried() {
     assert_eq!(taught.quota(), 14);
     assert_eq!(tried(&mut taught), Some(18), "one of 250 calls");
     taught.full_period();
-    assert_eq!(taught.quota(), 17, "it is not refused any more");
+    assert_eq!(taught.quota(), 20, "it is not refused any more");
     taught.full_period();
     assert_eq!(taught.quota(), 20);
 }
