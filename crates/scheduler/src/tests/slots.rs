@@ -22,6 +22,19 @@ fn a_bucket_with_free_slots_sends_at_once_and_then_at_the_pace_of_its_window() {
     model.wind_up();
 }
 
+/// Red when a call takes what is free while it waits for the rest.
+#[test]
+fn a_call_that_waits_for_one_limit_takes_no_slot_of_another() {
+    let tier = bucket(&rate("tier", 2, 60_000, AgeFrom::Answer), "w");
+    let full = bucket(&at_once("full", 1), "w");
+    let mut model = Model::new();
+    flood(&mut model, std::slice::from_ref(&full), 1, 1);
+    let waits = flood(&mut model, &[tier.clone(), full], 1, 1)[0];
+    let others = flood(&mut model, &[tier], 2, 2);
+    assert_eq!(sent(&model, 1), others);
+    assert!(model.held.contains_key(&waits));
+}
+
 /// Red when the second window is not looked at, or has the whole period.
 #[test]
 fn a_limit_that_refuses_bursts_is_kept_in_a_second_shorter_window() {

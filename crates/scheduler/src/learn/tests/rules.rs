@@ -152,6 +152,18 @@ fn a_limit_that_is_refused_again_is_seldom_tried() {
     assert_eq!(taught.quota(), 20);
 }
 
+/// Red when more than the documented quota is tried although no operator has allowed it.
+#[test]
+fn nothing_above_what_is_documented_is_tried() {
+    let mut taught = Taught::new(20);
+    taught.surprised(surprise(14));
+    for _ in 0..100 {
+        taught.full_period();
+        assert!(taught.quota() <= 20, "{}", taught.quota());
+    }
+    assert_eq!(taught.quota(), 20);
+}
+
 #[test]
 fn calls_are_evenly_spaced_until_a_period_was_full() {
     let mut taught = Taught::new(20);

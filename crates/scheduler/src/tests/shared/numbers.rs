@@ -27,6 +27,8 @@ fn a_slot_is_asked_for_used_and_given_back_when_it_has_aged() {
     assert!(one.permits.is_empty(), "what has aged is given back, though a call waits");
     let Ask { seen, returned, wants, .. } = *one.asked(&tier);
     assert_eq!((seen, returned, wants), (1, 1, [0, 1, 0]));
+    one.arrive(slice::from_ref(&tier), Class::Normal, 1);
+    assert!(one.permits.is_empty(), "nor does one that comes after that have it");
 }
 
 /// Red when each change is said at once, or what is said is not asked for again after a loss.
