@@ -6,6 +6,7 @@
 
 mod admit;
 mod dead;
+mod freezing;
 mod ghosts;
 mod lessons;
 mod metrics;
@@ -100,6 +101,8 @@ struct State {
     policy: Policy,
     /// Which replica it is, if it has a part of each limit.
     replica: Option<Replica>,
+    /// The limits of which others tell, if they are shared.
+    limits: freezing::Limits,
     /// Until when the slots on lease are certainly this replica's.
     leases: Leases,
     /// When the timer rings.
@@ -150,6 +153,7 @@ impl Admission {
                     ghosts: None,
                     policy,
                     replica: None,
+                    limits: freezing::Limits::default(),
                     leases: Leases::default(),
                     armed: None,
                     closed: false,
@@ -337,6 +341,9 @@ impl Admission {
         state.policy = policy;
         state.waiting.servers.configure(&config.queue);
         state.look_at_bounds(&self.shared, now);
+        if !state.limits.is_empty() {
+            state.limits = freezing::limits(&config.catalogue);
+        }
         if let Some(ghosts) = &mut state.ghosts {
             ghosts.relimit(now, policy, &config.catalogue);
         }

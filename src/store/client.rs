@@ -95,7 +95,7 @@ impl Client {
     /// Talks to the store until the end, and then says goodbye.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let (tell, mut pushes) = mpsc::channel(PUSHES);
-        let listening = listen(self.connector.clone(), self.replica.channel(), tell);
+        let listening = listen(self.connector.clone(), self.replica.channels(), tell);
         tokio::pin!(listening);
         loop {
             let next = self.replica.next();
@@ -240,6 +240,7 @@ async fn exchange(
     let script = match message.kind {
         Kind::Beat => &scripts.beat,
         Kind::Step => &scripts.step,
+        Kind::Freeze => &scripts.freeze,
     };
     let by_hash = connection.send_packed_command(&script.by_hash(&message.given)).await;
     let answer = match by_hash.and_then(Value::extract_error) {

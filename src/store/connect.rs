@@ -86,11 +86,11 @@ impl Connector {
         self.in_time(connecting).await
     }
 
-    /// A connection that listens to a channel.
-    pub(super) async fn channel(&self, channel: &str) -> Result<PubSub, Trouble> {
+    /// A connection that listens to these channels.
+    pub(super) async fn channels(&self, channels: &[String]) -> Result<PubSub, Trouble> {
         let connecting = async {
             let mut listens = PubSub::new(&self.info(), self.stream().await?).await?;
-            listens.subscribe(channel).await?;
+            listens.subscribe(channels).await?;
             Ok(listens)
         };
         self.in_time(connecting).await

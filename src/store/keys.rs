@@ -70,6 +70,16 @@ impl Keys {
         format!("{}i:", self.base)
     }
 
+    /// What all know, whatever the group of a bucket.
+    pub(super) fn of_all(&self, what: &str) -> String {
+        format!("{}{{f}}:{what}", self.base)
+    }
+
+    /// The channel on which all are told.
+    pub(super) fn channel_of_all(&self) -> String {
+        format!("{}i:all", self.base)
+    }
+
     fn of(&self, shard: Shard, what: &str) -> String {
         format!("{}{{{}}}:{what}", self.base, shard.0)
     }

@@ -3,7 +3,8 @@
 //! The store counts how many slots of a bucket each replica holds on lease; what that means is told in
 //! [`scheduler::Sharing`]'s module. Two [scripts](script) that run in the server are all that reads and
 //! writes there: `beat.lua` says that a replica is here, and `step.lua` what it has taken, given back
-//! and wants. They do what `scheduler::model::store` does, step for step.
+//! and wants. They do what `scheduler::model::store` does, step for step. A third one, `freeze.lua`, has what
+//! Slack has refused one of them, so that [all know](freezes); `scheduler::model::closed` does the same.
 //!
 //! # Here
 //!
@@ -19,6 +20,7 @@ mod backoff;
 mod client;
 mod connect;
 mod differences;
+mod freezes;
 mod keys;
 mod listen;
 mod members;
@@ -57,12 +59,14 @@ pub fn share(
     metrics: &SharedMetrics,
     end: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, rustls::Error> {
-    static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts::of([script::BEAT, script::STEP]));
+    static SCRIPTS: LazyLock<Scripts> =
+        LazyLock::new(|| Scripts::of([script::BEAT, script::STEP, freezes::FREEZE]));
     let connector = Connector::new(&settings.server, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
     let lease = settings.forget_after;
     admission.share(Sharing { shard: keys::shared, replicas, flight, lease });
+    admission.know_limits(&config.catalogue);
     let periods = config.catalogue.limits().filter_map(|limit| match limit.rule {
         Rule::Rate(rate) => Some(rate.per),
         _ => None,

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     differences::{Differences, Figures},
+    freezes::Freezes,
     keys::{self, Keys, SHARDS},
     members::Members,
     metrics::{Degraded, SharedMetrics},
@@ -37,6 +38,7 @@ pub(super) struct Replica {
     /// When it began.
     since: Instant,
     groups: Vec<Group>,
+    freezes: Freezes,
     /// The last number of a message.
     number: u64,
     /// Whether messages can be sent at all.
@@ -106,6 +108,7 @@ pub(super) struct Message {
 pub(super) enum Kind {
     Beat,
     Step,
+    Freeze,
 }
 
 /// How often a replica says that it is here.
@@ -140,13 +143,18 @@ impl Replica {
             stale: millis(BEAT * STALE),
             longest: millis(longest),
         };
+        let id = random();
+        let of_freezes = (times.flight, times.stale);
+        let freezes =
+            Freezes::new(admission.clone(), format!("{id:x}"), of_freezes, settings.timeout, now);
         Self {
             admission,
             keys,
             times,
             time_out: settings.timeout,
             forget_after: settings.forget_after,
-            id: random(),
+            freezes,
+            id,
             since: now,
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
             number: 0,
@@ -159,9 +167,9 @@ impl Replica {
         }
     }
 
-    /// The channel on which it is told what it is granted meanwhile.
-    pub(super) fn channel(&self) -> String {
-        format!("{}{:x}", self.keys.channels(), self.id)
+    /// The channels on which it is told what it is granted meanwhile, and what all are told.
+    pub(super) fn channels(&self) -> [String; 2] {
+        [format!("{}{:x}", self.keys.channels(), self.id), self.keys.channel_of_all()]
     }
 
     fn name(&self, shard: Shard) -> String {
@@ -173,7 +181,8 @@ impl Replica {
         let beat = |group: &Group| Some(group.beat_at).filter(|_| self.connected);
         let waits = |group: &Group| group.waits.values().min().copied();
         let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
-        groups.fold(self.measured + BEAT, Instant::min)
+        let all = groups.chain(self.freezes.next(self.connected));
+        all.fold(self.measured + BEAT, Instant::min)
     }
 
     /// There is a connection: it says at once that it is here.
@@ -184,11 +193,13 @@ impl Replica {
             self.admission.keep_name(self.name(Shard(0)));
         }
         self.groups.iter_mut().for_each(|group| group.beat_at = now);
+        self.freezes.connects(now);
     }
 
     /// There is none any more: nothing that is on its way is answered.
     pub(super) fn disconnects(&mut self) {
         self.connected = false;
+        self.freezes.is_alone();
         for at in 0..self.groups.len() {
             self.is_alone(at);
         }
@@ -196,6 +207,12 @@ impl Replica {
 
     /// What is due, and what there is to say.
     pub(super) fn act(&mut self, now: Instant, out: &mut Vec<Message>) {
+        if self.connected
+            && let Some(given) = self.freezes.act(now, self.number + 1, &self.keys, Epoch(random()))
+        {
+            // What is closed is known before any slot is granted.
+            out.push(self.message_of_all(Kind::Freeze, given, now));
+        }
         for at in 0..self.groups.len() {
             let before = self.groups[at].waits.len();
             self.groups[at].waits.retain(|_, until| *until > now);
@@ -283,6 +300,24 @@ impl Replica {
         Message { kind, given, shard, generation, number, sent, sent_at: now, epoch, asks }
     }
 
+    /// A message that is of no group.
+    fn message_of_all(&mut self, kind: Kind, given: Given, now: Instant) -> Message {
+        self.number += 1;
+        let (number, sent) = (self.number, boot_time());
+        let (shard, generation, epoch) = (Shard(0), 0, None);
+        Message {
+            kind,
+            given,
+            shard,
+            generation,
+            number,
+            sent,
+            sent_at: now,
+            epoch,
+            asks: Vec::new(),
+        }
+    }
+
     fn is_alone(&mut self, at: usize) {
         let group = &mut self.groups[at];
         group.waits.clear();
@@ -294,6 +329,9 @@ impl Replica {
 
     /// The store has answered. Returns whether that is something it ever answers.
     pub(super) fn hear(&mut self, now: Instant, message: &Message, answer: Value) -> bool {
+        if message.kind == Kind::Freeze {
+            return self.freezes.hear(message.number, answer);
+        }
         let at = usize::from(message.shard.0);
         let group = &mut self.groups[at];
         if message.generation != group.generation {
@@ -330,12 +368,17 @@ impl Replica {
                 }
                 Some(Stepped::Told(_)) | None => return false,
             },
+            Kind::Freeze => {}
         }
         true
     }
 
     /// A message got no answer but an error.
     pub(super) fn fails(&mut self, message: &Message) {
+        if message.kind == Kind::Freeze {
+            self.freezes.fails(message.number);
+            return;
+        }
         let at = usize::from(message.shard.0);
         if self.groups[at].waits.remove(&message.number).is_some() {
             self.is_alone(at);
@@ -419,8 +462,11 @@ impl Replica {
         self.admission.link(shard, Link::Forgotten);
     }
 
-    /// It was granted a slot meanwhile.
+    /// It was granted a slot meanwhile, or all are told something.
     pub(super) fn hear_push(&mut self, text: &str) {
+        if self.freezes.hear_push(text) {
+            return;
+        }
         let Some(Push { to, epoch, life, granted, bucket }) = Push::of(text) else { return };
         let Some(key) = keys::bucket(bucket) else { return };
         if to == self.name(keys::shard(&key)) {

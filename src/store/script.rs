@@ -14,11 +14,12 @@ pub(super) struct Script {
     hash: String,
 }
 
-/// Both of them.
+/// All of them.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) beat: Script,
     pub(super) step: Script,
+    pub(super) freeze: Script,
 }
 
 /// A script with what it is given.
@@ -153,8 +154,9 @@ const WORDS: usize = 5;
 
 impl Scripts {
     /// Those of these texts.
-    pub(super) fn of([beat, step]: [&'static str; 2]) -> Self {
-        Self { beat: Script::new(beat), step: Script::new(step) }
+    pub(super) fn of(scripts: [&'static str; 3]) -> Self {
+        let [beat, step, freeze] = scripts.map(Script::new);
+        Self { beat, step, freeze }
     }
 }
 
@@ -190,7 +192,12 @@ impl Given {
         Self { keys: all, args: Vec::new() }
     }
 
-    fn push<T: ToString>(&mut self, args: impl IntoIterator<Item = T>) {
+    /// With these keys, and nothing else as yet.
+    pub(super) fn plain(keys: impl Into<Vec<String>>) -> Self {
+        Self { keys: keys.into(), args: Vec::new() }
+    }
+
+    pub(super) fn push<T: ToString>(&mut self, args: impl IntoIterator<Item = T>) {
         self.args.extend(args.into_iter().map(|arg| arg.to_string()));
     }
 

@@ -129,6 +129,9 @@ impl Scheduler {
     /// Ends slots of a call.
     pub(super) fn release(&mut self, now: Instant, slots: &[Slot], class: Class, end: Outcome) {
         for slot in slots {
+            if self.leases.is_some() && self.buckets[slot.bucket].half_open().is_some() {
+                self.probe_ends(now, slot, end);
+            }
             let bucket = &mut self.buckets[slot.bucket];
             bucket.settle(*slot, now, class, end);
             if bucket.learns {

@@ -175,7 +175,8 @@ impl Bucket {
         let frozen = self.frozen_until(now);
         let frozen = frozen.map(|until| Block { reason: BlockReason::Frozen, until: Some(until) });
         let spaced = if self.learns { self.spaced(now) } else { None };
-        full.chain(probing).chain(frozen).chain(spaced).reduce(Block::longer)
+        // Of two whose end is not known the first one counts: for a slot it asks when it may use it.
+        probing.into_iter().chain(full).chain(frozen).chain(spaced).reduce(Block::longer)
     }
 
     fn full_until(&self, now: Instant, window: &Window) -> Block {
@@ -220,8 +221,22 @@ impl Bucket {
 
     /// Closes the bucket until `until`; then one call probes.
     pub(super) fn freeze(&mut self, until: Instant) {
-        let until = self.half_open.as_ref().map_or(until, |before| before.until.max(until));
-        self.half_open = Some(Box::new(HalfOpen::new(until)));
+        let new = self.half_open.as_ref().map_or(HalfOpen::new(until), |it| it.again(until));
+        self.half_open = Some(Box::new(new));
+    }
+
+    /// Its freeze, and the probes after it.
+    pub(super) fn half_open(&self) -> Option<&HalfOpen> {
+        self.half_open.as_deref()
+    }
+
+    pub(super) fn half_open_mut(&mut self) -> Option<&mut HalfOpen> {
+        self.half_open.as_deref_mut()
+    }
+
+    /// How many calls are in flight that took a slot.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight
     }
 
     /// Ends a freeze: one call probes now.

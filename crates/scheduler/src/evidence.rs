@@ -17,16 +17,14 @@ use core::{cmp::Ordering, time::Duration};
 
 use limits::{BucketKey, Dimension, Rule};
 
-use super::{
-    Freeze, Instant, Permit, Refused, Scheduler, call::Slot, call_group::BucketId, claims::Claim,
-};
+use super::{Freeze, Instant, Permit, Refused, Scheduler, call::Slot, call_group::BucketId};
 
 /// Two refusals at most this far apart have one cause.
 pub(super) const EVIDENCE: Duration = Duration::from_secs(10);
 
 /// The longest that a bucket is frozen on the evidence of others. No answer says that it is that one, and
 /// much waits for it: its probe finds out.
-const WIDE: Duration = Duration::from_secs(600);
+pub(super) const WIDE: Duration = Duration::from_secs(600);
 
 /// The last refusal under a bucket.
 #[derive(Clone, Debug)]
@@ -88,6 +86,9 @@ impl Scheduler {
         let levels = if surprise { self.levels(slots, culprit) } else { Vec::new() };
         let mut freezes = vec![self.close(now, culprit, until)];
         for (below, above) in levels {
+            if self.leases.is_some() {
+                self.tell_of_refusal(above, below, retry_after);
+            }
             if let Some(until) = self.witness(now, above, below, until) {
                 freezes.push(self.close(now, above, until.min(now + WIDE)));
             }
@@ -113,6 +114,9 @@ impl Scheduler {
             bucket.thaw(now);
             let key = bucket.key.clone();
             self.note_freeze(&Freeze { bucket: key.clone(), until: now });
+            if self.leases.is_some() {
+                self.tell_of_thaw(now, id);
+            }
             self.look_again(id);
             key
         });
@@ -123,19 +127,10 @@ impl Scheduler {
 
     /// Freezes a bucket.
     pub(super) fn close(&mut self, now: Instant, id: BucketId, until: Instant) -> Freeze {
-        if let Some(Claim { call, .. }) = self.buckets[id].claim {
-            self.give_up_claims(call);
-        }
-        let bucket = &mut self.buckets[id];
-        bucket.freeze(until);
-        let freeze = Freeze { bucket: bucket.key.clone(), until };
+        let freeze = self.shut(now, id, until);
         if self.leases.is_some() {
-            self.scatter_at(now, id);
+            self.tell_of_freeze(now, id);
         }
-        // It may have been frozen for longer already.
-        let until = self.buckets[id].frozen_until(now).unwrap_or(until);
-        self.note_freeze(&Freeze { until, ..freeze.clone() });
-        self.touch(id);
         freeze
     }
 

@@ -64,7 +64,8 @@
 //! Several schedulers may share their limits through a store. Each uses only the slots that it holds
 //! on lease, and ages them itself; see [`shared`]. A call that needs several of them gets one after
 //! the other; see [`collect`]. While the store does not answer, what is held is used again; see
-//! [`alone`]. A limit that is not shared knows nothing of all that, and costs no more than if no limit
+//! [`alone`]. What Slack refuses one of them all know of, and one call of all probes; see [`freezes`].
+//! A limit that is not shared knows nothing of all that, and costs no more than if no limit
 //! could be shared: what is for shared ones only is out of the way (`#[cold]`), and what both need is
 //! inlined where it was with one caller (`#[inline]`).
 //!
@@ -120,6 +121,7 @@ mod evidence;
 mod fair_queue;
 mod forecast;
 mod former;
+mod freezes;
 mod half_open;
 mod headroom;
 mod hold;
@@ -182,6 +184,7 @@ pub use self::{
     events::{
         Block, BlockReason, BucketState, Enqueued, Event, Freeze, Refusal, RefusalReason, Refused,
     },
+    freezes::{Notice, Noticed, Prober, Shut, Standing},
     headroom::Headroom,
     leave::Farewell,
     notes::{Memory, Note},

@@ -75,7 +75,8 @@ impl Scheduler {
                 _ => {
                     let before = self.buckets[id].key.clone();
                     self.buckets.rename(id, key);
-                    self.lease_anew(now, id, before);
+                    self.lease_anew(now, id, before.clone());
+                    self.freeze_is_renamed(now, id, before);
                     self.part_anew(now, id);
                 }
             }
@@ -153,11 +154,16 @@ impl Scheduler {
                 into.most = Some(into.most.unwrap_or(into.held()) + held);
             }
         }
+        let was_half_open = gone.half_open().is_some();
+        let key = gone.key.clone();
         let former = gone.former().map(core::mem::take).into_iter().flatten();
         for name in former.chain([gone.key.clone()]) {
             self.buckets.answer_to(to, name);
         }
         self.buckets[to].absorb(gone);
+        if was_half_open {
+            self.freeze_is_renamed(now, to, key);
+        }
         if self.buckets[to].learns {
             self.learning.push(to);
             self.keep_to_pace(now, to);

@@ -142,6 +142,9 @@ impl Scheduler {
             self.buckets[id].touched = false;
             if self.leases.is_some() {
                 self.settle_lease(now, id);
+                if self.buckets[id].half_open().is_some() {
+                    self.settle_turn(now, id);
+                }
             }
             self.rearm(now, id, opens);
         }
@@ -233,10 +236,12 @@ impl Scheduler {
     fn rearm(&mut self, now: Instant, id: BucketId, opens: Option<Instant>) {
         let bucket = &self.buckets[id];
         let is_shared = self.leases.is_some() && bucket.lease().is_some();
+        let is_half_open = self.leases.is_some() && bucket.half_open().is_some();
+        let turn_at = if is_half_open { self.turn_at(id) } else { None };
         let wanted = match bucket.is_wanted() {
             true if is_shared => self.looks_again_at(now, id, opens),
             true => [opens, self.opens_for_claim(now, id)].into_iter().flatten().min(),
-            false if bucket.alarm.is_some() && !is_shared => return,
+            false if bucket.alarm.is_some() && !is_shared && turn_at.is_none() => return,
             false => match bucket.idle_at(now) {
                 Some(at) if at <= now => {
                     self.retire(id);
@@ -246,6 +251,7 @@ impl Scheduler {
                 at => at,
             },
         };
+        let wanted = [wanted, turn_at].into_iter().flatten().min();
         let bucket = &mut self.buckets[id];
         if wanted == bucket.alarm {
             return;

@@ -42,6 +42,7 @@ use super::{
     call_group::{BucketId, CallId, GroupId},
     collect::Parked,
     former::Former,
+    freezes::Freezes,
     lease::Lease,
 };
 
@@ -183,6 +184,8 @@ pub(super) struct Leases {
     pub(super) in_turn: HashMap<BucketId, Vec<GroupId>, RandomState>,
     /// What is held under names that buckets have no more.
     pub(super) former: Vec<Former>,
+    /// What is known of freezes.
+    pub(super) freezes: Freezes,
     /// The last number that was given to an ask or a life.
     pub(super) number: u64,
     /// Whether this scheduler uses no slot of a shared limit any more.
@@ -218,6 +221,7 @@ impl Leases {
             collecting: HashSet::default(),
             in_turn: HashMap::default(),
             former: Vec::new(),
+            freezes: Freezes::default(),
             number: 0,
             has_left: false,
         }
@@ -314,7 +318,8 @@ impl Scheduler {
 
     /// Whether there may be something to say to the store.
     pub fn has_asks(&self) -> bool {
-        self.leases.as_ref().is_some_and(|leases| !leases.changed.is_empty())
+        let has = |leases: &Leases| !leases.changed.is_empty() || leases.freezes.has_news();
+        self.leases.as_deref().is_some_and(has)
     }
 
     /// How many slots of shared limits are held.

@@ -14,6 +14,7 @@ use scheduler::{
 
 use super::{
     super::{
+        freezes::FREEZE,
         keys::{self, Keys},
         script::{self, Given, Script, Scripts},
     },
@@ -128,7 +129,7 @@ struct Both<'a> {
 }
 
 /// A server and the scripts.
-struct Scripted {
+pub(super) struct Scripted {
     /// Ended with the process.
     _server: Server,
     connection: Connection,
@@ -182,15 +183,33 @@ end
 // === impl Scripted ===
 
 impl Scripted {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let server = Server::start();
         let connection = server.connect();
-        let scripts = Scripts::of([script::BEAT, script::STEP].map(faked));
+        let scripts = Scripts::of([script::BEAT, script::STEP, FREEZE].map(faked));
         let (keys, expire) = (Keys::new("sw"), redis::Script::new(EXPIRE));
         Self { _server: server, connection, keys, scripts, expire }
     }
 
-    fn flush(&mut self) {
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Tells the time, and lets expire what does so by then.
+    pub(super) fn lets_expire(&mut self, now: u64, process: u64, expires: bool) {
+        let mut expire = self.expire.prepare_invoke();
+        expire.arg(now).arg(process).arg(u8::from(expires));
+        expire.invoke::<()>(&mut self.connection).unwrap();
+    }
+
+    /// What was published since the time was told.
+    pub(super) fn pushes(&mut self) -> Vec<String> {
+        let mut pushes = redis::cmd("LRANGE");
+        pushes.arg("fake:pushes").arg(0).arg(-1);
+        pushes.query(&mut self.connection).unwrap()
+    }
+
+    pub(super) fn flush(&mut self) {
         redis::cmd("FLUSHALL").exec(&mut self.connection).unwrap();
     }
 
@@ -261,13 +280,11 @@ impl Scripted {
                 Stepped::Told(told.collect())
             }
         };
-        let mut pushes = redis::cmd("LRANGE");
-        pushes.arg("fake:pushes").arg(0).arg(-1);
-        let pushes: Vec<String> = pushes.query(&mut self.connection).unwrap();
+        let pushes = self.pushes();
         (stepped, pushes.iter().map(|push| pushed(push)).collect())
     }
 
-    fn run(&mut self, script: impl Fn(&Scripts) -> &Script, given: &Given) -> Value {
+    pub(super) fn run(&mut self, script: impl Fn(&Scripts) -> &Script, given: &Given) -> Value {
         let script = script(&self.scripts);
         match script.by_hash(given).query(&mut self.connection) {
             Err(error) if error.code() == Some("NOSCRIPT") => {
@@ -516,9 +533,7 @@ impl<'a> Both<'a> {
     /// Tells the server the time. The reference forgets what has expired only with a message that it
     /// takes, and its clock may go back in between.
     fn lets_expire(&mut self, takes: bool) {
-        let mut expire = self.server.expire.prepare_invoke();
-        expire.arg(self.now).arg(self.process).arg(u8::from(takes));
-        expire.invoke::<()>(&mut self.server.connection).unwrap();
+        self.server.lets_expire(self.now, self.process, takes);
     }
 
     fn is_gone(&mut self, name: Name) {

@@ -1,5 +1,6 @@
 //! The scripts in a real server, and what a replica makes of their answers.
 
+mod closed;
 mod contract;
 mod names;
 mod replica;

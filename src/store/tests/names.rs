@@ -40,6 +40,7 @@ impl Talk {
         self.now += time;
         self.said.clear();
         self.replica.act(self.now, &mut self.said);
+        self.said.retain(|message| message.kind != Kind::Freeze);
     }
 
     /// The store answers the first beats of so many groups.
@@ -51,7 +52,7 @@ impl Talk {
     }
 
     fn channel(&self) -> String {
-        let channel = self.replica.channel();
+        let [channel, _] = self.replica.channels();
         channel.rsplit(':').next().unwrap().to_owned()
     }
 

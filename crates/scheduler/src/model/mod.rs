@@ -3,6 +3,7 @@
 
 mod books;
 mod changes;
+pub mod closed;
 mod keeper;
 mod law;
 mod limits;

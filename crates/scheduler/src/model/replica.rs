@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use limits::BucketKey;
 
 use super::{
-    InMemory, Keeper as _,
+    InMemory, Keeper as _, closed,
     replicas::{Call, Message, Payload, Reply, TIME_OUT, TIMES},
     store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped},
 };
 use crate::{
-    Answer, Ask, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Outcome, Permit, Scheduler,
-    Shard, Sharing, Ticket, Told,
+    Answer, Ask, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Notice, Noticed, Outcome,
+    Permit, Prober, Scheduler, Shard, Sharing, Shut, Standing, Ticket, Told,
 };
 
 /// A process that shares its limits.
@@ -40,6 +40,20 @@ pub(crate) struct Replica {
     pub(crate) alive: bool,
     /// What outlives its process.
     keeper: InMemory,
+    notices: Notices,
+}
+
+/// What it tells the others of freezes, and hears of them.
+#[derive(Debug)]
+struct Notices {
+    /// How they know it.
+    name: Name,
+    epoch: u64,
+    version: u64,
+    heard: bool,
+    due: Instant,
+    /// The message that is on its way: its number, until when it is waited for, and the batch.
+    waits: Option<(u64, Instant, u64)>,
 }
 
 /// What becomes of calls.
@@ -84,6 +98,7 @@ impl Replica {
             stopped: false,
             alive: true,
             keeper: InMemory::default(),
+            notices: Notices { name, epoch: 0, version: 0, heard: false, due: now, waits: None },
         }
     }
 
@@ -109,7 +124,8 @@ impl Replica {
         let over = (self.epoch != 0 && self.link != Link::LeaseOver)
             .then(|| self.confirmed + TIMES.forget());
         let waits = self.waits.values().min().copied();
-        [self.wake, Some(self.beat_at), waits, over].into_iter().flatten().min()
+        let notices = self.notices.waits.map_or(self.notices.due, |(_, until, _)| until);
+        [self.wake, Some(self.beat_at), waits, over, Some(notices)].into_iter().flatten().min()
     }
 
     /// A call comes.
@@ -161,6 +177,15 @@ impl Replica {
         self.enqueued(next, call, enqueued, out);
     }
 
+    /// Slack refuses a call in flight.
+    pub(crate) fn refuse(&mut self, now: Instant, number: u64, retry_after: Duration) {
+        self.checks_lease(now);
+        if let Some(permit) = self.in_flight.remove(&number) {
+            self.scheduler.refused(now, &permit, retry_after);
+            self.scheduler.settle(now, permit, Outcome::Refused);
+        }
+    }
+
     /// The client of a held call is gone.
     pub(crate) fn cancel(&mut self, now: Instant, number: u64) {
         self.checks_lease(now);
@@ -188,6 +213,52 @@ impl Replica {
             out.messages.push(Payload::Step { number, step });
         }
         self.reads_events(now, out);
+        self.tells(now, out);
+    }
+
+    /// Tells the others what there is to tell.
+    fn tells(&mut self, now: Instant, out: &mut Outcomes) {
+        if self.notices.waits.is_some_and(|(_, until, _)| until <= now) {
+            (self.notices.waits, self.notices.heard) = (None, false);
+            self.scheduler.notices_nobody(now);
+        }
+        let is_due = self.notices.due <= now;
+        let has = self.notices.heard && self.scheduler.has_notices();
+        if self.notices.waits.is_some() || !is_due && !has {
+            return;
+        }
+        let mut notices = Vec::new();
+        let batch = self.scheduler.notices(&mut notices);
+        let Notices { name, epoch, version, .. } = self.notices;
+        let number = now.as_nanos();
+        self.notices.waits = Some((number, now + TIME_OUT, batch));
+        self.notices.due = now + TIMES.beat();
+        let notices = notices.into_iter().map(told).collect();
+        let new_epoch = now.as_nanos() * 64 + name;
+        let tell = closed::Tell { name, number, epoch, version, new_epoch, notices };
+        out.messages.push(Payload::Tell(tell));
+    }
+
+    /// The store has answered that.
+    fn is_noticed(&mut self, now: Instant, number: u64, told: closed::Told, all: &[BucketKey]) {
+        let Some((_, _, batch)) = self.notices.waits.filter(|(it, ..)| *it == number) else {
+            return;
+        };
+        let closed::Told { epoch, version, granted, standings, all: closed } = told;
+        let name = self.notices.name;
+        let stand = |it| standing(name, it, all);
+        self.notices = Notices { epoch, version, heard: true, waits: None, ..self.notices };
+        self.scheduler.noticed(
+            now,
+            Noticed {
+                batch,
+                epoch: Epoch(epoch),
+                version,
+                granted,
+                standings: standings.into_iter().map(stand).collect(),
+                all: closed.map(|all| all.into_iter().map(stand).collect()),
+            },
+        );
     }
 
     fn reads_events(&mut self, now: Instant, out: &mut Outcomes) {
@@ -276,6 +347,16 @@ impl Replica {
         self.checks_lease(now);
         let Message { sent, payload, .. } = message;
         match payload {
+            Payload::Told(number, told) => self.is_noticed(now, number, told, all),
+            Payload::Tells(closed::Push { by, epoch, standing: it }) => {
+                let Notices { name, epoch: known, version, .. } = self.notices;
+                if epoch == known && it.version == version + 1 {
+                    self.notices.version += 1;
+                }
+                if by != name {
+                    self.scheduler.stands_now(now, Epoch(epoch), standing(name, it, all));
+                }
+            }
             Payload::Push(push) if push.to == self.name => {
                 let Push { epoch, bucket, life, granted, .. } = push;
                 let told = Told { epoch: Epoch(epoch), life, granted, answer: None };
@@ -388,6 +469,42 @@ fn asked(ask: &Ask) -> Asked {
         people: ask.people,
         left: None,
     }
+}
+
+fn told(notice: Notice) -> closed::Notice {
+    let ms = |left: Duration| u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap();
+    match notice {
+        Notice::Closed { bucket, left, kept } => {
+            closed::Notice::Closed { bucket: bucket.to_string(), left: ms(left), kept: ms(kept) }
+        }
+        Notice::Witnessed { above, below, left, kept } => closed::Notice::Witnessed {
+            above: above.to_string(),
+            below: below.to_string(),
+            left: ms(left),
+            kept: ms(kept),
+        },
+        Notice::Thawed { bucket, kept } => {
+            closed::Notice::Thawed { bucket: bucket.to_string(), kept: ms(kept) }
+        }
+        Notice::Claimed(all) => {
+            closed::Notice::Claimed(all.iter().map(ToString::to_string).collect())
+        }
+        Notice::GivenUp(bucket) => closed::Notice::GivenUp(bucket.to_string()),
+        Notice::Passed(bucket) => closed::Notice::Passed(bucket.to_string()),
+    }
+}
+
+fn standing(own: Name, standing: closed::Standing, all: &[BucketKey]) -> Standing {
+    let closed::Standing { bucket, version, shut } = standing;
+    let shut = shut.map(|(left, prober)| Shut {
+        left: Duration::from_millis(left),
+        prober: match prober {
+            None => Prober::Nobody,
+            Some(name) if name == own => Prober::Own,
+            Some(_) => Prober::Another,
+        },
+    });
+    Standing { bucket: key(all, &bucket).clone(), version, shut }
 }
 
 fn key<'a>(all: &'a [BucketKey], name: &str) -> &'a BucketKey {

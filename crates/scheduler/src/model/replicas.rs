@@ -9,11 +9,12 @@ use std::{
 use limits::{AgeFrom, BucketKey, Class, Rule};
 
 use super::{
+    closed::{self, Closed},
     of,
     replica::{Outcomes, Replica},
     store::{Asked, Beat, Beaten, Name, Push, Step, Stepped, Store, Times},
 };
-use crate::{Call as Arriving, Instant, Outcome};
+use crate::{BlockReason, Call as Arriving, Instant, Outcome};
 
 /// Schedulers, their store, and what lies between.
 pub(crate) struct World {
@@ -21,6 +22,12 @@ pub(crate) struct World {
     pub(crate) all: Vec<BucketKey>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) store: Store,
+    /// What it keeps of freezes.
+    pub(crate) closed: Closed,
+    /// Since when buckets are closed for all.
+    closed_since: BTreeMap<String, Instant>,
+    /// Whether all hear of it in a moment.
+    pub(crate) all_hear: bool,
     pub(crate) net: Net,
     /// What is on its way, by the time of its arrival.
     wires: BTreeMap<(Instant, u64), Message>,
@@ -98,6 +105,9 @@ pub(crate) enum Payload {
     Beat { number: u64, beat: Beat },
     Reply { name: Name, number: u64, reply: Reply },
     Push(Push),
+    Tell(closed::Tell),
+    Told(u64, closed::Told),
+    Tells(closed::Push),
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +187,9 @@ impl World {
             all,
             replicas: (0..replicas).map(named).collect(),
             store: Store::default(),
+            closed: Closed::default(),
+            closed_since: BTreeMap::new(),
+            all_hear: false,
             net,
             wires: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -267,6 +280,30 @@ impl World {
     /// The calls in flight.
     pub(crate) fn flying(&self) -> Vec<u64> {
         self.in_flight.iter().map(|(_, number)| *number).collect()
+    }
+
+    /// Slack refuses a call that is on its way.
+    pub(crate) fn refuse(&mut self, number: u64, retry_after: Duration) {
+        let Some(sent) = self.sent.get_mut(&number).filter(|sent| sent.answered.is_none()) else {
+            return;
+        };
+        let at = sent.by;
+        if !self.replicas.get(at).is_some_and(Replica::is_on) {
+            return;
+        }
+        sent.answered = Some(self.now);
+        self.in_flight.retain(|(_, other)| *other != number);
+        self.lets(at, |replica, now, _| replica.refuse(now, number, retry_after));
+    }
+
+    /// An operator ends a freeze.
+    pub(crate) fn thaw(&mut self, at: usize, bucket: usize) {
+        if self.replicas[at].is_on() {
+            let key = self.all[bucket].clone();
+            self.lets(at, |replica, now, _| {
+                replica.scheduler.thaw(now, |it| *it == key);
+            });
+        }
     }
 
     /// A scheduler stops, for good or not. Its calls are answered, or not, all the same.
@@ -392,6 +429,7 @@ impl World {
             self.sent.insert(number, sent);
             self.in_flight.insert((self.now + TIMES.flight(), number));
             self.within_limits(&buckets);
+            self.is_open_to_it(&buckets);
         }
         assert!(self.replicas[at].scheduler.collects_in_turn(), "a call in order waits its turn");
         for payload in out.messages {
@@ -436,7 +474,27 @@ impl World {
                 let reply = Reply::Beat(self.store.beat(now, TIMES, beat));
                 self.post(&Message { of, sent, payload: Payload::Reply { name, number, reply } });
             }
-            Payload::Reply { .. } | Payload::Push(_) => {
+            Payload::Tell(tell) => {
+                let (number, mut pushes) = (tell.number, Vec::new());
+                // A turn is used within a second.
+                let times = (TIMES.stale, TIMES.flight + 1_000);
+                let told = self.closed.tell(now, times, tell, &mut pushes);
+                for push in pushes {
+                    if push.standing.shut.is_some_and(|(left, _)| left > 0) {
+                        self.closed_since.insert(push.standing.bucket.clone(), self.now);
+                    } else {
+                        self.closed_since.entry(push.standing.bucket.clone()).or_insert(self.now);
+                    }
+                    for other in (0..self.replicas.len()).filter(|other| *other != of) {
+                        let payload = Payload::Tells(push.clone());
+                        self.post(&Message { of: other, sent: self.now, payload });
+                    }
+                }
+                if let Some(told) = told {
+                    self.post(&Message { of, sent, payload: Payload::Told(number, told) });
+                }
+            }
+            Payload::Reply { .. } | Payload::Push(_) | Payload::Told(..) | Payload::Tells(_) => {
                 // One that is stopped reads it when it goes on; here it is lost.
                 if self.replicas[of].is_on() {
                     let all = self.all.clone();
@@ -445,6 +503,28 @@ impl World {
                     self.lets(of, |replica, now, _| replica.hear(now, message, &all));
                 }
             }
+        }
+    }
+
+    /// No call goes through a bucket that is closed for all, and one of all through one that is half-open.
+    fn is_open_to_it(&self, buckets: &[BucketKey]) {
+        let moment = Duration::from_millis(3);
+        for bucket in buckets.iter().map(ToString::to_string).filter(|_| self.all_hear) {
+            let Some((left, until)) = self.closed.stands(self.store_time(), &bucket) else {
+                continue;
+            };
+            let since = self.closed_since[&bucket];
+            if left > 2 {
+                assert!(self.now.since(since) < moment, "{bucket} is closed for {left} ms");
+                continue;
+            }
+            let until = Instant::ZERO + Duration::from_millis(until);
+            let probes = |sent: &&Sent| {
+                let is_of = sent.call.buckets.iter().any(|it| it.to_string() == bucket);
+                is_of && sent.answered.is_none() && sent.at >= until.max(since + moment)
+            };
+            let probes = self.sent.values().filter(probes).count();
+            assert!(probes <= 1, "{bucket} is half-open, and {probes} calls try it");
         }
     }
 
@@ -510,9 +590,12 @@ impl World {
         let hears = |(at, replica): &(usize, &mut Replica)| replica.is_on() && cut & (1 << at) == 0;
         for (_, replica) in self.replicas.iter_mut().enumerate().filter(hears) {
             for (number, (ticket, call)) in &replica.held {
-                let Some((at, _)) = replica.scheduler.waits_for(self.now, *ticket) else {
+                let Some((at, block)) = replica.scheduler.waits_for(self.now, *ticket) else {
                     continue;
                 };
+                if matches!(block.reason, BlockReason::Frozen | BlockReason::Probing) {
+                    continue;
+                }
                 let name = at.to_string();
                 let is_full = self.store.used(now, &name) >= quota(&at);
                 if is_full

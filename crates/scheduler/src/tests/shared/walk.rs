@@ -8,6 +8,8 @@ enum Happening {
     Settle { which: usize, outcome: Outcome },
     EndAttempt { which: usize, outcome: Outcome },
     Again { which: usize },
+    Refuse { which: usize, ms: u64 },
+    Thaw { at: usize, bucket: usize },
     Cancel { at: usize, which: usize },
     Pass { ms: u64 },
     Fault(Fault),
@@ -110,6 +112,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (any::<usize>(), ends)
             .prop_map(|(which, outcome)| Happening::EndAttempt { which, outcome }),
         2 => any::<usize>().prop_map(|which| Happening::Again { which }),
+        2 => (any::<usize>(), 1..500_u64).prop_map(|(which, ms)| Happening::Refuse { which, ms }),
+        1 => (0..4_usize, 0..8_usize).prop_map(|(at, bucket)| Happening::Thaw { at, bucket }),
         1 => (0..4_usize, any::<usize>()).prop_map(|(at, which)| Happening::Cancel { at, which }),
         6 => (0..200_u64).prop_map(|ms| Happening::Pass { ms }),
     ]
@@ -145,6 +149,13 @@ fn take(world: &mut World, step: Happening) {
             }
         }
         Happening::Again { which } => world.again(which),
+        Happening::Refuse { which, ms } => {
+            let flying = world.flying();
+            if let Some(nth) = pick(flying.len(), which) {
+                world.refuse(flying[nth], millis(ms));
+            }
+        }
+        Happening::Thaw { at, bucket } => world.thaw(at % world.replicas.len(), bucket),
         Happening::Cancel { at, which } => {
             let at = at % world.replicas.len();
             let held: Vec<_> = world.replicas[at].held.keys().copied().collect();
@@ -179,12 +190,16 @@ fn happens(world: &mut World, fault: &Fault) {
         }
         Fault::Comes => {}
         Fault::Flush | Fault::FallBack if !world.all_are_known() => {}
-        Fault::Flush => world.store.flush(),
+        Fault::Flush => {
+            world.store.flush();
+            world.closed.flush();
+        }
         Fault::Copy => world.copy = Some(world.store.clone()),
         Fault::FallBack => {
             if let Some(copy) = world.copy.take() {
                 world.store = copy;
                 world.store.restart();
+                world.closed.restart();
             }
         }
     }
@@ -224,7 +239,9 @@ proptest! {
         random in any::<u64>(),
         steps in prop::collection::vec(happening(), 1..100),
     ) {
-        walk(World::new(replicas, limits(), Net::of(random)), steps);
+        let mut world = World::new(replicas, limits(), Net::of(random));
+        world.all_hear = true;
+        walk(world, steps);
     }
 
     /// The same where messages are lost, doubled, late and overtaken. Whoever waits is told within

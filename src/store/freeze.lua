@@ -1,0 +1,180 @@
+-- freeze: a replica tells what Slack has refused, and hears which buckets are closed and who probes them.
+-- crates/scheduler/src/freezes.rs tells what the words mean.
+--
+-- KEYS[1]  <prefix>:1:{f}:v  whose memory it is, and who is here (hash)
+-- KEYS[2]  <prefix>:1:{f}:z  the buckets that are closed or half-open (hash)
+-- KEYS[3]  <prefix>:1:{f}:w  the last refusal under each of the wider buckets (hash)
+-- ARGV[1]  replica
+--     [2]  the number of this message; of two the later one has the greater
+--     [3]  the epoch as it knows it; '' if it knows none
+--     [4]  the version as it knows it
+--     [5]  a new epoch, should one be needed: random
+--     [6]  whose turn it is to probe, and who is silent for longer, is gone, in ms
+--     [7]  whoever has the turn for longer has lost it, in ms
+--     [8]  refusals at most so far apart have one cause, in ms
+--     [9]  the channel on which all are told
+-- then notices:
+--   closed bucket ms kept             Slack has refused a call: for ms; that matters for so long after it
+--   witnessed above below ms kept     it was one under a wider bucket, for which that one below was closed
+--   thawed bucket kept                the operator has ended a freeze
+--   claimed n bucket ...              the turn to probe in all of these, or in none
+--   given_up bucket                   it comes to nothing
+--   passed bucket                     a call has passed
+-- Answers   {epoch, version, {1 or 0 for each claim}, {buckets that the notices were of}, {all}}
+--             a bucket: its name, its version, for how many ms it is closed (0: it is half-open; -1: it is
+--             open), and whose turn it is to probe (0: nobody's; 1: its own; 2: another one's)
+--             all: all that are closed or half-open; false if nobody else has changed any
+--        or {'late'}: there was a later message
+-- Publishes 'closed <replica> <epoch> <version> <ms> <prober or -> <bucket>' when one changes.
+--
+-- Fields:
+--   v   e  the epoch   r  the run id of the server in which it began   n  the version
+--       h<replica>  when that one was heard last, and the number of its message
+--   z   <bucket>  until ms kept prober since version
+--   w   <bucket>  until since below
+local V, Z, W, me = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local stale, longest, within, channel = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local MOST = 1024
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local function int(x) return string.format('%.0f', x) end
+local max, min, tonumber = math.max, math.min, tonumber
+
+local flat, v = redis.call('HGETALL', V), {}
+for i = 1, #flat, 2 do v[flat[i]] = flat[i + 1] end
+if not v.e or v.r ~= run then
+  -- Emptied; or another process, perhaps with older data. Whoever knows of a freeze tells it anew.
+  redis.call('DEL', V, Z, W)
+  v = {e = ARGV[5], r = run, n = '0'}
+end
+local last = v['h' .. me] and string.match(v['h' .. me], ' (%d+)$')
+if last and tonumber(last) >= tonumber(ARGV[2]) then return {'late'} end
+for k, at in pairs(v) do
+  if string.byte(k) == 104 and now - tonumber(string.match(at, '^%d+')) > 10 * stale then         -- h
+    redis.call('HDEL', V, k)
+  end
+end
+local version = tonumber(v.n)
+local before = version
+
+local function read(bucket)
+  local text = redis.call('HGET', Z, bucket)
+  if not text then return end
+  local till, ms, kept, who, since, is = string.match(text, '^(%d+) (%d+) (%d+) (%S+) (%d+) (%d+)$')
+  local e = {till = tonumber(till), ms = tonumber(ms), kept = tonumber(kept), who = who,
+    since = min(now, tonumber(since)), version = tonumber(is)}
+  e.till = min(e.till, now + e.ms)                                     -- the clock may have gone back
+  if e.till + e.kept <= now then
+    redis.call('HDEL', Z, bucket)
+    return
+  end
+  return e
+end
+local function left(e) return max(0, e.till - now) end
+local function tell(bucket, ms, who)
+  redis.call('PUBLISH', channel, table.concat({'closed', me, v.e, int(version), int(ms), who, bucket}, ' '))
+end
+local function write(bucket, e)
+  version = version + 1
+  e.version = version
+  local has_room = redis.call('HLEN', Z) < MOST or redis.call('HEXISTS', Z, bucket) == 1
+  if not has_room then
+    for _, name in ipairs(redis.call('HKEYS', Z)) do read(name) end
+    has_room = redis.call('HLEN', Z) < MOST
+  end
+  if has_room then
+    redis.call('HSET', Z, bucket, table.concat({int(e.till), int(e.ms), int(e.kept), e.who, int(e.since),
+      int(e.version)}, ' '))
+  end
+  tell(bucket, left(e), e.who)
+end
+local function closed(bucket, ms, kept)
+  local e = read(bucket)
+  if e and e.till > now and e.till >= now + ms then return end
+  write(bucket, {till = now + ms, ms = ms, kept = max(kept, e and e.kept or 0), who = '-', since = now})
+end
+local function is_gone(e)
+  local at = v['h' .. e.who]
+  return not at or now - tonumber(string.match(at, '^%d+')) > stale or now - e.since >= longest
+end
+
+local granted, touched, is = {}, {}, {}
+local function touch(bucket)
+  if not is[bucket] then touched[#touched + 1], is[bucket] = bucket, true end
+end
+local at = 10
+local function arg() at = at + 1; return ARGV[at - 1] end
+while at <= #ARGV do
+  local kind, bucket = arg(), arg()
+  if kind == 'closed' then
+    closed(bucket, tonumber(arg()), tonumber(arg()))
+    touch(bucket)
+  elseif kind == 'witnessed' then
+    local below, ms, kept = arg(), tonumber(arg()), tonumber(arg())
+    local was = redis.call('HGET', W, bucket)
+    if redis.call('HLEN', W) >= MOST then redis.call('DEL', W) end
+    redis.call('HSET', W, bucket, table.concat({int(now + ms), int(now), below}, ' '))
+    if was then
+      local till, since, other = string.match(was, '^(%d+) (%d+) (.*)$')
+      till = min(tonumber(till), now + ms)
+      if other ~= below and math.abs(now - tonumber(since)) <= within and till > now then
+        closed(bucket, till - now, kept)
+        touch(bucket)
+      end
+    end
+  elseif kind == 'thawed' then
+    local e = read(bucket)
+    write(bucket, {till = now, ms = 0, kept = max(tonumber(arg()), e and e.kept or 0), who = '-', since = now})
+    touch(bucket)
+  elseif kind == 'claimed' then
+    local all, may = {}, true
+    for i = 1, tonumber(bucket) do
+      all[i] = arg()
+      local e = read(all[i])
+      may = may and (not e or e.till <= now and (e.who == '-' or e.who == me or is_gone(e)))
+      touch(all[i])
+    end
+    for _, name in ipairs(may and all or {}) do
+      local e = read(name)
+      if e then
+        e.who, e.since = me, now
+        write(name, e)
+      end
+    end
+    granted[#granted + 1] = may and 1 or 0
+  else
+    local e = read(bucket)
+    if kind == 'given_up' and e and e.who == me and e.till <= now then
+      e.who = '-'
+      write(bucket, e)
+    elseif kind == 'passed' and e and e.till <= now then
+      version = version + 1
+      redis.call('HDEL', Z, bucket)
+      tell(bucket, -1, '-')
+    end
+    touch(bucket)
+  end
+end
+
+local function add(to, bucket)
+  local e = read(bucket)
+  local n = #to
+  to[n + 1], to[n + 2] = bucket, e and e.version or version
+  to[n + 3] = e and left(e) or -1
+  to[n + 4] = e and e.who ~= '-' and (e.who == me and 1 or 2) or 0
+  return e
+end
+local of, all = {}, false
+for _, bucket in ipairs(touched) do add(of, bucket) end
+if ARGV[3] ~= v.e or tonumber(ARGV[4]) ~= before then
+  all = {}
+  for _, bucket in ipairs(redis.call('HKEYS', Z)) do
+    if read(bucket) then add(all, bucket) end
+  end
+end
+redis.call('HSET', V, 'e', v.e, 'r', run, 'n', int(version), 'h' .. me, int(now) .. ' ' .. ARGV[2])
+redis.call('PEXPIRE', V, 86400000)
+redis.call('PEXPIRE', Z, 86400000)
+redis.call('PEXPIRE', W, 86400000)
+return {v.e, int(version), granted, of, all}

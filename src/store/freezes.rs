@@ -1,0 +1,280 @@
+//! What this replica tells the others of Slack's refusals, and hears of them: one message at a time, at
+//! once where there is something to tell, and once a second. What the words mean is told in
+//! [`scheduler::Notice`]'s module.
+
+use std::time::Duration;
+
+use redis::{FromRedisValue, Value};
+use scheduler::{Epoch, Notice, Noticed, Prober, Shut, Standing};
+use tokio::time::Instant;
+
+use super::{
+    keys::{self, Keys},
+    replica::{BEAT, millis},
+    script::Given,
+};
+use crate::queue::Admission;
+
+/// What it has told and heard.
+#[derive(Debug)]
+pub(super) struct Freezes {
+    admission: Admission,
+    /// How the others know this replica.
+    name: String,
+    /// Until when somebody may have the turn to probe, and after how much silence one is gone.
+    longest: u64,
+    stale: u64,
+    time_out: Duration,
+    epoch: Option<Epoch>,
+    version: u64,
+    /// Whether the last message was answered.
+    heard: bool,
+    due: Instant,
+    /// The number of the message that is on its way, until when it is waited for, and its batch.
+    waits: Option<(u64, Instant, u64)>,
+}
+
+/// What is published of a bucket.
+#[derive(Debug, PartialEq, Eq)]
+struct Push<'a> {
+    by: &'a str,
+    epoch: Epoch,
+    version: u64,
+    left: i64,
+    prober: &'a str,
+    bucket: &'a str,
+}
+
+/// The script.
+pub(super) const FREEZE: &str = include_str!("freeze.lua");
+
+/// Two refusals at most so far apart have one cause, in milliseconds.
+const WITHIN: u64 = 10_000;
+/// The turn to probe is used within that, in milliseconds, or given up.
+const UNUSED: u64 = 1_000;
+/// What comes first where the others are told of a bucket.
+const PUSHED: &str = "closed ";
+/// How a bucket is told: its name, its version, for how long it is closed, and whose turn it is.
+type Told = (String, u64, i64, u8);
+/// The parts of that.
+const PARTS: usize = 4;
+/// The words of what is published.
+const WORDS: usize = 6;
+
+// === impl Freezes ===
+
+impl Freezes {
+    pub(super) fn new(
+        admission: Admission,
+        name: String,
+        (flight, stale): (u64, u64),
+        time_out: Duration,
+        now: Instant,
+    ) -> Self {
+        let longest = flight.saturating_add(UNUSED);
+        let (epoch, version, heard, due, waits) = (None, 0, false, now, None);
+        Self { admission, name, longest, stale, time_out, epoch, version, heard, due, waits }
+    }
+
+    /// When it does something next by itself.
+    pub(super) fn next(&self, connected: bool) -> Option<Instant> {
+        let due = Some(self.due).filter(|_| connected && self.waits.is_none());
+        [due, self.waits.map(|(_, until, _)| until)].into_iter().flatten().min()
+    }
+
+    /// There is a connection.
+    pub(super) fn connects(&mut self, now: Instant) {
+        self.due = now;
+    }
+
+    /// Nothing that is on its way is answered.
+    pub(super) fn is_alone(&mut self) {
+        (self.waits, self.heard) = (None, false);
+        self.admission.notices_nobody();
+    }
+
+    /// What is to be told by the message of that number, if anything.
+    pub(super) fn act(
+        &mut self,
+        now: Instant,
+        number: u64,
+        keys: &Keys,
+        new: Epoch,
+    ) -> Option<Given> {
+        if self.waits.is_some_and(|(_, until, _)| until <= now) {
+            self.is_alone();
+        }
+        let has = || self.heard && self.admission.has_notices();
+        if self.waits.is_some() || self.due > now && !has() {
+            return None;
+        }
+        let mut notices = Vec::new();
+        let batch = self.admission.move_notices(&mut notices);
+        self.waits = Some((number, now + self.time_out, batch));
+        self.due = now + BEAT;
+        let mut given = Given::plain(["v", "z", "w"].map(|what| keys.of_all(what)));
+        given.push([&self.name]);
+        given.push([number]);
+        given.push([self.epoch.map_or_else(String::new, |epoch| epoch.0.to_string())]);
+        given.push([self.version, new.0, self.stale, self.longest, WITHIN]);
+        given.push([keys.channel_of_all()]);
+        notices.iter().for_each(|notice| tell(&mut given, notice));
+        Some(given)
+    }
+
+    /// The message of that number has an answer. Returns whether that is something it ever answers.
+    pub(super) fn hear(&mut self, number: u64, answer: Value) -> bool {
+        let Some((_, _, batch)) = self.waits.filter(|(waits, ..)| *waits == number) else {
+            return true;
+        };
+        let Some(answered) = Answered::of(answer) else { return false };
+        self.waits = None;
+        let Some(Answered { epoch, version, granted, standings, all }) = answered.0 else {
+            // Its message was late: nothing of it counts.
+            self.is_alone();
+            return true;
+        };
+        (self.epoch, self.version, self.heard) = (Some(epoch), version, true);
+        let stand = |told: Vec<Told>| told.into_iter().filter_map(|told| self.standing(told));
+        let standings = stand(standings).collect();
+        let all = all.map(|all| stand(all).collect());
+        self.admission.noticed(Noticed { batch, epoch, version, granted, standings, all });
+        true
+    }
+
+    /// The message of that number has none.
+    pub(super) fn fails(&mut self, number: u64) {
+        if self.waits.is_some_and(|(waits, ..)| waits == number) {
+            self.is_alone();
+        }
+    }
+
+    /// All are told how a bucket stands. Returns whether it is that what is told.
+    pub(super) fn hear_push(&mut self, text: &str) -> bool {
+        let Some(text) = text.strip_prefix(PUSHED) else { return false };
+        let Some(push) = Push::of(text).filter(|push| Some(push.epoch) == self.epoch) else {
+            return true;
+        };
+        if push.version == self.version + 1 {
+            self.version += 1;
+        }
+        if push.by != self.name {
+            let whose = match push.prober {
+                "-" => 0,
+                prober if prober == self.name => 1,
+                _ => 2,
+            };
+            let told = (push.bucket.to_owned(), push.version, push.left, whose);
+            if let Some(standing) = self.standing(told) {
+                self.admission.stands_now(push.epoch, standing);
+            }
+        }
+        true
+    }
+
+    /// Of a limit that there is not here nothing is known.
+    fn standing(&self, (name, version, left, whose): Told) -> Option<Standing> {
+        let bucket = self.admission.bucket(keys::bucket(&name)?)?;
+        let shut = u64::try_from(left).ok().map(|left| Shut {
+            left: Duration::from_millis(left),
+            prober: match whose {
+                0 => Prober::Nobody,
+                1 => Prober::Own,
+                _ => Prober::Another,
+            },
+        });
+        Some(Standing { bucket, version, shut })
+    }
+}
+
+/// Writes a notice as the script reads it.
+fn tell(given: &mut Given, notice: &Notice) {
+    match notice {
+        Notice::Closed { bucket, left, kept } => {
+            given.push(["closed", &keys::name(bucket)]);
+            given.push([millis(*left), millis(*kept)]);
+        }
+        Notice::Witnessed { above, below, left, kept } => {
+            given.push(["witnessed", &keys::name(above), &keys::name(below)]);
+            given.push([millis(*left), millis(*kept)]);
+        }
+        Notice::Thawed { bucket, kept } => {
+            given.push(["thawed", &keys::name(bucket)]);
+            given.push([millis(*kept)]);
+        }
+        Notice::Claimed(buckets) => {
+            given.push(["claimed", &buckets.len().to_string()]);
+            given.push(buckets.iter().map(keys::name));
+        }
+        Notice::GivenUp(bucket) => given.push(["given_up", &keys::name(bucket)]),
+        Notice::Passed(bucket) => given.push(["passed", &keys::name(bucket)]),
+    }
+}
+
+/// What the script answers.
+#[derive(Debug)]
+struct Answered {
+    epoch: Epoch,
+    version: u64,
+    granted: Vec<bool>,
+    standings: Vec<Told>,
+    all: Option<Vec<Told>>,
+}
+
+/// An answer; nothing where the message was late.
+struct InTime(Option<Answered>);
+
+// === impl Answered ===
+
+impl Answered {
+    /// What the script answers; `None` for what it never does.
+    fn of(answer: Value) -> Option<InTime> {
+        let Value::Array(parts) = answer else { return None };
+        if parts.len() == 1 {
+            return Some(InTime(None));
+        }
+        let parts: [Value; 5] = parts.try_into().ok()?;
+        let [epoch, version, granted, standings, all] = parts;
+        let granted: Vec<u8> = FromRedisValue::from_redis_value(granted).ok()?;
+        let all = if all == Value::Nil { None } else { Some(told(all)?) };
+        Some(InTime(Some(Self {
+            epoch: Epoch(FromRedisValue::from_redis_value(epoch).ok()?),
+            version: FromRedisValue::from_redis_value(version).ok()?,
+            granted: granted.into_iter().map(|granted| granted == 1).collect(),
+            standings: told(standings)?,
+            all,
+        })))
+    }
+}
+
+fn told(value: Value) -> Option<Vec<Told>> {
+    let Value::Array(parts) = value else { return None };
+    let mut parts = parts.into_iter();
+    let mut all = Vec::with_capacity(parts.len() / PARTS);
+    while let Some(name) = parts.next() {
+        all.push((
+            FromRedisValue::from_redis_value(name).ok()?,
+            FromRedisValue::from_redis_value(parts.next()?).ok()?,
+            FromRedisValue::from_redis_value(parts.next()?).ok()?,
+            FromRedisValue::from_redis_value(parts.next()?).ok()?,
+        ));
+    }
+    Some(all)
+}
+
+// === impl Push ===
+
+impl<'a> Push<'a> {
+    /// What the script publishes; `None` for what it never does.
+    fn of(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(WORDS, ' ');
+        Some(Self {
+            by: parts.next()?,
+            epoch: Epoch(parts.next()?.parse().ok()?),
+            version: parts.next()?.parse().ok()?,
+            left: parts.next()?.parse().ok()?,
+            prober: parts.next()?,
+            bucket: parts.next()?,
+        })
+    }
+}
