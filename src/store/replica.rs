@@ -350,7 +350,8 @@ impl Replica {
                         }
                         None => connected(&members, hot),
                     };
-                    group.apart = apart;
+                    // Later no more than a call of the slowest limits counts of theirs.
+                    group.apart = if cold == Some(0) { apart } else { 0 };
                     self.is_member(at, now, message, epoch, members, link);
                 }
                 None => return false,

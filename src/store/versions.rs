@@ -25,7 +25,7 @@ impl Versions {
                  part of each limit, quota / shared.replicas: update all replicas to one version"
             );
         } else if self.are_others && !are_others {
-            tracing::info!("all replicas have the same version again");
+            tracing::info!("no other version of slackwater is heard any more");
         }
         self.are_others = are_others;
         are_others

@@ -216,7 +216,9 @@ impl Scripted {
     fn other_version(&mut self, now: u64, before: bool, members: u32) {
         let mut says = redis::cmd("HSET");
         if before {
-            says.arg(self.keys.members_of_before(SHARD).next().unwrap()).arg("l").arg(now);
+            let key = self.keys.members_of_before(SHARD).next().unwrap();
+            redis::cmd("DEL").arg(&key).exec(&mut self.connection).unwrap();
+            says.arg(key).arg("l").arg(now);
             let named = |of: u32| ["m", "p"].map(|kind| format!("{kind}{of:x}.0"));
             for field in (0..members).flat_map(named) {
                 says.arg(field).arg(now);
