@@ -178,20 +178,26 @@ end
 for _, name in ipairs(redis.call('ZRANDMEMBER', H, 3)) do
   if redis.call('EXISTS', prefix .. name) == 0 then redis.call('ZREM', H, name) end
 end
--- Whoever was forgotten may use what it held for so long, and the last of its calls counts as long again.
+-- Whoever was forgotten may use what it held for a period and a flight, and the last of its calls counts as long again.
 -- Until then the parts of all members come on top of that, whatever is used.
-local missed = h.f and now - tonumber(h.f) < 2 * grace
-local part = missed and '(0' or '(' .. string.format('%.17g', 1 / math.max(1, #members))
 local hot, is = {}, {}
-local function add(set, names)
+local function add(set, names, since)
   for _, name in ipairs(names) do
-    if redis.call('EXISTS', prefix .. name) == 0 then
+    local period = redis.call('HGET', prefix .. name, 'p')
+    if not period then
       redis.call('ZREM', set, name)
-    elseif #hot <= most and not is[name] then
+    elseif #hot <= most and not is[name] and not (since and since >= 2 * (period + flight)) then
       hot[#hot + 1], is[name] = name, true
     end
   end
 end
-add(H, redis.call('ZRANGEBYSCORE', H, part, '+inf', 'LIMIT', 0, most + 1))
+local part = string.format('%.17g', 1 / math.max(1, #members))
+add(H, redis.call('ZRANGEBYSCORE', H, '(' .. part, '+inf', 'LIMIT', 0, most + 1))
+local since = h.f and now - tonumber(h.f)
+if since and since < 2 * grace then
+  local used = redis.call('ZRANGEBYSCORE', H, '(0', part, 'LIMIT', 0, most + 1)
+  -- Of too many to look at, each may be one.
+  add(H, used, #used <= most and since)
+end
 add(O, redis.call('ZRANGEBYSCORE', O, '-inf', '+inf', 'LIMIT', 0, most + 1))
 return {h.e, cold, members, hot, strangers}

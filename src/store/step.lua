@@ -39,6 +39,7 @@
 -- Fields of a bucket:
 --   e            the epoch in which it was told of last
 --   q            its quota: the least that holds
+--   p            its period: the longest
 --   r<replica>   told life number granted taken returned wants wants wants weight tag quota period
 --                  told: 1 if it was told of in that epoch; wants: what is left of them, by class
 --   o            n@until@replica ...  slots of replicas that are gone
@@ -288,7 +289,7 @@ for b = 4, #KEYS do
 
   -- What has changed is written, and those who were granted something are told.
   local weight, gone, name = 0, 0, string.sub(B, cut + 1)
-  local new = {'e', epoch, 'q', int(quota)}
+  local new = {'e', epoch, 'q', int(quota), 'p', int(period)}
   for _, rec in ipairs(recs) do
     if waits(rec) then weight = weight + rec.weight end
     if rec.weight == 0 then gone = gone + held(rec) end

@@ -55,6 +55,7 @@ struct Bucket {
     due: f64,
     expires: u64,
     quota: u32,
+    period: u64,
 }
 
 /// Slots of a member that is gone: how many, and until when they are kept from others.
@@ -309,11 +310,12 @@ impl Store {
         let members: Vec<_> = self.members.iter().map(|member| member.name).collect();
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let part = |quota: u32| quota / count.max(1);
-        // Whoever was forgotten may use what it held for so long, and the last of its calls counts as
-        // long again. Until then the parts of all members come on top of that, whatever is used.
-        let is_missed = self.forgot.is_some_and(|at| now - at < 2 * longest);
+        // Whoever was forgotten may use what it held for a period and a flight, and the last of its calls
+        // counts as long again. Until then the parts of all members come on top of that, whatever is used.
         let is_hot = |bucket: &Bucket| {
             let total = bucket.total(now);
+            let missed = 2 * (bucket.period + times.flight);
+            let is_missed = self.forgot.is_some_and(|at| now - at < missed);
             total > part(bucket.quota) || bucket.orphans(now) > 0 || is_missed && total > 0
         };
         let hot = self.buckets.iter().filter(|(_, it)| is_hot(it));
@@ -367,7 +369,7 @@ impl Store {
             bucket.records.retain(|record| record.told == life || !has_told(record.name));
         }
         let common = bucket.common(name, ask);
-        bucket.quota = common.quota;
+        (bucket.quota, bucket.period) = (common.quota, common.period);
         self.forget_silent(now, times, name, common, &mut bucket);
         let mut told = Vec::new();
         let mut again = if is_cold { 100 } else { 0 };

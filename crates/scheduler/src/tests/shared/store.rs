@@ -189,16 +189,23 @@ fn what_an_older_copy_granted_and_nobody_heard_of_is_granted_no_more() {
 #[test]
 fn what_a_forgotten_member_may_use_makes_a_bucket_hot() {
     let mut kept = Kept::warm();
-    kept.asks(1, 2, 0, 1_000);
+    let (slow, quick) = (1_000, 200);
+    for period in [slow, quick] {
+        kept.asks(1, 2, 0, period);
+    }
     assert_eq!(kept.beat(2).1.len(), 0, "it is half of the quota");
     kept.beats(&[2], TIMES.forget);
     assert_eq!(kept.beat(2).1.len(), 0, "the other one is a member");
     kept.beats(&[2], 100);
-    assert_eq!(kept.beat(2).1.len(), 1);
-    kept.beats(&[2], 2 * (TIMES.longest + TIMES.flight) - 100);
-    assert_eq!(kept.beat(2).1.len(), 1);
-    kept.beats(&[2], 100);
-    assert_eq!(kept.beat(2).1.len(), 0, "nothing of it is in use any more");
+    let mut passed = 0;
+    for (period, hot) in [(quick, 2), (slow, 1)] {
+        let until = 2 * (period + TIMES.flight);
+        kept.beats(&[2], until - 100 - passed);
+        assert_eq!(kept.beat(2).1.len(), hot);
+        kept.beats(&[2], 100);
+        assert_eq!(kept.beat(2).1.len(), hot - 1, "nothing of it is in use any more");
+        passed = until;
+    }
 }
 
 /// Red when slots are kept from others for a member that has ended, and when it comes back.
