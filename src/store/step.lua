@@ -42,7 +42,7 @@
 --   p            its period: the longest
 --   r<replica>   told life number granted taken returned wants wants wants weight tag quota period
 --                  told: 1 if it was told of in that epoch; wants: what is left of them, by class
---   o            n@until@replica ...  slots of replicas that are gone
+--   o            n@until@ms@replica ...  slots of replicas that are gone, and how long they were kept at first
 --   s            virtual-time normal-passed-over background-passed-over people-until due
 local M, H, O, me, epoch = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local forget, flight, stale = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -122,11 +122,10 @@ for b = 4, #KEYS do
       if rec.id == me then mine = rec end
     elseif c == 111 then                                                                -- o
       was = v
-      local most = now + 10 * period + 60000                          -- the clock may have gone back
-      for n, till, of in string.gmatch(v, '(%d+)@(%d+)@(%S+)') do
-        till = min(tonumber(till), most)
+      for n, till, ms, of in string.gmatch(v, '(%d+)@(%d+)@(%d+)@(%S+)') do
+        till = min(tonumber(till), now + ms)                            -- the clock may have gone back
         if till > now and not member('d', of) then
-          kept[#kept + 1] = {tonumber(n), till, of}
+          kept[#kept + 1] = {tonumber(n), till, tonumber(ms), of}
           orphans = orphans + n
         end
       end
@@ -181,7 +180,7 @@ for b = 4, #KEYS do
     mine = {0, 0, 0, life = 0, granted = 0, quota = quota, period = period}
     for n, ms in string.gmatch(ARGV[a + 13], '(%d+)@(%d+)') do
       if tonumber(ms) > 0 then
-        kept[#kept + 1] = {tonumber(n), now + ms, me}
+        kept[#kept + 1] = {tonumber(n), now + ms, tonumber(ms), me}
         orphans = orphans + n
       end
     end
@@ -240,7 +239,7 @@ for b = 4, #KEYS do
       if silence(rec.id) <= forget then return true end
       local n = held(rec)
       if n > 0 then
-        kept[#kept + 1] = {n, now + period + flight, rec.id}
+        kept[#kept + 1] = {n, now + period + flight, period + flight, rec.id}
         orphans = orphans + n
       end
       if member('m', rec.id) then redis.call('HSET', M, 'f', int(now)) end
@@ -308,7 +307,7 @@ for b = 4, #KEYS do
   if #kept > 0 then
     local text = {}
     for _, one in ipairs(kept) do
-      text[#text + 1] = int(one[1]) .. '@' .. int(one[2]) .. '@' .. one[3]
+      text[#text + 1] = table.concat({int(one[1]), int(one[2]), int(one[3]), one[4]}, '@')
       next = min(next or one[2], one[2])
     end
     new[#new + 1], new[#new + 2] = 'o', table.concat(text, ' ')

@@ -58,12 +58,14 @@ struct Bucket {
     period: u64,
 }
 
-/// Slots of a member that is gone: how many, and until when they are kept from others.
+/// Slots of a member that is gone: how many, until when they are kept from others, and how long that was when
+/// it began.
 #[derive(Clone, Copy, Debug)]
 struct Orphans {
     of: Name,
     slots: u32,
     until: u64,
+    lasts: u64,
 }
 
 /// What one scheduler has of a bucket.
@@ -445,8 +447,8 @@ impl Store {
             let is_silent = heard.is_none_or(|it| now.saturating_sub(it.heard) > times.forget);
             if is_silent && record.name != name {
                 if record.held() > 0 {
-                    let until = now + common.period + times.flight;
-                    orphans.push(Orphans { of: record.name, slots: record.held(), until });
+                    let lasts = common.period + times.flight;
+                    orphans.push(Orphans::new(now, record.name, record.held(), lasts));
                 }
                 // For good: its name never comes back.
                 if heard.is_some() {
@@ -549,15 +551,14 @@ impl Bucket {
             self.people_until = now + 10 * ask.period;
         }
         // The clock may have gone back.
-        let longest = now + 10 * ask.period + 60_000;
         self.orphans.retain_mut(|orphans| {
-            orphans.until = orphans.until.min(longest);
+            orphans.until = orphans.until.min(now + orphans.lasts);
             orphans.until > now
         });
         if let Some(left) = &ask.left {
             // Whatever it held beyond that, it uses no more.
             self.records.retain(|record| record.name != name);
-            let left = left.iter().map(|&(slots, ms)| Orphans { of: name, slots, until: now + ms });
+            let left = left.iter().map(|&(slots, ms)| Orphans::new(now, name, slots, ms));
             self.orphans.extend(left.filter(|orphans| orphans.until > now));
         }
     }
@@ -654,6 +655,14 @@ impl Bucket {
             }
             self.due = self.due.max(ms(now) - pace) + pace;
         }
+    }
+}
+
+// === impl Orphans ===
+
+impl Orphans {
+    fn new(now: u64, of: Name, slots: u32, lasts: u64) -> Self {
+        Self { of, slots, until: now + lasts, lasts }
     }
 }
 

@@ -16,6 +16,8 @@ struct Kept {
     number: u64,
     /// What is given back in each ask.
     returned: u64,
+    /// If who asks leaves: for how long so many of its slots still count.
+    left: Option<Vec<(u32, u64)>>,
 }
 
 // === impl Kept ===
@@ -23,8 +25,14 @@ struct Kept {
 impl Kept {
     /// Two members have told all that they hold, which is nothing.
     fn warm() -> Self {
-        let mut kept =
-            Self { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
+        let mut kept = Self {
+            store: Store::default(),
+            now: 1_000,
+            epoch: EPOCH,
+            number: 0,
+            returned: 0,
+            left: None,
+        };
         // They have not heard of its life yet.
         kept.says(1, 0);
         kept.says(2, 0);
@@ -101,9 +109,10 @@ impl Kept {
             quota,
             period,
             people: false,
-            left: None,
+            left: self.left.clone(),
         };
-        let step = Step { name, epoch: self.epoch, asks: vec![asked], leaves: false };
+        let leaves = self.left.is_some();
+        let step = Step { name, epoch: self.epoch, asks: vec![asked], leaves };
         match self.store.step(self.now, TIMES, step, &mut Vec::new()) {
             Stepped::Told(told) => {
                 (told[0].granted, told[0].other.filter(|it| *it != (quota, period)))
@@ -116,8 +125,14 @@ impl Kept {
 /// Red when the store does not say that it grants nothing.
 #[test]
 fn it_says_that_it_is_cold() {
-    let mut kept =
-        Kept { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
+    let mut kept = Kept {
+        store: Store::default(),
+        now: 1_000,
+        epoch: EPOCH,
+        number: 0,
+        returned: 0,
+        left: None,
+    };
     assert!(kept.says(1, 0).0);
     kept.beats(&[1], 400);
     assert!(!kept.beat(1).0);
@@ -127,8 +142,14 @@ fn it_says_that_it_is_cold() {
 /// one bucket no longer than in another.
 #[test]
 fn who_is_not_heard_keeps_others_from_a_bucket_for_as_long_as_its_calls_may_count() {
-    let mut kept =
-        Kept { store: Store::default(), now: 1_000, epoch: EPOCH, number: 0, returned: 0 };
+    let mut kept = Kept {
+        store: Store::default(),
+        now: 1_000,
+        epoch: EPOCH,
+        number: 0,
+        returned: 0,
+        left: None,
+    };
     let beat = Beat {
         name: 2,
         epoch: 0,
@@ -278,6 +299,52 @@ fn orphans_make_a_bucket_hot() {
     assert_eq!(kept.beat(2).1.len(), 1, "all of the quota is the part of the only member");
     kept.beats(&[2], 100);
     assert_eq!(kept.beat(2).1.len(), 0);
+}
+
+/// Red when slots of who is gone are free before they have aged, because who asks has a limit with a shorter
+/// period, or one whose slots end with the answer.
+#[test]
+fn slots_of_who_is_gone_are_kept_as_long_as_they_age() {
+    let long = 100_000;
+    for period in [0, 100] {
+        for leaves in [false, true] {
+            let mut kept = Kept::warm();
+            if leaves {
+                kept.left = Some(vec![(4, long)]);
+                kept.asks_of((4, period), 1, 4, 0);
+                kept.left = None;
+            } else {
+                kept.asks_of((4, long - TIMES.flight), 1, 4, 0);
+                kept.beats(&[2], TIMES.forget + 100);
+            }
+            let used = |kept: &mut Kept| {
+                kept.asks_of((4, period), 2, 0, 1);
+                kept.store.used(kept.now, "tier")
+            };
+            assert_eq!(used(&mut kept), 4);
+            kept.beats(&[2], long - 100);
+            assert_eq!(used(&mut kept), 4, "{period} {leaves}");
+            kept.beats(&[2], 100);
+            assert_eq!(used(&mut kept), 1, "{period} {leaves}");
+        }
+    }
+}
+
+/// Red when a clock that is set back keeps slots of who is gone for longer than they age.
+#[test]
+fn slots_of_who_is_gone_are_not_kept_for_longer_than_they_age() {
+    let mut kept = Kept::warm();
+    kept.beats(&[1, 2], 60_000);
+    kept.asks(1, 4, 0, 100);
+    kept.beats(&[2], TIMES.forget + 100);
+    kept.asks(2, 0, 1, 100);
+    kept.now -= 50_000;
+    kept.beat(2);
+    kept.asks(2, 0, 1, 100);
+    kept.beats(&[2], 100 + TIMES.flight - 100);
+    assert_eq!(kept.store.used(kept.now, "tier100"), 4);
+    kept.beats(&[2], 100);
+    assert_eq!(kept.asks(2, 0, 1, 100), 1);
 }
 
 /// Red when a store that is emptied does not wait for who was forgotten a moment ago, and may still use
