@@ -19,7 +19,8 @@
 --     [10]  the beginning of a bucket's key: <prefix>:2:{g}:b:
 --     [11]  how many names follow that it has taken over from: what they used is in what it tells
 --     [12]  the version of this script
---     [13..]  those names, and then the other members that it knows of
+--     [13]  the run id of this server, as it said when the connection was made
+--     [14..]  those names, and then the other members that it knows of
 -- Answers  {epoch, cold, {members}, {buckets}, apart}
 --             cold: nothing is granted of limits with such a period, in ms, or a longer one; -1: of none
 --             apart: how many replicas have other versions, of whose slots nothing is known here
@@ -40,12 +41,12 @@
 --   d<replica>  since when another one has taken over from that one
 --
 -- In m, h and o only scripts of this group read and write, and the buckets they name are of this group.
-local M, H, O, V, me, knows, version = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[12]
+local M, H, O, V, me, knows = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2]
+local version, run = ARGV[12], ARGV[13]
 local forget, flight, stale = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local grace, most, prefix, ended = tonumber(ARGV[5]) + flight, tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local function int(x) return string.format('%.0f', x) end
 
 local flat, h, ids = redis.call('HGETALL', M), {}, {}
@@ -69,14 +70,14 @@ elseif knows == h.e and not h['m' .. me] then
 end
 -- Who says this in its epoch of now has heard of the others from here.
 if h.c ~= '' and knows ~= h.e then
-  for i = 13 + ended, #ARGV do
+  for i = 14 + ended, #ARGV do
     if not h['m' .. ARGV[i]] and not h['d' .. ARGV[i]] then heard(ARGV[i], now) end
   end
 end
 heard(me, now); set('l', int(now))
 if ARGV[8] == '1' and knows == h.e then
   set('p' .. me, h.e)
-  for i = 13, 12 + ended do
+  for i = 14, 13 + ended do
     local id = ARGV[i]
     if h['m' .. id] then redis.call('HDEL', M, 'm' .. id, 'p' .. id); h['m' .. id] = nil end
     if not h['d' .. id] then set('d' .. id, int(now)) end

@@ -167,8 +167,8 @@ impl Client {
 
     fn is_connected(&mut self, connected: Connected) {
         self.backoff.reset();
+        self.replica.connects(Instant::now(), connected.run.clone());
         self.line = Line::Up(connected);
-        self.replica.connects(Instant::now());
     }
 
     /// There is no connection, or none any more.
@@ -193,7 +193,7 @@ impl Client {
     /// Gives back what is not used, and says for how long the rest counts.
     async fn goodbye(mut self) {
         let farewells = self.replica.leave(Instant::now());
-        let Line::Up(Connected { connection, mut driver }) = self.line else { return };
+        let Line::Up(Connected { connection, mut driver, .. }) = self.line else { return };
         let says = farewells.into_iter().map(|it| exchange(connection.clone(), self.scripts, it));
         let mut says: FuturesUnordered<_> = says.collect();
         let says = async { while says.next().await.is_some() {} };

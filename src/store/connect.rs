@@ -27,6 +27,8 @@ pub(super) struct Connector {
 /// A connection, and what keeps it going.
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
+    /// The run id of the process at its other end: whatever is sent over it comes there.
+    pub(super) run: String,
     pub(super) driver: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -73,6 +75,7 @@ impl Connector {
                 () = &mut driver => return Err(Trouble::Lost(None)),
             };
             check(&info)?;
+            let run = field(&info, "run_id").unwrap_or_default().to_owned();
             // So that whoever looks at the server knows whose it is. A user may not be allowed to.
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("slackwater");
@@ -81,7 +84,7 @@ impl Connector {
                 _ = named => {}
                 () = &mut driver => return Err(Trouble::Lost(None)),
             }
-            Ok(Connected { connection, driver })
+            Ok(Connected { connection, run, driver })
         };
         self.in_time(connecting).await
     }
@@ -136,10 +139,7 @@ impl Connector {
 
 /// What a server says of itself speaks against using it.
 fn check(info: &str) -> Result<(), Trouble> {
-    let field = |name: &str| {
-        let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
-    };
+    let field = |name| field(info, name);
     if let Some(version) = field("redis_version") {
         let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
         let is = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
@@ -158,6 +158,12 @@ fn check(info: &str) -> Result<(), Trouble> {
         return Err(Trouble::Evicts(policy.to_owned()));
     }
     Ok(())
+}
+
+/// A field of what a server says of itself.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
 }
 
 #[cfg(test)]

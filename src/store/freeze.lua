@@ -12,7 +12,8 @@
 --     [6]  whose turn it is to probe, and who is silent for longer, is gone, in ms
 --     [7]  whoever has the turn for longer has lost it, in ms
 --     [8]  refusals at most so far apart have one cause, in ms
---     [9]  the channel on which all are told
+--     [9]  the run id of this server, as it said when the connection was made
+--     [10]  the channel on which all are told
 -- then notices:
 --   closed bucket ms kept             Slack has refused a call: for ms; that matters for so long after it
 --   witnessed above below ms kept     it was one under a wider bucket, for which that one below was closed
@@ -33,11 +34,11 @@
 --   z   <bucket>  until ms kept prober since version
 --   w   <bucket>  until since below
 local V, Z, W, me = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
-local stale, longest, within, channel = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local stale, longest, within = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local run, channel = ARGV[9], ARGV[10]
 local MOST = 1024
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local function int(x) return string.format('%.0f', x) end
 local max, min, tonumber = math.max, math.min, tonumber
 
@@ -103,7 +104,7 @@ local granted, touched, is = {}, {}, {}
 local function touch(bucket)
   if not is[bucket] then touched[#touched + 1], is[bucket] = bucket, true end
 end
-local at = 10
+local at = 11
 local function arg() at = at + 1; return ARGV[at - 1] end
 while at <= #ARGV do
   local kind, bucket = arg(), arg()

@@ -98,7 +98,7 @@ impl Freezes {
         &mut self,
         now: Instant,
         number: u64,
-        keys: &Keys,
+        (keys, run): (&Keys, &str),
         new: Epoch,
     ) -> Option<Given> {
         if self.waits.is_some_and(|(_, until, _)| until <= now) {
@@ -117,7 +117,7 @@ impl Freezes {
         given.push([number]);
         given.push([self.epoch.map_or_else(String::new, |epoch| epoch.0.to_string())]);
         given.push([self.version, new.0, self.stale, self.longest, WITHIN]);
-        given.push([keys.channel_of_all()]);
+        given.push([run, &keys.channel_of_all()]);
         notices.iter().for_each(|notice| tell(&mut given, notice));
         Some(given)
     }

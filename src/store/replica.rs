@@ -41,6 +41,8 @@ pub(super) struct Replica {
     freezes: Freezes,
     /// The last number of a message.
     number: u64,
+    /// The run id of the server to which there is a connection, or was one: each process has another one.
+    run: String,
     /// Whether messages can be sent at all.
     connected: bool,
     differences: Differences,
@@ -158,6 +160,7 @@ impl Replica {
             since: now,
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
             number: 0,
+            run: String::new(),
             connected: false,
             differences: Differences::default(),
             versions: Versions::default(),
@@ -185,9 +188,9 @@ impl Replica {
         all.fold(self.measured + BEAT, Instant::min)
     }
 
-    /// There is a connection: it says at once that it is here.
-    pub(super) fn connects(&mut self, now: Instant) {
-        self.connected = true;
+    /// There is a connection to the process with that run id: it says at once that it is here.
+    pub(super) fn connects(&mut self, now: Instant, run: String) {
+        (self.connected, self.run) = (true, run);
         if self.number == 0 {
             // In good time: what is said by a name that is not kept is kept from others for longer.
             self.admission.keep_name(self.name(Shard(0)));
@@ -208,7 +211,8 @@ impl Replica {
     /// What is due, and what there is to say.
     pub(super) fn act(&mut self, now: Instant, out: &mut Vec<Message>) {
         if self.connected
-            && let Some(given) = self.freezes.act(now, self.number + 1, &self.keys, Epoch(random()))
+            && let Some(given) =
+                self.freezes.act(now, self.number + 1, (&self.keys, &self.run), Epoch(random()))
         {
             // What is closed is known before any slot is granted.
             out.push(self.message_of_all(Kind::Freeze, given, now));
@@ -247,7 +251,8 @@ impl Replica {
         let ended = processes.chain(own.map(|(name, _)| name)).map(String::as_str);
         let ended: Vec<_> = ended.collect();
         let others = &others;
-        let beat = Beat { name: &name, epoch, new_epoch, told_all, others, ended: &ended };
+        let (name, run, ended) = (&*name, &*self.run, &*ended);
+        let beat = Beat { name, run, epoch, new_epoch, told_all, others, ended };
         let given = Given::beat(&self.keys, shard, self.times, &beat);
         self.groups[at].beat_at = now + BEAT;
         self.message(Kind::Beat, given, at, now, Vec::new())
@@ -273,7 +278,8 @@ impl Replica {
                 let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number, Figures::of(ask)));
                 let of = of.collect();
                 let asks = asks.iter().map(|ask| (ask, None)).collect();
-                let step = Step { name: &name, epoch: Some(epoch), asks, leaves: false };
+                let (name, run) = (&*name, &*self.run);
+                let step = Step { name, run, epoch: Some(epoch), asks, leaves: false };
                 let given = Given::step(&self.keys, shard, self.times, &step);
                 let message = self.message(Kind::Step, given, shard.0.into(), now, of);
                 out.push(message);
@@ -494,7 +500,8 @@ impl Replica {
             let last = chunks.pop().unwrap_or_default();
             let chunks = chunks.into_iter().map(|asks| (asks, false));
             for (asks, leaves) in chunks.chain([(last, true)]) {
-                let step = Step { name: &self.name(shard), epoch, asks, leaves };
+                let (name, run) = (&*self.name(shard), &*self.run);
+                let step = Step { name, run, epoch, asks, leaves };
                 let given = Given::step(&self.keys, shard, self.times, &step);
                 out.push(self.message(Kind::Step, given, at, now, Vec::new()));
             }

@@ -34,6 +34,8 @@ pub(super) struct Given {
 pub(super) struct Beat<'a> {
     /// Its name.
     pub(super) name: &'a str,
+    /// The run id of the server.
+    pub(super) run: &'a str,
     /// The store's epoch, as it knows it.
     pub(super) epoch: Option<Epoch>,
     /// A new epoch, should one be needed.
@@ -51,6 +53,8 @@ pub(super) struct Beat<'a> {
 pub(super) struct Step<'a> {
     /// Its name.
     pub(super) name: &'a str,
+    /// The run id of the server.
+    pub(super) run: &'a str,
     /// The store's epoch, as it knows it.
     pub(super) epoch: Option<Epoch>,
     /// The buckets. If it leaves, with how long so many slots of each still count.
@@ -203,7 +207,7 @@ impl Given {
 
     /// For `beat.lua`.
     pub(super) fn beat(keys: &Keys, shard: Shard, times: Times, beat: &Beat<'_>) -> Self {
-        let Beat { name, epoch, new_epoch, told_all, others, ended } = *beat;
+        let Beat { name, run, epoch, new_epoch, told_all, others, ended } = *beat;
         let Times { forget, flight, stale, longest } = times;
         let mut given = Self::of(keys, shard);
         given.keys.push(keys.versions(shard));
@@ -217,6 +221,7 @@ impl Given {
         given.push([keys.buckets(shard)]);
         given.push([ended.len()]);
         given.push([VERSION]);
+        given.push([run]);
         given.push(ended);
         given.push(others);
         given
@@ -224,7 +229,7 @@ impl Given {
 
     /// For `step.lua`.
     pub(super) fn step(keys: &Keys, shard: Shard, times: Times, step: &Step<'_>) -> Self {
-        let Step { name, epoch, asks, leaves } = step;
+        let Step { name, run, epoch, asks, leaves } = step;
         let Times { forget, flight, stale, .. } = times;
         let mut given = Self::of(keys, shard);
         let buckets = keys.buckets(shard);
@@ -234,6 +239,7 @@ impl Given {
         given.push([keys.channels()]);
         given.push([buckets.len()]);
         given.push([u8::from(*leaves)]);
+        given.push([run]);
         for (ask, left) in asks {
             given.keys.push(format!("{buckets}{}", keys::name(&ask.bucket)));
             let Ask { life, number, seen, taken, returned, .. } = *ask;

@@ -17,6 +17,7 @@
 --     [6]   the beginning of the replicas' channels: <prefix>:2:i:
 --     [7]   the length of the beginning of a bucket's key
 --     [8]   1 if it leaves and has nothing more to say; then its name is gone
+--     [9]   the run id of this server, as it said when the connection was made
 -- ARGV, thirteen for each bucket:
 --   life number                   of the bucket there; of this ask
 --   seen taken returned           the highest GRANTED that it has heard of; TAKEN; RETURNED
@@ -49,7 +50,7 @@ local forget, flight, stale = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARG
 local channel, cut = ARGV[6], tonumber(ARGV[7])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local run = ARGV[9]
 local function int(x) return string.format('%.0f', x) end
 local max, min, floor, tonumber = math.max, math.min, math.floor, tonumber
 
@@ -101,7 +102,7 @@ local FIELDS = '^(%d) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+
 local out = {'ok'}
 
 for b = 4, #KEYS do
-  local B, a = KEYS[b], 8 + (b - 4) * 13
+  local B, a = KEYS[b], 9 + (b - 4) * 13
   local function arg(i) return tonumber(ARGV[a + i]) end
   local life, number, quota, period = arg(1), arg(2), arg(10), arg(11)
   local cold = period >= from

@@ -58,7 +58,6 @@ struct Both<'a> {
     server: &'a mut Scripted,
     closed: Closed,
     now: u64,
-    process: u64,
     number: u64,
     known: [(u64, u64); 3],
     messages: Vec<Tell>,
@@ -82,7 +81,7 @@ impl Both<'_> {
                 self.closed.flush();
             }
             Happening::Restart => {
-                self.process += 1;
+                self.server.process += 1;
                 self.closed.restart();
             }
             Happening::Again { back } => {
@@ -112,7 +111,7 @@ impl Both<'_> {
     }
 
     fn arrives(&mut self, tell: Tell) {
-        self.server.lets_expire(self.now, self.process, false);
+        self.server.lets_expire(self.now, false);
         let mut pushes = Vec::new();
         let expected = self.closed.tell(self.now, (STALE, LONGEST), tell.clone(), &mut pushes);
         // Another one's name is not told.
@@ -146,7 +145,7 @@ impl Scripted {
         given.push([format!("{name:x}"), number.to_string()]);
         given.push([if *epoch == 0 { String::new() } else { epoch.to_string() }]);
         given.push([*version, *new_epoch, STALE, LONGEST, 10_000]);
-        given.push([&channel]);
+        given.push([&self.process.to_string(), &channel]);
         for notice in notices {
             let words = match notice.clone() {
                 Notice::Closed { bucket, left, kept } => {
@@ -280,7 +279,6 @@ fn the_script_does_what_the_reference_does() {
             server: &mut server,
             closed: Closed::default(),
             now: 1_000_000,
-            process: 1,
             number: 0,
             known: [(0, 0); 3],
             messages: Vec::new(),

@@ -1,6 +1,6 @@
 //! The scripts against the reference of the scheduler's model, step for step.
 //!
-//! What the scripts ask of the server's clock and process is replaced in their text by what the test
+//! What the scripts ask of the server's clock is replaced in their text by what the test
 //! says. So the time is that of the test, and what expires does so by it.
 
 use std::{cell::RefCell, time::Duration};
@@ -117,7 +117,6 @@ struct Both<'a> {
     server: &'a mut Scripted,
     store: Store,
     now: u64,
-    process: u64,
     /// What has become free at a time that comes again is not taken back before the bucket's next step.
     went_back: bool,
     /// How many buckets the last beat said that are hot.
@@ -138,6 +137,8 @@ pub(super) struct Scripted {
     keys: Keys,
     scripts: Scripts,
     expire: redis::Script,
+    /// The process that it plays.
+    pub(super) process: u64,
 }
 
 const TIMES: Times = Times { forget: 1_500, flight: 1_000, stale: 300, longest: 1_200 };
@@ -173,9 +174,8 @@ local function expire(key, ms) redis.call('ZADD', 'fake:expires', fake('now') + 
 /// Deletes what has expired.
 const EXPIRE: &str = "
 redis.call('SET', 'fake:now', ARGV[1])
-redis.call('SET', 'fake:process', ARGV[2])
 redis.call('DEL', 'fake:pushes')
-if ARGV[3] == '0' then return end
+if ARGV[2] == '0' then return end
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', 'fake:expires', '-inf', ARGV[1])) do
   redis.call('DEL', key)
   redis.call('ZREM', 'fake:expires', key)
@@ -190,7 +190,7 @@ impl Scripted {
         let connection = server.connect();
         let scripts = Scripts::of([script::BEAT, script::STEP, FREEZE].map(faked));
         let (keys, expire) = (Keys::new("sw"), redis::Script::new(EXPIRE));
-        Self { _server: server, connection, keys, scripts, expire }
+        Self { _server: server, connection, keys, scripts, expire, process: 1 }
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -198,9 +198,9 @@ impl Scripted {
     }
 
     /// Tells the time, and lets expire what does so by then.
-    pub(super) fn lets_expire(&mut self, now: u64, process: u64, expires: bool) {
+    pub(super) fn lets_expire(&mut self, now: u64, expires: bool) {
         let mut expire = self.expire.prepare_invoke();
-        expire.arg(now).arg(process).arg(u8::from(expires));
+        expire.arg(now).arg(u8::from(expires));
         expire.invoke::<()>(&mut self.connection).unwrap();
     }
 
@@ -236,6 +236,7 @@ impl Scripted {
         let (others, ended) = (names(&beat.others), names(&beat.ended));
         let said = script::Beat {
             name: &name(beat.name),
+            run: &self.process.to_string(),
             epoch: epoch(beat.epoch),
             new_epoch: Epoch(beat.new_epoch),
             told_all: beat.told_all,
@@ -266,6 +267,7 @@ impl Scripted {
         let asks: Vec<_> = step.asks.iter().map(says).collect();
         let said = script::Step {
             name: &name(step.name),
+            run: &self.process.to_string(),
             epoch: epoch(step.epoch),
             asks: asks.iter().map(|(ask, left)| (ask, left.as_deref())).collect(),
             leaves: step.leaves,
@@ -326,12 +328,11 @@ fn pushed(text: &str) -> Push {
     Push { to, epoch: epoch.0, bucket: bucket.to_owned(), life, granted }
 }
 
-/// The script with another clock and another process.
+/// The script with another clock.
 fn faked(text: &str) -> &'static str {
     let mut faked = format!("{FAKES}{text}");
     for (what, with) in [
         ("redis.call('TIME')", "time()"),
-        ("redis.call('INFO', 'server')", "('run_id:' .. fake('process'))"),
         ("redis.call('PEXPIRE', ", "expire("),
         ("redis.call('PUBLISH', ", "publish("),
     ] {
@@ -361,7 +362,6 @@ impl<'a> Both<'a> {
             server,
             store: Store::default(),
             now: 1_000_000,
-            process: 1,
             went_back: false,
             hot: 0,
             epochs: vec![0, 0],
@@ -389,7 +389,7 @@ impl<'a> Both<'a> {
                 self.store.flush();
             }
             Happening::Restart => {
-                self.process += 1;
+                self.server.process += 1;
                 self.store.restart();
             }
             Happening::Beat { by, knows, told_all, others } => {
@@ -541,7 +541,7 @@ impl<'a> Both<'a> {
     /// Tells the server the time. The reference forgets what has expired only with a message that it
     /// takes, and its clock may go back in between.
     fn lets_expire(&mut self, takes: bool) {
-        self.server.lets_expire(self.now, self.process, takes);
+        self.server.lets_expire(self.now, takes);
     }
 
     fn is_gone(&mut self, name: Name) {
@@ -700,8 +700,7 @@ fn a_beat_tells_of_buckets_that_are_there_and_not_of_all() {
             if i > tonumber(ARGV[3]) then redis.call('HSET', KEYS[3] .. kind .. i, 'q', 1, 'p', 1) end
           end
         end
-        redis.call('SET', 'fake:now', 1000)
-        redis.call('SET', 'fake:process', 1)";
+        redis.call('SET', 'fake:now', 1000)";
     let mut server = Scripted::start();
     let keys = [server.keys.used(SHARD), server.keys.orphans(SHARD), server.keys.buckets(SHARD)];
     for (used, kept, lost) in [(10_001, 0, 0), (0, 10_001, 0), (10_002, 10_002, 1)] {
@@ -711,6 +710,7 @@ fn a_beat_tells_of_buckets_that_are_there_and_not_of_all() {
         many.exec(&mut server.connection).unwrap();
         let said = script::Beat {
             name: "1.0",
+            run: "1",
             epoch: None,
             new_epoch: Epoch(7),
             told_all: false,

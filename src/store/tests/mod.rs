@@ -57,6 +57,6 @@ fn connected(
     let keys = Keys::new("sw");
     let mut replica =
         Replica::new(admission, keys, &settings, flight, longest, metrics.clone(), now);
-    replica.connects(now);
+    replica.connects(now, "run".to_owned());
     (replica, metrics)
 }
