@@ -86,8 +86,6 @@ enum Stop {
     Token(CancellationToken),
 }
 
-/// Connections beyond those of held calls.
-const SPARE: usize = 1024;
 /// How often the drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the wall clock is read, if calls go by it.
@@ -167,7 +165,7 @@ async fn serve(
     let admin = admin_thread(admin_listener, admin_state, room.operators, end.clone())?;
 
     // One for each call that may be held, and some for those that go at once.
-    let most = config.queue.max_total.saturating_add(SPARE).min(room.connections);
+    let most = config.queue.at_once().min(room.connections);
     let (live, rebuild) =
         wired.serve(listener, most, end.clone(), end_timer.clone(), connections.clone(), &tasks);
     let following = reload::follow(source, shared.clone(), live.clone(), rebuild)?;

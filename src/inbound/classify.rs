@@ -95,7 +95,7 @@ impl ClassifyLayer {
                 identities: identities.clone(),
                 gateway: !listen.ip().is_loopback(),
                 callers: Callers::new(&config.callers, may_raise),
-                memory: Memory::new(config.queue.max_bytes),
+                memory: Memory::new(config.queue.max_bytes, config.queue.at_once()),
                 clicks: clicks.clone(),
                 config: Arc::clone(config),
                 hasher: hasher.clone(),
@@ -150,7 +150,7 @@ where
         let called = Called::of(catalogue, &upstream, &parts.method, &url)?;
         let Called { endpoint, method, name, .. } = called;
         let owner = || knowledge.owner(&parts, &upstream, method, (&lane, proved.as_ref()));
-        let body = knowledge.body(incoming, owner).await;
+        let body = knowledge.body(incoming, (head_bytes(&parts), owner)).await;
         // The client's patience began before its body was read, but only the exchange with us
         // took time till here.
         let arrived = Instant::now();
@@ -310,9 +310,20 @@ impl Knowledge {
         Owner::of(CallerId(self.hasher.hash_one(&*terms.caller)), terms.class)
     }
 
-    async fn body(&self, incoming: Incoming, owner: impl Fn() -> Owner) -> Result<Body, BodyError> {
-        Body::read(incoming, &self.memory, owner, self.config.timeouts.body_idle).await
+    async fn body(
+        &self,
+        incoming: Incoming,
+        head: (usize, impl Fn() -> Owner),
+    ) -> Result<Body, BodyError> {
+        Body::read(incoming, &self.memory, head, self.config.timeouts.body_idle).await
     }
+}
+
+/// How many bytes a call's headers and URL take: with what is around them, twice as many as they are.
+fn head_bytes(parts: &Parts) -> usize {
+    let url = parts.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let headers = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    2 * (url + headers.sum::<usize>())
 }
 
 /// A call's User-Agent, if it is text.

@@ -56,7 +56,7 @@ fn call(patience: Duration) -> Call {
             url: "http://slack.test/api/x".parse().unwrap(),
             headers: HeaderMap::new(),
         },
-        body: Body::of(Bytes::new(), &Memory::new(0)).unwrap(),
+        body: Body::of(Bytes::new(), &Memory::new(0, 0)).unwrap(),
         upstream: Arc::new(Upstream {
             prefix: "/api/".into(),
             url: "http://slack.test/api/".parse().unwrap(),

@@ -309,6 +309,15 @@ impl QueueBounds {
     /// How long a call is held when nothing tells its client's patience, and the operator says nothing
     /// else. Many clients give up after 10 s.
     pub const MAX_WAIT: Duration = Duration::from_secs(8);
+
+    /// Calls and connections beyond those that may be held: for what is read, in flight or idle.
+    const SPARE: usize = 1024;
+
+    /// How many connections of clients there may be at once, and how many calls: of HTTP/2 a connection has
+    /// many.
+    pub fn at_once(&self) -> usize {
+        self.max_total.saturating_add(Self::SPARE)
+    }
 }
 
 impl Default for QueueBounds {

@@ -1,8 +1,8 @@
-//! How many bytes of bodies are held, and whose: a part of what may be held is for those who hold less than
-//! their share, as the last tenth of a queue is.
+//! How many calls are here with how many bytes of headers and bodies, and whose: a part of what may be here
+//! is for those who have less than their share, as the last tenth of a queue is.
 //!
-//! Bytes are counted from their arrival till their call is answered or shed, for one caller's calls
-//! of one class. What else is asked of them depends on how long they stay:
+//! A call counts from the arrival of its headers till it is answered or shed, and so do its bytes, for one
+//! caller's calls of one class. What else is asked of bytes depends on how long they stay:
 //!
 //! - *A call that is to wait* needs room in the first nine tenths.
 //! - *A body that is being read* and a call that goes at once may also have half of the last tenth. They
@@ -22,14 +22,21 @@ use scheduler::CallerId;
 
 use super::BodyError;
 
-/// How many bytes of bodies may be held, over all calls.
+/// How many bytes may be held, over all calls, and how many calls there may be.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    shared: Arc<Inner>,
+    shared: Arc<Accounts>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Accounts {
+    bytes: Ledger,
+    calls: Ledger,
+}
+
+/// So much of something, and who has it.
+#[derive(Debug)]
+struct Ledger {
     most: usize,
     taken: AtomicUsize,
     /// What each owner has of that, and how many have any.
@@ -42,10 +49,14 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner(u16);
 
-/// Bytes that a call holds; given back when dropped.
+/// What a call holds; given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     bytes: usize,
+    /// Of its headers. The rest is its body's.
+    head: usize,
+    /// One, or none where it is the proxy's own.
+    calls: usize,
     owner: Option<Owner>,
     of: Memory,
 }
@@ -59,26 +70,76 @@ const CALLERS: u16 = 4096;
 // === impl Memory ===
 
 impl Memory {
-    /// So many bytes.
-    pub fn new(bytes: usize) -> Self {
-        let accounts = usize::from(CALLERS) * Class::ALL.len();
-        let inner = Inner {
-            most: bytes,
-            taken: AtomicUsize::new(0),
-            accounts: (0..accounts).map(|_| AtomicUsize::new(0)).collect(),
-            owners: AtomicUsize::new(0),
-        };
-        Self { shared: Arc::new(inner) }
+    /// So many bytes, and so many calls at once.
+    pub fn new(bytes: usize, calls: usize) -> Self {
+        let accounts = Accounts { bytes: Ledger::new(bytes), calls: Ledger::new(calls) };
+        Self { shared: Arc::new(accounts) }
     }
 
+    /// What the proxy asks for itself, so far nothing.
     pub(super) fn nothing(&self) -> Reservation {
-        Reservation { bytes: 0, owner: None, of: self.clone() }
+        Reservation { bytes: 0, head: 0, calls: 0, owner: None, of: self.clone() }
+    }
+
+    /// A call whose headers have come. When that matters, `owner` says whose it is.
+    pub(super) fn begin(
+        &self,
+        head: usize,
+        owner: impl Fn() -> Owner,
+    ) -> Result<Reservation, BodyError> {
+        let mut call = self.nothing();
+        let before = self.shared.calls.add(1).ok_or(BodyError::Memory)?;
+        call.calls = 1;
+        if before + 1 > self.shared.calls.for_a_moment() {
+            let owner = owner();
+            call.belongs_to(owner);
+            if !self.shared.calls.is_share(owner, 1) {
+                return Err(BodyError::Memory);
+            }
+        }
+        call.head = head;
+        call.grow(head, || Some(owner()))?;
+        Ok(call)
     }
 }
 
-// === impl Inner ===
+// === impl Accounts ===
 
-impl Inner {
+impl Accounts {
+    fn enter(&self, owner: Owner, bytes: usize, calls: usize) {
+        self.bytes.enter(owner, bytes);
+        self.calls.enter(owner, calls);
+    }
+
+    fn leave(&self, owner: Owner, bytes: usize, calls: usize) {
+        self.bytes.leave(owner, bytes);
+        self.calls.leave(owner, calls);
+    }
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    fn new(most: usize) -> Self {
+        let accounts = usize::from(CALLERS) * Class::ALL.len();
+        Self {
+            most,
+            taken: AtomicUsize::new(0),
+            accounts: (0..accounts).map(|_| AtomicUsize::new(0)).collect(),
+            owners: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes so much, if there is so much. Tells how much was taken before.
+    fn add(&self, much: usize) -> Option<usize> {
+        let more = |taken: usize| taken.checked_add(much).filter(|taken| *taken <= self.most);
+        self.taken.fetch_update(Relaxed, Relaxed, more).ok()
+    }
+
+    fn give_back(&self, much: usize) {
+        self.taken.fetch_sub(much, Relaxed);
+    }
+
     /// How much all may hold before it matters who holds how much.
     fn for_all(&self) -> usize {
         self.most - self.most / LAST
@@ -93,24 +154,25 @@ impl Inner {
         &self.accounts[usize::from(owner.0)]
     }
 
-    fn add(&self, owner: Owner, bytes: usize) {
-        if bytes > 0 && self.account(owner).fetch_add(bytes, Relaxed) == 0 {
+    /// So much of what is taken is that owner's.
+    fn enter(&self, owner: Owner, much: usize) {
+        if much > 0 && self.account(owner).fetch_add(much, Relaxed) == 0 {
             self.owners.fetch_add(1, Relaxed);
         }
     }
 
-    fn take(&self, owner: Owner, bytes: usize) {
-        if bytes > 0 && self.account(owner).fetch_sub(bytes, Relaxed) == bytes {
+    fn leave(&self, owner: Owner, much: usize) {
+        if much > 0 && self.account(owner).fetch_sub(much, Relaxed) == much {
             self.owners.fetch_sub(1, Relaxed);
         }
     }
 
-    /// Whether an owner holds no more than its share, these bytes included, which it holds already.
-    /// There is always a share left for whoever comes next.
-    fn is_share(&self, owner: Owner, bytes: usize) -> bool {
+    /// Whether an owner holds no more than its share, including so much that it holds already. There is
+    /// always a share left for whoever comes next.
+    fn is_share(&self, owner: Owner, much: usize) -> bool {
         let own = self.account(owner).load(Relaxed);
         let owners = self.owners.load(Relaxed);
-        let before = if own == bytes { owners.saturating_sub(1) } else { owners };
+        let before = if own == much { owners.saturating_sub(1) } else { owners };
         own <= self.most / (before + 1)
     }
 }
@@ -129,62 +191,63 @@ impl Owner {
 // === impl Reservation ===
 
 impl Reservation {
-    /// How many bytes it is.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// How many bytes of its body it has.
+    pub(super) fn body(&self) -> usize {
+        self.bytes - self.head
     }
 
-    /// As many more bytes have come of a body. When that matters, `owner` says whose it is; without
-    /// an owner it is the proxy's own.
+    /// As many more bytes have come. When that matters, `owner` says whose they are; without an owner they
+    /// are the proxy's own.
     pub(super) fn grow(
         &mut self,
         bytes: usize,
         owner: impl FnOnce() -> Option<Owner>,
     ) -> Result<(), BodyError> {
-        let Inner { most, taken, .. } = &*self.of.shared;
-        let more = |taken: usize| taken.checked_add(bytes).filter(|taken| taken <= most);
-        let before = taken.fetch_update(Relaxed, Relaxed, more).map_err(|_| BodyError::Memory)?;
+        let ledger = &self.of.shared.bytes;
+        let before = ledger.add(bytes).ok_or(BodyError::Memory)?;
         self.bytes += bytes;
         if let Some(owner) = self.owner {
-            self.of.shared.add(owner, bytes);
+            ledger.enter(owner, bytes);
         }
-        if before + bytes <= self.of.shared.for_a_moment() {
+        if before + bytes <= ledger.for_a_moment() {
             return Ok(());
         }
         if let Some(owner) = owner() {
             self.belongs_to(owner);
-            if !self.of.shared.is_share(owner, self.bytes) {
+            if !self.of.shared.bytes.is_share(owner, self.bytes) {
                 return Err(BodyError::Memory);
             }
         }
         Ok(())
     }
 
-    /// It is known whose they are.
+    /// It is known whose it is.
     pub(super) fn belongs_to(&mut self, owner: Owner) {
-        let shared = &self.of.shared;
+        let accounts = &self.of.shared;
         if self.owner != Some(owner) {
-            shared.add(owner, self.bytes);
+            accounts.enter(owner, self.bytes, self.calls);
             if let Some(before) = self.owner.replace(owner) {
-                shared.take(before, self.bytes);
+                accounts.leave(before, self.bytes, self.calls);
             }
         }
     }
 
     /// Whether a call may wait with it.
     pub(super) fn may_wait(&self) -> bool {
-        let shared = &self.of.shared;
+        let ledger = &self.of.shared.bytes;
         self.bytes == 0
-            || shared.taken.load(Relaxed) <= shared.for_all()
-            || self.owner.is_none_or(|owner| shared.is_share(owner, self.bytes))
+            || ledger.taken.load(Relaxed) <= ledger.for_all()
+            || self.owner.is_none_or(|owner| ledger.is_share(owner, self.bytes))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.of.shared.taken.fetch_sub(self.bytes, Relaxed);
+        let Accounts { bytes, calls } = &*self.of.shared;
+        bytes.give_back(self.bytes);
+        calls.give_back(self.calls);
         if let Some(owner) = self.owner {
-            self.of.shared.take(owner, self.bytes);
+            self.of.shared.leave(owner, self.bytes, self.calls);
         }
     }
 }
@@ -217,7 +280,7 @@ mod tests {
     /// Red when the last tenth is like the rest, and when it is nobody's.
     #[test]
     fn the_last_tenth_is_for_who_has_less_than_its_share() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         let [job, bot] = [1, 2].map(|caller| owner(caller, Class::Normal));
         let mut held_by_job = flood(&memory, 10, job);
         assert_eq!(held_by_job.len(), 90, "nine tenths");
@@ -232,7 +295,7 @@ mod tests {
     /// Red when an owner is a caller whatever the class.
     #[test]
     fn a_callers_clicks_are_none_of_its_jobs() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         let _jobs = flood(&memory, 10, owner(1, Class::Background));
         assert!(held(&memory, 10, owner(1, Class::Interactive)).is_some());
     }
@@ -240,7 +303,7 @@ mod tests {
     /// Red when what is read has no part of the last tenth, and when it has all of it.
     #[test]
     fn what_is_soon_gone_may_have_half_of_the_last_tenth() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         let [job, bot] = [1, 2].map(|caller| owner(caller, Class::Normal));
         let _held = flood(&memory, 10, job);
         let read_by_job: Vec<_> = std::iter::from_fn(|| read(&memory, 10, job)).collect();
@@ -251,7 +314,7 @@ mod tests {
     /// Red when a body that has not been read is nobody's.
     #[test]
     fn bodies_that_are_being_read_are_their_callers_where_it_matters() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         let job = owner(1, Class::Normal);
         let mut reading: Vec<_> = (0..5).map(|_| memory.nothing()).collect();
         let mut rounds = 0;
@@ -265,24 +328,51 @@ mod tests {
     /// Red when an account keeps what is dropped, or what has become another's.
     #[test]
     fn nothing_is_left_of_what_is_dropped() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         let [job, bot] = [1, 2].map(|caller| owner(caller, Class::Normal));
         let mut moved = read(&memory, 100, job).unwrap();
         moved.belongs_to(bot);
-        assert_eq!(memory.shared.account(job).load(Relaxed), 0);
-        assert_eq!(memory.shared.owners.load(Relaxed), 1);
+        assert_eq!(memory.shared.bytes.account(job).load(Relaxed), 0);
+        assert_eq!(memory.shared.bytes.owners.load(Relaxed), 1);
         drop((moved, flood(&memory, 7, job)));
-        assert_eq!(memory.shared.taken.load(Relaxed), 0);
-        assert_eq!(memory.shared.owners.load(Relaxed), 0);
-        let left = memory.shared.accounts.iter().filter(|account| account.load(Relaxed) > 0);
+        assert_eq!(memory.shared.bytes.taken.load(Relaxed), 0);
+        assert_eq!(memory.shared.bytes.owners.load(Relaxed), 0);
+        let left = memory.shared.bytes.accounts.iter().filter(|account| account.load(Relaxed) > 0);
         assert_eq!(left.count(), 0);
     }
 
     /// Red when a call that finds nothing held has to be smaller than nine tenths.
     #[test]
     fn one_body_may_have_all() {
-        let memory = Memory::new(1_000);
+        let memory = Memory::new(1_000, 1_000);
         assert!(held(&memory, 1_000, owner(1, Class::Normal)).is_some());
         assert!(held(&memory, 1_001, owner(1, Class::Normal)).is_none());
+    }
+
+    /// Red when headers are for nothing, and when they count as a body.
+    #[test]
+    fn headers_are_bytes_too() {
+        let memory = Memory::new(1_000, 1_000);
+        let call = memory.begin(600, || owner(1, Class::Normal)).unwrap();
+        assert_eq!((memory.shared.bytes.taken.load(Relaxed), call.body()), (600, 0));
+        assert!(memory.begin(600, || owner(2, Class::Normal)).is_err());
+        drop(call);
+        assert!(memory.begin(600, || owner(2, Class::Normal)).is_ok());
+        assert_eq!(memory.shared.bytes.taken.load(Relaxed), 0);
+    }
+
+    /// Red when calls are not counted, when one owner may have all of them, and when they do not end.
+    #[test]
+    fn calls_without_bytes_are_counted_and_have_owners() {
+        let memory = Memory::new(1_000, 100);
+        let begin = |caller| memory.begin(0, || owner(caller, Class::Normal));
+        let calls: Vec<_> = std::iter::from_fn(|| begin(1).ok()).take(1_000).collect();
+        assert_eq!(calls.len(), 95, "half of the last tenth is for others");
+        let others: Vec<_> = std::iter::from_fn(|| begin(2).ok()).take(1_000).collect();
+        assert_eq!(others.len(), 5);
+        assert!(begin(3).is_err(), "there are no more");
+        drop((calls, others));
+        assert_eq!(memory.shared.calls.taken.load(Relaxed), 0);
+        assert_eq!(memory.shared.calls.owners.load(Relaxed), 0);
     }
 }

@@ -34,8 +34,8 @@ pub enum Body {
 /// A body that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The bound on the bytes of all held bodies is reached, or what of it is for their caller.
-    #[error("the bodies of the calls held take all the memory that they may")]
+    /// The bound on the bytes of all calls or on their number is reached, or what of it is for their caller.
+    #[error("the calls that are here take all the memory that they may")]
     Memory,
     /// The client broke off, or its body is malformed.
     #[error("the request's body could not be read")]
@@ -61,7 +61,8 @@ impl Body {
         Ok(Self::Whole(bytes, reservation))
     }
 
-    /// Reads a body whole, or its first part if it is larger than [`WHOLE`].
+    /// Reads a body whole, or its first part if it is larger than [`WHOLE`]. The headers before it take
+    /// so many bytes.
     ///
     /// # Errors
     /// If it cannot be read, stalls for `idle`, hardly comes, or does not fit into `memory`. Its `owner`
@@ -69,10 +70,11 @@ impl Body {
     pub async fn read(
         mut incoming: Incoming,
         memory: &Memory,
-        owner: impl Fn() -> Owner,
+        (head, owner): (usize, impl Fn() -> Owner),
         idle: Duration,
     ) -> Result<Self, BodyError> {
-        let mut reservation = memory.nothing();
+        // Before it waits for the client, who may never send the rest.
+        let mut reservation = memory.begin(head, &owner)?;
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
         let mut pace = Pace::new(idle);
@@ -96,7 +98,7 @@ impl Body {
                 }
             }
             let declared = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
-            let read = reservation.bytes();
+            let read = reservation.body();
             if read > WHOLE || read.saturating_add(declared) > WHOLE {
                 let read = first.unwrap_or_else(|| more.freeze());
                 let stream = Stream::new(read.clone(), incoming, reservation);
