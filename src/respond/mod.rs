@@ -135,6 +135,10 @@ impl Failure {
         match self {
             Self::Shed(shed) => Some(shed.reason),
             Self::Body(BodyError::Memory) => Some(ShedReason::Memory),
+            Self::Body(BodyError::Stopped(_))
+            | Self::Upstream(UpstreamError::Request(BodyError::Stopped(_))) => {
+                Some(ShedReason::Draining)
+            }
             Self::Refused(_) => Some(ShedReason::Upstream),
             _ => None,
         }
@@ -197,9 +201,12 @@ impl Failure {
                 }
             },
             Self::Method(_) => error_response(StatusCode::NOT_FOUND, UNKNOWN_METHOD, &text),
-            Self::Body(BodyError::Memory) => {
-                let retry_after = Duration::from_secs(1);
-                let shed = Shed { reason: ShedReason::Memory, bucket: None, retry_after };
+            Self::Body(error @ (BodyError::Memory | BodyError::Stopped(_))) => {
+                let reason = match error {
+                    BodyError::Memory => ShedReason::Memory,
+                    _ => ShedReason::Draining,
+                };
+                let shed = Shed { reason, bucket: None, retry_after: Duration::from_secs(1) };
                 shed_response(&shed, record, clicks)
             }
             Self::Body(BodyError::Read(_)) => {

@@ -5,7 +5,7 @@ mod memory;
 mod outgoing;
 mod pace;
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
@@ -43,10 +43,18 @@ pub enum BodyError {
     /// The client sent nothing for too long.
     #[error("no byte of the request's body came for {0:?}")]
     Idle(Duration),
+    /// The client did not go on with it when the program was about to end.
+    #[error("the rest of the request's body did not come before slackwater stopped")]
+    Stopped(#[source] hyper::Error),
     /// The client sends, but hardly.
     #[error("less than 64 KiB of the request's body came in {0:?}, and not its end")]
     Slow(Duration),
 }
+
+/// The rest of a request did not come before the program ended. In the error of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("slackwater is stopping, and no byte of the request came for some seconds")]
+pub struct Stopped;
 
 // === impl Body ===
 
@@ -83,7 +91,7 @@ impl Body {
             let frame = match timeout_at(pace.until(since), incoming.frame()).await {
                 Err(_) => return Err(pace.error()),
                 Ok(None) => break,
-                Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
+                Ok(Some(frame)) => frame.map_err(BodyError::of)?,
             };
             let data = frame.into_data().unwrap_or_default();
             pace.came(data.len(), since);
@@ -149,6 +157,24 @@ impl Body {
                 Outgoing::stream(stream, *idle)
             }
         }
+    }
+}
+
+// === impl BodyError ===
+
+impl BodyError {
+    /// Why a body could not be read.
+    fn of(error: hyper::Error) -> Self {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(at) = next {
+            // An I/O error that wraps another names that one's source as its own.
+            let wrapped = at.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if wrapped.is_some_and(|it| it.is::<Stopped>()) {
+                return Self::Stopped(error);
+            }
+            next = at.source();
+        }
+        Self::Read(error)
     }
 }
 

@@ -215,7 +215,7 @@ impl Streaming {
             let since = self.waits.take().map_or_else(Instant::now, |(since, _)| since);
             self.pace.came(data.map_or(0, Bytes::len), since);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Read)))
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::of)))
     }
 }
 

@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::waiting::Waiting;
 
 /// A connection that is given up when its client does not go on.
 #[derive(Debug)]
@@ -23,10 +22,6 @@ pub(crate) struct IdleTimeout<I> {
     reads: Waiting,
     writes: Waiting,
 }
-
-/// A timer that exists only while there is something to wait for.
-#[derive(Debug, Default)]
-struct Waiting(Option<Pin<Box<Sleep>>>);
 
 /// What a client of HTTP/2 begins with. As long as what comes could be this, hyper-util waits to
 /// see which protocol it is, and the time-outs of neither count.
@@ -111,27 +106,5 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<I> {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
-    }
-}
-
-// === impl Waiting ===
-
-impl Waiting {
-    /// What was polled, or an error when it has been pending for `limit`.
-    fn bound<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        limit: Duration,
-        polled: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.0 = None;
-            return polled;
-        }
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
     }
 }

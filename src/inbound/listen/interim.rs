@@ -64,8 +64,8 @@ use tokio::{
 };
 use tower::Service;
 
-use super::read_ahead::ReadAhead;
-use crate::call::client_end::ClientEnd;
+use super::{read_ahead::ReadAhead, waiting::Waiting};
+use crate::call::{body::Stopped, client_end::ClientEnd};
 
 /// The interim response. It asks for nothing that the client has not done: its request is here.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -80,6 +80,8 @@ pub(super) struct InterimIo<I> {
     io: I,
     turn: Arc<Turn>,
     ahead: ReadAhead,
+    /// For the rest of a request, once the program ends.
+    rest_of_request: Waiting,
     timer: Option<Timer>,
     /// What is still to be written of an interim response.
     rest: &'static [u8],
@@ -136,7 +138,14 @@ struct Turn {
     asked: AtomicU64,
     /// The connection ends without an answer to its last request. Never undone.
     leaves: AtomicBool,
+    /// The program ends.
+    stops: AtomicBool,
+    /// The connection is of several requests at once.
+    is_shared: AtomicBool,
 }
+
+/// How long a client may leave the rest of its request where it is, once the program ends.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 const OVER: u64 = 0;
 const SILENT: u64 = 1;
@@ -154,7 +163,9 @@ impl<I> InterimIo<I> {
         let (turn, ahead) = (Arc::<Turn>::default(), ReadAhead::default());
         let client_end = ClientEnd::new(ahead.ended());
         let interims = Interims { turn: Arc::clone(&turn), client_end };
-        (Self { io, turn, ahead, timer: None, rest: &[] }, interims)
+        let io =
+            Self { io, turn, ahead, rest_of_request: Waiting::default(), timer: None, rest: &[] };
+        (io, interims)
     }
 
     /// Sees what hyper is about to write: an answer, or what is left of its own `100 Continue`.
@@ -204,8 +215,17 @@ impl<I: AsyncRead + Unpin> AsyncRead for InterimIo<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { io, ahead, .. } = &mut *self;
-        ahead.poll_read(io, cx, buf)
+        let Self { io, ahead, rest_of_request, turn, .. } = &mut *self;
+        let read = ahead.poll_read(io, cx, buf);
+        // hyper reads only what it needs of a request, and nothing while an answer is awaited.
+        if turn.stops.load(Relaxed) && !turn.is_shared.load(Relaxed) {
+            let read = rest_of_request.bound(cx, STANDSTILL, read);
+            return read.map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => io::Error::new(error.kind(), Stopped),
+                _ => error,
+            });
+        }
+        read
     }
 }
 
@@ -265,11 +285,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for InterimIo<I> {
 // === impl Interims ===
 
 impl Interims {
+    /// The program ends, so the rest of a request has to come soon. To be called before the connection is
+    /// polled next. In HTTP/2 it is read whatever it is of: there a body's own bound counts.
+    pub(super) fn stop(&self) {
+        self.turn.stops.store(true, Relaxed);
+    }
+
     /// Gives a request that has just come its [`ClientEnd`], and its [`Interim`] if its client can
     /// bear any by the version that it speaks. To be called for each request, as hyper calls the
     /// service. In HTTP/2 one connection is of several requests, and has none of either.
     fn attach<B>(&self, request: &mut Request<B>) {
         if request.version() > Version::HTTP_11 {
+            self.turn.is_shared.store(true, Relaxed);
             return;
         }
         let interim = Interim { turn: Arc::clone(&self.turn), number: self.turn.next() };

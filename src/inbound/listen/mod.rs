@@ -7,6 +7,7 @@ pub mod interim;
 mod read_ahead;
 mod swap;
 mod tls;
+mod waiting;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -205,12 +206,13 @@ async fn connection<I, S>(
 {
     // Next to hyper: what it writes is what ends a request's interim responses.
     let (io, interims) = InterimIo::new(IdleTimeout::new(io, STUCK));
-    let service = TowerToHyperService::new(Attached::new(service, interims));
+    let service = TowerToHyperService::new(Attached::new(service, interims.clone()));
     let serving = server.serve_connection(TokioIo::new(io), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = end.cancelled() => {
+            interims.stop();
             serving.as_mut().graceful_shutdown();
             serving.await
         }
