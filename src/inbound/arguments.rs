@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, header};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Value, value::RawValue};
 
 /// The most fields of a multipart form that are looked at.
 const FIELDS: usize = 64;
@@ -83,7 +84,9 @@ fn from_form(form: &[u8], wanted: &mut Arguments<'_>) {
 fn from_json(body: &[u8], wanted: &mut Arguments<'_>) {
     let open = wanted.0.iter_mut().filter(|(_, value)| value.is_none());
     let open = open.map(|(name, value)| (*name, value)).collect();
-    let mut json = serde_json::Deserializer::from_slice(body);
+    // Bytes that are no text spoil their own value only, as they would where nobody asks for it.
+    let text = String::from_utf8_lossy(body);
+    let mut json = serde_json::Deserializer::from_str(&text);
     // What was read before a mistake still counts: the body may be cut.
     let _ = json.deserialize_map(Members(open));
 }
@@ -101,10 +104,12 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             if let Some((_, slot)) = self.0.iter_mut().find(|(wanted, _)| *wanted == name) {
-                **slot = match map.next_value()? {
-                    serde_json::Value::String(value) => Some(value).filter(|it| !it.is_empty()),
+                // A value that is no value, as half of a surrogate is none, hides none that follow.
+                let value = map.next_value::<&'de RawValue>()?.get();
+                **slot = match serde_json::from_str(value) {
+                    Ok(Value::String(value)) => Some(value).filter(|it| !it.is_empty()),
                     // A form would have the same digits.
-                    serde_json::Value::Number(value) => Some(value.to_string()),
+                    Ok(Value::Number(value)) => Some(value.to_string()),
                     _ => None,
                 };
             } else {

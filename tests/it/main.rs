@@ -19,6 +19,7 @@ mod dead;
 mod drain;
 mod fairness;
 mod faults;
+mod fuzz;
 mod hang_up;
 mod headers;
 mod identity;
