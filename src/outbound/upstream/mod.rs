@@ -40,6 +40,10 @@ const IDLE: Duration = Duration::from_secs(50);
 /// How long a connection takes new requests. One that is never idle would otherwise stay with
 /// the address that its name once had.
 const AGE: Duration = Duration::from_secs(300);
+/// The most headers of an answer, and the most bytes of them. Clients of Slack's bear no more: Go's reads 1
+/// MiB, Python's 100 headers, Node's 16 KiB.
+const ANSWER_HEADERS: usize = 256;
+const ANSWER_HEADER_BYTES: usize = 256 << 10;
 /// How long an HTTP/2 connection with requests on it may say nothing before it is asked whether
 /// it lives, and how long it has to say so: when it dies, all calls on it are lost.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -274,6 +278,10 @@ fn builder() -> hyper_util::client::legacy::Builder {
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
+        .http1_max_headers(ANSWER_HEADERS)
+        .http1_max_buf_size(ANSWER_HEADER_BYTES)
+        // A gateway makes spaces of them (RFC 9112, 5.2).
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http2_keep_alive_interval(SILENCE)
         .http2_keep_alive_timeout(PONG);
     builder
