@@ -107,11 +107,13 @@ struct StatusPage {
     top: TopPage,
     totals: Totals,
     /// Which replica it is, if it has a part of each limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     replica: Option<ReplicaStatus>,
     /// How the store stands that replicas share, if they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared: Option<SharedStatus>,
     /// What became of the last reload of the configuration, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     reload: Option<ReloadStatus>,
 }
 
@@ -249,13 +251,13 @@ async fn ready_page(State(state): State<AdminState>) -> Response {
 
 async fn unknown_page() -> Response {
     let pages = "no such page; there are / for a browser, /status, /buckets, /learnt, /events, \
-                 /metrics, /healthz and /readyz, and /pause, /resume, /thaw, /mode and /forget to POST to\n";
-    (StatusCode::NOT_FOUND, pages).into_response()
+                 /metrics, /healthz and /readyz, and /pause, /resume, /thaw, /mode and /forget to POST to";
+    answer::refusal(StatusCode::NOT_FOUND, "unknown_page", pages)
 }
 
 async fn wrong_verb() -> Response {
-    let text = "pages are for GET, changes for POST\n";
-    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
+    let text = "pages are for GET, changes for POST";
+    answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "wrong_verb", text)
 }
 
 // === impl RouterState ===

@@ -32,6 +32,7 @@ pub(super) struct Snapshot<'s> {
     listen: SocketAddr,
     totals: Totals,
     mode: ModePage,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reload: Option<ReloadStatus>,
     paused: Truncated<PauseStatus>,
     dead: Truncated<DeadStatus>,

@@ -244,3 +244,27 @@ def test_a_pause_that_is_a_mistake_is_bounded_said_and_ended(tmp_path):
         again = Proxy.of(proxy.config, minute=60)
         assert again.metric("slackwater_frozen_buckets") == 0
         liar.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status", "error"),
+    [
+        ("GET", "/nowhere", 404, "unknown_page"),
+        ("POST", "/nowhere", 404, "unknown_page"),
+        ("GET", "/pause", 405, "wrong_verb"),
+        ("POST", "/status", 405, "wrong_verb"),
+        ("DELETE", "/status", 405, "wrong_verb"),
+        ("DELETE", "/metrics", 405, "wrong_verb"),
+    ],
+)
+def test_whatever_is_refused_is_told_in_one_shape(slack, verb, path, status, error):
+    proxy = Proxy(("/api/", slack.url))
+    headers = {"Content_Type": "application/json"} if verb == "POST" else {}
+    code, said = ask(proxy, verb, path, {} if verb == "POST" else None, **headers)
+    assert (code, said.get("ok"), said.get("error")) == (status, False, error), said
+    assert said["message"]
+
+
+def test_what_does_not_apply_is_left_out_of_the_status(slack):
+    status = Proxy(("/api/", slack.url)).status()
+    assert {"replica", "shared", "reload"}.isdisjoint(status), status
