@@ -15,6 +15,10 @@
 //!
 //! Where several schedulers share a limit, each may take a part of the slots, which is its *cap*.
 //! What is divided by the quota is still divided by it: the pace of a limit is that of all.
+//!
+//! A cap above the quota is one that *eases*: more slots are taken than a quota has that has just been
+//! lowered. Instead of none until all of these have aged, one goes when one has aged, and the cap falls to
+//! what is taken then. Somebody else has to keep calls apart, or the pace would stay as it was.
 
 use alloc::{boxed::Box, collections::VecDeque};
 use core::{num::NonZeroU32, time::Duration};
@@ -130,6 +134,15 @@ impl Window {
         self.cap = cap.min(self.quota);
     }
 
+    /// Lets slots beyond a lowered quota age one by one: so many of those that are taken. A few are left
+    /// as they are, since that costs little time, in which a server with a stock of calls fills it.
+    pub(super) fn ease(&mut self, most: u32) {
+        let most = self.used().min(most);
+        if self.turns.is_none() && most > self.quota + self.quota / 4 {
+            self.cap = self.cap.max(most);
+        }
+    }
+
     /// How many of its slots may be taken here.
     pub(super) fn cap(&self) -> u32 {
         self.cap
@@ -178,11 +191,20 @@ impl Window {
     /// Takes a slot that ages from the answer.
     pub(super) fn take(&mut self) {
         self.in_flight += 1;
+        self.tighten();
     }
 
     /// Takes a slot that ages from now.
     pub(super) fn take_ageing(&mut self, now: Instant) {
         self.age(self.end(now));
+        self.tighten();
+    }
+
+    /// A cap that eases is no larger than what is taken.
+    fn tighten(&mut self) {
+        if self.cap > self.quota {
+            self.cap = self.used().clamp(self.quota, self.cap);
+        }
     }
 
     /// Gives back a slot of [`Self::take`]: its call was never sent.
@@ -271,7 +293,7 @@ impl Window {
     /// once and every slot were taken again as soon as it is free.
     pub(super) fn forecast(&self, now: Instant, ahead: u64) -> Instant {
         let now = self.opens(now);
-        let quota = u64::from(self.quota);
+        let quota = u64::from(self.quota.max(self.cap));
         let used = u64::from(self.used());
         if ahead + used < quota {
             return now;
@@ -459,6 +481,24 @@ mod tests {
         window.give_back_ageing(at(3));
         assert_eq!(window.used(), 1);
         assert_eq!(window.last_end(), Some(at(62) + GRAIN));
+    }
+
+    /// Red where nothing goes until all that is too much has aged, and where that much goes again.
+    #[test]
+    fn slots_beyond_a_lowered_quota_age_one_by_one() {
+        let mut window = window(2);
+        (0..4).for_each(|second| window.remember(at(4), at(second)));
+        window.ease(5);
+        assert!(!window.has_free_slot());
+        assert_eq!(window.next_free_at(at(4)), Some(at(60) + GRAIN));
+        assert_eq!(window.forecast(at(4), 0), at(60) + GRAIN);
+        window.expire(at(62));
+        window.take();
+        assert!(!window.has_free_slot(), "three are taken, as before the two that have aged");
+        window.expire(at(70));
+        assert_eq!((window.cap(), window.free()), (3, 2));
+        window.take();
+        assert_eq!((window.cap(), window.free()), (2, 0));
     }
 
     /// Red where the pace of a limit is that of its part: nothing can be divided by no slots.

@@ -60,6 +60,7 @@ scenarios! {
     order;
     patience;
     people;
+    people_learnt;
     people_of_few;
     poller;
     poller_of_many;

@@ -6,7 +6,7 @@ use limits::{BucketKey, Dimension, Limit, Rate, Rule, Scope, Weight};
 use scheduler::{Caller, CallerId};
 use slack::{Kind, Method, OPEN, Tier};
 
-use super::file::{CallerSpec, LimitSpec, Scenario};
+use super::file::{CallerSpec, LimitSpec, Scenario, Surprise};
 
 /// A scenario as it is run.
 #[derive(Debug)]
@@ -72,10 +72,16 @@ impl World {
         }
     }
 
-    /// What a saturated bucket of that limit takes from one call to the next.
+    /// What a saturated bucket of that limit takes from one call to the next, at what the server
+    /// allows all the time.
     pub(super) fn slot(&self, limit: &str) -> Duration {
-        let round_trip = self.scenario.server.one_way.mean_of_two();
-        self.rate(limit).map_or(round_trip, |rate| (rate.per + round_trip) / rate.limit.get())
+        let Scenario { server, runs_for, .. } = &self.scenario;
+        let always = |one: &&Surprise| one.from.0.is_zero() && one.until.0 >= runs_for.0;
+        let lower = server.surprises.iter().filter(|one| one.limit == limit).filter(always);
+        let lower = lower.map(|one| one.to).min().unwrap_or(u32::MAX);
+        let round_trip = server.one_way.mean_of_two();
+        self.rate(limit)
+            .map_or(round_trip, |rate| (rate.per + round_trip) / rate.limit.get().min(lower))
     }
 }
 

@@ -92,24 +92,29 @@ impl Bucket {
     #[cold]
     pub(crate) fn learn(&mut self, now: Instant, retry_after: Duration, hint: Option<u32>) {
         self.expire(now);
-        if self.window.used() > self.window.quota() {
+        if self.window.used() > self.window.quota().max(self.window.cap()) {
             // More calls went than should have, as in shadow mode.
             return;
         }
         let since_last = self.window.last_aged_from().map(|last| now.since(last));
-        let ageing = self.window.used().saturating_sub(match self.key.limit.age_from {
-            AgeFrom::Answer => self.window.in_flight(),
-            AgeFrom::Send => self.in_flight,
-        });
         let others = self.lease().filter(|lease| lease.is_connected).map_or(0, Lease::others);
+        let accepted = self.accepted(now).saturating_add(others);
         let Some(lessons) = self.lessons_mut() else { return };
-        lessons.refused.retain(|until| *until > now);
-        let refused = u32::try_from(lessons.refused.len()).unwrap_or(u32::MAX);
-        let accepted = ageing.saturating_add(others).saturating_sub(refused);
         lessons.since = Some(now);
         lessons
             .learner
             .surprised(now, Surprise { accepted, refused: 0, since_last, retry_after, hint });
+    }
+
+    /// How many calls were accepted in the last period.
+    fn accepted(&mut self, now: Instant) -> u32 {
+        let ageing = self.window.used().saturating_sub(match self.key.limit.age_from {
+            AgeFrom::Answer => self.window.in_flight(),
+            AgeFrom::Send => self.in_flight,
+        });
+        let Some(lessons) = self.lessons_mut() else { return ageing };
+        lessons.refused.retain(|until| *until > now);
+        ageing.saturating_sub(u32::try_from(lessons.refused.len()).unwrap_or(u32::MAX))
     }
 
     /// A call goes.
@@ -160,13 +165,20 @@ impl Bucket {
         let Some(lessons) = self.lessons_mut() else { return false };
         let pace = lessons.learner.pace();
         let changed = pace != lessons.kept_to;
+        let slower = pace < lessons.kept_to;
         lessons.kept_to = pace;
         if lessons.learner.is_over() {
             self.unlearn();
         }
         if changed {
             let limit = Arc::clone(&self.key.limit);
+            let accepted = self.accepted(now).min(self.window.cap());
             self.rebuild(now, limit, share, replica);
+            // A server that had accepted more than this pace does not count as the window does.
+            // Calls are kept apart now, and that is enough.
+            if slower && !self.spacing().is_zero() {
+                self.window.ease(accepted);
+            }
         }
         changed
     }

@@ -54,11 +54,15 @@ pub(in crate::scenarios) fn parse(file: &str, text: &str) -> Result<Vec<Variant>
     trees.into_iter().map(variant).collect()
 }
 
-/// Puts a value in place of the one that a path of keys leads to.
+/// Puts a value in place of the one that a path of keys, and of places in lists, leads to.
 fn put(tree: &mut Value, path: &str, value: &Value) -> Result<(), String> {
     let mut place = tree;
     for key in path.split('.') {
-        place = place.get_mut(key).ok_or_else(|| format!("there is no `{key}` to vary"))?;
+        let next = match key.parse::<usize>() {
+            Ok(nth) => place.get_mut(nth),
+            Err(_) => place.get_mut(key),
+        };
+        place = next.ok_or_else(|| format!("there is no `{key}` to vary"))?;
     }
     *place = value.clone();
     Ok(())

@@ -62,18 +62,25 @@ impl Alone {
         let Pace { quota, period } = self.pace(now);
         let mut window = Window::sliding(NonZeroU32::new(quota).unwrap(), period);
         window.take_over(now, self.window.in_flight(), self.window.ages_from());
+        if quota < self.window.quota() {
+            window.ease(self.accepted(now).min(self.window.cap()));
+        }
         self.window = window;
+    }
+
+    /// How many calls were accepted in the last period.
+    fn accepted(&mut self, now: Instant) -> u32 {
+        self.refused.retain(|at| *at + self.window.period() > now);
+        let ageing = self.window.used() - self.window.in_flight();
+        ageing.saturating_sub(u32::try_from(self.refused.len()).unwrap())
     }
 
     fn refused(&mut self, now: Instant, sent: Instant, pause: Duration) {
         if self.probes.is_none() || sent >= self.frozen_until {
             self.surprises += 1;
             self.window.expire(now);
-            self.refused.retain(|at| *at + self.window.period() > now);
-            let ageing = self.window.used() - self.window.in_flight();
-            let refused = u32::try_from(self.refused.len()).unwrap();
             let surprise = Surprise {
-                accepted: ageing.saturating_sub(refused),
+                accepted: self.accepted(now),
                 refused: 0,
                 since_last: self.window.last_aged_from().map(|last| now.since(last)),
                 retry_after: pause,
