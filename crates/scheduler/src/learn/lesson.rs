@@ -22,9 +22,13 @@ pub(super) struct Lesson {
     pub(super) confirmed: bool,
     /// Whether paces that had held for some periods were refused after all.
     deceived: bool,
+    /// Whether the next pace that passes a trial is held for some periods, and nothing faster is tried.
+    careful: bool,
     /// How many calls were accepted before a refusal that the pace did not explain.
     whim: Option<u32>,
     pub(super) spacing: Spacing,
+    /// How many calls at once a server had accepted that accepts more if they are evenly spaced.
+    stock: u32,
     /// Clean periods that were not full since the last surprise.
     quiet: u32,
 }
@@ -75,8 +79,10 @@ impl Lesson {
             step: 1,
             confirmed: true,
             deceived: false,
+            careful: false,
             whim: None,
             spacing: Spacing { parts: 0, needed: false, wait: HELD },
+            stock: 0,
             quiet: 0,
         }
     }
@@ -141,21 +147,26 @@ impl Lesson {
                 return Self { whim, spacing: self.spacing, ..next };
             }
         }
-        self.cut(bounds, surprise, next)
+        self.cut(bounds, surprise, per_call, next)
     }
 
     /// A quota of more than one is cut.
-    fn cut(self, bounds: Bounds, surprise: Surprise, next: Self) -> Self {
+    fn cut(
+        self,
+        bounds: Bounds,
+        surprise: Surprise,
+        per_call: Option<Duration>,
+        next: Self,
+    ) -> Self {
         let quota = self.pace.quota;
         let accepted = surprise.accepted.max(self.whim.unwrap_or(0));
         let hint = surprise.hint.map(|hint| hint.max(1));
         let least = hint.map_or(quota / 2, |hint| hint.min(quota / 2)).max(1);
         let new = accepted.clamp(least, quota - 1);
-        // Of a server with a stock of calls, some were accepted from what is left of it.
-        let stock = if self.spacing.needed && !self.confirmed { new / 8 } else { 0 };
-        let new = hint.map_or(new, |hint| new.min(hint)).saturating_sub(stock).max(least);
+        let (new, most) = self.without_stock(new, accepted, per_call);
+        let new = hint.map_or(new, |hint| new.min(hint)).max(least);
         let pace = |quota| Pace { quota, ..self.pace };
-        let bad = pace((accepted + 1).min(quota));
+        let bad = pace((most + 1).min(quota));
         let next = Self { bad: Some(bad), whim: None, ..next };
         match self.base {
             // What was tried above a pace that had held is refused.
@@ -163,8 +174,15 @@ impl Lesson {
                 let climbed = self.bad != Some(self.pace);
                 if new <= base.quota || !self.confirmed || self.deceived {
                     let deceived = self.deceived || climbed;
-                    let (wait, bad) = (bounds.rare(base), Some(pace(base.quota + 1)));
-                    Self { pace: base, bad, wait, deceived, ..next }
+                    // Without the whole stock, what was accepted is no more than what is refilled.
+                    let refilled = accepted.min(quota - 1).saturating_sub(self.stock);
+                    let knows = self.confirmed && self.stock > 0;
+                    let back = if knows { base.max(pace(refilled)) } else { base };
+                    let (wait, bad) = (bounds.rare(back), Some(pace(back.quota + 1)));
+                    // A small stock is used up before a pace that is too fast has held.
+                    let is_much = back.quota * 2 >= bounds.documented.quota;
+                    let careful = climbed && is_much && (1..HELD).contains(&self.stock);
+                    Self { pace: back, bad, wait, deceived, careful, ..next }
                 } else {
                     Self { pace: pace(new), ..next }
                 }
@@ -176,6 +194,19 @@ impl Lesson {
                 let base = self.base.filter(|base| base.quota <= new);
                 Self { pace: pace(new), wait, base, ..next }
             }
+        }
+    }
+
+    /// How many calls a period a server refills of which so many were accepted, and at most so many,
+    /// where some of them were left from before: between two refusals, as many come in as are accepted.
+    fn without_stock(&self, new: u32, accepted: u32, per_call: Option<Duration>) -> (u32, u32) {
+        let each = per_call.filter(|each| self.spacing.needed && !each.is_zero());
+        let average = each.map(|each| (self.pace.period + each / 2).as_nanos() / each.as_nanos());
+        let least = new.saturating_sub(self.stock);
+        match average.and_then(|average| u32::try_from(average).ok()) {
+            Some(average) => (average.clamp(least, new), accepted),
+            None if self.spacing.needed && !self.confirmed => (new - new / 8, accepted),
+            None => (new, accepted),
         }
     }
 
@@ -221,6 +252,7 @@ impl Lesson {
                 // More were accepted, evenly spaced, than of the burst that was refused.
                 Some(bad) if self.pace.quota > 1 && bad.quota <= accepted => {
                     self.spacing.needed = true;
+                    self.stock = (bad.quota - 1).min(self.pace.quota / 4);
                     self.bad = None;
                 }
                 _ if !self.spacing.needed => self.spacing.parts = 0,
@@ -276,6 +308,10 @@ impl Lesson {
                     (self.base, self.step, self.clean) = (Some(self.pace), 1, 0);
                     self.pace = self.pace.faster(1, most);
                 }
+            }
+            Some(_) if self.careful => {
+                self.bad = Some(self.pace.faster(1, most));
+                (self.careful, self.wait, self.clean) = (false, HELD, 0);
             }
             // It was bad, and is not any more, at least for calls that are evenly spaced.
             Some(_) => {

@@ -46,6 +46,14 @@
 //! is halved, and halved again only if calls have really gone that close together. At no space it
 //! has proved needless.
 //!
+//! Such a server has a *stock* of calls, whose size the refused burst has shown. What it accepts in a
+//! period before it refuses again is what it refills and a part of the stock. Between two refusals the
+//! stock is empty at both ends, so what was accepted is what was refilled, unless so few calls went that
+//! the stock was full meanwhile. The pace is that average, but not less than what was accepted in the
+//! last period without the whole stock. This spares a surprise for each step by which the first guess is
+//! wrong. A stock of three calls or fewer is used up before a pace that is too fast has held. There, after
+//! a climb has failed, the pace that passes the next trial is held, and no faster one is tried.
+//!
 //! A refusal far below a pace that had held is not explained by the pace. If calls were not spaced,
 //! they are from now on. If they were, it counts as a whim of the server, unless it happens again
 //! before the pace has held once more. The very first surprise, if it is the only refusal of its
@@ -200,7 +208,7 @@ impl Learner {
     fn per_call(&self, now: Instant, retry_after: Duration) -> Option<Duration> {
         let flight = self.flight.filter(|_| self.counted.accepted > 1)?;
         let since = now.since(flight.at + flight.surprise.retry_after);
-        Some((since + retry_after) / self.counted.accepted)
+        Some(self.part.own((since + retry_after) / self.counted.accepted))
     }
 
     /// A call goes, so long after the one before.

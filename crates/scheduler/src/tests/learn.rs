@@ -11,7 +11,7 @@ use super::{
             tests::{
                 figures,
                 server::Shape,
-                stage::{Client, Count, Mood, PERIOD, Play},
+                stage::{Client, Count, Mood, Others, PERIOD, Play},
             },
         },
         teach::MEMORY,
@@ -150,10 +150,13 @@ fn accepted(counts: &[Count], from: usize, to: usize) -> u32 {
 
 #[test]
 fn servers_of_every_mood_are_used_again_when_it_is_over() {
-    for mood in [Mood::Shut(10, 30), Mood::Random(5, 30)] {
-        let play = Play { mood, windows: 80, ..Play::new(20, 100, Shape::Sliding) };
+    for mood in [Mood::Shut(10, 30), Mood::Random(5, 30), Mood::Flaps(30), Mood::Silent] {
+        let others =
+            (mood == Mood::Silent).then_some(Others { percent: 30, until: 30, random: false });
+        let play = Play { mood, others, windows: 100, ..Play::new(20, 100, Shape::Sliding) };
         let counts = play.run(&mut Whole::new(20, Learning::default()));
-        assert!(accepted(&counts, 70, 80) >= 196, "{mood:?}");
+        assert!(accepted(&counts, 90, 100) >= 196, "{mood:?}");
+        assert!(counts[1..].iter().all(|count| count.pace >= 1000), "{mood:?}");
     }
 }
 

@@ -38,17 +38,12 @@ impl Figures {
         }
     }
 
-    /// Whether they are in the bands. Two kinds of servers are wrong in two ways at once: one whose
-    /// limit is lower than documented and that refuses bursts, and one that has a longer period
-    /// whose edges are at fixed times: of the 121 calls of a quota of one, one more is 0.8 %.
+    /// Whether they are in the bands. One kind of server is wrong in two ways at once: it has a longer
+    /// period, and its edges are at fixed times. Of the 121 calls of a quota of one, one more is 0.8 %.
     fn hold(&self, play: &Play) -> bool {
-        let lower = play.percent < 100;
-        let (surprises, refused) = match play.shape {
-            Shape::Bucket(tokens) if lower && tokens < play.limit().0 => (5, 0.005),
-            Shape::Clock if lower && play.quota == 1 => (3, 0.015),
-            _ => (3, 0.005),
-        };
-        self.surprises <= surprises
+        let is_slow = play.shape == Shape::Clock && play.percent < 100 && play.quota == 1;
+        let refused = if is_slow { 0.015 } else { 0.005 };
+        self.surprises <= 3
             && self.refused <= refused
             && self.tenth >= 0.9
             && self.fiftieth >= 0.98

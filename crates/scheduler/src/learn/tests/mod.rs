@@ -54,6 +54,12 @@ fn between(counts: &[Count], from: usize, to: usize) -> (f64, u32, u64, u64) {
     (f64::from(accepted) / windows, refused, paces().min().unwrap(), paces().max().unwrap())
 }
 
+/// For how many windows in a row nothing was accepted.
+fn longest_pause(counts: &[Count]) -> usize {
+    let busy = |run: &[Count]| run.iter().all(|count| count.accepted == 0);
+    (1..counts.len()).take_while(|length| counts.windows(*length).any(busy)).count()
+}
+
 fn of(mood: Mood, quota: u32, percent: u32) -> Vec<Count> {
     let play = Play { mood, ..Play::new(quota, percent, Shape::Sliding) };
     play.run(&mut Alone::new(quota, None))
@@ -67,6 +73,7 @@ fn a_server_that_refused_everything_is_used_as_before_when_it_is_back() {
         let (accepted, refused, ..) = between(&counts, 45, 55);
         assert!(accepted >= f64::from(quota) * 0.98, "{accepted} of {quota}");
         assert_eq!(refused, 0);
+        assert!(longest_pause(&counts) <= 21, "it asks again while the server is shut");
     }
 }
 
@@ -79,19 +86,24 @@ fn a_server_that_refuses_at_random_is_not_given_up() {
             let counts = play.run(&mut Alone::new(quota, None));
             let (accepted, ..) = between(&counts, 10, 50);
             assert!(accepted >= least, "{quota}, {seed}: {accepted} a window while it does");
+            assert!(longest_pause(&counts) <= 8, "{quota}, {seed}: somebody waits");
             let (accepted, ..) = between(&counts, recovered, 400);
             assert!(accepted >= f64::from(quota) * 0.97, "{quota}, {seed}: {accepted} after it");
         }
     }
 }
 
+/// Red when what was refused once is never tried again.
 #[test]
 fn a_limit_that_flaps_is_taken_for_the_lower_one() {
     for quota in [20, 50, 100] {
-        let counts = of(Mood::Flaps, quota, 100);
-        let (accepted, refused, ..) = between(&counts, 10, 250);
+        let counts = of(Mood::Flaps(180), quota, 100);
+        let (accepted, refused, ..) = between(&counts, 10, 180);
         assert!(accepted >= f64::from(quota) * 0.48, "{accepted} of {quota}");
-        assert!(f64::from(refused) < accepted * 240.0 * 0.005, "{refused} refused");
+        assert!(f64::from(refused) < accepted * 170.0 * 0.005, "{refused} refused");
+        assert!(longest_pause(&counts) <= 1, "somebody waits");
+        let (accepted, ..) = between(&counts, 225, 250);
+        assert!(accepted >= f64::from(quota) * 0.97, "{accepted} of {quota} after it");
     }
 }
 
@@ -103,6 +115,21 @@ fn a_server_that_names_no_pause_is_understood() {
         let (accepted, refused, ..) = between(&counts, 50, 250);
         assert!(accepted >= possible * 0.8, "{accepted} of {possible}");
         assert!(f64::from(refused) <= accepted * 200.0 * 0.01, "{refused} refused");
+        assert!(longest_pause(&counts) <= 3, "somebody waits");
+    }
+}
+
+/// Red when a trial that is refused without a pause is a lesson for ever.
+#[test]
+fn what_a_server_that_names_no_pause_gives_back_is_used() {
+    for quota in [20, 50, 100] {
+        let others = Some(Others { percent: 30, until: 150, random: false });
+        let mood = Mood::Silent;
+        let play = Play { mood, others, ..Play::new(quota, 100, Shape::Sliding) };
+        let counts = play.run(&mut Alone::new(quota, None));
+        let (accepted, ..) = between(&counts, 175, 250);
+        assert!(accepted >= f64::from(quota) * 0.98, "{accepted} of {quota}");
+        assert!(longest_pause(&counts) <= 1, "somebody waits");
     }
 }
 

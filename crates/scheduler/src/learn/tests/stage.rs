@@ -48,8 +48,8 @@ pub(crate) enum Mood {
     Shut(usize, usize),
     /// It refuses so many of a hundred calls until that window, whatever the limit.
     Random(u64, usize),
-    /// Every other window its limit is half.
-    Flaps,
+    /// Every other window until that one its limit is half.
+    Flaps(usize),
     /// It never says how long the pause is to be: thirty seconds are assumed.
     Silent,
 }
@@ -137,7 +137,8 @@ impl Play {
             match event {
                 Event::Arrives(call) => {
                     let mut wait = server.wait(now);
-                    if self.mood == Mood::Flaps && window % 2 == 1 {
+                    if matches!(self.mood, Mood::Flaps(until) if window < until) && window % 2 == 1
+                    {
                         wait = wait.max(half.wait(now));
                     }
                     wait = wait.max(self.whim(window, &mut random));
