@@ -160,6 +160,11 @@ mod tests {
         };
         assert_eq!(known(Some(seconds(10))).of_class(Class::Background), seconds(60));
         assert_eq!(known(None).of_class(Class::Background), seconds(60));
+        // What a call says and what its method makes sense for are below it.
+        let mut method = Method::clone(config.catalogue.method("chat.update"));
+        method.max_wait = Some(seconds(600));
+        let patient = Known { method: Some(&method), said: Some(seconds(3600)), ..known(None) };
+        assert_eq!(patient.of_class(Class::Normal), seconds(60));
         // Who wants nothing held wants no webhook held.
         let config = self::config("queue: { max_wait: 0s }");
         let known = Known { config: &config, ..known(None) };
