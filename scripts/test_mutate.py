@@ -1,9 +1,12 @@
 """Tests of scripts/mutate, without a build."""
 
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import unittest
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 
@@ -66,6 +69,53 @@ class Failures(unittest.TestCase):
                   "thread 'a::bc' panicked at src/a.rs:9:9:\nanother\n")
         self.assertEqual(mutate.why(output, "a::b"), "assertion failed: x")
         self.assertEqual(mutate.why(output, "a"), "no panic")
+
+
+class Binaries:
+    """Fails the tests of the mutations that are on, and others as they say."""
+
+    def __init__(self, breaks=None):
+        self.on, self.breaks, self.builds = [], breaks or {}, 0
+
+    @contextlib.contextmanager
+    def broken(self, mutations):
+        self.on = [it.path for it in mutations]
+        yield
+
+    def build(self, _target):
+        self.builds += 1
+
+    def failed(self, _mutations):
+        return {path: "" for on in self.on for path in self.breaks.get(on, [on])}, []
+
+
+class Together(unittest.TestCase):
+    def played(self, count=20, **breaks):
+        """The names of those of which it is told that they are red, and how many builds that took."""
+        mutations = [mutation(name=f"m{n}", before=f"text {n}.", test=f"slackwater m{n}") for n in range(count)]
+        binaries = Binaries(breaks)
+        with mock.patch.object(mutate, "broken", binaries.broken), contextlib.redirect_stdout(io.StringIO()):
+            told = mutate.play_together(mutations, binaries)
+        self.assertTrue(all(how == mutate.RED for how, _ in told.values()))
+        return {name for name in told}, binaries.builds
+
+    def test_twenty_take_six_builds(self):
+        self.assertEqual(self.played(), ({f"m{n}" for n in range(20)}, 6))
+
+    def test_what_stays_green_is_left_open(self):
+        self.assertNotIn("m3", self.played(m3=[])[0])
+
+    def test_a_test_that_another_mutation_breaks_is_left_open(self):
+        for other in range(20):
+            if other != 7:
+                red, _ = self.played(**{f"m{other}": [f"m{other}", "m7"]})
+                self.assertEqual({f"m{n}" for n in range(20)} - red, {"m7"}, other)
+                # Also where its own mutation does nothing.
+                red, _ = self.played(m7=[], **{f"m{other}": [f"m{other}", "m7"]})
+                self.assertNotIn("m7", red)
+
+    def test_few_are_played_alone(self):
+        self.assertEqual(self.played(count=4), (set(), 0))
 
 
 class Table(unittest.TestCase):
