@@ -101,7 +101,7 @@ async fn a_call_a_minute_probes_and_a_success_clears() {
 }
 
 /// Turned red by: a question that is answered from memory; an answer to it that does not count for other
-/// methods.
+/// methods, or does not put off the next probe.
 #[tokio::test(start_paused = true)]
 async fn who_asks_whose_a_token_is_always_asks_slack() {
     let fake = fake();
@@ -110,7 +110,11 @@ async fn who_asks_whose_a_token_is_always_asks_slack() {
     fake.script("auth.test", [Reply::error("invalid_auth"), Reply::error("invalid_auth")]);
     assert_eq!(fast(&bot.call("auth.test").send().await), None);
     assert_eq!(fast(&bot.call(LIST).send().await), Some("invalid_auth"));
+    proxy.until(secs(30)).await;
     assert_eq!(fast(&bot.call("auth.test").send().await), None);
+    proxy.until(secs(70)).await;
+    let reason = fast(&bot.call(LIST).send().await).map(str::to_owned);
+    assert!(reason.is_some(), "a minute after the last word");
     assert!(bot.call("auth.test").send().await.is_ok());
     assert!(bot.call(LIST).send().await.is_ok(), "its answer clears");
 }
