@@ -116,6 +116,11 @@ impl Pauses {
         Some(Pause { since, shed })
     }
 
+    /// The pause of that, if it is on.
+    pub(crate) fn get(&mut self, target: &Target) -> Option<Paused> {
+        self.of_kind(target).get(target.name()).cloned()
+    }
+
     /// All that is paused: methods, callers, workspaces, each by name.
     pub fn list(&self) -> impl Iterator<Item = Paused> {
         let all = self.methods.values().chain(self.callers.values());

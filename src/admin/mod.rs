@@ -6,6 +6,7 @@
 mod answer;
 mod buckets;
 mod events;
+mod fleet;
 mod gauges;
 mod guard;
 mod history;
@@ -57,7 +58,7 @@ pub use self::{
         BucketStatus, ById, DeadStatus, Held, InFlightStatus, PauseStatus, QueueStatus, Status,
     },
 };
-use crate::{identity::Names, queue::Admission, reload::Live, respond::Top};
+use crate::{identity::Names, queue::Admission, reload::Live, respond::Top, store::Fleet};
 
 /// What the operators' pages are made of and change.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct AdminState {
     pub ready: Arc<AtomicBool>,
     /// The connections of clients.
     pub connections: TaskTracker,
+    /// Whom it shares its limits with, if it does.
+    pub fleet: Option<Fleet>,
     /// Who may look, and who may change.
     pub guard: Guard,
 }
@@ -161,6 +164,7 @@ fn router(state: RouterState) -> Router {
         .route(events::PATH, get(events::events))
         .route("/buckets", get(buckets::buckets))
         .route("/learnt", get(lessons::learnt))
+        .route("/fleet", get(fleet::fleet))
         .route("/forget", post(lessons::forget))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready_page))
@@ -250,7 +254,7 @@ async fn ready_page(State(state): State<AdminState>) -> Response {
 }
 
 async fn unknown_page() -> Response {
-    let pages = "no such page; there are / for a browser, /status, /buckets, /learnt, /events, \
+    let pages = "no such page; there are / for a browser, /status, /buckets, /learnt, /fleet, /events, \
                  /metrics, /healthz and /readyz, and /pause, /resume, /thaw, /mode and /forget to POST to";
     answer::refusal(StatusCode::NOT_FOUND, "unknown_page", pages)
 }

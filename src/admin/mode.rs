@@ -45,7 +45,9 @@ fn switched(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
         Mode::Shadow => format!("{what} go at once; what would have been is counted"),
         Mode::Enforce => format!("{what} keep to their limits"),
     };
-    Ok(Json(json!({ "ok": true, "changed": changed, "message": message })).into_response())
+    let note = state.unheard().filter(|_| changed);
+    let answer = json!({ "ok": true, "changed": changed, "message": message, "note": note });
+    Ok(Json(answer).into_response())
 }
 
 // === impl ModePage ===

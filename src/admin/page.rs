@@ -16,12 +16,13 @@ type File = (&'static str, &'static str, &'static str);
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-const FILES: [File; 14] = [
+const FILES: [File; 15] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page/page.css", STYLE, include_str!("page/page.css")),
     ("/page/page.js", SCRIPT, include_str!("page/page.js")),
     ("/page/bucketlist.js", SCRIPT, include_str!("page/bucketlist.js")),
     ("/page/change.js", SCRIPT, include_str!("page/change.js")),
+    ("/page/fleet.js", SCRIPT, include_str!("page/fleet.js")),
     ("/page/line.js", SCRIPT, include_str!("page/line.js")),
     ("/page/plot.js", SCRIPT, include_str!("page/plot.js")),
     ("/page/rows.js", SCRIPT, include_str!("page/rows.js")),

@@ -48,6 +48,8 @@ fn began(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     };
     let changed = began != Began::Already;
     let note = (began == Began::New).then(|| unseen(state, &target)).flatten();
+    let notes: Vec<_> = [note, state.unheard().filter(|_| changed)].into_iter().flatten().collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let answer = json!({
         "ok": true, "changed": changed, "waiting": waiting, "message": message, "note": note,
     });
@@ -64,8 +66,10 @@ fn ended(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
         Some(_) => format!("{target} is no longer paused"),
         None => format!("{target} was not paused"),
     };
-    let answer =
-        json!({ "ok": true, "changed": was.is_some(), "waiting": waiting, "message": message });
+    let note = state.unheard().filter(|_| was.is_some());
+    let answer = json!({
+        "ok": true, "changed": was.is_some(), "waiting": waiting, "message": message, "note": note,
+    });
     Ok(Json(answer).into_response())
 }
 

@@ -49,6 +49,7 @@ fn thawed(state: &AdminState, body: &[u8]) -> Result<Response, RequestError> {
     };
     let answer = json!({
         "ok": true, "changed": !thawed.is_empty(), "thawed": thawed.len(), "message": message,
+        "note": state.unheard().filter(|_| !thawed.is_empty()),
     });
     Ok(Json(answer).into_response())
 }

@@ -37,7 +37,7 @@ use crate::{
     reload::{self, Source},
     shared::Shared,
     state::{self, ClockReading, Store},
-    store,
+    store::{self, Fleet},
 };
 
 /// The program could not start.
@@ -146,7 +146,7 @@ async fn serve(
     shared.admission.allow_in_flight(room.in_flight, &config.queue);
     let (tasks, end_timer) = (TaskTracker::new(), CancellationToken::new());
     // Before anything is known of a bucket.
-    share_limits(&config, &shared, &tasks, end_timer.clone())?;
+    let fleet = share_limits(&config, &shared, &tasks, end_timer.clone())?;
     let store = keep_state(&config, &shared)?;
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
@@ -159,6 +159,7 @@ async fn serve(
         live: wired.live.clone(),
         ready: Arc::clone(&ready),
         connections: connections.clone(),
+        fleet,
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
@@ -257,12 +258,12 @@ fn share_limits(
     shared: &Shared,
     tasks: &TaskTracker,
     end: CancellationToken,
-) -> Result<(), StartError> {
-    if let Some(config::Shared::Redis(settings)) = &config.shared {
-        let (admission, metrics) = (&shared.admission, &shared.counters.shared);
-        tasks.spawn(store::share(settings, config, admission, metrics, end)?);
-    }
-    Ok(())
+) -> Result<Option<Fleet>, StartError> {
+    let Some(config::Shared::Redis(settings)) = &config.shared else { return Ok(None) };
+    let (fleet, metrics) = (Fleet::default(), &shared.counters.shared);
+    let known = (&shared.admission, &fleet);
+    tasks.spawn(store::share(settings, config, known, metrics, end)?);
+    Ok(Some(fleet))
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

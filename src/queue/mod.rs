@@ -13,6 +13,7 @@ mod metrics;
 mod modes;
 mod pausing;
 mod permit;
+mod said;
 mod servers;
 mod shadow;
 mod sharing;
@@ -43,6 +44,7 @@ pub use self::{
     metrics::QueueMetrics,
     modes::Modes,
     permit::{Closed, Permit, ReportedLimit},
+    said::{AllSaid, Said},
     servers::ServerLoad,
     sharing::boot_time,
     shed::{Shed, ShedReason, Turned, whole_seconds},
@@ -103,6 +105,8 @@ struct State {
     replica: Option<Replica>,
     /// The limits of which others tell, if they are shared.
     limits: freezing::Limits,
+    /// What operators have said that the others are to be told.
+    to_say: said::ToSay,
     /// Until when the slots on lease are certainly this replica's.
     leases: Leases,
     /// When the timer rings.
@@ -154,6 +158,7 @@ impl Admission {
                     policy,
                     replica: None,
                     limits: freezing::Limits::default(),
+                    to_say: said::ToSay::default(),
                     leases: Leases::default(),
                     armed: None,
                     closed: false,
@@ -495,7 +500,7 @@ impl State {
             }
             self.events = events;
             if !self.let_pass(now) && !returned {
-                if self.scheduler.has_asks() {
+                if self.scheduler.has_asks() || self.to_say.has() {
                     shared.asks.notify_one();
                 }
                 return [next, ghosts].into_iter().flatten().min();

@@ -43,6 +43,21 @@ impl Modes {
         mode == Mode::Shadow
     }
 
+    /// The same file, and what was said otherwise.
+    #[must_use]
+    pub fn with(
+        &self,
+        said: Option<Mode>,
+        methods: impl IntoIterator<Item = (Arc<str>, Mode)>,
+    ) -> Self {
+        Self { file: self.file, said, methods: methods.into_iter().collect() }
+    }
+
+    /// What was said of all calls while it runs.
+    pub fn said(&self) -> Option<Mode> {
+        self.said
+    }
+
     /// The mode of calls of which nothing else is said.
     pub fn proxy(&self) -> Mode {
         self.said.unwrap_or(self.file)

@@ -4,7 +4,7 @@ use limits::{BucketKey, Rule};
 use scheduler::Ticket;
 use slack::IN_FLIGHT;
 
-use super::{Admission, Inner, Shed, State, waiters::QueueKey};
+use super::{Admission, Inner, Said, Shed, State, waiters::QueueKey};
 use crate::{
     call::Call,
     pauses::{Began, Meets, Pause, Paused, Pauses, Target, TooMany, Who},
@@ -20,7 +20,14 @@ impl Admission {
     /// # Errors
     /// If too much is paused already.
     pub fn pause(&self, target: &Target, now: u64, shed: bool) -> Result<Began, TooMany> {
-        let began = self.shared.lock().pauses.pause(target, now, shed)?;
+        let began = {
+            let mut state = self.shared.lock();
+            let began = state.pauses.pause(target, now, shed)?;
+            if let Some(paused) = state.pauses.get(target).filter(|_| began != Began::Already) {
+                state.to_say.say(Said::Paused(paused));
+            }
+            began
+        };
         if began != Began::Already {
             self.shared.pauses_changed(|queue| concerns(target, queue));
             self.keep_pauses();
@@ -31,7 +38,12 @@ impl Admission {
     /// Ends a pause, and tells which; none if it was not on. Calls that waited go in their old order,
     /// at the pace of their limits.
     pub fn resume(&self, target: &Target) -> Option<Pause> {
-        let was = self.shared.lock().pauses.resume(target)?;
+        let was = {
+            let mut state = self.shared.lock();
+            let was = state.pauses.resume(target)?;
+            state.to_say.say(Said::Resumed(target.clone()));
+            was
+        };
         self.shared.pauses_changed(|queue| concerns(target, queue));
         self.keep_pauses();
         Some(was)
@@ -48,7 +60,7 @@ impl Admission {
     }
 
     /// A pause outlives the process, where anything does.
-    fn keep_pauses(&self) {
+    pub(super) fn keep_pauses(&self) {
         if let Some(store) = self.shared.store.get() {
             // The list and its place in the store's order are taken under one lock: two changes at
             // once cannot leave the older list behind the newer.

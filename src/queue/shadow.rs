@@ -6,7 +6,7 @@ use limits::BucketKey;
 use slack::{Method, Mode};
 
 use super::{
-    Admission, Granted, Inner, Permit, ShedReason, State, ghosts::Ghosts, modes::Modes,
+    Admission, Granted, Inner, Permit, Said, ShedReason, State, ghosts::Ghosts, modes::Modes,
     servers::ServerId,
 };
 use crate::{
@@ -29,6 +29,7 @@ impl Admission {
         let now = self.shared.now();
         let before = state.modes.clone();
         state.modes.say(mode, method);
+        state.to_say.say(Said::Mode(mode, method.cloned()));
         state.let_watched_go(now, Modes::is_shadow);
         let is_new = state.modes != before;
         state.pump(&self.shared, now);

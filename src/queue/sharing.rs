@@ -40,7 +40,9 @@ pub fn boot_time() -> Duration {
 impl Admission {
     /// Shares all limits with other replicas from now on. No call may have come before.
     pub fn share(&self, sharing: Sharing) {
-        self.shared.lock().scheduler.share(sharing);
+        let mut state = self.shared.lock();
+        state.scheduler.share(sharing);
+        state.to_say.share();
     }
 
     /// Resolves when something may have to be said to the store.

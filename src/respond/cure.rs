@@ -11,7 +11,8 @@ const BOUNDED: &str = "no client may wait longer for this method (max_wait): mak
                        calls at once, or give them class=interactive";
 const QUEUE_FULL: &str = "make fewer calls at once, or raise queue.max_depth, queue.max_total or \
                           the caller's max_depth, whichever bound it has met";
-const MEMORY: &str = "make fewer or smaller calls at once, or raise queue.max_bytes and queue.max_total";
+const MEMORY: &str =
+    "make fewer or smaller calls at once, or raise queue.max_bytes and queue.max_total";
 const IN_FLIGHT: &str = "find out why its server is slow (/status, in_flight), or raise \
                          queue.max_in_flight and the limit on open files";
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     backoff::Backoff,
     connect::{Connected, Connector},
+    fleet::Fleet,
     listen::listen,
     metrics::SharedMetrics,
     replica::{Kind, Message, Replica},
@@ -29,6 +30,7 @@ use crate::{causes::with_causes, queue::Admission};
 pub(super) struct Client {
     replica: Replica,
     admission: Admission,
+    fleet: Fleet,
     connector: Connector,
     scripts: &'static Scripts,
     metrics: SharedMetrics,
@@ -69,7 +71,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 impl Client {
     pub(super) fn new(
         replica: Replica,
-        admission: Admission,
+        (admission, fleet): (Admission, Fleet),
         connector: Connector,
         scripts: &'static Scripts,
         metrics: SharedMetrics,
@@ -81,6 +83,7 @@ impl Client {
         Self {
             replica,
             admission,
+            fleet,
             connector,
             scripts,
             metrics,
@@ -103,12 +106,14 @@ impl Client {
                 () = end.cancelled() => break,
                 () = &mut listening => {}
                 () = self.admission.has_asks() => {}
+                () = self.fleet.asked() => {}
                 () = sleep_until(next) => {}
                 Some(push) = pushes.recv() => {
-                    self.replica.hear_push(&push);
+                    let now = Instant::now();
+                    self.replica.hear_push(now, &push);
                     for _ in 1..AT_ONCE {
                         let Ok(push) = pushes.try_recv() else { break };
-                        self.replica.hear_push(&push);
+                        self.replica.hear_push(now, &push);
                     }
                 }
                 changed = self.line.changes() => match changed {
@@ -241,6 +246,7 @@ async fn exchange(
         Kind::Beat => &scripts.beat,
         Kind::Step => &scripts.step,
         Kind::Freeze => &scripts.freeze,
+        Kind::Said => &scripts.said,
     };
     let by_hash = connection.send_packed_command(&script.by_hash(&message.given)).await;
     let answer = match by_hash.and_then(Value::extract_error) {

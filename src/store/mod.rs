@@ -4,7 +4,8 @@
 //! [`scheduler::Sharing`]'s module. Two [scripts](script) that run in the server are all that reads and
 //! writes there: `beat.lua` says that a replica is here, and `step.lua` what it has taken, given back
 //! and wants. They do what `scheduler::model::store` does, step for step. A third one, `freeze.lua`, has what
-//! Slack has refused one of them, so that [all know](freezes); `scheduler::model::closed` does the same.
+//! Slack has refused one of them, so that [all know](freezes); `scheduler::model::closed` does the same. What operators [say](said), and what
+//! each replica tells [of itself](fleet), is in a fourth one.
 //!
 //! # Here
 //!
@@ -20,12 +21,14 @@ mod backoff;
 mod client;
 mod connect;
 mod differences;
+mod fleet;
 mod freezes;
 mod keys;
 mod listen;
 mod members;
 mod metrics;
 mod replica;
+mod said;
 mod script;
 mod trouble;
 mod versions;
@@ -44,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use self::{client::Client, connect::Connector, keys::Keys, replica::Replica, script::Scripts};
 pub use self::{
     differences::{Difference, Figures},
+    fleet::{Fleet, Member, Tells},
     metrics::{Degraded, SharedMetrics, Shown},
 };
 use crate::queue::Admission;
@@ -55,12 +59,12 @@ use crate::queue::Admission;
 pub fn share(
     settings: &config::Redis,
     config: &Config,
-    admission: &Admission,
+    (admission, fleet): (&Admission, &Fleet),
     metrics: &SharedMetrics,
     end: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, rustls::Error> {
     static SCRIPTS: LazyLock<Scripts> =
-        LazyLock::new(|| Scripts::of([script::BEAT, script::STEP, freezes::FREEZE]));
+        LazyLock::new(|| Scripts::of([script::BEAT, script::STEP, freezes::FREEZE, said::SAID]));
     let connector = Connector::new(&settings.server, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
@@ -75,7 +79,7 @@ pub fn share(
     let keys = Keys::new(&settings.prefix);
     let (admission, metrics) = (admission.clone(), metrics.clone());
     let replica = Replica::new(
-        admission.clone(),
+        (admission.clone(), fleet.clone()),
         keys,
         settings,
         flight,
@@ -83,6 +87,7 @@ pub fn share(
         metrics.clone(),
         Instant::now(),
     );
-    let client = Client::new(replica, admission, connector, &SCRIPTS, metrics, settings);
+    let client =
+        Client::new(replica, (admission, fleet.clone()), connector, &SCRIPTS, metrics, settings);
     Ok(client.run(end))
 }

@@ -16,10 +16,12 @@ use tokio::time::Instant;
 
 use super::{
     differences::{Differences, Figures},
+    fleet::Fleet,
     freezes::Freezes,
     keys::{self, Keys, SHARDS},
     members::Members,
     metrics::{Degraded, SharedMetrics},
+    said::Saying,
     script::{Answered, Beat, Beaten, Given, Push, Step, Stepped, Times},
     versions::Versions,
 };
@@ -39,6 +41,8 @@ pub(super) struct Replica {
     since: Instant,
     groups: Vec<Group>,
     freezes: Freezes,
+    saying: Saying,
+    fleet: Fleet,
     /// The last number of a message.
     number: u64,
     /// The run id of the server to which there is a connection, or was one: each process has another one.
@@ -111,6 +115,7 @@ pub(super) enum Kind {
     Beat,
     Step,
     Freeze,
+    Said,
 }
 
 /// How often a replica says that it is here.
@@ -129,7 +134,7 @@ const BUCKETS: usize = 64;
 
 impl Replica {
     pub(super) fn new(
-        admission: Admission,
+        (admission, fleet): (Admission, Fleet),
         keys: Keys,
         settings: &config::Redis,
         flight: Duration,
@@ -146,9 +151,10 @@ impl Replica {
             longest: millis(longest),
         };
         let id = random();
+        let (name, time_out) = (format!("{id:x}"), settings.timeout);
         let of_freezes = (times.flight, times.stale);
-        let freezes =
-            Freezes::new(admission.clone(), format!("{id:x}"), of_freezes, settings.timeout, now);
+        let freezes = Freezes::new(admission.clone(), name.clone(), of_freezes, time_out, now);
+        let saying = Saying::new(admission.clone(), fleet.clone(), name, time_out, now);
         Self {
             admission,
             keys,
@@ -156,6 +162,8 @@ impl Replica {
             time_out: settings.timeout,
             forget_after: settings.forget_after,
             freezes,
+            saying,
+            fleet,
             id,
             since: now,
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
@@ -184,7 +192,8 @@ impl Replica {
         let beat = |group: &Group| Some(group.beat_at).filter(|_| self.connected);
         let waits = |group: &Group| group.waits.values().min().copied();
         let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
-        let all = groups.chain(self.freezes.next(self.connected));
+        let of_all = [self.freezes.next(self.connected), self.saying.next(self.connected)];
+        let all = groups.chain(of_all.into_iter().flatten());
         all.fold(self.measured + BEAT, Instant::min)
     }
 
@@ -197,12 +206,14 @@ impl Replica {
         }
         self.groups.iter_mut().for_each(|group| group.beat_at = now);
         self.freezes.connects(now);
+        self.saying.connects(now);
     }
 
     /// There is none any more: nothing that is on its way is answered.
     pub(super) fn disconnects(&mut self) {
         self.connected = false;
         self.freezes.is_alone();
+        self.saying.is_alone();
         for at in 0..self.groups.len() {
             self.is_alone(at);
         }
@@ -210,13 +221,8 @@ impl Replica {
 
     /// What is due, and what there is to say.
     pub(super) fn act(&mut self, now: Instant, out: &mut Vec<Message>) {
-        if self.connected
-            && let Some(given) =
-                self.freezes.act(now, self.number + 1, (&self.keys, &self.run), Epoch(random()))
-        {
-            // What is closed is known before any slot is granted.
-            out.push(self.message_of_all(Kind::Freeze, given, now));
-        }
+        // What is closed is known before any slot is granted.
+        self.act_for_all(now, out);
         for at in 0..self.groups.len() {
             let before = self.groups[at].waits.len();
             self.groups[at].waits.retain(|_, until| *until > now);
@@ -306,6 +312,23 @@ impl Replica {
         Message { kind, given, shard, generation, number, sent, sent_at: now, epoch, asks }
     }
 
+    /// What there is to say that is of no group.
+    fn act_for_all(&mut self, now: Instant, out: &mut Vec<Message>) {
+        if !self.connected {
+            self.fleet.is_alone();
+            return;
+        }
+        let to = (&self.keys, &*self.run);
+        let given = self.freezes.act(now, self.number + 1, to, Epoch(random()));
+        if let Some(given) = given {
+            out.push(self.message_of_all(Kind::Freeze, given, now));
+        }
+        let given = self.saying.act(now, self.number + 1, &self.keys, Epoch(random()));
+        if let Some(given) = given {
+            out.push(self.message_of_all(Kind::Said, given, now));
+        }
+    }
+
     /// A message that is of no group.
     fn message_of_all(&mut self, kind: Kind, given: Given, now: Instant) -> Message {
         self.number += 1;
@@ -335,8 +358,10 @@ impl Replica {
 
     /// The store has answered. Returns whether that is something it ever answers.
     pub(super) fn hear(&mut self, now: Instant, message: &Message, answer: Value) -> bool {
-        if message.kind == Kind::Freeze {
-            return self.freezes.hear(message.number, answer);
+        match message.kind {
+            Kind::Freeze => return self.freezes.hear(message.number, answer),
+            Kind::Said => return self.saying.hear(now, message.number, answer),
+            Kind::Beat | Kind::Step => {}
         }
         let at = usize::from(message.shard.0);
         let group = &mut self.groups[at];
@@ -375,16 +400,17 @@ impl Replica {
                 }
                 Some(Stepped::Told(_)) | None => return false,
             },
-            Kind::Freeze => {}
+            Kind::Freeze | Kind::Said => {}
         }
         true
     }
 
     /// A message got no answer but an error.
     pub(super) fn fails(&mut self, message: &Message) {
-        if message.kind == Kind::Freeze {
-            self.freezes.fails(message.number);
-            return;
+        match message.kind {
+            Kind::Freeze => return self.freezes.fails(message.number),
+            Kind::Said => return self.saying.fails(message.number),
+            Kind::Beat | Kind::Step => {}
         }
         let at = usize::from(message.shard.0);
         if self.groups[at].waits.remove(&message.number).is_some() {
@@ -470,8 +496,8 @@ impl Replica {
     }
 
     /// It was granted a slot meanwhile, or all are told something.
-    pub(super) fn hear_push(&mut self, text: &str) {
-        if self.freezes.hear_push(text) {
+    pub(super) fn hear_push(&mut self, now: Instant, text: &str) {
+        if self.freezes.hear_push(text) || self.saying.hear_push(now, text) {
             return;
         }
         let Some(Push { to, epoch, life, granted, bucket }) = Push::of(text) else { return };

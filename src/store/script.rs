@@ -20,6 +20,7 @@ pub(super) struct Scripts {
     pub(super) beat: Script,
     pub(super) step: Script,
     pub(super) freeze: Script,
+    pub(super) said: Script,
 }
 
 /// A script with what it is given.
@@ -158,9 +159,9 @@ const WORDS: usize = 5;
 
 impl Scripts {
     /// Those of these texts.
-    pub(super) fn of(scripts: [&'static str; 3]) -> Self {
-        let [beat, step, freeze] = scripts.map(Script::new);
-        Self { beat, step, freeze }
+    pub(super) fn of(scripts: [&'static str; 4]) -> Self {
+        let [beat, step, freeze, said] = scripts.map(Script::new);
+        Self { beat, step, freeze, said }
     }
 }
 

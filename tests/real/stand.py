@@ -154,10 +154,10 @@ class FakeSlack:
     """A Slack that limits, and writes down every call that it saw."""
 
     def __init__(self, *, window="sliding", minute=MINUTE, latency="5ms..40ms", listen="127.0.0.1:0", limits=(),
-                 items=250):
+                 items=250, penalty="none"):
         self.process = Process(f"fake-slack-{window}", [
             BINARY, "fake-slack", "--listen", listen, "--minute", f"{round(minute * 1000)}ms",
-            "--window", window, "--latency", latency, "--items", items,
+            "--window", window, "--latency", latency, "--items", items, "--penalty", penalty,
             *(word for limit in limits for word in ("--limit", limit)),
         ])
         self.url = self.process.wait_for(

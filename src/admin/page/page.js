@@ -2,6 +2,7 @@
 
 import { BucketList } from "./bucketlist.js";
 import { Change } from "./change.js";
+import { Fleet } from "./fleet.js";
 import { watch } from "./line.js";
 import { History, Plot } from "./plot.js";
 import { make, mark, set } from "./rows.js";
@@ -45,6 +46,7 @@ place("shadow").addEventListener("click", () => change.mode(shadows() ? "enforce
 place("plot-of").addEventListener("change", (event) => choose(event.target.value));
 document.addEventListener("visibilitychange", show);
 watch(told, cut);
+new Fleet(place);
 
 function told(name, data) {
   if (name === "history") {

@@ -1,5 +1,6 @@
 //! `slackwater status`: who waits, and why, as the running proxy says.
 
+mod fleet;
 mod page;
 
 use std::{
@@ -75,7 +76,10 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             writeln!(out)?;
         } else {
             let page: Page = status::read(&text, &admin)?;
-            writeln!(out, "{}", page.lines(&admin, Screen::width()).join("\n"))?;
+            let width = Screen::width();
+            let mut lines = page.lines(&admin, width);
+            lines.extend(fleet::lines(&ask, width).await);
+            writeln!(out, "{}", lines.join("\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -122,7 +126,12 @@ async fn watch(
         loop {
             let answer = status::fetch(ask, admin).await;
             let lines = match answer.and_then(|text| status::read::<Page>(&text, admin)) {
-                Ok(page) => page.lines(admin, Screen::width()),
+                Ok(page) => {
+                    let width = Screen::width();
+                    let mut lines = page.lines(admin, width);
+                    lines.extend(fleet::lines(ask, width).await);
+                    lines
+                }
                 Err(error) => vec![format!("error: {error:#}")],
             };
             match &mut screen {

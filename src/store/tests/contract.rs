@@ -16,6 +16,7 @@ use super::{
     super::{
         freezes::FREEZE,
         keys::{self, Keys},
+        said,
         script::{self, Given, Script, Scripts},
     },
     server::Server,
@@ -188,7 +189,7 @@ impl Scripted {
     pub(super) fn start() -> Self {
         let server = Server::start();
         let connection = server.connect();
-        let scripts = Scripts::of([script::BEAT, script::STEP, FREEZE].map(faked));
+        let scripts = Scripts::of([script::BEAT, script::STEP, FREEZE, said::SAID].map(faked));
         let (keys, expire) = (Keys::new("sw"), redis::Script::new(EXPIRE));
         Self { _server: server, connection, keys, scripts, expire, process: 1 }
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     Sharing,
+    fleet::Fleet,
     keys::{self, Keys},
     metrics::SharedMetrics,
     replica::{BEAT, Replica},
@@ -55,8 +56,15 @@ fn connected(
         replicas: None,
     };
     let keys = Keys::new("sw");
-    let mut replica =
-        Replica::new(admission, keys, &settings, flight, longest, metrics.clone(), now);
+    let mut replica = Replica::new(
+        (admission, Fleet::default()),
+        keys,
+        &settings,
+        flight,
+        longest,
+        metrics.clone(),
+        now,
+    );
     replica.connects(now, "run".to_owned());
     (replica, metrics)
 }

@@ -40,7 +40,7 @@ impl Talk {
         self.now += time;
         self.said.clear();
         self.replica.act(self.now, &mut self.said);
-        self.said.retain(|message| message.kind != Kind::Freeze);
+        self.said.retain(|message| matches!(message.kind, Kind::Beat | Kind::Step));
     }
 
     /// The store answers the first beats of so many groups.

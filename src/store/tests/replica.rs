@@ -42,7 +42,7 @@ impl Heard {
     fn beat(&mut self, cold: i64, members: &[&str]) {
         self.beats.clear();
         self.replica.act(self.now, &mut self.beats);
-        self.beats.retain(|message| message.kind != Kind::Freeze);
+        self.beats.retain(|message| matches!(message.kind, Kind::Beat | Kind::Step));
         assert!(self.beats.iter().all(|message| message.kind == Kind::Beat));
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let members: Vec<_> = members.iter().map(|name| text(name)).collect();
