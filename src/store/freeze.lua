@@ -1,9 +1,9 @@
 -- freeze: a replica tells what Slack has refused, and hears which buckets are closed and who probes them.
 -- crates/scheduler/src/freezes.rs tells what the words mean.
 --
--- KEYS[1]  <prefix>:1:{f}:v  whose memory it is, and who is here (hash)
--- KEYS[2]  <prefix>:1:{f}:z  the buckets that are closed or half-open (hash)
--- KEYS[3]  <prefix>:1:{f}:w  the last refusal under each of the wider buckets (hash)
+-- KEYS[1]  <prefix>:2:{f}:v  whose memory it is, and who is here (hash)
+-- KEYS[2]  <prefix>:2:{f}:z  the buckets that are closed or half-open (hash)
+-- KEYS[3]  <prefix>:2:{f}:w  the last refusal under each of the wider buckets (hash)
 -- ARGV[1]  replica
 --     [2]  the number of this message; of two the later one has the greater
 --     [3]  the epoch as it knows it; '' if it knows none

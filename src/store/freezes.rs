@@ -118,7 +118,9 @@ impl Freezes {
         given.push([self.epoch.map_or_else(String::new, |epoch| epoch.0.to_string())]);
         given.push([self.version, new.0, self.stale, self.longest, WITHIN]);
         given.push([run, &keys.channel_of_all()]);
-        notices.iter().for_each(|notice| tell(&mut given, notice));
+        for notice in &notices {
+            tell(&mut given, notice);
+        }
         Some(given)
     }
 

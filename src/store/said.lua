@@ -1,7 +1,7 @@
 -- said: what operators say at one replica holds at all, and what each replica tells of itself.
 --
--- KEYS[1]  <prefix>:1:{f}:s  what is said, by its name (hash)
--- KEYS[2]  <prefix>:1:{f}:r  what each replica tells of itself (hash)
+-- KEYS[1]  <prefix>:2:{f}:s  what is said, by its name (hash)
+-- KEYS[2]  <prefix>:2:{f}:r  what each replica tells of itself (hash)
 -- ARGV[1]  replica
 --     [2]  the epoch as it knows it; '' if it knows none
 --     [3]  the version as it knows it

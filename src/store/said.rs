@@ -140,7 +140,9 @@ impl Saying {
         }
         let mut said = Vec::new();
         self.admission.move_said(&mut said);
-        said.iter().for_each(|said| tell(&mut given, said));
+        for said in &said {
+            tell(&mut given, said);
+        }
         let asks = self.fleet.is_asked();
         if asks {
             given.push(["all"]);

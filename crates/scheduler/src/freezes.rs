@@ -344,10 +344,10 @@ impl Scheduler {
         let Some(half_open) = bucket.half_open().filter(|it| !it.is_frozen(now)) else { return };
         match half_open.turn {
             Turn::Free { from } | Turn::Another { from } if from <= now => self.claim_turn(now, id),
-            Turn::Mine { since } if bucket.in_flight() == 0 => {
-                if bucket.waiting == 0 || since + UNUSED <= now {
-                    self.give_up_turn(now, id);
-                }
+            Turn::Mine { since }
+                if bucket.in_flight() == 0 && (bucket.waiting == 0 || since + UNUSED <= now) =>
+            {
+                self.give_up_turn(now, id);
             }
             _ => {}
         }
@@ -423,13 +423,12 @@ impl Scheduler {
                 Some(half_open) if half_open.turn == Turn::Claimed => {
                     half_open.turn = Turn::Free { from: now + REFUSED };
                 }
-                Some(_) => {}
                 None if granted => {
                     if let Some(leases) = &mut self.leases {
                         leases.freezes.notices.push(Notice::GivenUp(key));
                     }
                 }
-                None => {}
+                Some(_) | None => {}
             }
             if let Some(id) = id {
                 self.look_again(id);
@@ -467,8 +466,12 @@ impl Scheduler {
             let Some(half_open) = bucket.half_open_mut() else { continue };
             let turn = before.map_or(Turn::Own, |before| before.turn);
             half_open.turn = match (prober, turn) {
-                (Prober::Own, Turn::Mine { .. }) if left.is_zero() => turn,
-                (Prober::Own | Prober::Nobody, Turn::Claimed) if left.is_zero() => turn,
+                (Prober::Own, Turn::Mine { .. })
+                | (Prober::Own | Prober::Nobody, Turn::Claimed)
+                    if left.is_zero() =>
+                {
+                    turn
+                }
                 (Prober::Another, _) => Turn::Another { from: now + ANOTHER },
                 (Prober::Own | Prober::Nobody, _) => Turn::Free { from: now },
             };

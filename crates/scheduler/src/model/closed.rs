@@ -161,20 +161,7 @@ impl Closed {
                         let is_silent = heard.is_none_or(|(at, _)| now.saturating_sub(*at) > stale);
                         is_silent || now - bucket.since >= longest
                     };
-                    let may = |bucket: &Bucket| {
-                        let prober = bucket.prober;
-                        bucket.until <= now
-                            && prober.is_none_or(|it| it == name || is_gone(bucket, &it))
-                    };
-                    let all: Vec<_> = buckets.iter().map(|it| (it, self.read(now, it))).collect();
-                    let may = all.iter().filter_map(|(_, own)| own.as_ref()).all(may);
-                    for (bucket, own) in all.into_iter().filter(|_| may) {
-                        let Some(own) = own else { continue };
-                        let new = Bucket { prober: Some(name), since: now, ..own };
-                        self.buckets.insert(bucket.clone(), new);
-                        changed.push(bucket.clone());
-                    }
-                    granted.push(may);
+                    granted.push(self.claim(now, name, &buckets, is_gone, &mut changed));
                     touched.extend(buckets);
                 }
                 Notice::GivenUp(bucket) => {
@@ -230,6 +217,29 @@ impl Closed {
         let new = Bucket { until, lasts, kept, prober, since, version };
         self.buckets.insert(name.to_owned(), new);
         changed.push(name.to_owned());
+    }
+
+    /// All of them, or none.
+    fn claim(
+        &mut self,
+        now: u64,
+        name: Name,
+        buckets: &[String],
+        is_gone: impl Fn(&Bucket, &Name) -> bool,
+        changed: &mut Vec<String>,
+    ) -> bool {
+        let may = |bucket: &Bucket| {
+            let prober = bucket.prober;
+            bucket.until <= now && prober.is_none_or(|it| it == name || is_gone(bucket, &it))
+        };
+        let all: Vec<_> = buckets.iter().map(|it| (it, self.read(now, it))).collect();
+        let may = all.iter().filter_map(|(_, own)| own.as_ref()).all(may);
+        for (bucket, own) in all.into_iter().filter(|_| may) {
+            let Some(own) = own else { continue };
+            self.buckets.insert(bucket.clone(), Bucket { prober: Some(name), since: now, ..own });
+            changed.push(bucket.clone());
+        }
+        may
     }
 
     fn standing(&mut self, now: u64, bucket: String) -> Standing {
