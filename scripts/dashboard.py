@@ -197,6 +197,9 @@ def upstream():
                 ("sum by (to) (slackwater_in_flight_most<all>)", "{{to}} at most"), dashed=" at most")
     yield lines("Connections", "short", "Clients' connections, by instance. A held call keeps one open, unless its client speaks HTTP/2.",
                 ("sum by (instance) (slackwater_connections<all>)", "{{instance}}"))
+    yield lines("Spans", "reqps", "Spans of traces: sent, or dropped because there was no room for them, or the collector "
+                "was away or refused them.",
+                ("sum by (result) (rate(slackwater_trace_spans_total<all><rate>))", "{{result}}"), stacked=True)
     yield lines("Slack's answers", "reqps", "By status; error where there was none.",
                 ("sum by (code) (rate(slackwater_upstream_seconds_count<all><rate>))", "{{code}}"), stacked=True,
                 alerts=["SlackwaterUpstreamFailing"])

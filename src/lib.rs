@@ -15,7 +15,7 @@
 //! [sent again](outbound::retry). Whatever happens, the client gets a [response](respond).
 //!
 //! Beside this way are what the operator has [paused](pauses), the [clicks] of clients, the [state]
-//! that outlives the process, the [metrics], the operators' [listener](admin), a [reload] of the
+//! that outlives the process, the [metrics], the [traces], the operators' [listener](admin), a [reload] of the
 //! [configuration](config) and the [logs](telemetry). The [app] builds all of it, and the [command
 //! line](cli) starts it.
 
@@ -38,6 +38,8 @@ pub mod state;
 pub mod store;
 
 pub mod outbound;
+
+pub mod traces;
 
 pub mod respond;
 

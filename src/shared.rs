@@ -16,6 +16,7 @@ use crate::{
     state::{StoreMetrics, wall_clock},
     store::SharedMetrics,
     telemetry::LogMetrics,
+    traces::{TraceMetrics, Tracer},
 };
 
 /// What all stacks of layers share, and the configuration of the newest.
@@ -31,6 +32,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Which clients have clicks.
     pub clicks: Clicks,
+    /// Traces calls, where that is wanted.
+    pub tracer: Tracer,
     /// What has been warned of.
     pub warnings: Warnings,
     /// Exchanges that outlive their callers.
@@ -58,6 +61,8 @@ pub struct Counters {
     pub answers: AnswerMetrics,
     /// Of the log.
     pub logs: LogMetrics,
+    /// Of traces.
+    pub traces: TraceMetrics,
 }
 
 // === impl Shared ===
@@ -83,6 +88,7 @@ impl Shared {
             exchanges: TaskTracker::new(),
             counters,
             clicks: Clicks::default(),
+            tracer: Tracer::default(),
             warnings: Warnings::default(),
             config,
             hasher: RandomState::new(),
@@ -107,6 +113,7 @@ impl Counters {
             retries: RetryMetrics::register(&registry)?,
             answers: AnswerMetrics::register(&registry)?,
             logs: LogMetrics::register(&registry)?,
+            traces: TraceMetrics::register(&registry)?,
             registry,
         })
     }

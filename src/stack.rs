@@ -52,8 +52,8 @@ pub fn stack<C>(
 where
     C: Connects,
 {
-    let Shared { config, admission, identities, counters, clicks, warnings, exchanges, hasher } =
-        shared;
+    let Shared { config, admission, identities, counters, exchanges, hasher, .. } = shared;
+    let Shared { clicks, warnings, tracer, .. } = shared;
     let learner = Learner::new(identities, admission);
     let reach = Reach::new(connector);
     ServiceBuilder::new()
@@ -67,7 +67,7 @@ where
         .layer(ProbeLayer)
         // Around all that can fail: it answers, counts and logs whatever happened. What follows
         // are steps, shared by all calls.
-        .layer(RespondLayer::new(config, &counters.answers, clicks, warnings))
+        .layer(RespondLayer::new(config, &counters.answers, clicks, warnings, tracer))
         // Before all else that looks at a call: a stranger learns nothing.
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.

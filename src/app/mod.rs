@@ -38,6 +38,7 @@ use crate::{
     shared::Shared,
     state::{self, ClockReading, Store},
     store::{self, Fleet},
+    traces,
 };
 
 /// The program could not start.
@@ -134,7 +135,9 @@ async fn serve(
     let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let shared = Shared::new(Arc::clone(&config))?;
+    let mut shared = Shared::new(Arc::clone(&config))?;
+    let end_traces = CancellationToken::new();
+    let traces = trace_calls(&config, &mut shared, listen, end_traces.clone())?;
     let room = listen::files::shares(files);
     if config.queue.max_in_flight.is_some_and(|most| most > room.in_flight) {
         tracing::warn!(
@@ -217,6 +220,11 @@ async fn serve(
         // It has little left to do, and a panic in it is in the log.
         let _ = thread.join();
     }
+    end_traces.cancel();
+    if let Some(thread) = traces {
+        // It has two seconds for what is left to tell, and a panic in it is in the log.
+        let _ = thread.join();
+    }
     // The admin thread ends with the token; its last answer is nobody's loss.
     let _ = admin.join();
     tracing::info!(in_time, "stopped");
@@ -264,6 +272,20 @@ fn share_limits(
     let known = (&shared.admission, &fleet);
     tasks.spawn(store::share(settings, config, known, metrics, end)?);
     Ok(Some(fleet))
+}
+
+/// Traces calls, if the operator says so.
+fn trace_calls(
+    config: &Config,
+    shared: &mut Shared,
+    listen: SocketAddr,
+    end: CancellationToken,
+) -> Result<Option<thread::JoinHandle<()>>, StartError> {
+    let Some(settings) = &config.traces else { return Ok(None) };
+    let connector = connect::connector(config, listen)?;
+    let (tracer, thread) = traces::start(settings, &shared.counters.traces, connector, end)?;
+    shared.tracer = tracer;
+    Ok(Some(thread))
 }
 
 /// Held calls go on, and calls in flight, until there are none; what is still held after

@@ -13,6 +13,17 @@ pub struct Ids {
     traceparent: Option<HeaderValue>,
 }
 
+/// The span that a call is part of already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The trace.
+    pub trace: [u8; 16],
+    /// The span in it.
+    pub span: [u8; 8],
+    /// Whether the caller keeps the trace.
+    pub sampled: bool,
+}
+
 /// The header with the id of a request. No standard has it; programs agree on it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,15 +50,30 @@ impl Ids {
 
     /// The id of the trace, 32 hexadecimal digits.
     pub fn trace(&self) -> Option<&str> {
+        self.parts().map(|(trace, ..)| trace)
+    }
+
+    /// The span that the call is part of, if it is.
+    pub fn parent(&self) -> Option<Parent> {
+        let (trace, span, flags) = self.parts()?;
+        let flags = flags.get(..2).and_then(|flags| u8::from_str_radix(flags, 16).ok())?;
+        let trace = u128::from_str_radix(trace, 16).ok()?.to_be_bytes();
+        let span = u64::from_str_radix(span, 16).ok()?.to_be_bytes();
+        Some(Parent { trace, span, sampled: flags & 1 == 1 })
+    }
+
+    /// The ids of the trace and the span, and what follows them.
+    fn parts(&self) -> Option<(&str, &str, &str)> {
         let text = self.traceparent.as_ref()?.to_str().ok()?;
         let mut parts = text.splitn(4, '-');
         let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
-        parts.next()?;
+        let flags = parts.next()?;
         let is = |part: &str, digits: usize| {
             part.len() == digits && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         };
         let is_id = |part: &str, digits| is(part, digits) && part.bytes().any(|b| b != b'0');
-        (is(version, 2) && version != "ff" && is_id(trace, 32) && is_id(span, 16)).then_some(trace)
+        let is_one = is(version, 2) && version != "ff" && is_id(trace, 32) && is_id(span, 16);
+        is_one.then_some((trace, span, flags))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod record;
 pub mod refusing;
 pub mod response;
 pub mod token;
+pub mod trace;
 
 use std::{fmt, sync::Arc, time::Duration};
 

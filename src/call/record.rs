@@ -12,12 +12,18 @@ use config::CallerName;
 use limits::{BucketKey, Class};
 use slack::{Method, RefusedAs, Retries, Tier};
 
-use super::{ids::Ids, refusing::Refusing};
+use super::{
+    ids::Ids,
+    refusing::Refusing,
+    trace::{Met, Trace},
+};
 
 /// What is told of one call. Written on its way in, read when its answer goes out.
 #[derive(Debug, Default)]
 pub struct Record {
     ids: Ids,
+    /// What it meets, if it is traced.
+    trace: Option<Box<Trace>>,
     labels: OnceLock<Labels>,
     waited: AtomicU64,
     client_waits: OnceLock<Duration>,
@@ -62,6 +68,24 @@ impl Record {
     /// That of a call that is known by these.
     pub fn of(ids: Ids) -> Self {
         Self { ids, ..Self::default() }
+    }
+
+    /// The same of one that is traced, if it is.
+    #[must_use]
+    pub fn traced(self, trace: Option<Box<Trace>>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// What it has met, if it is traced.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// It met something, which is kept if it is traced.
+    pub fn met(&self, met: impl FnOnce() -> Met) {
+        if let Some(trace) = &self.trace {
+            trace.add(met());
+        }
     }
 
     /// The call was classified.

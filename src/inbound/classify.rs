@@ -31,6 +31,7 @@ use crate::{
         refusing::Refusing,
         response::ResponseBody,
         token::bearer,
+        trace::{Met, WaitedFor},
     },
     clicks::{Clicks, ClientId},
     identity::Identities,
@@ -179,7 +180,10 @@ where
                     let brought = Brought { token: text, hash: token, headers, upstream };
                     let asking = self.resolver.ask(whose.clone(), brought, deadline);
                     whose.identity = Box::pin(asking).await;
-                    record.waited(Instant::now().duration_since(arrived));
+                    let to = Instant::now();
+                    record.waited(to.duration_since(arrived));
+                    let what = WaitedFor::Identity;
+                    record.met(|| Met::Wait { from: arrived, to, what, bucket: None });
                 }
                 // Beside the Web API no argument is read.
                 if whose.identity.org_wide && endpoint.is_none() {

@@ -446,6 +446,14 @@ impl Inner {
         }
     }
 
+    /// For which bucket a held call stands in line, and why it does not go.
+    fn waits_for(&self, ticket: scheduler::Ticket) -> Option<(BucketKey, &'static str)> {
+        let mut state = self.lock();
+        let now = self.now();
+        let (bucket, block) = state.scheduler.waits_for(now, ticket)?;
+        Some((bucket, block.reason.as_str()))
+    }
+
     fn at(&self, instant: Instant) -> scheduler::Instant {
         START + instant.saturating_duration_since(self.origin)
     }

@@ -10,7 +10,11 @@ use scheduler::{Outcome, Ticket};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Inner, Permit, Shed, Turned, Verdict};
-use crate::call::{Call, client_end::ClientEnded};
+use crate::call::{
+    Call,
+    client_end::ClientEnded,
+    trace::{Met, WaitedFor},
+};
 
 /// A call that is not shed, so far.
 #[derive(Debug)]
@@ -44,11 +48,16 @@ impl QueueDecision<'_> {
             Self::Granted(permit) => permit,
             Self::Held(waiting) => {
                 let (shared, from) = (waiting.shared, Instant::now());
+                let ticket = waiting.ticket;
+                let bucket = call.record.trace().and_then(|_| shared.waits_for(ticket));
                 let verdict = tokio::select! {
                     verdict = waiting => verdict,
                     () = call.client_end.comes() => return Err(ClientEnded.into()),
                 };
-                call.record.waited(Instant::now().duration_since(from));
+                let to = Instant::now();
+                call.record.waited(to.duration_since(from));
+                let what = WaitedFor::Queue;
+                call.record.met(|| Met::Wait { from, to, what, bucket });
                 Permit::new(verdict?, shared)
             }
         };

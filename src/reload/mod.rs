@@ -184,6 +184,7 @@ pub fn may_replace(before: &Config, after: &Config) -> Result<(), ReloadError> {
         ("state_file", before.state_file == after.state_file),
         ("queue.max_bytes", before.queue.max_bytes == after.queue.max_bytes),
         ("log", before.log == after.log),
+        ("traces", before.traces == after.traces),
     ];
     let changed: Vec<_> = fixed.iter().filter(|(_, same)| !same).map(|(key, _)| *key).collect();
     if changed.is_empty() { Ok(()) } else { Err(ReloadError::Restart(changed.join(", "))) }

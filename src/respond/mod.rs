@@ -5,6 +5,7 @@
 //! how often it was sent.
 
 mod cure;
+mod ending;
 mod error;
 mod form;
 mod headroom;
@@ -27,6 +28,7 @@ use tower::{Layer, Service};
 
 use self::{
     cure::message,
+    ending::Ending,
     error::{Asker, error_response, json_response, say_in_status},
     form::{Told, is_back_at_once},
 };
@@ -53,6 +55,7 @@ use crate::{
     outbound::upstream::UpstreamError,
     queue::{Shed, ShedReason, whole_seconds},
     step::Step,
+    traces::Tracer,
 };
 
 /// Why a call has no answer of the upstream's.
@@ -94,6 +97,7 @@ pub struct RespondLayer {
     metrics: AnswerMetrics,
     clicks: Clicks,
     warnings: Warnings,
+    tracer: Tracer,
 }
 
 /// Answers every call.
@@ -111,6 +115,7 @@ struct Inner<S> {
     metrics: AnswerMetrics,
     clicks: Clicks,
     warnings: Warnings,
+    tracer: Tracer,
 }
 
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
@@ -141,6 +146,14 @@ impl Failure {
             }
             Self::Refused(_) => Some(ShedReason::Upstream),
             _ => None,
+        }
+    }
+
+    /// Why the call was answered without being sent, in a span.
+    fn why(&self) -> Option<&'static str> {
+        match self {
+            Self::Dead(answer) => Some(answer.0.reason.as_str()),
+            _ => self.shed_reason().map(ShedReason::as_str).or_else(|| self.lost()),
         }
     }
 
@@ -290,12 +303,14 @@ impl RespondLayer {
         metrics: &AnswerMetrics,
         clicks: &Clicks,
         warnings: &Warnings,
+        tracer: &Tracer,
     ) -> Self {
         Self {
             config: Arc::clone(config),
             metrics: metrics.clone(),
             clicks: clicks.clone(),
             warnings: warnings.clone(),
+            tracer: tracer.clone(),
         }
     }
 }
@@ -304,8 +319,9 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        let Self { config, metrics, clicks, warnings } = self.clone();
-        Respond { shared: Arc::new(Inner { below: inner, config, metrics, clicks, warnings }) }
+        let Self { config, metrics, clicks, warnings, tracer } = self.clone();
+        let shared = Inner { below: inner, config, metrics, clicks, warnings, tracer };
+        Respond { shared: Arc::new(shared) }
     }
 }
 
@@ -333,10 +349,13 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Inner { below, config, metrics, clicks, warnings } = &*shared;
+            let Inner { below, config, metrics, clicks, warnings, tracer } = &*shared;
             // Shares the memory of the request's.
             let uri = request.uri().clone();
-            let record = Arc::new(Record::of(Ids::of(request.headers())));
+            let ids = Ids::of(request.headers());
+            let trace = tracer.begin(&ids);
+            let record = Arc::new(Record::of(ids).traced(trace));
+            let mut ending = Ending::of(tracer, &record, &request);
             let asker = Asker::of(request.headers());
             let answered =
                 below.call(Arriving { request, proved: None, record: Arc::clone(&record) }).await;
@@ -348,6 +367,9 @@ where
             let mut reason = None;
             let response = answered.or_else(|failure| {
                 reason = failure.shed_reason();
+                if let Some(ending) = &mut ending {
+                    ending.why = failure.why();
+                }
                 if let Some(reason) = reason.filter(|_| !failure.is_back_at_once(&record)) {
                     warnings.shed(&record, reason, failure.could_go_in());
                 }
@@ -384,7 +406,12 @@ where
             let status = response.as_ref().ok().map(Response::status);
             if !has_left {
                 metrics.answered(&record, status, reason);
+                if let Some(ending) = &mut ending {
+                    ending.status = status;
+                }
             }
+            // Its span ends here, or when its client is gone.
+            drop(ending);
             tracing::debug!(
                 method = record.method(),
                 class = record.class(),

@@ -84,6 +84,7 @@ pub(super) const CONFIG: Shape = Map(&[
     ("mode", Value),
     ("drain_timeout", Value),
     ("log", Map(&[("format", Value), ("level", Value)])),
+    ("traces", Map(&[("endpoint", Nullable), ("sample", Value)])),
 ]);
 
 /// A rule in `callers`.

@@ -23,6 +23,7 @@ mod proxies;
 mod secret;
 mod shared;
 mod tls;
+mod traces;
 mod upstreams;
 
 use std::{
@@ -54,6 +55,7 @@ pub use proxies::Proxies;
 pub use secret::Secret;
 pub use shared::{ORDINAL_ENV, Password, Redis, RedisServer, Shared};
 pub use tls::{Roots, Tls};
+pub use traces::Traces;
 
 use self::upstreams::Slack;
 pub use slack::Kind;
@@ -113,6 +115,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces of calls go; nowhere, if nothing is said.
+    pub traces: Option<Traces>,
     /// Files that it names and that were read: certificates and keys.
     pub files: Vec<PathBuf>,
 }
@@ -282,6 +286,7 @@ impl Config {
             state_file: None,
             drain_timeout: Duration::from_secs(25),
             log: Log::default(),
+            traces: None,
             files: Vec::new(),
         }
     }

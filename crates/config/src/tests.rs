@@ -69,10 +69,11 @@ fn whole(config: &Config) -> String {
         drain_timeout,
         log,
         files,
+        traces,
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?}",
+         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?} {traces:?}",
         catalogue.unknown(),
     )
 }
@@ -178,6 +179,7 @@ fn nothing_configured_is_a_configuration() {
     assert_eq!(config.on_429.max_attempts.get(), 10);
     assert_eq!(config.on_429.default_retry_after, Duration::from_secs(30));
     assert!(config.fail_fast.on);
+    assert_eq!(config.traces, None);
     assert_eq!(config.drain_timeout, Duration::from_secs(25));
     assert_eq!(config.trust_callers, TrustCallers::Auto);
     assert_eq!(config.shed_as, ShedAs::Auto);

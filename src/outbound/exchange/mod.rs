@@ -18,7 +18,7 @@ use std::{
 
 use config::Config;
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response, StatusCode, header, response::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header, response::Parts, uri::Scheme};
 use hyper::body::Incoming;
 use slack::{
     Kind,
@@ -37,6 +37,7 @@ use crate::{
         headers,
         refusing::Refusing,
         response::{ResponseBody, SlackRefused},
+        trace::Met,
     },
     outbound::upstream::{OwnConnection, UpstreamError},
     queue::{Admitted, Permit, whole_seconds},
@@ -191,6 +192,13 @@ where
         let response = self.inner.call(request).await;
         drop(in_flight);
         let took = Instant::now().duration_since(sent);
+        let url = &call.head.url;
+        call.record.met(|| Met::Attempt {
+            from: sent,
+            to: sent + took,
+            server: server(url),
+            outcome: response.as_ref().map(Response::status).map_err(UpstreamError::kind),
+        });
         let code = response.as_ref().map_or("error", |response| code(response.status()));
         self.metrics.exchanged(&call.upstream.prefix, code, took);
         let response = match response {
@@ -329,6 +337,12 @@ fn refusal(
     }
     reply::reword(headers);
     Response::from_parts(parts, ResponseBody::ours(refusing.words().body(seconds, None)))
+}
+
+/// The host and the port of a URL.
+fn server(url: &Uri) -> Option<(Box<str>, u16)> {
+    let usual = if url.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
+    Some((url.host()?.into(), url.port_u16().unwrap_or(usual)))
 }
 
 /// A status as metrics have it.

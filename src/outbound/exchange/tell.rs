@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use limits::{Dimension, Limit, Rule};
 use slack::reply::LONGEST_FREEZE;
+use tokio::time::Instant;
 
 use crate::{
-    call::Call,
+    call::{Call, trace::Met},
     queue::{self, Closed, whole_seconds},
 };
 
 /// Tells of a call that Slack refused, asking for a pause.
 pub(super) fn refused(call: &Call, refused: &queue::ReportedLimit, asked: Duration) {
     let ids = call.record.ids();
+    for Closed { bucket, pause } in &refused.closed {
+        let (from, pause, bucket) = (Instant::now(), *pause, bucket.clone());
+        call.record.met(|| Met::Freeze { from, pause, bucket });
+    }
     if let Some(Closed { bucket, pause }) =
         refused.closed.first().filter(|_| asked > LONGEST_FREEZE)
     {

@@ -29,6 +29,7 @@ use crate::{
     call::{
         record::Record,
         response::{ResponseBody, SlackRefused},
+        trace::{Met, WaitedFor},
     },
     outbound::{
         exchange::{AttemptFailure, BREATH, Exchanged, FailedCall, RefusedCall},
@@ -141,7 +142,10 @@ impl<C: Connects> RetryLayer<C> {
                     is_up = reached => is_up,
                     () = call.client_end.comes() => false,
                 };
-                call.record.waited(Instant::now().duration_since(waits_from));
+                let to = Instant::now();
+                call.record.waited(to.duration_since(waits_from));
+                let what = WaitedFor::Host;
+                call.record.met(|| Met::Wait { from: waits_from, to, what, bucket: None });
                 if !is_up {
                     return Err(AttemptFailure::Error(error));
                 }
@@ -160,7 +164,12 @@ impl<C: Connects> RetryLayer<C> {
                     // It is not sent again.
                     () = call.client_end.comes() => {}
                 }
-                call.record.waited(Instant::now().duration_since(waits_from));
+                let to = Instant::now();
+                call.record.waited(to.duration_since(waits_from));
+                if !pause.is_zero() {
+                    let what = WaitedFor::Breath;
+                    call.record.met(|| Met::Wait { from: waits_from, to, what, bucket: None });
+                }
                 reason
             }
         };

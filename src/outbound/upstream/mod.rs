@@ -107,6 +107,22 @@ pub enum UpstreamError {
     Request(BodyError),
 }
 
+// === impl UpstreamError ===
+
+impl UpstreamError {
+    /// What it is, in a span.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "unreachable",
+            Self::Loop(_) => "loop",
+            Self::NotBegun(_) | Self::NotTaken(_) => "not_taken",
+            Self::Broken(_) | Self::Garbled(_) => "broken",
+            Self::Timeout(_) | Self::Stalled(_) => "timeout",
+            Self::Request(_) => "request",
+        }
+    }
+}
+
 // === impl Upstream ===
 
 impl<C: Connects> Upstream<C> {

@@ -6,7 +6,7 @@ use super::{code, files, read};
 
 /// The modules of the proxy, lowest floor first. A module uses only what is below it; those of one
 /// floor do not use each other.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 15] = [
     &["causes", "clicks", "step"],
     &["metrics"],
     &["call", "telemetry"],
@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 14] = [
     &["state"],
     &["queue"],
     &["inbound", "outbound", "store"],
+    &["traces"],
     &["respond"],
     &["shared"],
     &["stack"],

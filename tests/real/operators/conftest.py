@@ -18,6 +18,8 @@ from stand import FakeSlack, Process, Proxy, eventually
 HIDDEN = "conversations.list=10"
 MORE = """
 identity: { resolve: false }
+# Nobody is there.
+traces: { endpoint: "http://127.0.0.1:9" }
 callers: [{ name: small, match: { lane: small }, max_depth: 1 }]
 drain_timeout: 3s
 """

@@ -7,6 +7,7 @@ mod callers;
 mod clients;
 mod outgoing;
 mod shared;
+mod traces;
 
 /// A text, and all that is wrong with it, without the file's name.
 fn expect(table: &[(&str, &[&str])]) {
