@@ -60,9 +60,11 @@ pub(super) fn message(shed: &Shed, record: &Record) -> String {
         ShedReason::Draining => "slackwater is stopping; call again".into(),
         ShedReason::Upstream => "Slack has refused it before".into(),
     };
+    // An attempt that failed may have been done.
+    let again = if record.attempts() > 0 { " again" } else { "" };
     match cure(shed.reason, record) {
-        Some(cure) => format!("[ERROR] slackwater: not sent: {why}; {cure}"),
-        None => format!("[ERROR] slackwater: not sent: {why}"),
+        Some(cure) => format!("[ERROR] slackwater: not sent{again}: {why}; {cure}"),
+        None => format!("[ERROR] slackwater: not sent{again}: {why}"),
     }
 }
 

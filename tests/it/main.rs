@@ -44,6 +44,7 @@ mod scenarios;
 mod secrets;
 mod shadow;
 mod shedding;
+mod simulation;
 mod spellings;
 mod switched_off;
 mod tidy;
