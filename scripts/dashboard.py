@@ -234,6 +234,8 @@ def process():
                alerts=["SlackwaterSharedDegraded"], **small)
     yield stat("Replicas", "short", "How many replicas share their limits, as each of them knows.",
                "max(slackwater_shared_members<all>)", **small)
+    yield stat("Servers of the store", "short", "How many servers of the shared store the replica with the fewest is connected to: one, "
+               "or in a cluster each node that keeps limits.", "min(slackwater_shared_servers<all>)", **small)
     yield stat("Memory losses", "short", "Times in the last hour that a part of the shared store had lost its memory: emptied, "
                "restarted, or another server.", "max(increase(slackwater_shared_epoch_changes_total<all>[1h]))", **small)
     yield lines("Shared store's errors", "short", "What went wrong between the replicas and their store.",

@@ -234,6 +234,8 @@ pub(super) struct SharedStatus {
     for_ms: u64,
     /// How many replicas there are.
     members: usize,
+    /// The servers that this replica is connected to: `10.0.0.7:6379`.
+    servers: Vec<String>,
     /// The limits that another replica has been given with other figures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     limits_differ: Vec<DifferenceStatus>,
@@ -475,10 +477,11 @@ impl From<Split> for ReplicaStatus {
 // === impl ReloadStatus ===
 
 impl From<Shown> for SharedStatus {
-    fn from(Shown { state, members, since, differences }: Shown) -> Self {
+    fn from(Shown { state, members, since, differences, servers }: Shown) -> Self {
         let for_ms = millis(Instant::now().saturating_duration_since(since));
         let limits_differ = differences.into_iter().map(DifferenceStatus::from).collect();
-        Self { state: state.as_str(), for_ms, members, limits_differ }
+        let servers = servers.iter().map(ToString::to_string).collect();
+        Self { state: state.as_str(), for_ms, members, servers, limits_differ }
     }
 }
 

@@ -26,6 +26,22 @@ const SILENT: [u32; 1] = [1];
 /// Into how many groups the buckets are divided: each lives in one slot of a cluster.
 pub(super) const SHARDS: u8 = 16;
 
+/// What is of no group: it lives in a slot of its own.
+pub(super) const OF_ALL: Shard = Shard(SHARDS);
+
+/// How many slots of a cluster are used: that of each group, and that of what is of none.
+pub(super) const SLOTS_USED: usize = SHARDS as usize + 1;
+
+/// All groups, and what is of none.
+pub(super) fn all() -> impl Iterator<Item = Shard> {
+    (0..=SHARDS).map(Shard)
+}
+
+/// The hash tag of a group's keys, which decides in which slot of a cluster they are.
+pub(super) fn tag(shard: Shard) -> String {
+    if shard == OF_ALL { "f".into() } else { shard.0.to_string() }
+}
+
 // === impl Keys ===
 
 impl Keys {
@@ -72,7 +88,7 @@ impl Keys {
 
     /// What all know, whatever the group of a bucket.
     pub(super) fn of_all(&self, what: &str) -> String {
-        format!("{}{{f}}:{what}", self.base)
+        self.of(OF_ALL, what)
     }
 
     /// The channel on which all are told.
@@ -81,7 +97,7 @@ impl Keys {
     }
 
     fn of(&self, shard: Shard, what: &str) -> String {
-        format!("{}{{{}}}:{what}", self.base, shard.0)
+        format!("{}{{{}}}:{what}", self.base, tag(shard))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use config::Address;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ pub struct SharedMetrics {
     pub(super) step: Histogram,
     held: IntGauge,
     members: IntGauge,
+    servers: IntGauge,
     pub(super) epochs: IntCounter,
     shown: Arc<Mutex<Option<Shown>>>,
 }
@@ -35,6 +37,8 @@ pub struct Shown {
     pub since: Instant,
     /// The limits that others have been given with other figures.
     pub differences: Vec<Difference>,
+    /// The servers that are connected to.
+    pub servers: Vec<Address>,
 }
 
 /// How far the store can be heard: by the part of it that is worst off.
@@ -85,6 +89,10 @@ impl SharedMetrics {
                 "slackwater_shared_members",
                 "Replicas that share the limits, as this one knows.",
             )?,
+            servers: registry.gauge(
+                "slackwater_shared_servers",
+                "Servers of the shared store that this replica is connected to.",
+            )?,
             epochs: registry.counter(
                 "slackwater_shared_epoch_changes_total",
                 "How often a part of the shared store had lost its memory.",
@@ -113,6 +121,15 @@ impl SharedMetrics {
         self.errors.with_label_values(&[versions::REASON]).inc();
     }
 
+    /// These are the servers that are connected to.
+    pub(super) fn uses(&self, servers: Vec<Address>) {
+        self.servers.set(i64::try_from(servers.len()).unwrap_or(i64::MAX));
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = &mut *shown {
+            shown.servers = servers;
+        }
+    }
+
     pub(super) fn hold(&self, slots: u64) {
         self.held.set(i64::try_from(slots).unwrap_or(i64::MAX));
     }
@@ -124,8 +141,9 @@ impl SharedMetrics {
         match &mut *shown {
             Some(shown) if shown.state == state => shown.members = members,
             _ => {
-                let differences = shown.take().map(|shown| shown.differences).unwrap_or_default();
-                *shown = Some(Shown { state, members, since: now, differences });
+                let before = shown.take().map(|shown| (shown.differences, shown.servers));
+                let (differences, servers) = before.unwrap_or_default();
+                *shown = Some(Shown { state, members, since: now, differences, servers });
             }
         }
     }

@@ -11,14 +11,16 @@
 //!
 //! The [`replica`] decides what is said and what comes of an answer, and knows no socket. The [`client`]
 //! is the task that carries it, on the calls' thread: all that it does there is to write and to read. It
-//! has one [connection](connect) for commands, and [another](listen) on which it is told what it is
-//! granted meanwhile. What is [wrong](trouble) is said once, and the next attempt [waits](backoff) longer. So is it
+//! has one [connection](connect) for commands to each [server](node) that keeps something, and [one](listen)
+//! on which it is told what it is granted meanwhile. Which servers these are the configuration says, or
+//! [sentinels](sentinel), or the nodes of a [cluster]. What is [wrong](trouble) is said once, and the next attempt [waits](backoff) longer. So is it
 //! once said where replicas have been given limits that [differ](differences).
 //!
 //! Without the store nothing fails: [`scheduler`] knows what may be used then.
 
 mod backoff;
 mod client;
+mod cluster;
 mod connect;
 mod differences;
 mod fleet;
@@ -27,9 +29,11 @@ mod keys;
 mod listen;
 mod members;
 mod metrics;
+mod node;
 mod replica;
 mod said;
 mod script;
+mod sentinel;
 mod trouble;
 mod versions;
 
@@ -65,7 +69,7 @@ pub fn share(
 ) -> Result<impl Future<Output = ()> + Send + use<>, rustls::Error> {
     static SCRIPTS: LazyLock<Scripts> =
         LazyLock::new(|| Scripts::of([script::BEAT, script::STEP, freezes::FREEZE, said::SAID]));
-    let connector = Connector::new(&settings.server, &config.tls)?;
+    let connector = Connector::new(&settings.servers, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
     let lease = settings.forget_after;

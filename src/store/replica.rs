@@ -45,10 +45,8 @@ pub(super) struct Replica {
     fleet: Fleet,
     /// The last number of a message.
     number: u64,
-    /// The run id of the server to which there is a connection, or was one: each process has another one.
-    run: String,
-    /// Whether messages can be sent at all.
-    connected: bool,
+    /// The run id of the server that keeps what is of no group, while there is a connection to it.
+    run_of_all: Option<String>,
     differences: Differences,
     versions: Versions,
     metrics: SharedMetrics,
@@ -62,6 +60,10 @@ pub(super) struct Replica {
 #[derive(Debug)]
 struct Group {
     shard: Shard,
+    /// Whether there is a connection to the server that keeps it.
+    connected: bool,
+    /// The run id of that server, or of the one before: each process has another one.
+    run: String,
     /// How often its name has changed.
     generation: u32,
     /// The names that it had before, and since when it has another one; the oldest first.
@@ -98,7 +100,7 @@ enum State {
 pub(super) struct Message {
     pub(super) kind: Kind,
     pub(super) given: Given,
-    shard: Shard,
+    pub(super) shard: Shard,
     generation: u32,
     number: u64,
     /// By the clock that includes suspensions.
@@ -168,8 +170,7 @@ impl Replica {
             since: now,
             groups: (0..SHARDS).map(|shard| Group::new(Shard(shard), now)).collect(),
             number: 0,
-            run: String::new(),
-            connected: false,
+            run_of_all: None,
             differences: Differences::default(),
             versions: Versions::default(),
             metrics,
@@ -189,33 +190,50 @@ impl Replica {
 
     /// When it does something next, if nothing happens before.
     pub(super) fn next(&self) -> Instant {
-        let beat = |group: &Group| Some(group.beat_at).filter(|_| self.connected);
+        let beat = |group: &Group| Some(group.beat_at).filter(|_| group.connected);
         let waits = |group: &Group| group.waits.values().min().copied();
         let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
-        let of_all = [self.freezes.next(self.connected), self.saying.next(self.connected)];
+        let connected = self.run_of_all.is_some();
+        let of_all = [self.freezes.next(connected), self.saying.next(connected)];
         let all = groups.chain(of_all.into_iter().flatten());
         all.fold(self.measured + BEAT, Instant::min)
     }
 
-    /// There is a connection to the process with that run id: it says at once that it is here.
-    pub(super) fn connects(&mut self, now: Instant, run: String) {
-        (self.connected, self.run) = (true, run);
+    /// There is a connection to the server that keeps a group, or [what is of none](keys::OF_ALL), and to its
+    /// process with that run id: it says at once that it is here.
+    pub(super) fn connects(&mut self, now: Instant, shard: Shard, run: &str) {
         if self.number == 0 {
             // In good time: what is said by a name that is not kept is kept from others for longer.
             self.admission.keep_name(self.name(Shard(0)));
         }
-        self.groups.iter_mut().for_each(|group| group.beat_at = now);
-        self.freezes.connects(now);
-        self.saying.connects(now);
+        let Some(group) = self.groups.get_mut(usize::from(shard.0)) else {
+            self.run_of_all = Some(run.to_owned());
+            self.freezes.connects(now);
+            self.saying.connects(now);
+            return;
+        };
+        group.connected = true;
+        group.beat_at = now;
+        run.clone_into(&mut group.run);
     }
 
-    /// There is none any more: nothing that is on its way is answered.
-    pub(super) fn disconnects(&mut self) {
-        self.connected = false;
-        self.freezes.is_alone();
-        self.saying.is_alone();
-        for at in 0..self.groups.len() {
-            self.is_alone(at);
+    /// There is none any more, or to another server: nothing that is on its way is answered.
+    pub(super) fn disconnects(&mut self, shard: Shard) {
+        let at = usize::from(shard.0);
+        let Some(group) = self.groups.get_mut(at) else {
+            self.run_of_all = None;
+            self.freezes.is_alone();
+            self.saying.is_alone();
+            return;
+        };
+        group.connected = false;
+        self.is_alone(at);
+    }
+
+    /// Its server has said that it cannot answer now, and will soon.
+    pub(super) fn beats_at(&mut self, shard: Shard, at: Instant) {
+        if let Some(group) = self.groups.get_mut(usize::from(shard.0)) {
+            group.beat_at = at;
         }
     }
 
@@ -229,12 +247,12 @@ impl Replica {
             if self.groups[at].waits.len() < before {
                 self.is_alone(at);
             }
-            if self.connected && self.groups[at].beat_at <= now {
+            if self.groups[at].connected && self.groups[at].beat_at <= now {
                 let beat = self.beat(at, now);
                 out.push(beat);
             }
         }
-        if self.connected {
+        if self.groups.iter().any(|group| group.connected) {
             self.steps(now, out);
         }
         self.measure(now);
@@ -257,7 +275,7 @@ impl Replica {
         let ended = processes.chain(own.map(|(name, _)| name)).map(String::as_str);
         let ended: Vec<_> = ended.collect();
         let others = &others;
-        let (name, run, ended) = (&*name, &*self.run, &*ended);
+        let (name, run, ended) = (&*name, &*self.groups[at].run, &*ended);
         let beat = Beat { name, run, epoch, new_epoch, told_all, others, ended };
         let given = Given::beat(&self.keys, shard, self.times, &beat);
         self.groups[at].beat_at = now + BEAT;
@@ -284,7 +302,7 @@ impl Replica {
                 let of = asks.iter().map(|ask| (ask.bucket.clone(), ask.number, Figures::of(ask)));
                 let of = of.collect();
                 let asks = asks.iter().map(|ask| (ask, None)).collect();
-                let (name, run) = (&*name, &*self.run);
+                let (name, run) = (&*name, &*self.groups[usize::from(shard.0)].run);
                 let step = Step { name, run, epoch: Some(epoch), asks, leaves: false };
                 let given = Given::step(&self.keys, shard, self.times, &step);
                 let message = self.message(Kind::Step, given, shard.0.into(), now, of);
@@ -314,11 +332,11 @@ impl Replica {
 
     /// What there is to say that is of no group.
     fn act_for_all(&mut self, now: Instant, out: &mut Vec<Message>) {
-        if !self.connected {
+        let Some(run) = &self.run_of_all else {
             self.fleet.is_alone();
             return;
-        }
-        let to = (&self.keys, &*self.run);
+        };
+        let to = (&self.keys, &**run);
         let given = self.freezes.act(now, self.number + 1, to, Epoch(random()));
         if let Some(given) = given {
             out.push(self.message_of_all(Kind::Freeze, given, now));
@@ -333,7 +351,7 @@ impl Replica {
     fn message_of_all(&mut self, kind: Kind, given: Given, now: Instant) -> Message {
         self.number += 1;
         let (number, sent) = (self.number, boot_time());
-        let (shard, generation, epoch) = (Shard(0), 0, None);
+        let (shard, generation, epoch) = (keys::OF_ALL, 0, None);
         Message {
             kind,
             given,
@@ -526,7 +544,7 @@ impl Replica {
             let last = chunks.pop().unwrap_or_default();
             let chunks = chunks.into_iter().map(|asks| (asks, false));
             for (asks, leaves) in chunks.chain([(last, true)]) {
-                let (name, run) = (&*self.name(shard), &*self.run);
+                let (name, run) = (&*self.name(shard), &*self.groups[at].run);
                 let step = Step { name, run, epoch, asks, leaves };
                 let given = Given::step(&self.keys, shard, self.times, &step);
                 out.push(self.message(Kind::Step, given, at, now, Vec::new()));
@@ -564,6 +582,8 @@ impl Group {
     fn new(shard: Shard, now: Instant) -> Self {
         Self {
             shard,
+            connected: false,
+            run: String::new(),
             generation: 0,
             ended: Vec::new(),
             epoch: None,

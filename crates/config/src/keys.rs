@@ -75,6 +75,8 @@ pub(super) const CONFIG: Shape = Map(&[
             ("margin", Value),
             ("redis", Nullable),
             ("password", Nullable),
+            ("sentinel", Map(&[("master", Value), ("user", Nullable), ("password", Nullable)])),
+            ("cluster", Value),
             ("prefix", Value),
             ("timeout", Value),
             ("forget_after", Value),

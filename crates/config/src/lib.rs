@@ -21,6 +21,7 @@ mod name;
 mod outside;
 mod proxies;
 mod secret;
+mod servers;
 mod shared;
 mod tls;
 mod traces;
@@ -53,7 +54,8 @@ pub use name::{CallerName, NotAName};
 pub use outside::Outside;
 pub use proxies::Proxies;
 pub use secret::Secret;
-pub use shared::{ORDINAL_ENV, Password, Redis, RedisServer, Shared};
+pub use servers::{Address, RedisServers, Sentinel, Topology};
+pub use shared::{ORDINAL_ENV, Password, Redis, Shared};
 pub use tls::{Roots, Tls};
 pub use traces::Traces;
 

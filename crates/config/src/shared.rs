@@ -3,12 +3,11 @@
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time;
-use http::Uri;
 use limits::Split;
 use slack::read::missing;
 use yaml::{Cursor, Form, Report};
 
-use super::upstreams::has_bad_port;
+use super::servers::{self, RedisServers};
 
 /// Which replica this is, over the file.
 pub const ORDINAL_ENV: &str = "SLACKWATER_SHARED_ORDINAL";
@@ -25,8 +24,8 @@ pub enum Shared {
 /// A store, and how it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// Which server.
-    pub server: RedisServer,
+    /// Which servers.
+    pub servers: RedisServers,
     /// What all of its keys begin with.
     pub prefix: Arc<str>,
     /// How long the server may take for an answer.
@@ -37,29 +36,9 @@ pub struct Redis {
     pub replicas: Option<NonZeroU32>,
 }
 
-/// A server that speaks Redis's protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisServer {
-    /// Whether the connection is secured by TLS.
-    pub tls: bool,
-    /// Its name or IP address; an IPv6 address without brackets.
-    pub host: Arc<str>,
-    /// Its port.
-    pub port: u16,
-    /// Which of its databases.
-    pub database: u32,
-    /// Who the replica is there, if it says so.
-    pub user: Option<Arc<str>>,
-    /// What it proves that with.
-    pub password: Option<Password>,
-}
-
 /// A password. Prints nothing.
 #[derive(Clone)]
-pub struct Password(Arc<str>);
-
-/// The port of a server that names none.
-const PORT: u16 = 6379;
+pub struct Password(pub(super) Arc<str>);
 
 /// The prefix where none is given, and the longest.
 const PREFIX: &str = "slackwater";
@@ -80,9 +59,6 @@ const MARGINS: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 
 /// More replicas than anybody runs in front of one app.
 const MOST_REPLICAS: u32 = 1000;
-
-const FORM: &str = "write it as in redis://redis.example:6379/0, or rediss:// for TLS; a character of \
-                    a user or password that needs encoding, an @ for example, as in %40";
 
 /// What is said of `shared`: one form or the other.
 pub(super) fn read(
@@ -109,12 +85,12 @@ pub(super) fn read(
 }
 
 /// A key that has a value, or something that was reported.
-fn given<'t>(at: Cursor<'t>, key: &str) -> Option<Cursor<'t>> {
+pub(super) fn given<'t>(at: Cursor<'t>, key: &str) -> Option<Cursor<'t>> {
     at.get(key).filter(|at| at.form() != Form::Null)
 }
 
 fn split(at: Cursor<'_>, over: Option<&str>, report: &mut Report) -> Option<Split> {
-    for key in ["password", "prefix", "timeout", "forget_after"] {
+    for key in ["sentinel", "cluster", "password", "prefix", "timeout", "forget_after"] {
         if let Some(at) = given(at, key) {
             report.add(at, "is for Redis, which is not named; add redis, or delete the key");
         }
@@ -171,7 +147,7 @@ fn redis(at: Cursor<'_>, url: Cursor<'_>, has_ordinal: bool, report: &mut Report
     if has_ordinal {
         report.add_outside(ORDINAL_ENV, format!("{NO_ORDINAL}, so unset it, or delete redis"));
     }
-    let server = server(url, given(at, "password"), report);
+    let servers = servers::read(at, url, report);
     let prefix = match given(at, "prefix") {
         Some(at) => prefix(at, report),
         None => Some(PREFIX.into()),
@@ -188,7 +164,7 @@ fn redis(at: Cursor<'_>, url: Cursor<'_>, has_ordinal: bool, report: &mut Report
     let replicas = given(at, "replicas").map(|at| replicas(at, report));
     let replicas = replicas.map_or(Some(None), |replicas| replicas.map(Some));
     Some(Redis {
-        server: server?,
+        servers: servers?,
         prefix: prefix?,
         timeout: timeout?,
         forget_after: forget_after?,
@@ -230,110 +206,6 @@ fn prefix(at: Cursor<'_>, report: &mut Report) -> Option<Arc<str>> {
     let text = "is no prefix of keys; write 1 to 64 letters, digits and - _ . :";
     report.add(at, format!("{quoted} {text}"));
     None
-}
-
-/// Messages do not repeat the URL: it may hold a password.
-fn server(
-    at: Cursor<'_>,
-    password: Option<Cursor<'_>>,
-    report: &mut Report,
-) -> Option<RedisServer> {
-    let server = match parse(at.text()?) {
-        Ok(server) => server,
-        Err(wrong) => {
-            report.add(at, format!("{wrong}; {FORM}"));
-            return None;
-        }
-    };
-    let password = match (password, server.password) {
-        (Some(at), Some(_)) => {
-            report.add(at, "stands beside a password in redis; delete one of the two");
-            return None;
-        }
-        (Some(at), None) => {
-            let text = at.text()?.trim();
-            if text.is_empty() {
-                report.add(at, "is empty; give it a value, or delete the key");
-                return None;
-            }
-            Some(Password(text.into()))
-        }
-        (None, password) => password,
-    };
-    if server.user.is_some() && password.is_none() {
-        let text = "names a user without a password; add one after a colon, as in \
-                    redis://user:password@redis.example, or in shared.password; one without a user \
-                    stands after a colon, too";
-        report.add(at, text);
-        return None;
-    }
-    Some(RedisServer { password, ..server })
-}
-
-/// What a URL says, or what is wrong with it.
-fn parse(text: &str) -> Result<RedisServer, &'static str> {
-    const NO_URL: &str = "is no URL of a Redis server";
-    let uri: Uri = text.parse().map_err(|_| NO_URL)?;
-    let tls = match uri.scheme_str() {
-        Some("redis") => false,
-        Some("rediss") => true,
-        _ => return Err(NO_URL),
-    };
-    if uri.query().is_some() || text.contains('#') {
-        return Err("has a query or a fragment, which mean nothing here");
-    }
-    let authority = uri.authority().ok_or(NO_URL)?;
-    if authority.as_str().matches('@').count() > 1 {
-        return Err("has an @ too many");
-    }
-    if authority.host().is_empty() || has_bad_port(authority) {
-        return Err("has no host, or a bad port");
-    }
-    let (user, password) = match authority.as_str().split_once('@') {
-        None => (None, None),
-        Some((said, _)) => match said.split_once(':') {
-            None => (Some(said), None),
-            Some((user, password)) => (Some(user), Some(password)),
-        },
-    };
-    let decoded = |said: Option<&str>| match said.filter(|said| !said.is_empty()) {
-        None => Ok(None),
-        Some(said) => decode(said).map(|text| Some(Arc::from(text))).ok_or(NO_URL),
-    };
-    let database = match uri.path() {
-        "" | "/" => 0,
-        path => path
-            .strip_prefix('/')
-            .and_then(|number| number.parse().ok())
-            .ok_or("has a path that is no number of a database")?,
-    };
-    Ok(RedisServer {
-        tls,
-        host: authority.host().trim_start_matches('[').trim_end_matches(']').into(),
-        port: authority.port_u16().unwrap_or(PORT),
-        database,
-        user: decoded(user)?,
-        password: decoded(password)?.map(Password),
-    })
-}
-
-/// A text without its percent-encoding.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        let digits = str::from_utf8(digits).ok()?;
-        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 // === impl Shared ===

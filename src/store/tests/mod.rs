@@ -8,7 +8,7 @@ mod server;
 
 use std::time::Duration;
 
-use config::{Adaptive, QueueBounds, RedisServer};
+use config::{Adaptive, Address, QueueBounds, RedisServers, Topology};
 use limits::Share;
 use tokio::time::Instant;
 
@@ -40,16 +40,16 @@ fn connected(
     let lease = BEAT * 30;
     admission.share(Sharing { shard: keys::shared, replicas: None, flight, lease });
     admission.take_over(ended.iter().map(|&name| name.to_owned()).collect());
-    let server = RedisServer {
+    let servers = RedisServers {
         tls: false,
-        host: "redis.test".into(),
-        port: 6379,
+        addresses: vec![Address { host: "redis.test".into(), port: 6379 }],
+        topology: Topology::Single,
         database: 0,
         user: None,
         password: None,
     };
     let settings = config::Redis {
-        server,
+        servers,
         prefix: "sw".into(),
         timeout: BEAT / 4,
         forget_after: lease,
@@ -65,6 +65,6 @@ fn connected(
         metrics.clone(),
         now,
     );
-    replica.connects(now, "run".to_owned());
+    keys::all().for_each(|shard| replica.connects(now, shard, "run"));
     (replica, metrics)
 }

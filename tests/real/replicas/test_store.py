@@ -127,7 +127,7 @@ def test_the_dashboard_shows_what_a_replica_exports():
     eventually("it is alone", lambda: replicas.state(0) == ALONE)
     eventually("it says so", lambda: proxy.metric("slackwater_shared_errors_total") > 0)
     _, text = proxy.admin_get("/metrics")
-    assert len(targets) == 6
+    assert len(targets) == 7
     for target in targets:
         name = re.search(r"slackwater_shared_\w+", target["expr"])[0]
         lines = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.M)

@@ -621,6 +621,8 @@ fn a_value_from_the_environment_is_never_shown() {
         "shared: { redis: X, password: X, prefix: 'X/', timeout: X, forget_after: X, replicas: X, margin: X }",
         "shared: { redis: 'redis://X:X@h/X', ordinal: X }",
         "shared: { redis: 'redis://X@h' }",
+        "shared: { redis: 'redis://X:X@h,X:X', sentinel: { master: 'X X', user: X, password: X } }",
+        "shared: { redis: 'redis://X:X@h', cluster: X }",
         "shared: { replicas: 2, ordinal: X, margin: X }",
         "trust_callers: X",
         "drain_timeout: X",

@@ -39,6 +39,10 @@ fn wrong(text: &str, ordinal: Option<&str>, expected: &[&str]) {
     assert_eq!(read(text, ordinal).1, expected, "{text}");
 }
 
+fn address(host: &str, port: u16) -> Address {
+    Address { host: host.into(), port }
+}
+
 fn replica(ordinal: u32, of: u32, margin: u64) -> Shared {
     let replicas = NonZeroU32::new(of).unwrap();
     Shared::Split(Split::new(replicas, ordinal, Duration::from_millis(margin)).unwrap())
@@ -126,16 +130,16 @@ fn a_replica_without_a_part_is_no_replica() {
 #[test]
 fn a_store_has_a_url() {
     let plain = redis("{ redis: redis://h }");
-    let server = RedisServer {
+    let servers = RedisServers {
         tls: false,
-        host: "h".into(),
-        port: 6379,
+        addresses: vec![address("h", 6379)],
+        topology: Topology::Single,
         database: 0,
         user: None,
         password: None,
     };
     let defaults = Redis {
-        server,
+        servers,
         prefix: "slackwater".into(),
         timeout: Duration::from_millis(250),
         forget_after: Duration::from_secs(30),
@@ -146,10 +150,13 @@ fn a_store_has_a_url() {
         "{ redis: 'rediss://us%40r:p%3Aw:@[::1]:7000/3', prefix: 'a-1_.:', timeout: 1s, \
          forget_after: 1m, replicas: 4 }",
     );
-    assert!(all.server.tls);
-    assert_eq!((&*all.server.host, all.server.port, all.server.database), ("::1", 7000, 3));
-    assert_eq!(all.server.user.as_deref(), Some("us@r"));
-    assert_eq!(all.server.password.as_ref().map(Password::reveal), Some("p:w:"));
+    assert!(all.servers.tls);
+    assert_eq!(
+        (&all.servers.addresses[..], all.servers.database),
+        (&[address("::1", 7000)][..], 3)
+    );
+    assert_eq!(all.servers.user.as_deref(), Some("us@r"));
+    assert_eq!(all.servers.password.as_ref().map(Password::reveal), Some("p:w:"));
     assert_eq!((&*all.prefix, all.replicas), ("a-1_.:", NonZeroU32::new(4)));
     assert_eq!((all.timeout.as_secs(), all.forget_after.as_secs()), (1, 60));
     for text in [
@@ -158,7 +165,7 @@ fn a_store_has_a_url() {
         "{ redis: redis://u@h, password: ' s3cr3t ' }",
     ] {
         let redis = redis(text);
-        assert_eq!(redis.server.password.as_ref().map(Password::reveal), Some("s3cr3t"), "{text}");
+        assert_eq!(redis.servers.password.as_ref().map(Password::reveal), Some("s3cr3t"), "{text}");
         assert!(!format!("{redis:?}").contains("s3cr3t"));
     }
     assert_ne!(redis("{ redis: redis://:a@h }"), redis("{ redis: redis://:b@h }"));
@@ -219,4 +226,78 @@ fn what_is_wrong_with_a_store_is_said_without_its_password() {
             "1:85: shared.replicas: is 0, which would let nothing pass; write 1 or more",
         ],
     );
+}
+
+#[test]
+fn sentinels_and_nodes_of_a_cluster_are_named_in_one_url() {
+    let given = redis(
+        "{ redis: 'rediss://u:p@s0,s1:7,[::1]/3', sentinel: { master: mymaster, user: w, password: '${SECRET}' } }",
+    );
+    let all = [address("s0", 26379), address("s1", 7), address("::1", 26379)];
+    assert_eq!(given.servers.addresses, all);
+    assert_eq!((given.servers.user.as_deref(), given.servers.database), (Some("u"), 3));
+    let Topology::Sentinel(sentinel) = given.servers.topology else { panic!() };
+    assert_eq!((&*sentinel.master, sentinel.user.as_deref()), ("mymaster", Some("w")));
+    assert_eq!(sentinel.password.as_ref().map(Password::reveal), Some("s3cr3t"));
+    let given = redis("{ redis: 'redis://n0,n1:7', cluster: true }");
+    assert_eq!(given.servers.addresses, [address("n0", 6379), address("n1", 7)]);
+    assert_eq!(given.servers.topology, Topology::Cluster);
+    let alone = "{ redis: 'redis://h', cluster: false, sentinel: null }";
+    assert_eq!(redis(alone), redis("{ redis: redis://h }"));
+    assert_eq!(address("::1", 1).to_string(), "[::1]:1");
+}
+
+#[test]
+fn what_is_wrong_with_sentinels_or_a_cluster_is_said() {
+    wrong(
+        "{ redis: 'redis://a,b' }",
+        None,
+        &[
+            "1:18: shared.redis: names several servers, of which each would count for itself; name one, \
+           or add cluster: true, or sentinel if these are sentinels",
+        ],
+    );
+    wrong(
+        "{ redis: 'redis://a/1', cluster: true }",
+        None,
+        &[
+            "1:18: shared.redis: names a database, and a cluster has only number 0; delete its number",
+        ],
+    );
+    wrong(
+        "{ redis: 'redis://a', cluster: true, sentinel: { master: m } }",
+        None,
+        &[
+            "1:40: shared.cluster: stands beside sentinel, and a cluster has none; delete one of the two",
+        ],
+    );
+    wrong(
+        "{ redis: 'redis://a', sentinel: { user: u } }",
+        None,
+        &[
+            "1:31: shared.sentinel: has no master; add one, as in `master: mymaster`",
+            "1:49: shared.sentinel.user: has no password; add sentinel.password, or delete the user",
+        ],
+    );
+    wrong(
+        "{ redis: 'redis://a', sentinel: { master: 'my master', password: ' ' } }",
+        None,
+        &[
+            "1:51: shared.sentinel.master: is no name; write it as in the configuration of the sentinels",
+            "1:74: shared.sentinel.password: is empty; give it a value, or delete the key",
+        ],
+    );
+    wrong(
+        "{ replicas: 2, ordinal: 0, cluster: true, sentinel: { master: m } }",
+        None,
+        &[
+            "1:45: shared.cluster: is for Redis, which is not named; add redis, or delete the key",
+            "1:51: shared.sentinel: is for Redis, which is not named; add redis, or delete the key",
+        ],
+    );
+    let many = vec!["h"; 17].join(",");
+    let problems = read(&format!("{{ redis: 'redis://{many}', cluster: true }}"), None).1;
+    assert!(problems[0].contains("names more than 16 servers"), "{problems:?}");
+    let problems = read("{ redis: 'redis://h,:7', cluster: true }", None).1;
+    assert!(problems[0].contains("has no host, or a bad port"), "{problems:?}");
 }
