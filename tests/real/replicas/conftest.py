@@ -4,7 +4,7 @@ that keeps up."""
 import os
 
 # In each run of all tests. The others run by `tests/run replicas`.
-ALWAYS = ("test_store.py", "test_harness.py", "test_no_window_is_exceeded_by_all_together[sliding-3]")
+ALWAYS = ("test_store.py", "test_harness.py", "test_other_servers.py", "test_no_window_is_exceeded_by_all_together[sliding-3]")
 
 
 def pytest_collection_modifyitems(config, items):

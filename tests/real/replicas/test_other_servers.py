@@ -1,0 +1,86 @@
+"""Sentinels and clusters are used with the rights that the documentation lists, and what is set wrong is said.
+
+Whether limits hold while servers come and go is in test_many_servers.py.
+"""
+
+import re
+
+from many_servers import MASTER, Cluster, Watched
+from redis_server import RedisServer
+from replicas import METHOD, MINUTE, QUOTA, Judge, Replicas
+from stand import REPO, FakeSlack, eventually, free_port
+from test_many_servers import group, servers
+
+DOCS = (REPO / "docs/replicas.md").read_text()
+
+
+def rights(of: int) -> str:
+    """The rights that docs/replicas.md says are enough: of a user of the servers, and of one of the sentinels."""
+    return " ".join(re.findall(r"ACL SETUSER \S+ on >PASSWORD ((?: *\S.*\n)+)", DOCS)[of].split())
+
+
+def all_is_well(slack: FakeSlack, replicas: Replicas) -> None:
+    for n in range(len(replicas.proxies)):
+        replicas.at(n, calls=QUOTA // 4, every=MINUTE / QUOTA)
+    answers = replicas.finish()
+    replicas.floods.clear()
+    judge = Judge(slack)
+    assert judge.wrong(answers) == []
+    assert judge.refusals == []
+
+
+def test_sentinels_are_asked_and_listened_to():
+    """Red when only the first one is asked, when the servers' user is named to sentinels, and when a right is missing."""
+    slack = FakeSlack(minute=MINUTE)
+    store = Watched(user="water", password="sesame", may=rights(0), own=rights(1), own_password="open")
+    store.processes[0].kill()
+    shared = f"sentinel: {{ master: {MASTER}, user: guest, password: open }}"
+    replicas = Replicas(2, slack, store.servers[0], url=lambda line: f"redis://water:sesame@{store.hosts}/0", shared=shared)
+    replicas.ready()
+    for n in (1, 2):
+        eventually("they listen", lambda: store.ask(n, "CLIENT", "LIST", "TYPE", "pubsub").count(b"user=guest") == 2)
+    all_is_well(slack, replicas)
+    store.servers[0].kill()
+    for n in range(2):
+        eventually("it uses the other server", lambda: servers(replicas, n) == [f"127.0.0.1:{store.servers[1].port}"], 15)
+    all_is_well(slack, replicas)
+
+
+def test_a_cluster_is_found_from_one_node():
+    """Red when a group is looked for at another node than that of its slot, when nobody follows a slot that moves, and
+    when a right is missing."""
+    assert "`+cluster|slots`" in DOCS
+    slack = FakeSlack(minute=MINUTE)
+    store = Cluster()
+    for node in store.nodes:
+        node.call("ACL", "SETUSER", "water", "on", ">sesame", *rights(0).split(), "+cluster|slots")
+    port = store.nodes[2].port
+    replicas = Replicas(2, slack, store.nodes[2], url=lambda line: f"redis://water:sesame@127.0.0.1:{port}",
+                        shared="cluster: true").ready()  # fmt: skip
+    for n in range(2):
+        assert sorted(servers(replicas, n)) == sorted(f"127.0.0.1:{node.port}" for node in store.nodes)
+    all_is_well(slack, replicas)
+    mine = group("tier3", METHOD)
+    to = next(node for node in store.nodes if node is not store.keeper(mine))
+    store.reshard(mine, to)
+    for proxy in replicas.proxies:
+        eventually("it knows", lambda: proxy.metric("slackwater_shared_epoch_changes_total") == 1)
+    all_is_well(slack, replicas)
+
+
+def test_what_is_set_wrong_is_said_once():
+    slack = FakeSlack(minute=MINUTE)
+    store = Watched(sentinels=1, copies=0)
+    node = RedisServer(options=["--cluster-enabled", "yes", "--cluster-port", free_port()])
+    for shared, url, reason, said in [
+        ("sentinel: { master: other }", f"redis://{store.hosts}", "no_master", "shared.sentinel.master"),
+        ("cluster: true", store.servers[0].url(), "no_cluster", "delete shared.cluster"),
+        ("", node.url(), "cluster", "add shared.cluster: true"),
+        ("cluster: true", node.url().removesuffix("/0"), "no_map", "CLUSTER SLOTS"),
+    ]:
+        replicas = Replicas(1, slack, store.servers[0], url=lambda line: url, shared=shared)
+        proxy = replicas.proxies[0]
+        errors = "slackwater_shared_errors_total"
+        eventually("it is counted", lambda: proxy.metric(errors, reason=reason) > 1)
+        lines = [line for line in proxy.process.said() if '"reason"' in line]
+        assert len(lines) == 1 and said in lines[0], lines
