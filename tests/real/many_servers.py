@@ -81,6 +81,11 @@ class Watched:
             return False
 
 
+def channels(server: RedisServer, client: Client | None = None) -> int:
+    """On how many channels replicas listen there."""
+    return len((client or server.client()).call("PUBSUB", "CHANNELS", "slackwater:*"))
+
+
 def copy_client(server: RedisServer, user: str | None) -> Client:
     client = Client(server.port)
     if server.password:
@@ -93,23 +98,21 @@ class Cluster:
 
     SLOTS = 16384
 
-    def __init__(self, copies: int = 0, whole: bool = False, **login):
-        """`whole`: without one of its parts, none is served."""
+    def __init__(self, binary=DEBIAN, *, copies: int = 0):
         def node() -> RedisServer:
-            return RedisServer(options=[
-                "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", 1000,
-                "--cluster-port", free_port(), "--cluster-require-full-coverage", "yes" if whole else "no",
+            return RedisServer(binary, options=[
+                "--cluster-enabled", "yes", "--cluster-node-timeout", 1000, "--cluster-require-full-coverage", "no",
                 "--cluster-replica-validity-factor", 0,
-            ], **login)  # fmt: skip
+            ])  # fmt: skip
 
         self.nodes = [node() for _ in range(3)]
         self.copies = [node() for _ in range(copies)]
         third = self.SLOTS // 3 + 1
         for n, one in enumerate(self.nodes):
-            one.call("CLUSTER", "ADDSLOTSRANGE", n * third, min((n + 1) * third, self.SLOTS) - 1)
+            one.call("CLUSTER", "ADDSLOTS", *range(n * third, min((n + 1) * third, self.SLOTS)))
             one.call("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
         for one in [*self.nodes[1:], *self.copies]:
-            one.call("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.bus(self.nodes[0]))
+            one.call("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
         for one in [*self.nodes, *self.copies]:
             eventually("all know each other", lambda: self.info(one, "cluster_known_nodes") == str(3 + copies), 15)
         for copy in self.copies:
@@ -117,11 +120,6 @@ class Cluster:
             eventually("it is copied", lambda: copy.info("master_link_status") == "up", 15)
         for one in [*self.nodes, *self.copies]:
             eventually("all slots are served", lambda: self.info(one, "cluster_state") == "ok", 15)
-
-    @staticmethod
-    def bus(node: RedisServer) -> int:
-        words = [str(word) for word in node.words]
-        return int(words[words.index("--cluster-port") + 1])
 
     @staticmethod
     def info(node: RedisServer, field: str) -> str:

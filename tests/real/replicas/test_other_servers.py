@@ -5,10 +5,11 @@ Whether limits hold while servers come and go is in test_many_servers.py.
 
 import re
 
-from many_servers import MASTER, Cluster, Watched
-from redis_server import RedisServer
-from replicas import METHOD, MINUTE, QUOTA, Judge, Replicas
-from stand import REPO, FakeSlack, eventually, free_port
+import pytest
+from many_servers import MASTER, Cluster, Watched, channels, copy_client
+from redis_server import DEBIAN, OTHERS, RedisServer
+from replicas import LONG, METHOD, MINUTE, QUOTA, Judge, Replicas
+from stand import REPO, FakeSlack, eventually
 from test_many_servers import group, servers
 
 DOCS = (REPO / "docs/replicas.md").read_text()
@@ -43,15 +44,18 @@ def test_sentinels_are_asked_and_listened_to():
     store.servers[0].kill()
     for n in range(2):
         eventually("it uses the other server", lambda: servers(replicas, n) == [f"127.0.0.1:{store.servers[1].port}"], 15)
+    promoted = copy_client(store.servers[1], "water")
+    eventually("they listen there", lambda: channels(store.servers[1], promoted) == 2)
     all_is_well(slack, replicas)
 
 
-def test_a_cluster_is_found_from_one_node():
+@pytest.mark.parametrize("binary", [DEBIAN, *(OTHERS.values() if LONG else ())])
+def test_a_cluster_is_found_from_one_node(binary):
     """Red when a group is looked for at another node than that of its slot, when nobody follows a slot that moves, and
     when a right is missing."""
     assert "`+cluster|slots`" in DOCS
     slack = FakeSlack(minute=MINUTE)
-    store = Cluster()
+    store = Cluster(binary)
     for node in store.nodes:
         node.call("ACL", "SETUSER", "water", "on", ">sesame", *rights(0).split(), "+cluster|slots")
     port = store.nodes[2].port
@@ -59,6 +63,7 @@ def test_a_cluster_is_found_from_one_node():
                         shared="cluster: true").ready()  # fmt: skip
     for n in range(2):
         assert sorted(servers(replicas, n)) == sorted(f"127.0.0.1:{node.port}" for node in store.nodes)
+    assert sum(map(channels, store.nodes)) == 2, "each listens at one of them"
     all_is_well(slack, replicas)
     mine = group("tier3", METHOD)
     to = next(node for node in store.nodes if node is not store.keeper(mine))
@@ -71,11 +76,13 @@ def test_a_cluster_is_found_from_one_node():
 def test_what_is_set_wrong_is_said_once():
     slack = FakeSlack(minute=MINUTE)
     store = Watched(sentinels=1, copies=0)
-    node = RedisServer(options=["--cluster-enabled", "yes", "--cluster-port", free_port()])
+    node = RedisServer(options=["--cluster-enabled", "yes"])
+    copied = RedisServer(options=["--min-replicas-to-write", 1])
     for shared, url, reason, said in [
         ("sentinel: { master: other }", f"redis://{store.hosts}", "no_master", "shared.sentinel.master"),
         ("cluster: true", store.servers[0].url(), "no_cluster", "delete shared.cluster"),
         ("", node.url(), "cluster", "add shared.cluster: true"),
+        ("", copied.url(), "no_replicas", "min-replicas-to-write"),
         ("cluster: true", node.url().removesuffix("/0"), "no_map", "CLUSTER SLOTS"),
     ]:
         replicas = Replicas(1, slack, store.servers[0], url=lambda line: url, shared=shared)
