@@ -18,8 +18,9 @@ class Authority:
         assert done.returncode == 0, done.stderr
 
     def sign(self, host, file="server", *more):
-        """The files of a key and of its certificate, for one host or for more."""
-        (self.directory / "names").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in (host, *more)) + "\n")
+        """The files of a key and of its certificate, for one host or for more, or for addresses."""
+        names = [f"{'IP' if name[0].isdigit() else 'DNS'}:{name}" for name in (host, *more)]
+        (self.directory / "names").write_text(f"subjectAltName={','.join(names)}\n")
         self.openssl("req", "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={host}")
         self.openssl(
             "x509", "-req", "-in", f"{file}.csr", "-out", f"{file}.pem", "-days", 2, "-extfile", "names",

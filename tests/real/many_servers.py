@@ -12,12 +12,13 @@ class Watched:
     """A primary with replicas, and the sentinels that watch it."""
 
     def __init__(self, *, sentinels: int = 3, copies: int = 1, user=None, password=None, may="~* &* +@all",
-                 own: str | None = None, own_password: str | None = None):  # fmt: skip
-        """`own` is what a sentinel's user `guest` may do, if it asks for one."""
+                 own: str | None = None, own_password: str | None = None, authority=None):  # fmt: skip
+        """`own` is what a sentinel's user `guest` may do, if it asks for one. With an `authority` all speak TLS."""
         login = {"user": user, "password": password, "may": may} if user else {"password": password}
-        more = []
+        login["authority"] = authority
+        more = ["--tls-replication", "yes"] if authority else []
         if password:
-            more = ["--masterauth", password, *(["--masteruser", "copy"] if user else [])]
+            more += ["--masterauth", password, *(["--masteruser", "copy"] if user else [])]
         if user:
             more += ["--user", *f"copy on >{password} ~* &* +@all".split()]
         self.servers = [RedisServer(options=more, **login)]
@@ -29,9 +30,15 @@ class Watched:
         for n in range(sentinels):
             port, folder = free_port(), Process.log_dir / f"{len(Process.register):02}-{time.monotonic_ns()}-sentinel"
             folder.mkdir(parents=True)
-            lines = [f"port {port}", "bind 127.0.0.1", f"dir {folder}",
+            lines = ["bind 127.0.0.1", f"dir {folder}",
                      f"sentinel monitor {MASTER} 127.0.0.1 {self.servers[0].port} {sentinels // 2 + 1}",
                      f"sentinel down-after-milliseconds {MASTER} 1000", f"sentinel failover-timeout {MASTER} 5000"]  # fmt: skip
+            if authority:
+                key, certificate = authority.sign("localhost", f"sentinel-{port}", "127.0.0.1")
+                lines += ["port 0", f"tls-port {port}", "tls-replication yes", f"tls-cert-file {certificate}",
+                          f"tls-key-file {key}", f"tls-ca-cert-file {authority.pem}", "tls-auth-clients no"]  # fmt: skip
+            else:
+                lines += [f"port {port}"]
             if password:
                 lines += [f"sentinel auth-pass {MASTER} {password}"]
                 lines += [f"sentinel auth-user {MASTER} copy"] if user else []
@@ -54,7 +61,7 @@ class Watched:
         return (int(told["num-other-sentinels"]) == len(self.ports) - 1 and int(told["num-slaves"]) == len(self.servers) - 1)  # fmt: skip
 
     def ask(self, n: int, *words):
-        client = Client(self.ports[n])
+        client = Client(self.ports[n], self.servers[0].context)
         try:
             if self.own_password:
                 client.call("AUTH", self.own_password)
@@ -87,7 +94,7 @@ def channels(server: RedisServer, client: Client | None = None) -> int:
 
 
 def copy_client(server: RedisServer, user: str | None) -> Client:
-    client = Client(server.port)
+    client = Client(server.port, server.context)
     if server.password:
         client.call("AUTH", *(["copy"] if user else []), server.password)
     return client
@@ -98,12 +105,12 @@ class Cluster:
 
     SLOTS = 16384
 
-    def __init__(self, binary=DEBIAN, *, copies: int = 0):
+    def __init__(self, binary=DEBIAN, *, copies: int = 0, authority=None):
         def node() -> RedisServer:
             return RedisServer(binary, options=[
                 "--cluster-enabled", "yes", "--cluster-node-timeout", 1000, "--cluster-require-full-coverage", "no",
-                "--cluster-replica-validity-factor", 0,
-            ])  # fmt: skip
+                "--cluster-replica-validity-factor", 0, *(["--tls-cluster", "yes"] if authority else []),
+            ], authority=authority)  # fmt: skip
 
         self.nodes = [node() for _ in range(3)]
         self.copies = [node() for _ in range(copies)]

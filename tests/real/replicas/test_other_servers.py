@@ -6,6 +6,7 @@ Whether limits hold while servers come and go is in test_many_servers.py.
 import re
 
 import pytest
+from authority import Authority
 from many_servers import MASTER, Cluster, Watched, channels, copy_client
 from redis_server import DEBIAN, OTHERS, RedisServer
 from replicas import LONG, METHOD, MINUTE, QUOTA, Judge, Replicas
@@ -30,13 +31,15 @@ def all_is_well(slack: FakeSlack, replicas: Replicas) -> None:
     assert judge.refusals == []
 
 
-def test_sentinels_are_asked_and_listened_to():
+def test_sentinels_are_asked_and_listened_to(tmp_path):
     """Red when only the first one is asked, when the servers' user is named to sentinels, and when a right is missing."""
-    slack = FakeSlack(minute=MINUTE)
-    store = Watched(user="water", password="sesame", may=rights(0), own=rights(1), own_password="open")
+    slack, authority = FakeSlack(minute=MINUTE), Authority(tmp_path, "ca")
+    store = Watched(user="water", password="sesame", may=rights(0), own=rights(1), own_password="open",
+                    authority=authority)  # fmt: skip
     store.processes[0].kill()
     shared = f"sentinel: {{ master: {MASTER}, user: guest, password: open }}"
-    replicas = Replicas(2, slack, store.servers[0], url=lambda line: f"redis://water:sesame@{store.hosts}/0", shared=shared)
+    replicas = Replicas(2, slack, store.servers[0], url=lambda line: f"rediss://water:sesame@{store.hosts}/0", shared=shared,
+                        more=f"tls: {{ ca: {authority.pem} }}\n")  # fmt: skip
     replicas.ready()
     for n in (1, 2):
         eventually("they listen", lambda: store.ask(n, "CLIENT", "LIST", "TYPE", "pubsub").count(b"user=guest") == 2)
@@ -50,17 +53,20 @@ def test_sentinels_are_asked_and_listened_to():
 
 
 @pytest.mark.parametrize("binary", [DEBIAN, *(OTHERS.values() if LONG else ())])
-def test_a_cluster_is_found_from_one_node(binary):
+def test_a_cluster_is_found_from_one_node(binary, tmp_path):
     """Red when a group is looked for at another node than that of its slot, when nobody follows a slot that moves, and
     when a right is missing."""
     assert "`+cluster|slots`" in DOCS
     slack = FakeSlack(minute=MINUTE)
-    store = Cluster(binary)
+    # Those in wheels have no TLS.
+    authority = Authority(tmp_path, "ca") if binary == DEBIAN else None
+    store = Cluster(binary, authority=authority)
     for node in store.nodes:
         node.call("ACL", "SETUSER", "water", "on", ">sesame", *rights(0).split(), "+cluster|slots")
     port = store.nodes[2].port
-    replicas = Replicas(2, slack, store.nodes[2], url=lambda line: f"redis://water:sesame@127.0.0.1:{port}",
-                        shared="cluster: true").ready()  # fmt: skip
+    scheme, more = ("rediss", f"tls: {{ ca: {authority.pem} }}\n") if authority else ("redis", "")
+    replicas = Replicas(2, slack, store.nodes[2], url=lambda line: f"{scheme}://water:sesame@127.0.0.1:{port}",
+                        shared="cluster: true", more=more).ready()  # fmt: skip
     for n in range(2):
         assert sorted(servers(replicas, n)) == sorted(f"127.0.0.1:{node.port}" for node in store.nodes)
     assert sum(map(channels, store.nodes)) == 2, "each listens at one of them"
