@@ -123,10 +123,11 @@ def test_the_dashboard_shows_what_a_replica_exports():
     server.call("FLUSHALL")
     proxy = replicas.proxies[0]
     eventually("it knows of the loss", lambda: proxy.metric("slackwater_shared_epoch_changes_total") > 0)
+    _, connected = proxy.admin_get("/metrics")
     server.kill()
     eventually("it is alone", lambda: replicas.state(0) == ALONE)
     eventually("it says so", lambda: proxy.metric("slackwater_shared_errors_total") > 0)
-    _, text = proxy.admin_get("/metrics")
+    text = connected + proxy.admin_get("/metrics")[1]
     assert len(targets) == 7
     for target in targets:
         name = re.search(r"slackwater_shared_\w+", target["expr"])[0]
