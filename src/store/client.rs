@@ -174,6 +174,10 @@ impl Client {
         {
             cluster.asks(now);
         }
+        // None is always looked at first.
+        if self.nodes.len() > 1 {
+            self.nodes.rotate_left(1);
+        }
     }
 
     /// Sends a message to who keeps its group. Returns it if that is nobody.
@@ -244,8 +248,10 @@ impl Client {
                         self.is_lost(at, &trouble);
                     }
                     trouble => {
-                        if matches!(trouble, Trouble::Moving) {
-                            self.replica.beats_at(shard, now + SETTLES);
+                        match (&trouble, &mut self.cluster) {
+                            (Trouble::Moving, _) => self.replica.beats_at(shard, now + SETTLES),
+                            (Trouble::ClusterDown, Some(cluster)) => cluster.asks(now),
+                            _ => {}
                         }
                         self.says(&trouble, &[shard]);
                     }

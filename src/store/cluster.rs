@@ -236,6 +236,8 @@ fn number(value: &Value) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use config::{RedisServers, Tls, Topology};
+
     use super::*;
 
     fn address(port: u16) -> Address {
@@ -272,6 +274,64 @@ mod tests {
         let keeper = |group: usize| map.keepers[group].as_ref().map(|it| it.port);
         // Slots 1716, 9842, 14171, 8373.
         assert_eq!([7, 1, 8, 12].map(keeper), [Some(1), Some(2), None, None]);
+    }
+
+    fn cluster(now: Instant) -> Cluster {
+        let servers = RedisServers {
+            tls: false,
+            addresses: vec![address(1)],
+            topology: Topology::Cluster,
+            database: 0,
+            user: None,
+            password: None,
+        };
+        Cluster::new(Connector::new(&servers, &Tls::default()).unwrap(), now)
+    }
+
+    /// Red when two nodes that name each other are followed as fast as they answer.
+    #[test]
+    fn a_group_moves_once_in_a_while() {
+        let now = Instant::now();
+        let mut cluster = cluster(now);
+        let group = Shard(3);
+        assert!(cluster.moves(now, group, address(1)));
+        assert!(!cluster.moves(now + SETTLES / 2, group, address(2)));
+        assert_eq!(cluster.keeper(group), Some(&address(1)));
+        assert!(cluster.moves(now + SETTLES / 2, Shard(4), address(2)));
+        assert!(cluster.moves(now + SETTLES, group, address(2)));
+        assert_eq!(cluster.keeper(group), Some(&address(2)));
+    }
+
+    /// Red when groups that stay where they are count as moved, and when who left the cluster is asked for ever.
+    #[test]
+    fn a_new_map_tells_what_has_moved() {
+        let now = Instant::now();
+        let mut cluster = cluster(now);
+        let of = |ports: [u16; 2]| {
+            let keepers = std::array::from_fn(|group| Some(address(ports[group % 2])));
+            Map { keepers, nodes: ports.map(address).to_vec() }
+        };
+        assert_eq!(cluster.is(of([2, 3])).len(), usize::from(SHARDS));
+        assert_eq!(cluster.is(of([2, 3])), []);
+        let moved = cluster.is(of([2, 4]));
+        assert!(moved.len() == 8 && moved.iter().all(|shard| shard.0 % 2 == 1), "{moved:?}");
+        assert_eq!(cluster.known, [address(2), address(4), address(1)]);
+    }
+
+    /// Red when it asks as often as it is told to.
+    #[tokio::test(start_paused = true)]
+    async fn the_map_is_asked_for_once_a_second() {
+        let mut cluster = cluster(Instant::now());
+        // Nobody is there.
+        cluster.known.clear();
+        let began = Instant::now();
+        for _ in 0..5 {
+            assert!(matches!(cluster.map().await, Err(Trouble::NoMap)));
+            cluster.asks(Instant::now());
+            cluster.asks(Instant::now());
+        }
+        let took = began.elapsed();
+        assert!(took >= BETWEEN * 4 && took < BETWEEN * 5, "{took:?}");
     }
 
     #[test]
