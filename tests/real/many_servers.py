@@ -13,7 +13,7 @@ class Watched:
 
     def __init__(self, *, sentinels: int = 3, copies: int = 1, user=None, password=None, may="~* &* +@all",
                  own: str | None = None, own_password: str | None = None, authority=None):  # fmt: skip
-        """`own` is what a sentinel's user `guest` may do, if it asks for one. With an `authority` all speak TLS."""
+        """`own` is what a sentinel's user `watcher` may do, if it asks for one. With an `authority` all speak TLS."""
         login = {"user": user, "password": password, "may": may} if user else {"password": password}
         login["authority"] = authority
         more = ["--tls-replication", "yes"] if authority else []
@@ -44,7 +44,7 @@ class Watched:
                 lines += [f"sentinel auth-user {MASTER} copy"] if user else []
             if own:
                 # The sentinels themselves go by the default user.
-                lines += [f"user default on >{own_password} ~* &* +@all", f"user guest on >{own_password} {own}",
+                lines += [f"user default on >{own_password} ~* &* +@all", f"user watcher on >{own_password} {own}",
                           f"sentinel sentinel-pass {own_password}"]  # fmt: skip
             (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
             self.ports.append(port)

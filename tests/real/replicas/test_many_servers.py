@@ -8,8 +8,10 @@ import zlib
 
 import pytest
 from many_servers import MASTER, Cluster, Watched
-from replicas import FORGET_AFTER, METHOD, MINUTE, QUOTA, SHARED, Clock, Judge, Replicas
+from replicas import FORGET_AFTER, LONG, METHOD, MINUTE, QUOTA, SHARED, Clock, Judge, Replicas
 from stand import FakeSlack, eventually
+
+pytestmark = pytest.mark.timeout(300 if LONG else 120)
 
 # Another limit, which is kept in another group.
 OTHER = "conversations.members"  # tier 4
@@ -115,7 +117,6 @@ def test_a_slot_moves_to_another_node_in_mid_flood():
     assert to.call("KEYS", f"slackwater:*:{{{mine}}}:b:*"), "it is kept there"
 
 
-@pytest.mark.timeout(120)
 def test_a_node_is_killed_in_mid_flood_and_its_copy_promoted():
     slack = FakeSlack(minute=MINUTE)
     store = Cluster(copies=1)
@@ -128,7 +129,6 @@ def test_a_node_is_killed_in_mid_flood_and_its_copy_promoted():
     flood.ends_well()
 
 
-@pytest.mark.timeout(120)
 def test_a_node_is_away_and_the_limits_of_others_are_used_whole():
     """Its limits go on by what is held; another one's is handed from replica to replica as before. Red when all
     groups are alone because one node is away."""

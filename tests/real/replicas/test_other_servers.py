@@ -37,12 +37,12 @@ def test_sentinels_are_asked_and_listened_to(tmp_path):
     store = Watched(user="water", password="sesame", may=rights(0), own=rights(1), own_password="open",
                     authority=authority)  # fmt: skip
     store.processes[0].kill()
-    shared = f"sentinel: {{ master: {MASTER}, user: guest, password: open }}"
+    shared = f"sentinel: {{ master: {MASTER}, user: watcher, password: open }}"
     replicas = Replicas(2, slack, store.servers[0], url=lambda line: f"rediss://water:sesame@{store.hosts}/0", shared=shared,
                         more=f"tls: {{ ca: {authority.pem} }}\n")  # fmt: skip
     replicas.ready()
     for n in (1, 2):
-        eventually("they listen", lambda: store.ask(n, "CLIENT", "LIST", "TYPE", "pubsub").count(b"user=guest") == 2)
+        eventually("they listen", lambda: store.ask(n, "CLIENT", "LIST", "TYPE", "pubsub").count(b"user=watcher") == 2)
     all_is_well(slack, replicas)
     store.servers[0].kill()
     for n in range(2):
