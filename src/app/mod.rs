@@ -269,7 +269,7 @@ fn share_limits(
 ) -> Result<Option<Fleet>, StartError> {
     let Some(config::Shared::Redis(settings)) = &config.shared else { return Ok(None) };
     let (fleet, metrics) = (Fleet::default(), &shared.counters.shared);
-    let known = (&shared.admission, &fleet);
+    let known = (&shared.admission, &fleet, &shared.identities);
     tasks.spawn(store::share(settings, config, known, metrics, end)?);
     Ok(Some(fleet))
 }

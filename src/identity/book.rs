@@ -8,6 +8,8 @@ use lru::LruCache;
 use slack::{Facts, Identity, TokenHash};
 use tokio::time::Instant;
 
+use super::Fact;
+
 /// What is known of which token.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -20,6 +22,8 @@ pub(super) struct Book {
     bots: LruCache<(Arc<str>, Arc<str>), Arc<str>, RandomState>,
     /// What was learnt since it was last asked for.
     news: Vec<Learnt>,
+    /// The tokens of people that have joined an app since.
+    joined: Vec<(TokenHash, Arc<str>)>,
 }
 
 /// Something that was learnt.
@@ -110,6 +114,7 @@ impl Book {
             strangers: LruCache::unbounded_with_hasher(RandomState::default()),
             bots: LruCache::unbounded_with_hasher(RandomState::default()),
             news: Vec::new(),
+            joined: Vec::new(),
         }
     }
 
@@ -193,6 +198,9 @@ impl Book {
         let identity = Arc::new(self.derive(token, &facts));
         let (workspace, bot, app) =
             (Arc::clone(&identity.workspace), facts.bot.clone(), facts.app.clone());
+        if self.has_joined(&facts, &identity) {
+            self.joined.push((*token, Arc::clone(&identity.app)));
+        }
         self.remember(*token, Known { facts, identity: Arc::clone(&identity) });
         let mut moved: Vec<_> = from
             .filter(|from| *from != identity)
@@ -242,6 +250,37 @@ impl Book {
             self.strangers.clear();
         }
         moved
+    }
+
+    /// Whether a person's token counts for an app because no other is known in its workspace.
+    fn has_joined(&self, facts: &Facts, identity: &Identity) -> bool {
+        let is_person = facts.bot.is_none() && facts.app.is_none();
+        is_person && self.app.is_none() && identity.known_app().is_some()
+    }
+
+    /// A person's token counts for that app: others say so, who knew it first.
+    pub(super) fn join(&mut self, token: &TokenHash, app: &Arc<str>) -> Vec<Moved> {
+        let Some(Known { facts, identity }) = self.known.peek(token) else { return Vec::new() };
+        let bot = (Arc::clone(&identity.workspace), Arc::clone(app));
+        let app = self.bots.peek(&bot).unwrap_or(app);
+        let to = Arc::new(Identity { app: Arc::clone(app), ..(**identity).clone() });
+        if identity.app == to.app || !self.has_joined(facts, &to) {
+            return Vec::new();
+        }
+        let Some(known) = self.known.peek_mut(token) else { return Vec::new() };
+        let from = std::mem::replace(&mut known.identity, Arc::clone(&to));
+        vec![Moved { from, to }]
+    }
+
+    /// The tokens that have joined an app since the last time.
+    pub(super) fn joined(&mut self) -> Vec<Fact> {
+        let joined = std::mem::take(&mut self.joined).into_iter();
+        joined.map(|(token, app)| Fact::Joined { token, app }).collect()
+    }
+
+    /// Whether a token has been used lately, or is known.
+    pub(super) fn has_seen(&self, token: &TokenHash) -> bool {
+        self.known.contains(token) || self.strangers.contains(token)
     }
 
     /// What was learnt since the last time.
@@ -349,9 +388,13 @@ impl Book {
             } else {
                 Arc::new(self.derive(&token, facts))
             };
+            let joins = !joined && self.has_joined(facts, &to);
             let Some(known) = self.known.peek_mut(&token) else { continue };
             if known.identity == to {
                 continue;
+            }
+            if joins {
+                self.joined.push((token, Arc::clone(&to.app)));
             }
             let from = std::mem::replace(&mut known.identity, Arc::clone(&to));
             moved.push(Moved { from, to });

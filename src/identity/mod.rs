@@ -21,8 +21,9 @@
 
 mod book;
 mod names;
+mod others;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use config::IdentityRules;
 use slack::{Called, Identity, TokenHash, Told};
@@ -32,6 +33,7 @@ use self::book::Book;
 pub use self::{
     book::{Learnt, Moved, Whose},
     names::Names,
+    others::{Fact, Heard, Others, Question},
 };
 
 /// What is known of which token. Clones share it.
@@ -40,6 +42,8 @@ pub struct Identities {
     book: Arc<Mutex<Book>>,
     nobody: Arc<Identity>,
     names: Names,
+    /// Other replicas, if what is learnt is shared with some.
+    others: Arc<OnceLock<Others>>,
 }
 
 // === impl Identities ===
@@ -51,7 +55,41 @@ impl Identities {
             book: Arc::new(Mutex::new(Book::new(rules))),
             nobody: Arc::new(Identity::only("none".into())),
             names: Names::default(),
+            others: Arc::default(),
         }
+    }
+
+    /// From now on others are asked and told.
+    pub fn share(&self, others: Others) {
+        // There are the same all the time.
+        let _ = self.others.set(others);
+    }
+
+    /// The others that are asked and told, if there are some.
+    pub fn others(&self) -> Option<&Others> {
+        self.others.get()
+    }
+
+    /// Whether a token has been used here lately.
+    pub fn has_seen(&self, token: &TokenHash) -> bool {
+        self.lock().has_seen(token)
+    }
+
+    /// Takes in what others have learnt. The calls that count for somebody else now are to be moved, and
+    /// what was learnt may be kept for later.
+    #[must_use]
+    pub fn hear(&self, fact: Fact) -> (Vec<Moved>, Vec<Learnt>) {
+        let mut book = self.lock();
+        let moved = match fact {
+            Fact::Learnt(learnt) => book.restore(learnt),
+            Fact::Joined { token, app } => book.join(&token, &app),
+        };
+        let (news, joined) = (book.news(), book.joined());
+        drop(book);
+        if let Some(others) = self.others.get() {
+            others.tell(&joined);
+        }
+        (moved, news)
     }
 
     /// Whose call it is that has no token: all of these count for one app, `none`.
@@ -102,7 +140,13 @@ impl Identities {
         for Moved { from, to } in moved.iter().filter(|moved| moved.from.app != moved.to.app) {
             self.names.moved(&from.app, &to.app);
         }
-        (moved, book.news())
+        let (news, joined) = (book.news(), book.joined());
+        drop(book);
+        if let Some(others) = self.others.get() {
+            let learnt = news.iter().cloned().map(Fact::Learnt);
+            others.tell(&learnt.chain(joined).collect::<Vec<_>>());
+        }
+        (moved, news)
     }
 
     fn call_by_name(&self, identity: &Identity, called: &Called, is_bot: bool) {
@@ -129,7 +173,12 @@ impl Identities {
     pub fn restore(&self, learnt: impl Iterator<Item = Learnt>) -> Vec<Moved> {
         let mut book = self.lock();
         let moved = learnt.flat_map(|learnt| book.restore(learnt)).collect();
-        book.news();
+        let (news, joined) = (book.news(), book.joined());
+        drop(book);
+        if let Some(others) = self.others.get() {
+            let learnt = news.into_iter().map(Fact::Learnt);
+            others.tell(&learnt.chain(joined).collect::<Vec<_>>());
+        }
         moved
     }
 

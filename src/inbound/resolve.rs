@@ -177,8 +177,16 @@ where
         let (questions, hash) = (Arc::clone(&self.questions), *hash);
         self.tasks.spawn(async move {
             let asking = async {
-                sleep_until(at).await;
-                questions.ask(call, &hash).await;
+                // Another replica may know, or be asking.
+                let others = questions.identities.others();
+                let known = match others {
+                    Some(others) => others.know(&hash).await,
+                    None => false,
+                };
+                if !known {
+                    sleep_until(at).await;
+                    questions.ask(call, &hash).await;
+                }
             };
             tokio::pin!(asking);
             if timeout_at(now + PATIENCE, &mut asking).await.is_err() {

@@ -33,13 +33,14 @@ use super::{
     sentinel::Sentinels,
     trouble::Trouble,
 };
-use crate::{causes::with_causes, queue::Admission};
+use crate::{causes::with_causes, identity::Others, queue::Admission};
 
 /// The task and what it has.
 pub(super) struct Client {
     replica: Replica,
     admission: Admission,
     fleet: Fleet,
+    others: Others,
     connector: Connector,
     scripts: &'static Scripts,
     metrics: SharedMetrics,
@@ -77,7 +78,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 impl Client {
     pub(super) fn new(
         replica: Replica,
-        (admission, fleet): (Admission, Fleet),
+        (admission, fleet, others): (Admission, Fleet, Others),
         connector: Connector,
         scripts: &'static Scripts,
         metrics: SharedMetrics,
@@ -101,6 +102,7 @@ impl Client {
             replica,
             admission,
             fleet,
+            others,
             connector,
             scripts,
             metrics,
@@ -134,6 +136,7 @@ impl Client {
                 () = &mut watching => {}
                 () = self.admission.has_asks() => {}
                 () = self.fleet.asked() => {}
+                () = self.others.has_news() => {}
                 () = sleep_until(next) => {}
                 Some(push) = pushes.recv() => {
                     let now = Instant::now();

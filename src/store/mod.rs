@@ -5,7 +5,7 @@
 //! writes there: `beat.lua` says that a replica is here, and `step.lua` what it has taken, given back
 //! and wants. They do what `scheduler::model::store` does, step for step. A third one, `freeze.lua`, has what
 //! Slack has refused one of them, so that [all know](freezes); `scheduler::model::closed` does the same. What operators [say](said), and what
-//! each replica tells [of itself](fleet), is in a fourth one.
+//! each replica tells [of itself](fleet), is in a fourth one, and [whose tokens are](whose) in a fifth.
 //!
 //! # Here
 //!
@@ -36,6 +36,7 @@ mod script;
 mod sentinel;
 mod trouble;
 mod versions;
+mod whose;
 
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,10 @@ pub use self::{
     fleet::{Fleet, Member, Tells},
     metrics::{Degraded, SharedMetrics, Shown},
 };
-use crate::queue::Admission;
+use crate::{
+    identity::{Identities, Others},
+    queue::Admission,
+};
 
 /// Shares all limits from now on, and talks to the store until `end`. No call may have come before.
 ///
@@ -63,18 +67,21 @@ use crate::queue::Admission;
 pub fn share(
     settings: &config::Redis,
     config: &Config,
-    (admission, fleet): (&Admission, &Fleet),
+    (admission, fleet, identities): (&Admission, &Fleet, &Identities),
     metrics: &SharedMetrics,
     end: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, rustls::Error> {
-    static SCRIPTS: LazyLock<Scripts> =
-        LazyLock::new(|| Scripts::of([script::BEAT, script::STEP, freezes::FREEZE, said::SAID]));
+    static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| {
+        Scripts::of([script::BEAT, script::STEP, freezes::FREEZE, said::SAID, whose::WHOSE])
+    });
     let connector = Connector::new(&settings.servers, &config.tls)?;
     let flight = config.timeouts.headers;
     let replicas = settings.replicas;
     let lease = settings.forget_after;
     admission.share(Sharing { shard: keys::shared, replicas, flight, lease });
     admission.know_limits(&config.catalogue);
+    let others = Others::default();
+    identities.share(others.clone());
     let periods = config.catalogue.limits().filter_map(|limit| match limit.rule {
         Rule::Rate(rate) => Some(rate.per),
         _ => None,
@@ -83,7 +90,7 @@ pub fn share(
     let keys = Keys::new(&settings.prefix);
     let (admission, metrics) = (admission.clone(), metrics.clone());
     let replica = Replica::new(
-        (admission.clone(), fleet.clone()),
+        (admission.clone(), fleet.clone(), (identities.clone(), others.clone())),
         keys,
         settings,
         flight,
@@ -91,7 +98,13 @@ pub fn share(
         metrics.clone(),
         Instant::now(),
     );
-    let client =
-        Client::new(replica, (admission, fleet.clone()), connector, &SCRIPTS, metrics, settings);
+    let client = Client::new(
+        replica,
+        (admission, fleet.clone(), others),
+        connector,
+        &SCRIPTS,
+        metrics,
+        settings,
+    );
     Ok(client.run(end))
 }

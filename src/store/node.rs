@@ -171,6 +171,7 @@ async fn exchange(
         Kind::Step => &scripts.step,
         Kind::Freeze => &scripts.freeze,
         Kind::Said => &scripts.said,
+        Kind::Whose => &scripts.whose,
     };
     let by_hash = connection.send_packed_command(&script.by_hash(&message.given)).await;
     let answer = match by_hash.and_then(Value::extract_error) {

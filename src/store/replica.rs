@@ -24,8 +24,12 @@ use super::{
     said::Saying,
     script::{Answered, Beat, Beaten, Given, Push, Step, Stepped, Times},
     versions::Versions,
+    whose::Whose,
 };
-use crate::queue::{Admission, boot_time};
+use crate::{
+    identity::{Identities, Others},
+    queue::{Admission, boot_time},
+};
 
 /// This replica, as the store knows it.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(super) struct Replica {
     groups: Vec<Group>,
     freezes: Freezes,
     saying: Saying,
+    whose: Whose,
     fleet: Fleet,
     /// The last number of a message.
     number: u64,
@@ -118,6 +123,7 @@ pub(super) enum Kind {
     Step,
     Freeze,
     Said,
+    Whose,
 }
 
 /// How often a replica says that it is here.
@@ -136,7 +142,7 @@ const BUCKETS: usize = 64;
 
 impl Replica {
     pub(super) fn new(
-        (admission, fleet): (Admission, Fleet),
+        (admission, fleet, known): (Admission, Fleet, (Identities, Others)),
         keys: Keys,
         settings: &config::Redis,
         flight: Duration,
@@ -156,6 +162,7 @@ impl Replica {
         let (name, time_out) = (format!("{id:x}"), settings.timeout);
         let of_freezes = (times.flight, times.stale);
         let freezes = Freezes::new(admission.clone(), name.clone(), of_freezes, time_out, now);
+        let whose = Whose::new(admission.clone(), known, name.clone(), time_out);
         let saying = Saying::new(admission.clone(), fleet.clone(), name, time_out, now);
         Self {
             admission,
@@ -165,6 +172,7 @@ impl Replica {
             forget_after: settings.forget_after,
             freezes,
             saying,
+            whose,
             fleet,
             id,
             since: now,
@@ -194,7 +202,7 @@ impl Replica {
         let waits = |group: &Group| group.waits.values().min().copied();
         let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
         let connected = self.run_of_all.is_some();
-        let of_all = [self.freezes.next(connected), self.saying.next(connected)];
+        let of_all = [self.freezes.next(connected), self.saying.next(connected), self.whose.next()];
         let all = groups.chain(of_all.into_iter().flatten());
         all.fold(self.measured + BEAT, Instant::min)
     }
@@ -224,6 +232,7 @@ impl Replica {
             self.run_of_all = None;
             self.freezes.is_alone();
             self.saying.is_alone();
+            self.whose.is_alone();
             return;
         };
         group.connected = false;
@@ -345,6 +354,9 @@ impl Replica {
         if let Some(given) = given {
             out.push(self.message_of_all(Kind::Said, given, now));
         }
+        if let Some(given) = self.whose.act(now, self.number + 1, &self.keys) {
+            out.push(self.message_of_all(Kind::Whose, given, now));
+        }
     }
 
     /// A message that is of no group.
@@ -379,6 +391,7 @@ impl Replica {
         match message.kind {
             Kind::Freeze => return self.freezes.hear(message.number, answer),
             Kind::Said => return self.saying.hear(now, message.number, answer),
+            Kind::Whose => return self.whose.hear(message.number, answer),
             Kind::Beat | Kind::Step => {}
         }
         let at = usize::from(message.shard.0);
@@ -418,7 +431,7 @@ impl Replica {
                 }
                 Some(Stepped::Told(_)) | None => return false,
             },
-            Kind::Freeze | Kind::Said => {}
+            Kind::Freeze | Kind::Said | Kind::Whose => {}
         }
         true
     }
@@ -428,6 +441,7 @@ impl Replica {
         match message.kind {
             Kind::Freeze => return self.freezes.fails(message.number),
             Kind::Said => return self.saying.fails(message.number),
+            Kind::Whose => return self.whose.fails(message.number),
             Kind::Beat | Kind::Step => {}
         }
         let at = usize::from(message.shard.0);
@@ -515,7 +529,10 @@ impl Replica {
 
     /// It was granted a slot meanwhile, or all are told something.
     pub(super) fn hear_push(&mut self, now: Instant, text: &str) {
-        if self.freezes.hear_push(text) || self.saying.hear_push(now, text) {
+        if self.freezes.hear_push(text)
+            || self.saying.hear_push(now, text)
+            || self.whose.hear_push(text)
+        {
             return;
         }
         let Some(Push { to, epoch, life, granted, bucket }) = Push::of(text) else { return };

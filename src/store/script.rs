@@ -21,6 +21,7 @@ pub(super) struct Scripts {
     pub(super) step: Script,
     pub(super) freeze: Script,
     pub(super) said: Script,
+    pub(super) whose: Script,
 }
 
 /// A script with what it is given.
@@ -159,9 +160,9 @@ const WORDS: usize = 5;
 
 impl Scripts {
     /// Those of these texts.
-    pub(super) fn of(scripts: [&'static str; 4]) -> Self {
-        let [beat, step, freeze, said] = scripts.map(Script::new);
-        Self { beat, step, freeze, said }
+    pub(super) fn of(scripts: [&'static str; 5]) -> Self {
+        let [beat, step, freeze, said, whose] = scripts.map(Script::new);
+        Self { beat, step, freeze, said, whose }
     }
 }
 

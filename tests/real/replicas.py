@@ -80,7 +80,8 @@ class Replicas:
             first = [self.at(n, "users.list", calls=1, at_once=1) for n in range(count)]
             answers = [answer for callers in first for answer in callers.finish(15)]
             assert all(answer.ok for answer in answers), answers
-            eventually("they know whose the token is", lambda: len(self.slack.calls("auth.test")) >= count)
+            for n in range(count):
+                eventually(f"replica {n} knows whose the token is", lambda: self.knows(n, "A1/T1/"), 10)
         self.floods.clear()
         return self
 
@@ -143,6 +144,10 @@ class Replicas:
         return [answer for callers in self.floods for answer in callers.finish(seconds)]
 
     # === what they tell ===
+
+    def knows(self, n: int, whose: str) -> bool:
+        """Whether a replica counts calls for that identity."""
+        return any(it["key"].startswith(whose) for it in self.proxies[n].status()["buckets"])
 
     def state(self, n: int) -> float | None:
         """How a replica stands to the store; nothing if it does not tell."""

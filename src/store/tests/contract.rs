@@ -18,6 +18,7 @@ use super::{
         keys::{self, Keys},
         said,
         script::{self, Given, Script, Scripts},
+        whose,
     },
     server::Server,
 };
@@ -189,7 +190,8 @@ impl Scripted {
     pub(super) fn start() -> Self {
         let server = Server::start();
         let connection = server.connect();
-        let scripts = Scripts::of([script::BEAT, script::STEP, FREEZE, said::SAID].map(faked));
+        let scripts =
+            Scripts::of([script::BEAT, script::STEP, FREEZE, said::SAID, whose::WHOSE].map(faked));
         let (keys, expire) = (Keys::new("sw"), redis::Script::new(EXPIRE));
         Self { _server: server, connection, keys, scripts, expire, process: 1 }
     }

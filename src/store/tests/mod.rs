@@ -8,7 +8,7 @@ mod server;
 
 use std::time::Duration;
 
-use config::{Adaptive, Address, QueueBounds, RedisServers, Topology};
+use config::{Adaptive, Address, IdentityRules, QueueBounds, RedisServers, Topology};
 use limits::Share;
 use tokio::time::Instant;
 
@@ -20,6 +20,7 @@ use super::{
     replica::{BEAT, Replica},
 };
 use crate::{
+    identity::{Identities, Others},
     metrics::Registry,
     queue::{Admission, QueueMetrics},
 };
@@ -56,8 +57,10 @@ fn connected(
         replicas: None,
     };
     let keys = Keys::new("sw");
+    let rules = IdentityRules { resolve: true, app: None, tokens: Vec::new() };
+    let known = (Identities::new(&rules), Others::default());
     let mut replica = Replica::new(
-        (admission, Fleet::default()),
+        (admission, Fleet::default(), known),
         keys,
         &settings,
         flight,

@@ -80,7 +80,7 @@ def test_any_replica_tells_of_all():
         return json.loads(replicas.proxies[n].admin_get("/fleet")[1])
 
     for n in range(3):
-        eventually("four calls wait", lambda: told(n)["waiting"] == 4, 10)
+        eventually("four calls wait", lambda: told(n).get("waiting") == 4, 10)
         fleet = told(n)
         assert len(fleet["replicas"]) == 3, fleet
         assert sorted(it["waiting"] for it in fleet["replicas"]) == [0, 0, 4]

@@ -4,6 +4,7 @@ mod alone;
 mod collect;
 mod forecast;
 mod former;
+mod freezes;
 mod in_turn;
 mod leave;
 mod numbers;
