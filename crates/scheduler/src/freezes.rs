@@ -343,7 +343,12 @@ impl Scheduler {
         let bucket = &self.buckets[id];
         let Some(half_open) = bucket.half_open().filter(|it| !it.is_frozen(now)) else { return };
         match half_open.turn {
-            Turn::Free { from } | Turn::Another { from } if from <= now => self.claim_turn(now, id),
+            Turn::Free { from } | Turn::Another { from }
+                if from <= now && bucket.queue.has_parked() =>
+            {
+                self.claim_turn(now, id);
+                self.claims_later(now, id);
+            }
             Turn::Mine { since }
                 if bucket.in_flight() == 0 && (bucket.waiting == 0 || since + UNUSED <= now) =>
             {
@@ -383,6 +388,16 @@ impl Scheduler {
         if let Some(leases) = &mut self.leases {
             let buckets = buckets.into_iter().map(|(_, key)| key).collect();
             leases.freezes.notices.push(Notice::Claimed(buckets));
+        }
+    }
+
+    /// What could not be claimed now is not tried again at once.
+    fn claims_later(&mut self, now: Instant, id: BucketId) {
+        if let Some(half_open) = self.buckets[id].half_open_mut()
+            && let Turn::Free { from } | Turn::Another { from } = &mut half_open.turn
+            && *from <= now
+        {
+            *from = now + REFUSED;
         }
     }
 

@@ -99,7 +99,8 @@ fn a_freeze_is_told_and_of_two_the_later_end_holds() {
     // It is not here yet what the store makes of that.
     freezing.hears(&tier, shut(5, Prober::Nobody));
     freezing.version += 1;
-    let kept = seconds(60);
+    // What a period is longer by here.
+    let kept = seconds(60) + millis(20);
     let told = freezing.tells(&[], &[(&tier, shut(60, Prober::Nobody))]);
     assert_eq!(told, [Notice::Closed { bucket: tier.clone(), left: seconds(60), kept }]);
     let until = |freezing: &mut Freezing| {
