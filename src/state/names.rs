@@ -213,6 +213,45 @@ mod tests {
         assert_eq!(ledger.names.ended(), [""; 0]);
     }
 
+    /// Red when the end of a process begins anew with each one that comes, when a process that lives is taken for
+    /// ended, and when one name is told of twice.
+    #[test]
+    fn a_process_ends_once() {
+        let mut names = Names::default();
+        names.add("a.0".to_owned(), None);
+        names.add("a.0".to_owned(), None);
+        assert_eq!(names.ended(), [""; 0], "it lives");
+        names.end(1);
+        assert_eq!(names.ended(), ["a.0"]);
+        names.add("b.0".to_owned(), None);
+        assert_eq!(names.ended(), ["a.0"], "the other one lives");
+        names.end(KEPT);
+        assert_eq!(names.ended(), ["a.0", "b.0"]);
+        names.end(KEPT + 1);
+        assert_eq!(names.ended(), ["a.0", "b.0"]);
+        names.end(KEPT + 2);
+        assert_eq!(names.ended(), ["b.0"]);
+    }
+
+    /// Red when a file does not say what its names are believed by, or keeps names of which nothing counts.
+    #[test]
+    fn what_is_written_is_what_names_are_believed_by() {
+        let written = |names: &mut Names, now| {
+            let mut all = Vec::new();
+            names.write(now, &mut |record| all.push(format!("{record:?}")));
+            all
+        };
+        let mut names = Names { lock: Some((1, 2)), ..Names::default() };
+        assert_eq!((written(&mut names, 7), names.are_due(OFTEN)), (Vec::new(), false));
+        names.add("a.0".to_owned(), Some(5));
+        names.add("b.0".to_owned(), None);
+        let all = written(&mut names, 7);
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(all[0].contains("Lock") && all[1].contains("Written"), "{all:?}");
+        assert_eq!([6, 7].map(|at| names.are_due(at + OFTEN)), [false, true]);
+        assert_eq!(written(&mut names, 6 + KEPT).len(), 3);
+    }
+
     /// Red when names are kept without a bound.
     #[test]
     fn of_many_names_the_last_are_kept() {

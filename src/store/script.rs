@@ -193,6 +193,11 @@ impl Given {
         cmd
     }
 
+    #[cfg(test)]
+    pub(super) fn args(&self) -> &[String] {
+        &self.args
+    }
+
     fn of(keys: &Keys, shard: Shard) -> Self {
         let all = vec![keys.members(shard), keys.used(shard), keys.orphans(shard)];
         Self { keys: all, args: Vec::new() }

@@ -1,5 +1,6 @@
 //! The scripts in a real server, and what a replica makes of their answers.
 
+mod answers;
 mod closed;
 mod contract;
 mod names;
@@ -25,14 +26,14 @@ use crate::{
     queue::{Admission, QueueMetrics},
 };
 
-/// A replica that has a connection to a store which is played by hand, and its metrics. It knows what
-/// processes used by these names that have ended.
+/// A replica that has a connection to a store which is played by hand, and what it decides by, and its metrics. It knows
+/// what processes used by these names that have ended.
 fn connected(
     now: Instant,
     flight: Duration,
     longest: Duration,
     ended: &[&str],
-) -> (Replica, SharedMetrics) {
+) -> (Replica, Admission, SharedMetrics) {
     let registry = Registry::default();
     let metrics = SharedMetrics::register(&registry).unwrap();
     let queue = QueueMetrics::register(&registry).unwrap();
@@ -60,7 +61,7 @@ fn connected(
     let rules = IdentityRules { resolve: true, app: None, tokens: Vec::new() };
     let known = (Identities::new(&rules), Others::default());
     let mut replica = Replica::new(
-        (admission, Fleet::default(), known),
+        (admission.clone(), Fleet::default(), known),
         keys,
         &settings,
         flight,
@@ -69,5 +70,5 @@ fn connected(
         now,
     );
     keys::all().for_each(|shard| replica.connects(now, shard, "run"));
-    (replica, metrics)
+    (replica, admission, metrics)
 }

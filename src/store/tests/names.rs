@@ -29,7 +29,7 @@ impl Talk {
     /// With what processes used that are known by these names.
     fn new(ended: &[&str]) -> Self {
         let now = Instant::now();
-        let (replica, _) = connected(now, FLIGHT, LONGEST, ended);
+        let (replica, ..) = connected(now, FLIGHT, LONGEST, ended);
         let mut talk = Self { replica, now, said: Vec::new() };
         talk.passes(Duration::ZERO);
         talk

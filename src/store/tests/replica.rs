@@ -34,7 +34,7 @@ const GRANTS: i64 = -1;
 impl Heard {
     fn new() -> Self {
         let now = Instant::now();
-        let (replica, metrics) = connected(now, FLIGHT, MINUTE, &[]);
+        let (replica, _, metrics) = connected(now, FLIGHT, MINUTE, &[]);
         Self { replica, metrics, now, beats: Vec::new(), apart: 0 }
     }
 
