@@ -9,7 +9,8 @@
 //!
 //! One bucket, one store, two or three replicas, and a Slack that counts each call from its sending to
 //! a period after its response. [`store`] has the rules of the store, [`replica`] those of a replica,
-//! [`world`] what lies between, [`case`] all that can happen next.
+//! [`world`] what lies between, [`case`] all that can happen next. A bucket that is renamed has a model of its
+//! own, [`rename`].
 //!
 //! - Asks and their answers, and pushes, are lost, late and overtaken, and some come twice. The answer to
 //!   a beat comes at once or counts no more, as in the protocol; where a case says so, beats are late.
@@ -27,7 +28,7 @@
 //! # What is not modelled
 //!
 //! Several buckets and the order of collecting them, classes, people and floors, weights, freezes,
-//! renames, shadow, clocks that jump or run at different speeds, two stores at once, limits on concurrency, and limits that tolerate bursts. The sizes are
+//! shadow, clocks that jump or run at different speeds, two stores at once, limits on concurrency, and limits that tolerate bursts. The sizes are
 //! small: what needs more slots, replicas or messages than a case has is not found.
 //!
 //! # Change a rule
@@ -96,6 +97,7 @@
 pub mod calm;
 pub mod case;
 pub mod cases;
+pub mod rename;
 pub mod replica;
 pub mod rules;
 pub mod store;

@@ -5,6 +5,7 @@ use stateright::{Checker, Model};
 use crate::{
     case::{Case, NEVER_ABOVE, SETTLES},
     cases,
+    rename::{Broken, Renamed},
     rules::Mutation,
 };
 
@@ -105,6 +106,23 @@ rules! {
     lease_by_any_answer: LeaseByAnyAnswer, NEVER_ABOVE;
     version_for_a_lease: VersionForALease, NEVER_ABOVE;
     forgotten_unnamed: ForgottenUnnamed, NEVER_ABOVE;
+}
+
+/// A bucket gets another name, in each replica at another moment.
+#[test]
+fn a_bucket_is_renamed() {
+    for replicas in [2, 3] {
+        let sends = if replicas == 2 { 6 } else { 5 };
+        let checker = Renamed { replicas, sends, ..Renamed::small() }.checker().spawn_bfs().join();
+        assert_eq!(checker.discoveries().into_keys().next(), None, "{replicas}");
+    }
+    for broken in
+        [Broken::MostIgnored, Broken::GivenBackAtOnce, Broken::UseUntold, Broken::EndsAfterAPeriod]
+    {
+        let case = Renamed { broken: Some(broken), ..Renamed::small() };
+        let checker = case.checker().spawn_bfs().join();
+        assert_eq!(checker.discoveries().into_keys().next(), Some(NEVER_ABOVE), "{broken:?}");
+    }
 }
 
 /// It takes a minute.
