@@ -49,7 +49,7 @@ pub fn all() -> Vec<Case> {
         heir(faults(restart, small("T9", "whose name ends when its successor has told all"))),
         faults(dies_too, Case { asks: 1, beats: 1, ..small("T11", "a replica dies; emptied") }),
         behind(),
-        updated(Case { faults: stop, ..small("V1", "two versions, and one is suspended") }),
+        updated(&Case { faults: stop, ..small("V1", "two versions, and one is suspended") }),
         outage([3, 0, 0], six.clone()),
         outage([2, 0, 0], six.clone()),
         outage([1, 0, 0], six),
@@ -101,7 +101,7 @@ fn behind() -> Case {
 }
 
 /// A replica comes that has another version of the scripts.
-fn updated(case: Case) -> Case {
+fn updated(case: &Case) -> Case {
     let rules = Rules {
         quota: 2,
         flight: 0,
@@ -113,7 +113,7 @@ fn updated(case: Case) -> Case {
     };
     let speaks = (Some(0), None);
     let (start, exceeds) = (Start::Updated(1), Exceeds::ByLong);
-    Case { rules, exceeds, asks: 1, beats: 3, speaks, start, net: 1, ..case }
+    Case { rules, exceeds, asks: 1, beats: 3, speaks, start, net: 1, ..case.clone() }
 }
 
 /// One replica is suspended, and the other one uses the bucket up.
@@ -135,6 +135,7 @@ fn holds(slots: u8) -> Start {
 }
 
 /// For each rule, a case in which breaking it is found. It holds with the rule.
+#[expect(clippy::too_many_lines, reason = "one arm for each rule")]
 pub fn for_rule(mutation: Mutation) -> Case {
     use Mutation as M;
     let case = Case { start: holds(1), ..Case::small("M", "with a rule broken") };
@@ -211,9 +212,9 @@ pub fn for_rule(mutation: Mutation) -> Case {
         | M::VersionWithoutLease
         | M::VersionKnownForLong
         | M::LeaseByAnyAnswer => {
-            updated(Case { faults: Faults { stop: true, ..faults(1) }, ..case })
+            updated(&Case { faults: Faults { stop: true, ..faults(1) }, ..case })
         }
-        M::VersionForALease => updated(Case { beats: 4, ..case }),
+        M::VersionForALease => updated(&Case { beats: 4, ..case }),
         M::ClaimedReused => Case {
             faults: Faults { stop: true, ..faults(1) },
             asks: 2,

@@ -4,7 +4,8 @@
 //! Messages are not modelled: what a replica says is heard and answered at once. What comes of lost and late ones is
 //! that of a bucket with one name.
 //!
-//! Replicas learn the other name within a period and a flight of each other, and who holds nothing under the old
+//! Each replica has the bucket under the old name before it learns the other one: one that learns it before has
+//! nothing to rename, and uses the new name like one that always knew it. Replicas learn the other name within a period and a flight of each other, and who holds nothing under the old
 //! name while another one knows the new one learns it before its next call goes. Without either of that the quota
 //! may be used under each name.
 

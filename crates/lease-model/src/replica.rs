@@ -148,20 +148,18 @@ impl Replica {
         // What was taken as a part may come on top of what was granted.
         let reusable = self.reusable(rules).min(rules.quota);
         match self.link {
-            Link::Unheard => part,
             Link::Connected if !self.keeps(rules) => used + self.fresh,
             Link::Connected | Link::Alone if self.apart.is_some() => {
                 let waits = self.apart.is_some_and(|since| since < rules.parting());
                 if waits { reusable.min(part) } else { part }
             }
-            Link::Connected => reusable,
             Link::Alone if self.is_quiet(rules) && rules.breaks(Mutation::PartBesideHeld) => {
                 reusable + part
             }
             Link::Alone if self.is_quiet(rules) => reusable.max(part),
-            Link::Alone => reusable,
+            Link::Connected | Link::Alone => reusable,
             Link::Over(since) if since < rules.longest() => self.after_the_lease(rules, part),
-            Link::Over(_) => part,
+            Link::Unheard | Link::Over(_) => part,
         }
     }
 

@@ -123,6 +123,7 @@ pub struct Leave {
 pub const MOST: usize = 4;
 
 /// The answer to a beat.
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not by itself")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Beaten {
     /// The epoch.

@@ -416,7 +416,6 @@ fn apart(replicas: u32) -> Link {
 /// long as they may use what they held.
 #[test]
 fn beside_others_that_the_store_does_not_hear_each_has_its_part() {
-    let aged = LEASE + FLIGHT + seconds(60);
     for (held, at_first) in [(5, 3), (2, 2), (0, 0)] {
         let (mut one, tier) = (One::of(1), tier(6));
         if held > 0 {
@@ -433,7 +432,8 @@ fn beside_others_that_the_store_does_not_hear_each_has_its_part() {
         one.link(apart(2));
         one.link(Link::Alone);
         one.link(apart(2));
-        one.pass(aged - seconds(61));
+        one.pass(LEASE);
+        one.pass(seconds(59));
         assert_eq!(one.permits.len(), at_first, "{held}: not longer than it has to");
         answers(&mut one);
         one.pass(seconds(61));
