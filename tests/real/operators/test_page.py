@@ -234,6 +234,44 @@ def test_it_shows_what_status_says(still, slack, opened):
     assert page.page.locator("main script").count() == 0
 
 
+def test_it_says_when_the_same_lesson_shows_in_many_workspaces(opened):
+    """Red when three workspaces are many, when four are not, and when what was forgotten is still told."""
+    minute, method = 4.0, "conversations.list"
+    slack = FakeSlack(limits=[f"{method}=10"], minute=minute)
+    proxy = Proxy(("/api/", slack.url), minute=minute)
+
+    def flood(workspace: str) -> None:
+        url = proxy.base_url(lane="/@job;max-wait=50s") + method
+        data = f"token=xoxb-{workspace}-A1-x".encode()
+        with ThreadPoolExecutor(25) as pool:
+            done = list(pool.map(lambda _: http_get(url, seconds=55, data=data)[0], range(25)))
+        assert done == [200] * 25, workspace
+
+    def learnt() -> dict:
+        return next(it for it in json.loads(proxy.admin_get("/learnt")[1])["lessons"] if it["method"] == method)
+
+    for workspace in ("T1", "T2", "T3"):
+        flood(workspace)
+    assert (learnt()["buckets"], learnt()["several"]) == (3, False)
+    page = opened(proxy)
+    tag = page.page.locator("#buckets tbody tr", has_text=method).filter(has_text="learnt:")
+    expect(tag).to_have_count(3)
+    expect(page.page.locator("#notices")).not_to_contain_text("fewer calls than configured")
+
+    flood("T4")
+    lesson = learnt()
+    assert (lesson["lower"], lesson["several"]) == (4, True)
+    notice = page.page.locator("#notices li", has_text="Slack accepts fewer calls than configured for tier2")
+    expect(notice).to_contain_text(f"tier2 of {method}: 4 of 4 buckets learnt about ")
+    expect(notice).to_contain_text("instead of 20. Slack may have changed it: `slackwater limits --learnt`")
+    page.shoot("learnt")
+
+    request = urllib.request.Request(
+        f"http://{proxy.admin}/forget", json.dumps({"method": method}).encode(), {"Content-Type": "application/json"})
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5).read()
+    expect(notice).to_have_count(0)
+
+
 def test_a_page_that_is_opened_late_has_the_last_minutes(still, opened):
     """Red when the history begins with the page."""
     # Its minutes are long: the method is in use until the end.
