@@ -169,7 +169,7 @@ impl BodyError {
         while let Some(at) = next {
             // An I/O error that wraps another names that one's source as its own.
             let wrapped = at.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            if wrapped.is_some_and(|it| it.is::<Stopped>()) {
+            if wrapped.is_some_and(<dyn Error + Send + Sync>::is::<Stopped>) {
                 return Self::Stopped(error);
             }
             next = at.source();

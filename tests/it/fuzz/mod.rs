@@ -5,6 +5,9 @@
 //! `tests/fuzz/TARGET/` as it is, then what [mutations](mutate) make of that. What was found once stays
 //! there, under the name of what broke. `scripts/fuzz` lets them run for as long as one likes.
 
+#![expect(clippy::print_stdout, reason = "it says how far it came")]
+#![expect(clippy::disallowed_methods, reason = "how long it runs is asked for by a variable")]
+
 mod mutate;
 mod targets;
 
@@ -23,7 +26,8 @@ const ROUND: u32 = 64;
 /// The inputs that are kept of a target, by their names.
 fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz").join(target);
-    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let files =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     files
         .map(|file| file.unwrap().path())
@@ -39,18 +43,17 @@ fn within_time(run: fn(&[u8]), input: &[u8]) {
 }
 
 /// Tries so many inputs, or for as many seconds as `FUZZ_SECONDS` says.
-fn fuzz(target: &str, run: fn(&[u8]), tries: u32) {
+fn fuzz(target: &str, run: fn(&[u8]), short: u32) {
     let corpus = corpus(target);
     for (name, input) in &corpus {
         println!("{target}: {name}");
         within_time(run, input);
     }
-    let seconds =
-        env::var("FUZZ_SECONDS").ok().map(|it| it.parse().expect("FUZZ_SECONDS: a number"));
+    let seconds = env::var("FUZZ_SECONDS").ok().map(|it| it.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
     let inputs = corpus.into_values().collect();
     let strategy = mutated(inputs);
-    let cases = if seconds.is_some() { ROUND } else { tries };
+    let cases = if seconds.is_some() { ROUND } else { short };
     let mut tried = 0;
     loop {
         // What is found is told as a file, which is read by people.

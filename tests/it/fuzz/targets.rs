@@ -32,7 +32,7 @@ fn find(
 ) -> BTreeMap<String, String> {
     let found = arguments::find(names, query, headers, body);
     // All of the body is here.
-    let found = found.now_or_never().expect("it waits for nothing");
+    let found = found.now_or_never().unwrap();
     let value = |name: &&str| Some((String::from(*name), found.get(name)?.to_owned()));
     names.iter().filter_map(value).collect()
 }
@@ -157,7 +157,7 @@ pub(super) fn lane(input: &[u8]) {
                 assert!((1..=64).contains(&caller.chars().count()), "{caller}");
                 assert!(!caller.contains("secret") || !caller.contains("xoxb"), "{caller}");
             }
-            assert!(!lane.caller.is_none() || *rest == path);
+            assert!(lane.caller.is_some() || *rest == path);
         }
         let said = split.and_then(|(lane, _)| lane.with_headers(&headers));
         if let Err(error) = said {
@@ -177,7 +177,7 @@ pub(super) fn retry_after(input: &[u8]) {
         lines.take(8).filter_map(|line| HeaderValue::from_bytes(line).ok()).collect();
     let asked = |values: &mut dyn Iterator<Item = &HeaderValue>| {
         let pairs = values.map(|value| (header::RETRY_AFTER, value.clone()));
-        reply::retry_after(&HeaderMap::from_iter(pairs), now)
+        reply::retry_after(&pairs.collect::<HeaderMap>(), now)
     };
     let all = asked(&mut values.iter());
     assert!(all.is_none_or(|pause| pause >= Duration::from_secs(1)), "{all:?}");
