@@ -6,6 +6,9 @@
 //! connection is told at once that there is none, and waits, too. So there is one attempt at a time,
 //! however many calls there are. Where nobody waits, as in shadow mode, each call tries for itself.
 //!
+//! So many connections to a host are made at once, whatever comes: each is a handshake, and the calls' thread
+//! does them all. Who waits for a place here may have another connection before, as soon as one is free.
+//!
 //! Only a connection that a call asked for makes the next pause short again: a host whose connections
 //! fail as soon as many want one is soon left alone for longer.
 
@@ -62,6 +65,8 @@ struct Host {
     state: watch::Sender<State>,
     /// Who may try to connect while it is down.
     lead: Semaphore,
+    /// How many more connections may be made at once.
+    places: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +82,9 @@ struct State {
 #[error("it could not be reached just now: {0}")]
 struct Down(Arc<str>);
 
+/// How many connections to a host are made at once. Within a second, at a round trip of 100 ms, that is more
+/// than Slack allows calls of any method in a minute.
+const AT_ONCE: usize = 256;
 /// The pause after the first failure, …
 const FIRST: Duration = Duration::from_millis(100);
 /// … and after many.
@@ -181,9 +189,17 @@ impl<C: Connects> Service<Uri> for Reach<C> {
         if let Some(because) = host.is_down() {
             return Box::pin(async { Err(Down(because).into()) });
         }
-        let connecting = self.inner.call(url);
+        // The one that is ready.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
-            match connecting.await {
+            // The semaphore is never closed.
+            let _place = host.places.acquire().await;
+            if let Some(because) = host.is_down() {
+                // It was not, when this began to wait.
+                return Err(Down(because).into());
+            }
+            match inner.call(url).await {
                 Ok(io) => {
                     host.is_up(true);
                     Ok(Metered::new(io))
@@ -220,7 +236,8 @@ impl Hosts {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(format!("{scheme}://{authority}"));
         let host = host.or_insert_with(|| {
-            Arc::new(Host { state: watch::Sender::default(), lead: Semaphore::new(1) })
+            let (lead, places) = (Semaphore::new(1), Semaphore::new(AT_ONCE));
+            Arc::new(Host { state: watch::Sender::default(), lead, places })
         });
         Arc::clone(host)
     }
