@@ -56,6 +56,7 @@ def test_cargo_has_all_that_the_build_copies(tmp_path):
         if (REPO / path).is_dir():
             shutil.copytree(REPO / path, tmp_path / path)
         else:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
             shutil.copy(REPO / path, tmp_path / path)
     said = run("cargo", "metadata", "--no-deps", "--format-version", "1", "--offline", cwd=tmp_path)
     packages = json.loads(said)["packages"]
@@ -162,6 +163,7 @@ def store(tmp_path_factory):
     binary = context / f"dist/linux-{ARCHITECTURE}/slackwater"
     binary.parent.mkdir(parents=True)
     shutil.copy(BINARY, binary)
+    run(REPO / "scripts/licences.py", binary.parent / "THIRD-PARTY.txt")
     for licence in REPO.glob("LICENSE-*"):
         shutil.copy(licence, context)
     # `docker` is the format that has health checks.

@@ -65,6 +65,7 @@ def test_it_installs_what_it_should(package, tmp_path):
         "usr/share/doc/slackwater/copyright",
         "usr/share/doc/slackwater/slackwater.yaml",
         "usr/share/doc/slackwater/README.md",
+        "usr/share/doc/slackwater/THIRD-PARTY.txt",
     } <= files, files
     unit = (tmp_path / "usr/lib/systemd/system/slackwater.service").read_text()
     assert unit == (REPO / "deploy/systemd/slackwater.service").read_text()
