@@ -26,7 +26,8 @@ pub struct Args {
     pub config: Option<PathBuf>,
     /// For tests: how long a minute lasts at the upstream, as in 6s. Every limit's period is
     /// scaled, and so are the time-outs of known clients (`slackwater limits --clients`), the holds
-    /// that follow from them and the time between interim responses: give the client under test a
+    /// that follow from them, the time between interim responses and that after which a dead token is
+    /// asked about: give the client under test a
     /// time-out scaled alike. What the configuration, a lane or a header says is not, nor are
     /// pauses; to be used with `fake-slack --minute` only
     #[arg(long, value_name = "DURATION", value_parser = units::parse_some_duration)]

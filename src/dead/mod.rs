@@ -212,7 +212,8 @@ impl Graves {
         dead.map(|(credential, grave)| DeadCredential {
             kind: credential.kind(),
             name: credential.name(),
-            workspace: grave.workspace.clone(),
+            // Of a token of which nothing is known its own name stands for the workspace.
+            workspace: grave.workspace.clone().filter(|it| *it != credential.name()),
             caller: grave.caller.clone(),
             reason: grave.answer.0.reason,
             method: grave.only.clone(),
