@@ -311,7 +311,7 @@ mod tests {
             let keepers = std::array::from_fn(|group| Some(address(ports[group % 2])));
             Map { keepers, nodes: ports.map(address).to_vec() }
         };
-        assert_eq!(cluster.is(of([2, 3])).len(), usize::from(SHARDS));
+        assert_eq!(cluster.is(of([2, 3])).len(), SLOTS_USED);
         assert_eq!(cluster.is(of([2, 3])), []);
         let moved = cluster.is(of([2, 4]));
         assert!(moved.len() == 8 && moved.iter().all(|shard| shard.0 % 2 == 1), "{moved:?}");
