@@ -13,19 +13,25 @@ use super::{
 };
 
 impl Scheduler {
-    /// The indices of these buckets, each once, in order. Buckets that do not exist are made.
+    /// The indices of these buckets, each once, in order. Buckets that do not exist are made, or shared.
     pub(super) fn resolve(&mut self, now: Instant, keys: &[BucketKey]) -> BucketIds {
         let mut ids = BucketIds::with_capacity(keys.len());
         for key in keys {
-            let id = self.buckets.find(key).unwrap_or_else(|| {
-                let bucket = self.new_bucket(now, key.clone());
-                self.buckets.insert(bucket)
-            });
+            let id = self.buckets.find(key).unwrap_or_else(|| self.make_bucket(now, key));
             ids.push(id);
         }
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    #[cold]
+    fn make_bucket(&mut self, now: Instant, key: &BucketKey) -> BucketId {
+        let name = self.name_for(key);
+        self.buckets.find(&name).unwrap_or_else(|| {
+            let bucket = self.new_bucket(now, name);
+            self.buckets.insert(bucket)
+        })
     }
 
     /// Grants, holds or refuses a call.

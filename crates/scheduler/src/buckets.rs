@@ -27,6 +27,8 @@ pub(super) struct Buckets {
     /// By the names that they had before.
     former: HashMap<BucketKey, BucketId, RandomState>,
     identities: IdentityIndex,
+    /// How many of them several names share.
+    pub(super) crowds: usize,
 }
 
 /// How many former names a bucket is still found by.
@@ -51,6 +53,7 @@ impl Buckets {
 
     /// Adds a bucket whose name no other has.
     pub(super) fn insert(&mut self, bucket: Bucket) -> BucketId {
+        self.crowds += usize::from(bucket.is_crowd());
         let id = self.all.insert(bucket);
         self.put_up(id);
         id
@@ -60,6 +63,7 @@ impl Buckets {
     pub(super) fn remove(&mut self, id: BucketId) -> Bucket {
         self.take_down(id);
         let mut bucket = self.all.remove(id);
+        self.crowds -= usize::from(bucket.is_crowd());
         for name in bucket.former().into_iter().flat_map(|former| former.iter()) {
             self.former.remove(name);
         }
@@ -87,6 +91,11 @@ impl Buckets {
         if former.len() > FORMER {
             self.former.remove(&former.remove(0));
         }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
     }
 
     /// Fetches it into the cache: it is needed soon.

@@ -116,6 +116,7 @@ mod call_group;
 mod call_groups;
 mod claims;
 mod collect;
+mod crowds;
 mod events;
 mod evidence;
 mod fair_queue;
@@ -227,6 +228,8 @@ pub struct Scheduler {
     learning: Vec<BucketId>,
     /// What buckets have learnt, and nobody has been told.
     lessons: Vec<Lesson>,
+    /// How many buckets there may be, before names share some.
+    most_buckets: usize,
 }
 
 /// What the operator decides.
@@ -276,6 +279,7 @@ impl Scheduler {
             replica: None,
             learning: Vec::new(),
             lessons: Vec::new(),
+            most_buckets: usize::MAX,
         }
     }
 

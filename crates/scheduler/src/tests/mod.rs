@@ -3,6 +3,7 @@
 mod attempts;
 mod bounds;
 mod claims;
+mod crowds;
 mod evidence;
 mod forecast;
 mod headroom;
