@@ -135,6 +135,7 @@ async fn serve(
     let admin_listener = bind(config.admin.listen, "admin.listen", ADMIN_LISTEN_ENV).await?;
     let (listen, admin_listen) = (listener.local_addr()?, admin_listener.local_addr()?);
 
+    tell_memory(&config);
     let mut shared = Shared::new(Arc::clone(&config))?;
     let end_traces = CancellationToken::new();
     let traces = trace_calls(&config, &mut shared, listen, end_traces.clone())?;
@@ -229,6 +230,22 @@ async fn serve(
     let _ = admin.join();
     tracing::info!(in_time, "stopped");
     Ok(())
+}
+
+/// Tells how the memory is shared out, and whether the container may have too little of it.
+fn tell_memory(config: &Config) {
+    let (Some(memory), queue) = (config.memory, &config.queue) else { return };
+    tracing::info!(
+        mib = memory.bytes >> 20,
+        connections = queue.at_once(),
+        max_total = queue.max_total,
+        max_bytes = queue.max_bytes,
+        buckets = queue.max_buckets,
+        "memory is shared out"
+    );
+    if let Some(why) = memory.does_not_fit(config) {
+        tracing::warn!(%why, "the memory of the container may be too little");
+    }
 }
 
 /// Goes on where the process before ended, and keeps what happens, if the operator says so.

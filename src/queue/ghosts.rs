@@ -49,9 +49,11 @@ enum Exchange {
 // === impl Ghosts ===
 
 impl Ghosts {
-    pub(super) fn new(policy: Policy, replica: Option<Replica>) -> Self {
+    pub(super) fn new(policy: Policy, most_buckets: usize, replica: Option<Replica>) -> Self {
+        let mut scheduler = Scheduler::new(policy);
+        scheduler.bound_buckets(most_buckets);
         let mut new = Self {
-            scheduler: Scheduler::new(policy),
+            scheduler,
             waiting: HashMap::new(),
             exchanges: HashMap::new(),
             next: 0,

@@ -144,12 +144,14 @@ impl Admission {
         metrics: QueueMetrics,
     ) -> Self {
         let policy = policy(queue, background, adaptive);
+        let mut scheduler = Scheduler::new(policy);
+        scheduler.bound_buckets(queue.max_buckets);
         let earlier = Arc::new(Notify::new());
         let servers = Servers::new(queue, Arc::clone(&earlier));
         Self {
             shared: Arc::new(Inner {
                 state: Mutex::new(State {
-                    scheduler: Scheduler::new(policy),
+                    scheduler,
                     waiting: Waiters::new(servers),
                     pauses: Pauses::default(),
                     graves: Graves::new(FailFast::default()),
@@ -332,6 +334,7 @@ impl Admission {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         let now = self.shared.now();
+        state.scheduler.bound_buckets(config.queue.max_buckets);
         state.scheduler.relimit(now, policy, config.catalogue.limits());
         let changes = state.waiting.in_queues(|_| true).filter_map(|(queue, ticket)| {
             let method = queue.method.as_ref()?;

@@ -81,7 +81,8 @@ impl State {
             None
         } else {
             let (policy, replica) = (self.policy, self.replica);
-            let new = || Box::new(Ghosts::new(policy, replica));
+            let most = self.scheduler.most_buckets();
+            let new = || Box::new(Ghosts::new(policy, most, replica));
             let ghosts = self.ghosts.get_or_insert_with(new);
             ghosts.enter(now, &asks, &call.record, metrics)
         };

@@ -182,6 +182,7 @@ pub fn may_replace(before: &Config, after: &Config) -> Result<(), ReloadError> {
         ("admin", before.admin == after.admin),
         ("shared", before.shared == after.shared),
         ("state_file", before.state_file == after.state_file),
+        ("memory", before.memory == after.memory),
         ("queue.max_bytes", before.queue.max_bytes == after.queue.max_bytes),
         ("log", before.log == after.log),
         ("traces", before.traces == after.traces),

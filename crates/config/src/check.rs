@@ -10,7 +10,7 @@ use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
     Config, LogFormat, Outside, ShedAs, TrustCallers, access, adaptive, admin, background, callers,
-    clients, identity, keys, methods, proxies, shared, tls, traces, upstreams,
+    clients, identity, keys, memory, methods, proxies, shared, tls, traces, upstreams,
 };
 
 /// Where bots connect, over the file.
@@ -83,6 +83,7 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     config.admin.token = admin::token(root, &mut report);
     config.admin.hosts = admin::hosts(root, &mut report);
     queue(&mut config, root, &mut report);
+    memory::read(&mut config, root, machine, &mut report);
     config.shared = shared::read(root, &env, &mut report);
     config.traces = traces::read(root, &mut report);
     rest(&mut config, root, &mut report);

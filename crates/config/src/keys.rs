@@ -49,6 +49,7 @@ pub(super) const CONFIG: Shape = Map(&[
         ])),
     ),
     ("background", Map(&[("share", Value)])),
+    ("memory", Value),
     (
         "queue",
         Map(&[

@@ -16,6 +16,7 @@ mod identity;
 mod keys;
 mod load;
 mod manifest;
+mod memory;
 mod methods;
 mod name;
 mod outside;
@@ -50,6 +51,7 @@ pub use load::{
     CONFIG_ENV, Inspected, LoadError, MAX_CERTIFICATES, environment, file_of, inspect, load,
     load_again,
 };
+pub use memory::Memory;
 pub use name::{CallerName, NotAName};
 pub use outside::Outside;
 pub use proxies::Proxies;
@@ -95,6 +97,9 @@ pub struct Config {
     /// What calls of class background take at most of each window, which always leaves one
     /// slot to the others.
     pub background_share: Share,
+    /// How much memory the process may take, where the operator or its container says so. The bounds of
+    /// the queue are parts of it.
+    pub memory: Option<Memory>,
     /// How long and how many calls are held.
     pub queue: QueueBounds,
     /// How long the upstream may take.
@@ -182,8 +187,12 @@ pub struct QueueBounds {
     pub max_depth: usize,
     /// Calls held in all.
     pub max_total: usize,
-    /// Bytes of request bodies held in all.
+    /// Calls and connections beyond those that may be held: for what is read, in flight or idle.
+    pub spare: usize,
+    /// Bytes of headers and bodies of calls in all.
     pub max_bytes: usize,
+    /// Buckets, before names without one share some.
+    pub max_buckets: usize,
     /// Calls in flight in all, where the operator says so.
     pub max_in_flight: Option<usize>,
     /// Calls in flight to one server, where the operator says so.
@@ -277,6 +286,7 @@ impl Config {
             clients: Vec::new(),
             adaptive: Adaptive::default(),
             background_share: Share::default(),
+            memory: None,
             queue: QueueBounds::default(),
             timeouts: Timeouts::default(),
             trust_callers: TrustCallers::Auto,
@@ -317,13 +327,13 @@ impl QueueBounds {
     /// else. Many clients give up after 10 s.
     pub const MAX_WAIT: Duration = Duration::from_secs(8);
 
-    /// Calls and connections beyond those that may be held: for what is read, in flight or idle.
-    const SPARE: usize = 1024;
+    /// [`Self::spare`], where memory is no reason to have fewer.
+    pub(crate) const SPARE: usize = 1024;
 
     /// How many connections of clients there may be at once, and how many calls: of HTTP/2 a connection has
     /// many.
     pub fn at_once(&self) -> usize {
-        self.max_total.saturating_add(Self::SPARE)
+        self.max_total.saturating_add(self.spare)
     }
 }
 
@@ -334,7 +344,9 @@ impl Default for QueueBounds {
             max_hold: Duration::from_secs(3600),
             max_depth: 10_000,
             max_total: 100_000,
+            spare: Self::SPARE,
             max_bytes: 32 << 20,
+            max_buckets: 100_000,
             max_in_flight: None,
             max_in_flight_per_server: None,
         }

@@ -57,6 +57,7 @@ fn whole(config: &Config) -> String {
         clients,
         adaptive,
         background_share,
+        memory,
         queue,
         timeouts,
         trust_callers,
@@ -73,7 +74,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {adaptive:?} {background_share:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?} {traces:?}",
+         {callers:?} {clients:?} {adaptive:?} {background_share:?} {memory:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?} {traces:?}",
         catalogue.unknown(),
     )
 }
@@ -210,6 +211,7 @@ clients:
   - { name: slow, user_agent: 'slow/*', max_wait: 24h, keep_alive: interim, stops_whole: true }
   - { name: python, user_agent: '*slackclient/*', max_wait: 55s }
 background: { share: 1 }
+memory: 256MiB
 adaptive: { down: true, up: true, ceiling: 1.25 }
 queue: { max_wait: 0s, max_hold: 1m30s, max_depth: 1, max_total: 2, max_bytes: 1KiB, max_in_flight: 9, max_in_flight_per_server: 4 }
 timeouts: { connect: 1s, headers: 2s, body_idle: 3s }
@@ -239,11 +241,14 @@ log: { format: json, level: debug }
             max_hold: Duration::from_secs(90),
             max_depth: 1,
             max_total: 2,
+            spare: 1024,
             max_bytes: 1024,
+            max_buckets: 53_248,
             max_in_flight: Some(9),
             max_in_flight_per_server: Some(4),
         }
     );
+    assert_eq!(config.memory, Some(crate::Memory { bytes: 256 << 20, is_configured: true }));
     assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));
     let [cleanup, jobs] = &config.callers[..] else { panic!("{:?}", config.callers) };
     assert_eq!(

@@ -256,7 +256,7 @@ def test_check_reads_a_configuration_as_it_lies_there(mine):
         text = yaml.safe_dump_all(kustomize(MANIFESTS / right), default_style="|")
         done = checks("/dev/stdin", text=text)
         assert done.returncode == 0 and done.stdout.startswith("/dev/stdin: ok\n"), done.stdout + done.stderr
-    mine.change("gateway/slackwater.yaml", "max_total: 20000", "max_totals: 20000")
+    mine.change("gateway/slackwater.yaml", "max_total: 10000", "max_totals: 10000")
     done = subprocess.run([KUBECTL, "kustomize", mine.folder / "gateway"], env=ENVIRONMENT, text=True, capture_output=True, timeout=30)
     told = checks("/dev/stdin", text=done.stdout)
     (line,) = (number for number, line in enumerate(done.stdout.splitlines(), 1) if "max_totals" in line)
@@ -351,7 +351,7 @@ def test_what_it_may_hold_fits_into_its_memory(rendered, tmp_path):
     listen = sidecar.start()
     config = yaml.safe_load(config_of(rendered["example"]))["queue"]
     calls = config["max_total"]
-    padding = "x" * (int(config["max_bytes"].removesuffix("MiB")) * 1024 * 1024 // calls - 300)
+    padding = "x" * (int(config["max_bytes"].removesuffix("MiB")) * 1024 * 1024 // calls - 2000)
     body = f"limit=200&padding={padding}"
     host, port = listen.split(":")
     connections = []

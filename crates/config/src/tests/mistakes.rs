@@ -83,6 +83,7 @@ fn values() {
             "timeouts: { connect: 0s }",
             &["1:22: timeouts.connect: is no time at all; write more than 0s"],
         ),
+        ("memory: 16MiB", &["1:9: memory: is less than slackwater needs; write 32MiB or more"]),
         (
             "queue: { max_bytes: 10 }",
             &[

@@ -1,0 +1,130 @@
+"""A process whose memory is set stays within it, whatever comes: each flood takes several times as much without it."""
+
+import contextlib
+import resource
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+from stand import FakeSlack, Proxy, eventually
+
+MIB = 128
+REST = "identity: { resolve: false }\n"
+
+
+@pytest.fixture
+def proxy(request):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    slack = FakeSlack(latency="0ms", minute=60)
+    mib = getattr(request, "param", MIB)
+    yield Proxy(("/api/", slack.url), minute=60, more=f"memory: {mib}MiB\n{REST}", beside=slack.url)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def peak(proxy: Proxy) -> float:
+    """The most memory that it had, in MiB."""
+    status = Path(f"/proc/{proxy.process.child.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def accepted(port: int) -> int:
+    """How many connections to that port the kernel has handed over: they have a file."""
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    # The table may change while it is read, and then has a line twice.
+    files = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
+    return len(files - {"0"})
+
+
+def text(value: bytes) -> bytes:
+    """As HPACK has it: its length in a prefix of seven bits (RFC 7541, 5.2)."""
+    length, prefix = len(value), bytearray()
+    if length < 127:
+        return bytes([length]) + value
+    prefix.append(127)
+    length -= 127
+    while length >= 128:
+        prefix.append(length & 127 | 128)
+        length >>= 7
+    return bytes([*prefix, length]) + value
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def request(stream: int, token: str, padding: int, ends: bool) -> bytes:
+    """HEADERS and CONTINUATION of a call that has to wait."""
+    fields = [
+        (b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"proxy"),
+        (b":path", b"/@bot;max-wait=30m/api/conversations.list"), (b"authorization", f"Bearer {token}".encode()),
+        *([] if ends else [(b"content-length", b"10")]),
+        *((b"x-padding-%d" % at, b"y" * min(4000, padding - at)) for at in range(0, padding, 4000)),
+    ]
+    block = b"".join(b"\0" + text(name) + text(value) for name, value in fields)
+    pieces = [block[at : at + 16384] for at in range(0, len(block), 16384)]
+    last = len(pieces) - 1
+    return b"".join(
+        frame(9 if at else 1, 4 * (at == last) | (ends and not at), stream, piece) for at, piece in enumerate(pieces)
+    )
+
+
+def drain(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while connection.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize(("padding", "ends"), [(56_000, True), (32_000, False), (0, False)],
+                         ids=["headers", "headers, no body", "no body"])
+def test_calls_of_http2_fit(proxy, padding, ends):
+    """Turned red by: headers that do not count; calls that count when their body is there."""
+    with contextlib.ExitStack() as stack:
+        for number in range(20):
+            host, port = proxy.listen.split(":")
+            connection = stack.enter_context(socket.create_connection((host, int(port)), 20))
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+            threading.Thread(target=drain, args=(connection,), daemon=True).start()
+            for stream in range(200 if padding else 1000):
+                connection.sendall(request(1 + 2 * stream, f"xoxb-T{number}-A1-secret", padding, ends))
+        eventually("some are refused", lambda: proxy.status()["totals"]["shed"].get("memory", 0) > 1000, 20)
+        print(f"{peak(proxy):.0f} MiB of {MIB}")
+        assert peak(proxy) < MIB
+
+
+def test_connections_fit(proxy):
+    """Turned red by: connections that cost nothing."""
+    host, port = proxy.listen.split(":")
+    with contextlib.ExitStack() as stack:
+        # The last are not accepted: they wait in the backlog.
+        for number in range(1450):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), 20))
+            connection.sendall((
+                f"POST /@bot{number % 40};max-wait=30m/api/conversations.list HTTP/1.1\r\nHost: proxy\r\n"
+                f"Authorization: Bearer xoxb-T{number % 2}-A1-secret\r\nContent-Length: 0\r\n\r\n").encode())
+        eventually("many are held", lambda: proxy.status()["totals"]["held"] > 900, 20)
+        assert accepted(int(port)) <= 1365, "half of what it does not need itself, 36 KiB each"
+        print(f"{peak(proxy):.0f} MiB of {MIB}")
+        assert peak(proxy) < MIB
+
+
+@pytest.mark.parametrize("proxy", [32], indirect=True)
+def test_made_up_names_share_buckets(proxy):
+    """Turned red by: buckets without a bound."""
+    host, port = proxy.listen.split(":")
+    many, at_once, own = 4000, 50, 3072
+    with socket.create_connection((host, int(port)), 60) as connection:
+        threading.Thread(target=drain, args=(connection,), daemon=True).start()
+        for first in range(0, many, at_once):
+            connection.sendall(b"".join(
+                b"POST /@bot;max-wait=0s/actions/T1/%d/secret HTTP/1.1\r\nHost: proxy\r\nContent-Length: 2\r\n\r\n{}"
+                % number for number in range(first, first + at_once)))
+
+        def all_done() -> bool:
+            totals = proxy.status()["totals"]
+            return totals["answered"] + sum(totals["shed"].values()) >= many
+
+        eventually("all are answered", all_done, 40)
+        assert own < proxy.status()["totals"]["buckets"] < many - 100
