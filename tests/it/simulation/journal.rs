@@ -73,7 +73,6 @@ impl Journal<'_> {
         }
         match answer.status {
             200 if answer.is_ok() && counted == 0 => Some("it is said to be done, and was not"),
-            200 | 500..=504 => None,
             429 if answer.header("retry-after").is_empty() => {
                 Some("it is not told when to come back")
             }
@@ -86,7 +85,7 @@ impl Journal<'_> {
             {
                 Some("it was sent, and is told that it was not")
             }
-            429 => None,
+            200 | 429 | 500..=504 => None,
             _ => Some("what is that"),
         }
     }

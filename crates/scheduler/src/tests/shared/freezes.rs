@@ -25,7 +25,7 @@ impl Freezing {
         let batch = self.one.scheduler.notices(&mut notices);
         let standings = standings.iter().map(|(bucket, shut)| self.stands(bucket, *shut));
         let standings = standings.collect();
-        let noticed = Noticed {
+        let answer = Noticed {
             batch,
             epoch: EPOCH,
             version: 100,
@@ -33,7 +33,7 @@ impl Freezing {
             standings,
             all: None,
         };
-        self.one.scheduler.noticed(self.one.now, noticed);
+        self.one.scheduler.noticed(self.one.now, answer);
         self.one.look();
         notices
     }
@@ -55,8 +55,8 @@ impl Freezing {
     }
 }
 
-fn shut(left: u64, prober: Prober) -> Option<Shut> {
-    Some(Shut { left: seconds(left), prober })
+fn shut(left: u64, prober: Prober) -> Shut {
+    Shut { left: seconds(left), prober }
 }
 
 fn whole() -> BucketKey {
@@ -68,7 +68,7 @@ fn whole() -> BucketKey {
 #[test]
 fn a_freeze_of_others_is_kept_and_one_call_goes_when_it_is_its_turn() {
     let (mut freezing, whole) = (Freezing::new(), whole());
-    freezing.hears(&whole, shut(30, Prober::Nobody));
+    freezing.hears(&whole, Some(shut(30, Prober::Nobody)));
     for caller in 0..3 {
         freezing.one.arrive(std::slice::from_ref(&whole), Class::Normal, caller);
     }
@@ -76,12 +76,12 @@ fn a_freeze_of_others_is_kept_and_one_call_goes_when_it_is_its_turn() {
     assert_eq!((freezing.sent(), freezing.one.scheduler.has_notices()), (0, false));
     freezing.one.pass(seconds(2));
     assert_eq!(freezing.sent(), 0, "it is not its turn");
-    let claimed = freezing.tells(&[false], &[(&whole, shut(0, Prober::Another))]);
+    let claimed = freezing.tells(&[false], &[(&whole, Some(shut(0, Prober::Another)))]);
     assert_eq!(claimed, [Notice::Claimed(vec![whole.clone()])]);
     assert_eq!(freezing.sent(), 0, "it is another one's");
-    freezing.hears(&whole, shut(0, Prober::Nobody));
+    freezing.hears(&whole, Some(shut(0, Prober::Nobody)));
     freezing.version += 1;
-    let claimed = freezing.tells(&[true], &[(&whole, shut(0, Prober::Own))]);
+    let claimed = freezing.tells(&[true], &[(&whole, Some(shut(0, Prober::Own)))]);
     assert_eq!(claimed, [Notice::Claimed(vec![whole.clone()])]);
     assert_eq!(freezing.sent(), 1, "one call probes");
     freezing.one.answer();
@@ -97,22 +97,22 @@ fn a_freeze_is_told_and_of_two_the_later_end_holds() {
     let (tier, now) = (bucket(&rate("tier", 5, 60_000, AgeFrom::Answer), "A/T"), freezing.one.now);
     freezing.one.scheduler.freeze(now, tier.clone(), now + seconds(60));
     // It is not here yet what the store makes of that.
-    freezing.hears(&tier, shut(5, Prober::Nobody));
+    freezing.hears(&tier, Some(shut(5, Prober::Nobody)));
     freezing.version += 1;
     // What a period is longer by here.
     let kept = seconds(60) + millis(20);
-    let told = freezing.tells(&[], &[(&tier, shut(60, Prober::Nobody))]);
+    let told = freezing.tells(&[], &[(&tier, Some(shut(60, Prober::Nobody)))]);
     assert_eq!(told, [Notice::Closed { bucket: tier.clone(), left: seconds(60), kept }]);
     let until = |freezing: &mut Freezing| {
         let now = freezing.one.now;
         freezing.one.scheduler.buckets(now).next().unwrap().frozen_until.map(|at| at.since(now))
     };
     assert_eq!(until(&mut freezing), Some(seconds(60)));
-    freezing.hears(&tier, shut(90, Prober::Nobody));
+    freezing.hears(&tier, Some(shut(90, Prober::Nobody)));
     assert_eq!(until(&mut freezing), Some(seconds(90)));
     let thawed = freezing.one.scheduler.thaw(freezing.one.now, |_| true);
     assert_eq!((thawed, until(&mut freezing)), (vec![tier.clone()], None));
-    let told = freezing.tells(&[], &[(&tier, shut(0, Prober::Nobody))]);
+    let told = freezing.tells(&[], &[(&tier, Some(shut(0, Prober::Nobody)))]);
     assert_eq!(told, [Notice::Thawed { bucket: tier, kept }]);
 }
 
@@ -120,7 +120,7 @@ fn a_freeze_is_told_and_of_two_the_later_end_holds() {
 #[test]
 fn whoever_is_not_heard_probes_by_itself() {
     let (mut freezing, whole) = (Freezing::new(), whole());
-    freezing.hears(&whole, shut(30, Prober::Nobody));
+    freezing.hears(&whole, Some(shut(30, Prober::Nobody)));
     freezing.one.arrive(std::slice::from_ref(&whole), Class::Normal, 1);
     freezing.one.pass(seconds(31));
     freezing.one.scheduler.notices_nobody(freezing.one.now);
@@ -138,7 +138,7 @@ fn whoever_is_not_heard_probes_by_itself() {
 #[test]
 fn a_turn_that_no_call_uses_is_given_up() {
     let (mut freezing, whole) = (Freezing::new(), whole());
-    freezing.hears(&whole, shut(1, Prober::Nobody));
+    freezing.hears(&whole, Some(shut(1, Prober::Nobody)));
     let ticket = freezing.one.arrive(std::slice::from_ref(&whole), Class::Normal, 1).unwrap();
     freezing.one.pass(seconds(1));
     let mut notices = Vec::new();
@@ -146,10 +146,10 @@ fn a_turn_that_no_call_uses_is_given_up() {
     assert_eq!(notices, [Notice::Claimed(vec![whole.clone()])]);
     // Its client is gone before the answer is here.
     freezing.one.scheduler.cancel(freezing.one.now, ticket);
-    let standings = vec![freezing.stands(&whole, shut(0, Prober::Own))];
+    let standings = vec![freezing.stands(&whole, Some(shut(0, Prober::Own)))];
     let (epoch, granted) = (EPOCH, vec![true]);
-    let noticed = Noticed { batch, epoch, version: 9, granted, standings, all: None };
-    freezing.one.scheduler.noticed(freezing.one.now, noticed);
+    let answer = Noticed { batch, epoch, version: 9, granted, standings, all: None };
+    freezing.one.scheduler.noticed(freezing.one.now, answer);
     freezing.one.pass(seconds(1));
     assert_eq!(freezing.tells(&[], &[]), [Notice::GivenUp(whole)]);
 }
