@@ -225,5 +225,7 @@ async fn calls_under_way_do_not_hold_all_the_bytes() {
     let answer = of_size(bot.call("views.open").lane("click"), 3_000).send().await;
     assert!(answer.is_ok(), "{answer:?}");
     let refused = hooks.iter_mut().filter_map(JoinSet::try_join_next).count();
-    assert_eq!(refused, 400 - 332, "that is 95 % of a MiB");
+    let under_way = 400 - refused;
+    // Of 3,000 bytes without their headers it would be 332.
+    assert!((300..310).contains(&under_way), "{under_way} are 95 % of a MiB");
 }

@@ -141,12 +141,12 @@ async fn a_full_queue_is_told_as_its_client_takes_it() {
     }
 }
 
-/// The bound on bytes is exact, and so is that on those of one caller.
+/// The bound on bytes holds, also for those of one caller. A call has 134 to 845 of headers here.
 #[tokio::test(start_paused = true)]
 async fn held_bodies_without_room_are_told_as_their_clients_take_it() {
     for (agent, shed_as, status) in WAYS {
         let proxy = Proxy::configured(
-            &format!("queue: {{ max_bytes: 1KiB }}\nshed_as: {shed_as}"),
+            &format!("queue: {{ max_bytes: 64KiB }}\nshed_as: {shed_as}"),
             &fake(),
         );
         let bot = proxy.bot();
@@ -158,22 +158,22 @@ async fn held_bodies_without_room_are_told_as_their_clients_take_it() {
                 .patient()
         };
         // Nine tenths, and the rest for whom that is less than its share.
-        let mut held = vec![ask(900).held(), ask(22).held()];
+        let mut held = vec![ask(55_000).held(), ask(2_000).held()];
         settled().await;
-        let answer = ask(1).send().await;
+        let answer = ask(2_000).send().await;
         assert_eq!(answer.shed_as(status).1, "memory");
         assert!(
             answer.shed_as(status).0 > 60 && !answer.shed_as(status).2.is_empty(),
             "{answer:?}"
         );
-        held.push(ask(102).lane("other;max-wait=1h").held());
+        held.push(ask(6_000).lane("other;max-wait=1h").held());
         settled().await;
         assert_eq!(proxy.admission.held(), 3);
-        assert_shed(&ask(1).lane("click").send().await, status, "memory", "", 1);
+        assert_shed(&ask(2_000).lane("click").send().await, status, "memory", "", 1);
         drop(held);
         settled().await;
-        assert_shed(&ask(1_025).send().await, status, "memory", "", 1);
-        let _held = ask(1_024).held();
+        assert_shed(&ask(66_000).send().await, status, "memory", "", 1);
+        let _held = ask(64_500).held();
         settled().await;
         assert_eq!(proxy.admission.held(), 1);
     }

@@ -156,8 +156,10 @@ pub fn for_rule(mutation: Mutation) -> Case {
             ..case
         },
         M::NeverCold => Case { faults: flush, asks: 1, beats: 1, ..case },
-        M::OrphansAgeAPeriod => Case { faults: kill, ..case },
-        M::ForgottenTooEarly | M::LeaseUnchecked | M::TimeBeforeLink | M::UsedAfterReturn => case,
+        // Who has not beaten may use nothing.
+        M::OrphansAgeAPeriod => Case { faults: kill, beats: 1, net: 1, ..case },
+        M::ForgottenTooEarly | M::TimeBeforeLink => Case { beats: 1, net: 1, ..case },
+        M::LeaseUnchecked | M::UsedAfterReturn => case,
         M::LastMessageCounts => Case { asks: 3, ..case },
         M::ColdEndsByTime => Case { faults: flush, asks: 1, beats: 2, ..case },
         M::MissingForALease => {
@@ -171,8 +173,8 @@ pub fn for_rule(mutation: Mutation) -> Case {
             start: Start::Regranted,
             ..case
         },
-        M::ForgottenComesBack => Case { beats: 1, speaks: (Some(1), Some(0)), ..case },
-        M::StaleClaim => Case { faults: flush, beats: 1, speaks: (Some(1), Some(0)), ..case },
+        M::ForgottenComesBack => Case { beats: 2, net: 1, ..case },
+        M::StaleClaim => Case { faults: flush, beats: 2, net: 1, ..case },
         M::OneLife => Case { faults: Faults { drop: true, ..faults(0) }, asks: 3, ..case },
         M::LateWantsCount => Case { asks: 3, doubled: 1, ..settles(case) },
         M::AnyBeatNames => {
@@ -225,8 +227,9 @@ pub fn for_rule(mutation: Mutation) -> Case {
         },
         M::UntoldReused => Case {
             faults: Faults { stop: true, ..faults(1) },
-            beats: 2,
-            speaks: (Some(1), Some(0)),
+            asks: 1,
+            beats: 3,
+            net: 1,
             start: Start::Heard(vec![1, 0, 0], vec![1, 0, 0]),
             ..case
         },

@@ -90,10 +90,12 @@ impl Memory {
         let mut call = self.nothing();
         let before = self.shared.calls.add(1).ok_or(BodyError::Memory)?;
         call.calls = 1;
-        if before + 1 > self.shared.calls.for_a_moment() {
+        // A call whose body never comes does not ask again when it matters, so it is known before.
+        if before >= self.shared.calls.most / LAST {
             let owner = owner();
             call.belongs_to(owner);
-            if !self.shared.calls.is_share(owner, 1) {
+            let calls = &self.shared.calls;
+            if before >= calls.for_a_moment() && !calls.is_share(owner, 1) {
                 return Err(BodyError::Memory);
             }
         }

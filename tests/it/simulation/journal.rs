@@ -65,8 +65,10 @@ impl Journal<'_> {
             return Some("it was sent without end");
         }
         let End::Answered(answer) = end else {
-            // None of these clients repeats a call whose connection breaks.
-            return matches!(end, End::Broke).then_some("its line broke");
+            // None of these clients repeats a call whose connection breaks. Where an answer had begun, it
+            // breaks off as Slack's did.
+            let had_begun = entries.iter().any(|entry| entry.status == 200);
+            return (matches!(end, End::Broke) && !had_begun).then_some("its line broke");
         };
         if answer.took > self.plan.callers[call.caller].patience + ON_ITS_WAY {
             return Some("it waited longer than its client does");
