@@ -93,7 +93,8 @@ impl Connector {
             let mut connected = self.connect(&address, Peer::Server, patience).await?;
             let info = connected.ask::<String>(&redis::cmd("INFO")).await?;
             check(&info, &self.servers.topology)?;
-            connected.run = field(&info, "run_id").unwrap_or_default().to_owned();
+            let run = field(&info, "run_id").filter(|run| !run.is_empty());
+            connected.run = run.ok_or(Trouble::Odd)?.to_owned();
             // So that whoever looks at the server knows whose it is. A user may not be allowed to.
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("slackwater");

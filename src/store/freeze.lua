@@ -59,7 +59,10 @@ end
 local version = tonumber(v.n)
 local before = version
 
+-- What found no room is known for as long as it is told.
+local unkept = {}
 local function read(bucket)
+  if unkept[bucket] then return unkept[bucket] end
   local text = redis.call('HGET', Z, bucket)
   if not text then return end
   local till, ms, kept, who, since, is = string.match(text, '^(%d+) (%d+) (%d+) (%S+) (%d+) (%d+)$')
@@ -87,6 +90,8 @@ local function write(bucket, e)
   if has_room then
     redis.call('HSET', Z, bucket, table.concat({int(e.till), int(e.ms), int(e.kept), e.who, int(e.since),
       int(e.version)}, ' '))
+  else
+    unkept[bucket] = e
   end
   tell(bucket, left(e), e.who)
 end
@@ -168,7 +173,8 @@ local function add(to, bucket)
 end
 local of, all = {}, false
 for _, bucket in ipairs(touched) do add(of, bucket) end
-if ARGV[3] ~= v.e or tonumber(ARGV[4]) ~= before then
+-- A list without those that found no room would open them.
+if (ARGV[3] ~= v.e or tonumber(ARGV[4]) ~= before) and redis.call('HLEN', Z) < MOST then
   all = {}
   for _, bucket in ipairs(redis.call('HKEYS', Z)) do
     if read(bucket) then add(all, bucket) end

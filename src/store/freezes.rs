@@ -89,7 +89,8 @@ impl Freezes {
 
     /// Nothing that is on its way is answered.
     pub(super) fn is_alone(&mut self) {
-        (self.waits, self.heard) = (None, false);
+        // What it hears until it is answered is known as nobody's word: then it asks for all.
+        (self.epoch, self.waits, self.heard) = (None, None, false);
         self.admission.notices_nobody();
     }
 

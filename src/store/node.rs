@@ -111,7 +111,6 @@ impl Node {
         let lost = match &mut self.line {
             Line::Connecting(connecting) => match connecting.as_mut().poll(cx) {
                 Poll::Ready(Ok(connected)) => {
-                    self.backoff.reset();
                     self.line = Line::Up(connected);
                     return Poll::Ready(Event::Up);
                 }
@@ -130,7 +129,13 @@ impl Node {
             return Poll::Ready(Event::Lost(trouble));
         }
         match self.exchanges.poll_next_unpin(cx) {
-            Poll::Ready(Some((message, answer))) => Poll::Ready(Event::Answered(message, answer)),
+            Poll::Ready(Some((message, answer))) => {
+                // One that connects and refuses everything is not asked more often for that.
+                if answer.is_ok() {
+                    self.backoff.reset();
+                }
+                Poll::Ready(Event::Answered(message, answer))
+            }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }

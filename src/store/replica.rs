@@ -162,7 +162,7 @@ impl Replica {
         let (name, time_out) = (format!("{id:x}"), settings.timeout);
         let of_freezes = (times.flight, times.stale);
         let freezes = Freezes::new(admission.clone(), name.clone(), of_freezes, time_out, now);
-        let whose = Whose::new(admission.clone(), known, name.clone(), time_out);
+        let whose = Whose::new(admission.clone(), known, name.clone(), time_out, now);
         let saying = Saying::new(admission.clone(), fleet.clone(), name, time_out, now);
         Self {
             admission,
@@ -202,7 +202,8 @@ impl Replica {
         let waits = |group: &Group| group.waits.values().min().copied();
         let groups = self.groups.iter().flat_map(|group| [beat(group), waits(group)]).flatten();
         let connected = self.run_of_all.is_some();
-        let of_all = [self.freezes.next(connected), self.saying.next(connected), self.whose.next()];
+        let of_all =
+            [self.freezes.next(connected), self.saying.next(connected), self.whose.next(connected)];
         let all = groups.chain(of_all.into_iter().flatten());
         all.fold(self.measured + BEAT, Instant::min)
     }
@@ -341,16 +342,17 @@ impl Replica {
 
     /// What there is to say that is of no group.
     fn act_for_all(&mut self, now: Instant, out: &mut Vec<Message>) {
-        let Some(run) = &self.run_of_all else {
+        let Some(run) = self.run_of_all.clone() else {
             self.fleet.is_alone();
             return;
         };
-        let to = (&self.keys, &**run);
+        let to = (&self.keys, &*run);
         let given = self.freezes.act(now, self.number + 1, to, Epoch(random()));
         if let Some(given) = given {
             out.push(self.message_of_all(Kind::Freeze, given, now));
         }
-        let given = self.saying.act(now, self.number + 1, &self.keys, Epoch(random()));
+        let to = (&self.keys, &*run);
+        let given = self.saying.act(now, self.number + 1, to, Epoch(random()));
         if let Some(given) = given {
             out.push(self.message_of_all(Kind::Said, given, now));
         }

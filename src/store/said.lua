@@ -9,6 +9,7 @@
 --     [5]  the channel on which all are told
 --     [6]  who is silent for so long, in ms, is not told of any more
 --     [7]  what it tells of itself; '' if that is as it was
+--     [8]  the run id of this server, as it said when the connection was made
 -- then what is said:
 --   set name value    unset name    clear beginning    new name value (if nothing is said of it)
 --   all               asks what each replica tells of itself
@@ -16,21 +17,23 @@
 --            the third is false if it knows that version, the fourth if it was not asked for
 -- Publishes 'said <epoch> <version>' when something else is said.
 --
--- Fields of what is said: e  the epoch   n  the version   and whatever begins with another letter
+-- Fields of what is said: e  the epoch   n  the version   r  the run id of the server in which the epoch began
+--   and whatever begins with another letter
 local S, R, me, channel = KEYS[1], KEYS[2], ARGV[1], ARGV[5]
 local MOST = 4096
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function int(x) return string.format('%.0f', x) end
-local head = redis.call('HMGET', S, 'e', 'n')
+local head, run = redis.call('HMGET', S, 'e', 'n', 'r'), ARGV[8]
 local epoch, version = head[1], tonumber(head[2] or 0)
-if not epoch then
+if not epoch or head[3] ~= run then
+  -- Emptied; or another process, perhaps with older data. Whoever knows what was said last tells it anew.
   epoch = ARGV[4]
-  redis.call('HSET', S, 'e', epoch, 'n', '0')
+  redis.call('HSET', S, 'e', epoch, 'n', int(version), 'r', run)
 end
 local before, all = version, false
 local function change() version = version + 1 end
-local at = 8
+local at = 9
 local function arg() at = at + 1; return ARGV[at - 1] end
 while at <= #ARGV do
   local kind = arg()
@@ -79,7 +82,7 @@ if ARGV[2] ~= epoch or tonumber(ARGV[3]) ~= version then
   said = {}
   local flat = redis.call('HGETALL', S)
   for i = 1, #flat, 2 do
-    if flat[i] ~= 'e' and flat[i] ~= 'n' then
+    if flat[i] ~= 'e' and flat[i] ~= 'n' and flat[i] ~= 'r' then
       local n = #said
       said[n + 1], said[n + 2] = flat[i], flat[i + 1]
     end

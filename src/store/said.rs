@@ -39,6 +39,8 @@ pub(super) struct Saying {
     due: Instant,
     /// When it tells of itself.
     tells_own: Instant,
+    /// Whether the last message was answered.
+    heard: bool,
     waits: Option<Waits>,
 }
 
@@ -85,6 +87,7 @@ impl Saying {
             tells_all: false,
             due: now,
             tells_own: now,
+            heard: true,
             waits: None,
         }
     }
@@ -97,7 +100,7 @@ impl Saying {
 
     /// There is a connection.
     pub(super) fn connects(&mut self, now: Instant) {
-        (self.due, self.tells_own) = (now, now);
+        (self.due, self.tells_own, self.heard) = (now, now, true);
     }
 
     /// Nothing that is on its way is answered.
@@ -105,6 +108,7 @@ impl Saying {
         if let Some(Waits { said, .. }) = self.waits.take() {
             self.admission.say_again(said);
         }
+        self.heard = false;
         self.fleet.is_alone();
     }
 
@@ -113,13 +117,15 @@ impl Saying {
         &mut self,
         now: Instant,
         number: u64,
-        keys: &Keys,
+        (keys, run): (&Keys, &str),
         new: Epoch,
     ) -> Option<Given> {
         if self.waits.as_ref().is_some_and(|waits| waits.until <= now) {
             self.is_alone();
         }
-        let is_due = self.due <= now || self.fleet.is_asked() || self.admission.has_said();
+        // Who was not heard tries again with the next beat, whatever there is to say.
+        let has = || self.heard && (self.fleet.is_asked() || self.admission.has_said());
+        let is_due = self.due <= now || has();
         if self.waits.is_some() || !is_due {
             return None;
         }
@@ -131,7 +137,7 @@ impl Saying {
         given.push([SILENT]);
         let tells_own = self.tells_own <= now;
         let own = if tells_own { self.own.tell(&self.admission, now) } else { String::new() };
-        given.push([own]);
+        given.push([&own, run]);
         if tells_own {
             self.tells_own = now + OWN;
         }
@@ -159,6 +165,7 @@ impl Saying {
         }
         let Some((epoch, version, said, all)) = answered(answer) else { return false };
         let Some(Waits { asks, .. }) = self.waits.take() else { return true };
+        self.heard = true;
         if asks {
             self.fleet.hears(all.unwrap_or_default());
         }

@@ -1,6 +1,6 @@
 -- whose: what one replica has learnt of a token is known to all, and one of them asks Slack.
 --
--- KEYS     one for each word, in their order: <prefix>:1:{f}:t:<name>
+-- KEYS     one for each word, in their order: <prefix>:2:{f}:t:<name>
 -- ARGV[1]  replica
 --     [2]  the channel on which all are told
 --     [3]  for how long what is known is kept, in ms

@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Value};
 use slack::TokenHash;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{keys::Keys, script::Given};
+use super::{keys::Keys, replica::BEAT, script::Given};
 use crate::{
     identity::{Fact, Heard, Identities, Learnt, Others, Question},
     queue::Admission,
@@ -24,6 +24,10 @@ pub(super) struct Whose {
     time_out: Duration,
     /// Of whose bots and tokens more is to be asked.
     further: Vec<String>,
+    /// Whether the last message was answered.
+    heard: bool,
+    /// When it tries again, if it was not.
+    due: Instant,
     waits: Option<Waits>,
 }
 
@@ -65,14 +69,17 @@ impl Whose {
         (identities, others): (Identities, Others),
         name: String,
         time_out: Duration,
+        now: Instant,
     ) -> Self {
         let (further, waits) = (Vec::new(), None);
-        Self { admission, identities, others, name, time_out, further, waits }
+        let (heard, due) = (true, now);
+        Self { admission, identities, others, name, time_out, further, heard, due, waits }
     }
 
-    /// Until when an answer is waited for.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.waits.as_ref().map(|waits| waits.until)
+    /// When it does something next by itself.
+    pub(super) fn next(&self, connected: bool) -> Option<Instant> {
+        let due = Some(self.due).filter(|_| connected && !self.heard && self.waits.is_none());
+        [due, self.waits.as_ref().map(|waits| waits.until)].into_iter().flatten().min()
     }
 
     /// Nothing that is on its way is answered.
@@ -83,6 +90,7 @@ impl Whose {
             Word::Whose(..) | Word::Known(_) => None,
         });
         self.others.are_silent(learnt.collect());
+        self.heard = false;
     }
 
     /// What is to be asked and told by the message of that number, if anything.
@@ -90,9 +98,11 @@ impl Whose {
         if self.waits.as_ref().is_some_and(|waits| waits.until <= now) {
             self.is_alone();
         }
-        if self.waits.is_some() {
+        if self.waits.is_some() || !self.heard && self.due > now {
             return None;
         }
+        // Who is not heard tries again with the next beat, whatever there is to say.
+        self.due = now + BEAT;
         let (questions, learnt) = self.others.news();
         let asks =
             questions.into_iter().map(|Question { token, answer }| Word::Whose(token, answer));
@@ -136,6 +146,7 @@ impl Whose {
         let answers: Result<Vec<String>, _> = FromRedisValue::from_redis_value(answer);
         let Ok(answers) = answers else { return false };
         let Some(Waits { words, .. }) = self.waits.take() else { return true };
+        self.heard = true;
         for (word, told) in words.into_iter().zip(answers) {
             let name = word.name();
             match (word, &*told) {
