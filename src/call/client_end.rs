@@ -34,6 +34,17 @@ impl ClientEnd {
         self.0.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
+    /// What comes of something that the call waits for.
+    ///
+    /// # Errors
+    /// If its client ends its side of the connection before: it may have left.
+    pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, ClientEnded> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.comes() => Err(ClientEnded),
+        }
+    }
+
     /// Waits for it. Dropping the future ends the wait.
     pub async fn comes(&self) {
         match &self.0 {

@@ -25,7 +25,7 @@ use crate::{
     call::{
         Call, Head,
         body::{Body, BodyError, Memory, Owner, WHOLE},
-        client_end::ClientEnd,
+        client_end::{ClientEnd, ClientEnded},
         coding, headers,
         record::Labels,
         refusing::Refusing,
@@ -109,7 +109,7 @@ impl ClassifyLayer {
 impl<S> Layer<S> for ClassifyLayer
 where
     S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
-    S::Error: From<NoMethod> + From<BodyError>,
+    S::Error: From<NoMethod> + From<BodyError> + From<ClientEnded>,
 {
     type Service = Classify<S>;
 
@@ -127,7 +127,7 @@ where
 impl<S> Step<Routed<Incoming>> for Classify<S>
 where
     S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
-    S::Error: From<NoMethod> + From<BodyError>,
+    S::Error: From<NoMethod> + From<BodyError> + From<ClientEnded>,
 {
     type Response = Response<ResponseBody>;
     type Error = S::Error;
@@ -141,7 +141,7 @@ where
 impl<S> Classify<S>
 where
     S: Step<QueueRequest, Response = Response<ResponseBody>> + 'static,
-    S::Error: From<NoMethod> + From<BodyError>,
+    S::Error: From<NoMethod> + From<BodyError> + From<ClientEnded>,
 {
     async fn classify(&self, routed: Routed<Incoming>) -> Result<QueueRequest, S::Error> {
         let Routed { request, upstream, url, lane, proved, record } = routed;
@@ -179,10 +179,10 @@ where
                     let (headers, upstream) = (&parts.headers, &upstream);
                     let brought = Brought { token: text, hash: token, headers, upstream };
                     let asking = self.resolver.ask(whose.clone(), brought, deadline);
-                    whose.identity = Box::pin(asking).await;
-                    let to = Instant::now();
+                    let end = ClientEnd::of(&parts.extensions);
+                    whose.identity = end.unless(Box::pin(asking)).await?;
+                    let (to, what) = (Instant::now(), WaitedFor::Identity);
                     record.waited(to.duration_since(arrived));
-                    let what = WaitedFor::Identity;
                     record.met(|| Met::Wait { from: arrived, to, what, bucket: None });
                 }
                 // Beside the Web API no argument is read.

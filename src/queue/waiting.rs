@@ -12,7 +12,6 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Inner, Permit, Shed, Turned, Verdict};
 use crate::call::{
     Call,
-    client_end::ClientEnded,
     trace::{Met, WaitedFor},
 };
 
@@ -50,10 +49,7 @@ impl QueueDecision<'_> {
                 let (shared, from) = (waiting.shared, Instant::now());
                 let ticket = waiting.ticket;
                 let bucket = call.record.trace().and_then(|_| shared.waits_for(ticket));
-                let verdict = tokio::select! {
-                    verdict = waiting => verdict,
-                    () = call.client_end.comes() => return Err(ClientEnded.into()),
-                };
+                let verdict = call.client_end.unless(waiting).await?;
                 let to = Instant::now();
                 call.record.waited(to.duration_since(from));
                 let what = WaitedFor::Queue;

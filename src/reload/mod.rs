@@ -150,7 +150,8 @@ pub fn reload(
     rebuild: impl FnOnce(&Shared) -> Result<(), rustls::Error>,
 ) {
     let before = live.config();
-    let applied = read.map_err(ReloadError::from).and_then(|after| {
+    let applied = read.map_err(ReloadError::from).and_then(|mut after| {
+        keep_shares(&before, &mut after);
         may_replace(&before, &after)?;
         shared.config = Arc::new(after);
         rebuild(shared)?;
@@ -170,6 +171,18 @@ pub fn reload(
     shared.admission.relimit(&before, &shared.config);
     live.applied(Arc::clone(&shared.config));
     tracing::info!("the new configuration is applied");
+}
+
+/// What the container allows is read anew, and may be something else by now. Shares that nobody has
+/// configured stay as they are.
+fn keep_shares(before: &Config, after: &mut Config) {
+    let (Some(was), Some(is)) = (before.memory, after.memory) else { return };
+    if !was.is_configured && !is.is_configured {
+        after.memory = before.memory;
+    }
+    if was.gives_bytes && is.gives_bytes {
+        after.queue.max_bytes = before.queue.max_bytes;
+    }
 }
 
 /// The keys that differ and cannot change while the process runs.

@@ -89,7 +89,14 @@ where
             }
             if !calls.is_empty() {
                 let takes = if over { LAST } else { TAKES };
-                self.export(calls.drain(..), takes).await;
+                let last = async {
+                    end.cancelled().await;
+                    sleep(LAST).await;
+                };
+                tokio::select! {
+                    () = self.export(calls.drain(..), takes) => {}
+                    () = last, if !over => {}
+                }
             }
             if over {
                 return;

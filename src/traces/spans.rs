@@ -5,7 +5,7 @@
 //! so `url.full` and `url.query` are missing. What is ours begins with `slackwater.`.
 
 use aws_lc_rs::rand;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
@@ -84,10 +84,26 @@ fn spans(ended: &Ended) -> Vec<Span> {
     all
 }
 
+/// The verb, as the conventions have it: any other text may be anything, also a secret.
+fn shown_verb(verb: &Method) -> &str {
+    match *verb {
+        Method::GET
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::HEAD
+        | Method::OPTIONS
+        | Method::PATCH
+        | Method::CONNECT
+        | Method::TRACE => verb.as_str(),
+        _ => "_OTHER",
+    }
+}
+
 fn call(ended: &Ended, trace: &Trace) -> Span {
     let Ended { record, verb, path, status, why, at } = ended;
     let mut attributes = vec![
-        text("http.request.method", verb.as_str()),
+        text("http.request.method", shown_verb(verb)),
         text("url.path", path),
         text("slackwater.method", record.method()),
         text("slackwater.class", record.class()),
@@ -108,7 +124,7 @@ fn call(ended: &Ended, trace: &Trace) -> Span {
     };
     outcome(&mut attributes, *status, error.as_deref());
     Span {
-        name: format!("{verb} {}", record.method()),
+        name: format!("{} {}", shown_verb(verb), record.method()),
         kind: SpanKind::Server.into(),
         parent_span_id: trace.parent.map_or_else(Vec::new, |parent| parent.span.to_vec()),
         end_time_unix_nano: trace.nanos(*at),
@@ -140,7 +156,7 @@ fn part(ended: &Ended, trace: &Trace, met: Met, method: &str, attempts: &mut u64
             }
         }
         Met::Attempt { from, to, server, outcome: came } => {
-            let mut attributes = vec![text("http.request.method", ended.verb.as_str())];
+            let mut attributes = vec![text("http.request.method", shown_verb(&ended.verb))];
             if let Some((host, port)) = server {
                 attributes.push(text("server.address", &host));
                 attributes.push(number("server.port", port.into()));
@@ -158,7 +174,7 @@ fn part(ended: &Ended, trace: &Trace, met: Met, method: &str, attempts: &mut u64
             };
             outcome(&mut attributes, came.ok(), error.as_deref());
             Span {
-                name: format!("{} {method}", ended.verb),
+                name: format!("{} {method}", shown_verb(&ended.verb)),
                 kind: SpanKind::Client.into(),
                 end_time_unix_nano: trace.nanos(to),
                 status: failed(error.is_some()),

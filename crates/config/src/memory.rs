@@ -23,6 +23,8 @@ pub struct Memory {
     pub bytes: usize,
     /// Whether the file says so; else the container has no more.
     pub is_configured: bool,
+    /// Whether it says what `queue.max_bytes` is, because the file does not.
+    pub gives_bytes: bool,
 }
 
 /// What is there without any call: 11 MiB at rest, and the operators' listener.
@@ -49,6 +51,9 @@ pub(super) fn read(
     machine: &dyn Outside,
     report: &mut Report,
 ) {
+    let queue = root.get("queue");
+    let is_said = |key| queue.and_then(|queue| queue.get(key)).is_some();
+    let gives_bytes = !is_said("max_bytes");
     let at = root.get("memory");
     let said = at.and_then(|at| Some((at, at.read_size(report)?)));
     let memory = match (at, said) {
@@ -57,16 +62,14 @@ pub(super) fn read(
             report.add(at, format!("is less than slackwater needs; write {} or more", mib(LEAST)));
             return;
         }
-        (_, Some((_, bytes))) => Memory { bytes, is_configured: true },
+        (_, Some((_, bytes))) => Memory { bytes, is_configured: true, gives_bytes },
         (None, None) => match of_container(machine) {
-            Some(bytes) => Memory { bytes, is_configured: false },
+            Some(bytes) => Memory { bytes, is_configured: false, gives_bytes },
             None => return,
         },
     };
     config.memory = Some(memory);
-    let queue = root.get("queue");
-    let is_said = |key| queue.and_then(|queue| queue.get(key)).is_some();
-    memory.share_out(config, is_said("max_total"), is_said("max_bytes"));
+    memory.share_out(config, is_said("max_total"));
     if let Some((at, _)) = said
         && let Some(text) = memory.does_not_fit(config)
     {
@@ -114,7 +117,7 @@ fn mib(bytes: usize) -> String {
 
 impl Memory {
     /// Gives each part that the file does not name its share.
-    fn share_out(self, config: &mut Config, total_is_said: bool, bytes_are_said: bool) {
+    fn share_out(self, config: &mut Config, total_is_said: bool) {
         let connection = connection(config);
         let queue = &mut config.queue;
         let free = self.bytes.max(LEAST);
@@ -123,7 +126,7 @@ impl Memory {
             if self.is_configured { share } else { share.min(default) }
         };
         if !total_is_said {
-            let bytes = if bytes_are_said { queue.max_bytes } else { 0 };
+            let bytes = if self.gives_bytes { 0 } else { queue.max_bytes };
             let at_once = (free / 2).min(free.saturating_sub(bytes) / 2) / connection;
             let at_once = most(queue.at_once(), at_once).max(FEWEST);
             // Some are for calls that are read or in flight, and for connections that are idle.
@@ -131,7 +134,7 @@ impl Memory {
             queue.max_total = at_once - queue.spare;
         }
         let mut left = free.saturating_sub(queue.at_once().saturating_mul(connection));
-        if !bytes_are_said {
+        if self.gives_bytes {
             queue.max_bytes = most(queue.max_bytes, (free / 4).min(left / 2)).max(FEWEST_BYTES);
         }
         left = left.saturating_sub(queue.max_bytes);
@@ -144,7 +147,7 @@ impl Memory {
         let connections = queue.at_once().saturating_mul(connection(config));
         let parts = connections
             .saturating_add(queue.max_bytes)
-            .saturating_add(queue.max_buckets * BUCKET)
+            .saturating_add(queue.max_buckets.saturating_mul(BUCKET))
             .saturating_add(REST);
         let needed = parts.saturating_add(parts / 7);
         (needed > self.bytes).then(|| {
@@ -156,7 +159,7 @@ impl Memory {
                 queue.at_once(),
                 queue.spare,
                 mib(queue.max_bytes),
-                mib(needed - connections - queue.max_bytes),
+                mib(needed.saturating_sub(connections).saturating_sub(queue.max_bytes)),
                 mib(needed),
             )
         })

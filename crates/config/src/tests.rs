@@ -248,7 +248,10 @@ log: { format: json, level: debug }
             max_in_flight_per_server: Some(4),
         }
     );
-    assert_eq!(config.memory, Some(crate::Memory { bytes: 256 << 20, is_configured: true }));
+    assert_eq!(
+        config.memory,
+        Some(crate::Memory { bytes: 256 << 20, is_configured: true, gives_bytes: false })
+    );
     assert_eq!(config.timeouts.body_idle, Duration::from_secs(3));
     let [cleanup, jobs] = &config.callers[..] else { panic!("{:?}", config.callers) };
     assert_eq!(
