@@ -245,3 +245,15 @@ fn id<const N: usize>() -> [u8; N] {
     let _ = rand::fill(&mut id);
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_that_is_none_is_not_shown() {
+        assert_eq!(shown_verb(&Method::POST), "POST");
+        let token = Method::from_bytes(b"xoxb-1-2-secret").unwrap();
+        assert_eq!(shown_verb(&token), "_OTHER");
+    }
+}

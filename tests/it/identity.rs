@@ -222,6 +222,7 @@ async fn a_question_outlives_the_call_that_raised_it() {
     let bot = proxy.bot();
     assert!(with(&bot, "xoxb-1", "users.list").hang_up_after(ms(100)).await.is_none());
     proxy.until(ms(600)).await;
+    assert_eq!(upstream.seen().len(), 1, "its call is not sent: nobody waits for it");
     let answer = with(&bot, "xoxb-1", "users.list").send().await;
     assert_eq!(answer.header("slackwater-bucket"), "tier2:B1/T1/users.list");
     assert!(answer.took < ms(20));

@@ -1,8 +1,10 @@
 //! The configuration changes while calls wait and are in flight.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::harness::{Answer, Proxy, Scripted, all, assert_near, json, ms, secs, settled};
+use crate::harness::{
+    Answer, Machine, Proxy, Scripted, Wire, all, assert_near, json, ms, secs, settled,
+};
 
 const LIST: &str = "conversations.list";
 
@@ -134,4 +136,21 @@ async fn an_app_that_is_named_later_takes_over_what_its_tokens_took() {
     let answer = token("Bearer xoxb-2").patient().send().await;
     assert!(answer.is_ok());
     assert_near(proxy.now(), secs(60) + ms(220));
+}
+
+/// The file says nothing of memory, and its container has another limit by now.
+///
+/// Turned red by: a limit of the container that has to be as it was; a share of it that has to be.
+#[tokio::test(start_paused = true)]
+async fn a_container_may_be_given_another_limit() {
+    let of = |mib: usize| {
+        let limit = (mib << 20).to_string();
+        Machine::default()
+            .file("/proc/self/cgroup", "0::/")
+            .file("/sys/fs/cgroup/memory.max", &limit)
+    };
+    let config = config::check_on(&of(192), "queue: { max_total: 2000 }", "test").unwrap();
+    let proxy = Proxy::with(Arc::new(config), Wire::from(&ok()));
+    assert_eq!(proxy.reload_on(&of(256), "queue: { max_total: 3000 }"), Ok(()));
+    assert!(proxy.reload_on(&of(256), "queue: { max_total: 3000, max_bytes: 9MiB }").is_err());
 }
