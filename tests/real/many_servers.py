@@ -89,8 +89,9 @@ class Watched:
 
 
 def channels(server: RedisServer, client: Client | None = None) -> int:
-    """On how many channels replicas listen there."""
-    return len((client or server.client()).call("PUBSUB", "CHANNELS", "slackwater:*"))
+    """How many replicas listen there, each on a channel of its own, beside the one of all."""
+    all_of_them = (client or server.client()).call("PUBSUB", "CHANNELS", "slackwater:*")
+    return sum(not channel.endswith(b":all") for channel in all_of_them)
 
 
 def copy_client(server: RedisServer, user: str | None) -> Client:

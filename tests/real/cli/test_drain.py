@@ -245,8 +245,9 @@ def test_a_wrong_token_stops_it_before_the_rest_fails(stage, tmp_path):
                  [close(1), {"method": "api.test", "args": {"error": "token_revoked"}}, close(2), close(3)])
     done = drain(file, *via(proxy))
     assert done.returncode == 2
-    assert "line 2: Slack says token_revoked of the token" in done.stderr
-    assert 2 not in {entry["line"] for entry in results(Path(f"{file}.journal"))}
+    # The calls that wait are answered at once as well, so any of them may be the first to say so.
+    assert re.search("line [234]: Slack says token_revoked of the token", done.stderr), done.stderr
+    assert {entry["line"] for entry in results(Path(f"{file}.journal"))} <= {1}
 
 
 def test_bad_input_is_told_before_the_first_call(stage, tmp_path):
