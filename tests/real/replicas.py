@@ -77,7 +77,7 @@ class Replicas:
             eventually(f"replica {n} shares its limits", lambda: self.state(n) == SHARED, 10)
             eventually(f"replica {n} knows {count}", lambda: proxy.metric("slackwater_shared_members") >= count, 10)
         for _ in range(2):
-            first = [self.at(n, "users.list", calls=1, at_once=1) for n in range(count)]
+            first = [self.at(n, "emoji.list", calls=1, at_once=1) for n in range(count)]
             answers = [answer for callers in first for answer in callers.finish(15)]
             assert all(answer.ok for answer in answers), answers
             for n in range(count):
