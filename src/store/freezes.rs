@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::{
     keys::{self, Keys},
-    replica::{BEAT, millis},
+    outbox::Outbox,
+    replica::millis,
     script::Given,
 };
 use crate::queue::Admission;
@@ -24,14 +25,10 @@ pub(super) struct Freezes {
     /// Until when somebody may have the turn to probe, and after how much silence one is gone.
     longest: u64,
     stale: u64,
-    time_out: Duration,
     epoch: Option<Epoch>,
     version: u64,
-    /// Whether the last message was answered.
-    heard: bool,
-    due: Instant,
-    /// The number of the message that is on its way, until when it is waited for, and its batch.
-    waits: Option<(u64, Instant, u64)>,
+    /// With the batch of notices of the message that is on its way.
+    outbox: Outbox<u64>,
 }
 
 /// What is published of a bucket.
@@ -72,25 +69,25 @@ impl Freezes {
         now: Instant,
     ) -> Self {
         let longest = flight.saturating_add(UNUSED);
-        let (epoch, version, heard, due, waits) = (None, 0, false, now, None);
-        Self { admission, name, longest, stale, time_out, epoch, version, heard, due, waits }
+        let (epoch, version, outbox) = (None, 0, Outbox::new(time_out, now));
+        Self { admission, name, longest, stale, epoch, version, outbox }
     }
 
     /// When it does something next by itself.
     pub(super) fn next(&self, connected: bool) -> Option<Instant> {
-        let due = Some(self.due).filter(|_| connected && self.waits.is_none());
-        [due, self.waits.map(|(_, until, _)| until)].into_iter().flatten().min()
+        self.outbox.next(connected)
     }
 
     /// There is a connection.
     pub(super) fn connects(&mut self, now: Instant) {
-        self.due = now;
+        self.outbox.connects(now);
     }
 
     /// Nothing that is on its way is answered.
     pub(super) fn is_alone(&mut self) {
         // What it hears until it is answered is known as nobody's word: then it asks for all.
-        (self.epoch, self.waits, self.heard) = (None, None, false);
+        self.epoch = None;
+        self.outbox.is_alone();
         self.admission.notices_nobody();
     }
 
@@ -102,17 +99,15 @@ impl Freezes {
         (keys, run): (&Keys, &str),
         new: Epoch,
     ) -> Option<Given> {
-        if self.waits.is_some_and(|(_, until, _)| until <= now) {
+        if self.outbox.is_late(now) {
             self.is_alone();
         }
-        let has = || self.heard && self.admission.has_notices();
-        if self.waits.is_some() || self.due > now && !has() {
+        if !self.outbox.opens(now, || self.admission.has_notices()) {
             return None;
         }
         let mut notices = Vec::new();
         let batch = self.admission.move_notices(&mut notices);
-        self.waits = Some((number, now + self.time_out, batch));
-        self.due = now + BEAT;
+        self.outbox.sends(now, number, batch);
         let mut given = Given::plain(["v", "z", "w"].map(|what| keys.of_all(what)));
         given.push([&self.name]);
         given.push([number]);
@@ -127,17 +122,17 @@ impl Freezes {
 
     /// The message of that number has an answer. Returns whether that is something it ever answers.
     pub(super) fn hear(&mut self, number: u64, answer: Value) -> bool {
-        let Some((_, _, batch)) = self.waits.filter(|(waits, ..)| *waits == number) else {
+        if !self.outbox.awaits(number) {
             return true;
-        };
+        }
         let Some(answered) = Answered::of(answer) else { return false };
-        self.waits = None;
+        let Some(batch) = self.outbox.is_answered() else { return true };
         let Some(Answered { epoch, version, granted, standings, all }) = answered.0 else {
             // Its message was late: nothing of it counts.
             self.is_alone();
             return true;
         };
-        (self.epoch, self.version, self.heard) = (Some(epoch), version, true);
+        (self.epoch, self.version) = (Some(epoch), version);
         let stand = |told: Vec<Told>| told.into_iter().filter_map(|told| self.standing(told));
         let standings = stand(standings).collect();
         let all = all.map(|all| stand(all).collect());
@@ -147,7 +142,7 @@ impl Freezes {
 
     /// The message of that number has none.
     pub(super) fn fails(&mut self, number: u64) {
-        if self.waits.is_some_and(|(waits, ..)| waits == number) {
+        if self.outbox.awaits(number) {
             self.is_alone();
         }
     }

@@ -30,6 +30,7 @@ mod listen;
 mod members;
 mod metrics;
 mod node;
+mod outbox;
 mod replica;
 mod said;
 mod script;

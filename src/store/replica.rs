@@ -219,6 +219,7 @@ impl Replica {
             self.run_of_all = Some(run.to_owned());
             self.freezes.connects(now);
             self.saying.connects(now);
+            self.whose.connects(now);
             return;
         };
         group.connected = true;

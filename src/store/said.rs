@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     fleet::{Fleet, Member, Own},
     keys::Keys,
-    replica::BEAT,
+    outbox::Outbox,
     script::Given,
 };
 use crate::{
@@ -31,24 +31,18 @@ pub(super) struct Saying {
     own: Own,
     /// How the others know this replica.
     name: String,
-    time_out: Duration,
     epoch: Option<Epoch>,
     version: u64,
     /// Whether it has lost its memory, and is to be told what is known here.
     tells_all: bool,
-    due: Instant,
     /// When it tells of itself.
     tells_own: Instant,
-    /// Whether the last message was answered.
-    heard: bool,
-    waits: Option<Waits>,
+    outbox: Outbox<Sent>,
 }
 
-/// The message that is on its way.
+/// What the message that is on its way says, and whether it asks what others tell of themselves.
 #[derive(Debug)]
-struct Waits {
-    number: u64,
-    until: Instant,
+struct Sent {
     said: Vec<Said>,
     asks: bool,
 }
@@ -81,34 +75,30 @@ impl Saying {
             fleet,
             own: Own::new(now),
             name,
-            time_out,
             epoch: None,
             version: 0,
             tells_all: false,
-            due: now,
             tells_own: now,
-            heard: true,
-            waits: None,
+            outbox: Outbox::new(time_out, now),
         }
     }
 
     /// When it does something next by itself.
     pub(super) fn next(&self, connected: bool) -> Option<Instant> {
-        let due = Some(self.due).filter(|_| connected && self.waits.is_none());
-        [due, self.waits.as_ref().map(|waits| waits.until)].into_iter().flatten().min()
+        self.outbox.next(connected)
     }
 
     /// There is a connection.
     pub(super) fn connects(&mut self, now: Instant) {
-        (self.due, self.tells_own, self.heard) = (now, now, true);
+        self.tells_own = now;
+        self.outbox.connects(now);
     }
 
     /// Nothing that is on its way is answered.
     pub(super) fn is_alone(&mut self) {
-        if let Some(Waits { said, .. }) = self.waits.take() {
+        if let Some(Sent { said, .. }) = self.outbox.is_alone() {
             self.admission.say_again(said);
         }
-        self.heard = false;
         self.fleet.is_alone();
     }
 
@@ -120,13 +110,10 @@ impl Saying {
         (keys, run): (&Keys, &str),
         new: Epoch,
     ) -> Option<Given> {
-        if self.waits.as_ref().is_some_and(|waits| waits.until <= now) {
+        if self.outbox.is_late(now) {
             self.is_alone();
         }
-        // Who was not heard tries again with the next beat, whatever there is to say.
-        let has = || self.heard && (self.fleet.is_asked() || self.admission.has_said());
-        let is_due = self.due <= now || has();
-        if self.waits.is_some() || !is_due {
+        if !self.outbox.opens(now, || self.fleet.is_asked() || self.admission.has_said()) {
             return None;
         }
         let mut given = Given::plain(["s", "r"].map(|what| keys.of_all(what)));
@@ -153,19 +140,17 @@ impl Saying {
         if asks {
             given.push(["all"]);
         }
-        self.due = now + BEAT;
-        self.waits = Some(Waits { number, until: now + self.time_out, said, asks });
+        self.outbox.sends(now, number, Sent { said, asks });
         Some(given)
     }
 
     /// The message of that number has an answer. Returns whether that is something it ever answers.
     pub(super) fn hear(&mut self, now: Instant, number: u64, answer: Value) -> bool {
-        if self.waits.as_ref().is_none_or(|waits| waits.number != number) {
+        if !self.outbox.awaits(number) {
             return true;
         }
         let Some((epoch, version, said, all)) = answered(answer) else { return false };
-        let Some(Waits { asks, .. }) = self.waits.take() else { return true };
-        self.heard = true;
+        let Some(Sent { asks, .. }) = self.outbox.is_answered() else { return true };
         if asks {
             self.fleet.hears(all.unwrap_or_default());
         }
@@ -174,7 +159,8 @@ impl Saying {
         if is_lost && !self.tells_all && self.admission.all_said() != AllSaid::default() {
             // What it has is not all that was said. It is told, and has the same for all then.
             (self.epoch, self.version) = (Some(epoch), u64::MAX);
-            (self.tells_all, self.due) = (true, now);
+            self.tells_all = true;
+            self.outbox.is_due(now);
             return true;
         }
         (self.tells_all, self.version) = (false, version);
@@ -188,7 +174,7 @@ impl Saying {
 
     /// The message of that number has none.
     pub(super) fn fails(&mut self, number: u64) {
-        if self.waits.as_ref().is_some_and(|waits| waits.number == number) {
+        if self.outbox.awaits(number) {
             self.is_alone();
         }
     }
@@ -198,7 +184,7 @@ impl Saying {
         let Some(text) = text.strip_prefix(PUSHED) else { return false };
         let of_now = format!("{} {}", self.epoch.map_or(0, |epoch| epoch.0), self.version);
         if text != of_now {
-            self.due = now;
+            self.outbox.is_due(now);
         }
         true
     }

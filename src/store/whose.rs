@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Value};
 use slack::TokenHash;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{keys::Keys, replica::BEAT, script::Given};
+use super::{keys::Keys, outbox::Outbox, script::Given};
 use crate::{
     identity::{Fact, Heard, Identities, Learnt, Others, Question},
     queue::Admission,
@@ -21,22 +21,9 @@ pub(super) struct Whose {
     others: Others,
     /// How the others know this replica.
     name: String,
-    time_out: Duration,
     /// Of whose bots and tokens more is to be asked.
     further: Vec<String>,
-    /// Whether the last message was answered.
-    heard: bool,
-    /// When it tries again, if it was not.
-    due: Instant,
-    waits: Option<Waits>,
-}
-
-/// The message that is on its way.
-#[derive(Debug)]
-struct Waits {
-    number: u64,
-    until: Instant,
-    words: Vec<Word>,
+    outbox: Outbox<Vec<Word>>,
 }
 
 #[derive(Debug)]
@@ -71,38 +58,38 @@ impl Whose {
         time_out: Duration,
         now: Instant,
     ) -> Self {
-        let (further, waits) = (Vec::new(), None);
-        let (heard, due) = (true, now);
-        Self { admission, identities, others, name, time_out, further, heard, due, waits }
+        let (further, outbox) = (Vec::new(), Outbox::new(time_out, now));
+        Self { admission, identities, others, name, further, outbox }
     }
 
     /// When it does something next by itself.
     pub(super) fn next(&self, connected: bool) -> Option<Instant> {
-        let due = Some(self.due).filter(|_| connected && !self.heard && self.waits.is_none());
-        [due, self.waits.as_ref().map(|waits| waits.until)].into_iter().flatten().min()
+        self.outbox.next(connected)
+    }
+
+    /// There is a connection.
+    pub(super) fn connects(&mut self, now: Instant) {
+        self.outbox.connects(now);
     }
 
     /// Nothing that is on its way is answered.
     pub(super) fn is_alone(&mut self) {
-        let words = self.waits.take().map(|waits| waits.words).into_iter().flatten();
+        let words = self.outbox.is_alone().into_iter().flatten();
         let learnt = words.filter_map(|word| match word {
             Word::Told(fact) => Some(fact),
             Word::Whose(..) | Word::Known(_) => None,
         });
         self.others.are_silent(learnt.collect());
-        self.heard = false;
     }
 
     /// What is to be asked and told by the message of that number, if anything.
     pub(super) fn act(&mut self, now: Instant, number: u64, keys: &Keys) -> Option<Given> {
-        if self.waits.as_ref().is_some_and(|waits| waits.until <= now) {
+        if self.outbox.is_late(now) {
             self.is_alone();
         }
-        if self.waits.is_some() || !self.heard && self.due > now {
+        if !self.outbox.opens(now, || true) {
             return None;
         }
-        // Who is not heard tries again with the next beat, whatever there is to say.
-        self.due = now + BEAT;
         let (questions, learnt) = self.others.news();
         let asks =
             questions.into_iter().map(|Question { token, answer }| Word::Whose(token, answer));
@@ -134,19 +121,18 @@ impl Whose {
                 }
             }
         }
-        self.waits = Some(Waits { number, until: now + self.time_out, words });
+        self.outbox.sends(now, number, words);
         Some(given)
     }
 
     /// The message of that number has an answer. Returns whether that is something it ever answers.
     pub(super) fn hear(&mut self, number: u64, answer: Value) -> bool {
-        if self.waits.as_ref().is_none_or(|waits| waits.number != number) {
+        if !self.outbox.awaits(number) {
             return true;
         }
         let answers: Result<Vec<String>, _> = FromRedisValue::from_redis_value(answer);
         let Ok(answers) = answers else { return false };
-        let Some(Waits { words, .. }) = self.waits.take() else { return true };
-        self.heard = true;
+        let Some(words) = self.outbox.is_answered() else { return true };
         for (word, told) in words.into_iter().zip(answers) {
             let name = word.name();
             match (word, &*told) {
@@ -169,7 +155,7 @@ impl Whose {
 
     /// The message of that number has none.
     pub(super) fn fails(&mut self, number: u64) {
-        if self.waits.as_ref().is_some_and(|waits| waits.number == number) {
+        if self.outbox.awaits(number) {
             self.is_alone();
         }
     }
