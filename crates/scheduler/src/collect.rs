@@ -133,6 +133,8 @@ impl Scheduler {
         if first.is_empty() {
             if self.groups[group].parked != at {
                 self.park(group, at);
+                // It may be closed for a while, and another call have its turn.
+                self.touch_orders(&rest);
             }
             return;
         }
