@@ -206,16 +206,26 @@ impl Admission {
             return Err(Turned::Dead(answer));
         }
         let may_wait = call.body.may_wait();
-        let (mut again, mut gated) = (false, false);
+        let gated;
         let enqueued = match attempt {
-            Attempt::Again(permit) => match permit.into_inner() {
-                Some((permit, outcome)) => {
-                    again = true;
-                    state.scheduler.replay(now, permit, outcome)
-                }
+            Attempt::Again(permit) => {
                 // Nobody holds a permit that is spent.
-                None => return Err(Shed::draining().into()),
-            },
+                let Some((permit, outcome)) = permit.into_inner() else {
+                    return Err(Shed::draining().into());
+                };
+                // A pause may have begun while it was on its way, and others may have its place there.
+                let mut needs = state.scheduler.needs(&permit);
+                let own = needs.len();
+                if let Err(shed) = state.meet(call, &mut needs) {
+                    state.scheduler.settle(now, permit, outcome);
+                    state.pump(shared, now);
+                    return Err(shed.into());
+                }
+                let before = state.gates_before(shared, now, server);
+                gated = !before.is_empty();
+                needs.extend(before);
+                state.scheduler.replay(now, permit, outcome, &needs[own..])
+            }
             Attempt::First(mut buckets) => {
                 state.meet(call, &mut buckets)?;
                 let before = state.gates_before(shared, now, server);
@@ -244,22 +254,11 @@ impl Admission {
                 Err(Shed::draining().into())
             }
             Enqueued::Held(ticket) => {
-                // A pause may have begun while it was on its way.
-                let met = if again { state.meet_again(now, call, ticket) } else { Ok(()) };
-                if again && met.is_ok() {
-                    gated = state.stand_again(shared, now, server, ticket);
-                }
-                if met.is_err() {
-                    state.scheduler.cancel(now, ticket);
-                }
-                met.map(|()| {
-                    let (verdict, told) = oneshot::channel();
-                    let credential = state.graves.credential(call);
-                    let place = Standing { server, gated, credential };
-                    state.waiting.add(ticket, call, place, verdict);
-                    QueueDecision::Held(Waiting::new(shared, ticket, told))
-                })
-                .map_err(Turned::from)
+                let (verdict, told) = oneshot::channel();
+                let credential = state.graves.credential(call);
+                let place = Standing { server, gated, credential };
+                state.waiting.add(ticket, call, place, verdict);
+                Ok(QueueDecision::Held(Waiting::new(shared, ticket, told)))
             }
         };
         state.pump(shared, now);

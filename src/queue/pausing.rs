@@ -1,7 +1,6 @@
 //! Lets a pause begin and end for the calls that wait; one that Slack asked for ends, too.
 
 use limits::{BucketKey, Rule};
-use scheduler::Ticket;
 use slack::IN_FLIGHT;
 
 use super::{Admission, Inner, Said, Shed, State, waiters::QueueKey};
@@ -115,25 +114,6 @@ impl State {
             }
             Meets::Shed(bucket) => Err(Shed::paused(bucket)),
         }
-    }
-
-    /// The same for a call that is held.
-    pub(super) fn meet_again(
-        &mut self,
-        now: scheduler::Instant,
-        call: &Call,
-        ticket: Ticket,
-    ) -> Result<(), Shed> {
-        if self.pauses.is_empty() {
-            return Ok(());
-        }
-        let mut buckets = self.scheduler.buckets_of(ticket);
-        let before = buckets.len();
-        self.meet(call, &mut buckets)?;
-        if buckets.len() > before {
-            self.scheduler.rebucket(now, vec![(ticket, buckets)]);
-        }
-        Ok(())
     }
 
     /// Lets the calls that wait in these queues stand before the gates that are there now, all at

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use config::{QueueBounds, Upstream};
 use limits::BucketKey;
-use scheduler::{Instant, Ticket};
+use scheduler::Instant;
 use slack::IN_FLIGHT;
 use tokio::sync::Notify;
 
@@ -255,24 +255,6 @@ impl State {
         self.stand_before_gates(now, |of| all || of == server);
         let gates = self.waiting.servers.gates(server);
         gates.map(|gate| self.let_pass_one(now, gate).0).to_vec()
-    }
-
-    /// A call is held that has had an attempt: it stands before the gates if others do. Whether it
-    /// does.
-    pub(super) fn stand_again(
-        &mut self,
-        shared: &Inner,
-        now: Instant,
-        server: ServerId,
-        ticket: Ticket,
-    ) -> bool {
-        let gates = self.gates_before(shared, now, server);
-        if gates.is_empty() {
-            return false;
-        }
-        let buckets = self.scheduler.buckets_of(ticket).into_iter().chain(gates).collect();
-        self.scheduler.rebucket(now, vec![(ticket, buckets)]);
-        true
     }
 
     /// The bounds have changed: lets all that are held stand before gates, if that matters now.

@@ -1,8 +1,11 @@
 //! How many calls are in flight at once, and what becomes of the others.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
 };
 
 use bytes::Bytes;
@@ -11,7 +14,9 @@ use tokio::task::JoinSet;
 
 use crate::{
     answers::pieces,
-    harness::{Answer, Ask, Bot, Proxy, Scripted, all, assert_near, json, ms, secs, settled},
+    harness::{
+        Answer, Ask, Bot, Proxy, Scripted, Wire, all, assert_near, json, ms, pipe, secs, settled,
+    },
     views::metrics,
 };
 
@@ -198,4 +203,32 @@ async fn a_reload_changes_the_bound() {
     proxy.until(secs(56)).await;
     assert_eq!(most.load(SeqCst), 20, "the rest followed, ten at once");
     assert!(calls.join_all().await.iter().all(|answer| answer.status == 200));
+}
+
+/// Calls that wait for a host that is down do not all go when it is back.
+///
+/// Turned red by: attempts after the first one that pass the gates.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_gets_no_more_calls_at_once_than_before() {
+    let (most, up) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+    let (server, is_up) = (silent_hooks(&most), Arc::clone(&up));
+    let wire = Wire::new(move |_| {
+        if !is_up.load(SeqCst) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (client, io) = pipe();
+        server.spawn(server.clone().serve(io, false));
+        Ok(client)
+    });
+    let proxy = Proxy::configured("queue: { max_in_flight: 8 }", wire);
+    let bot = proxy.bot();
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        calls.spawn(bot.call("api.test").patient().send());
+    }
+    proxy.until(secs(3)).await;
+    up.store(true, SeqCst);
+    let answers = calls.join_all().await;
+    assert!(answers.iter().all(Answer::is_ok), "{answers:?}");
+    assert_eq!(most.load(SeqCst), 4, "half of what all servers may have");
 }

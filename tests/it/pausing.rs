@@ -1,13 +1,20 @@
 //! What the operator has paused waits, and nothing else; and goes on as it was.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 
 use slackwater::pauses::{Began, Target};
 
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Answer, Ask, Bot, Proxy, Scripted, all, assert_near, fake, json, ms, secs, settled,
+    Answer, Ask, Bot, Proxy, Scripted, Wire, all, assert_near, fake, json, ms, secs, settled,
 };
 
 fn target(kind: &str, name: &str) -> Target {
@@ -176,6 +183,28 @@ async fn a_call_on_its_way_meets_the_pause_when_it_is_sent_again() {
     resume(&proxy, "method", "team.info");
     assert!(call.join_next().await.unwrap().unwrap().is_ok());
     assert_near(proxy.now(), secs(21));
+}
+
+/// A call whose host cannot be reached meets a pause that began meanwhile, although it has all slots it needs.
+///
+/// Turned red by: an attempt after the first one that meets a pause only if it has to wait.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_found_no_connection_meets_the_pause() {
+    let (up, fake) = (Arc::new(AtomicBool::new(false)), fake());
+    let (is_up, server) = (Arc::clone(&up), fake.clone());
+    let proxy = Proxy::start(Wire::new(move |_| {
+        let up = is_up.load(SeqCst);
+        up.then(|| server.connect()).ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+    }));
+    let mut call = proxy.bot().call("team.info").patient().held();
+    settled().await;
+    pause(&proxy, "method", "team.info");
+    up.store(true, SeqCst);
+    proxy.until(secs(20)).await;
+    assert_eq!((fake.ledger().calls.len(), proxy.admission.held()), (0, 1));
+    resume(&proxy, "method", "team.info");
+    assert!(call.join_next().await.unwrap().unwrap().is_ok());
+    assert_near(proxy.now(), secs(20));
 }
 
 /// A client that hangs up while it is paused leaves the line, and a drain ends at its time.

@@ -37,11 +37,18 @@ impl Scheduler {
     }
 
     /// Lets a call wait again whose attempt has ended so, before all calls of its queue that came
-    /// after it.
-    pub fn replay(&mut self, now: Instant, permit: Permit, outcome: Outcome) -> Enqueued {
+    /// after it, and before these gates.
+    pub fn replay(
+        &mut self,
+        now: Instant,
+        permit: Permit,
+        outcome: Outcome,
+        gates: &[BucketKey],
+    ) -> Enqueued {
         self.advance(now);
         self.interrupt(now, &permit, outcome);
-        let needs = self.between.0.remove(&permit.index).unwrap_or_default();
+        let mut needs = self.between.0.remove(&permit.index).unwrap_or_default();
+        needs.extend_from_slice(gates);
         let Granted { sequence, class, caller, deadline, place, slots: kept, .. } =
             self.granted.remove(permit.spend());
         // Two of them may have become one since.
@@ -55,6 +62,14 @@ impl Scheduler {
         }
         self.run(now);
         enqueued
+    }
+
+    /// All that a call counts against that goes, has gone, or is between two attempts.
+    pub fn needs(&self, permit: &Permit) -> Vec<BucketKey> {
+        let slots = self.granted.get(permit.index).map_or(&[][..], |granted| &granted.slots);
+        let own = slots.iter().map(|slot| self.buckets[slot.bucket].key.clone());
+        let between = self.between.0.get(&permit.index).into_iter().flatten();
+        own.chain(between.cloned()).collect()
     }
 
     /// Ends the slots of an attempt, if they have not ended.

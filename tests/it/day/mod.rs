@@ -248,7 +248,7 @@ impl<A: Iterator<Item = (usize, Instant)>> Day<A> {
         };
         self.judge.tell(Seen::SlackRefused(number, self.now));
         self.scheduler.refused(self.now, &permit, retry_after);
-        match self.scheduler.replay(self.now, permit, Outcome::Refused) {
+        match self.scheduler.replay(self.now, permit, Outcome::Refused, &[]) {
             Enqueued::Granted(permit) => {
                 self.send(number, deadline, &Asked::by(number, self.size), permit);
             }

@@ -261,7 +261,7 @@ impl Model {
     /// An attempt of a call ends so, or has ended, and the call waits again.
     pub(super) fn again(&mut self, number: u64, outcome: Outcome) {
         let (permit, call) = self.in_flight.remove(&number).unwrap();
-        let enqueued = self.scheduler.replay(self.now, permit, outcome);
+        let enqueued = self.scheduler.replay(self.now, permit, outcome, &[]);
         self.attempt_ended(number, outcome);
         self.between.remove(&number);
         self.enqueued(call, None, enqueued);

@@ -173,7 +173,7 @@ impl Replica {
     ) {
         self.checks_lease(now);
         let Some(permit) = self.in_flight.remove(&number) else { return };
-        let enqueued = self.scheduler.replay(now, permit, outcome);
+        let enqueued = self.scheduler.replay(now, permit, outcome, &[]);
         self.enqueued(next, call, enqueued, out);
     }
 
@@ -212,8 +212,8 @@ impl Replica {
             let step = Step { name: self.name, epoch: self.epoch, asks, leaves: false };
             out.messages.push(Payload::Step { number, step });
         }
-        self.reads_events(now, out);
         self.tells(now, out);
+        self.reads_events(now, out);
     }
 
     /// Tells the others what there is to tell.

@@ -104,7 +104,7 @@ impl Client for Whole {
         };
         let refused = self.scheduler.refused(now, &permit, retry_after);
         self.surprises += u32::from(refused.surprise);
-        match self.scheduler.replay(now, permit, Outcome::Refused) {
+        match self.scheduler.replay(now, permit, Outcome::Refused, &[]) {
             Enqueued::Granted(permit) => self.goes(permit),
             Enqueued::Held(_) => {}
             Enqueued::Refused(refusal) => panic!("{refusal:?}"),

@@ -147,7 +147,7 @@ impl One {
 
     /// A call is to be sent again whose attempt has ended so.
     fn replay(&mut self, permit: Permit, outcome: Outcome) -> Option<Ticket> {
-        let enqueued = self.scheduler.replay(self.now, permit, outcome);
+        let enqueued = self.scheduler.replay(self.now, permit, outcome, &[]);
         self.enqueued(enqueued)
     }
 

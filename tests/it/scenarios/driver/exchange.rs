@@ -91,7 +91,7 @@ impl Driver<'_> {
             self.record.freezes.push(Frozen { bucket, at: self.now, until });
         }
         if closed && !self.calls[call].left {
-            let enqueued = self.scheduler.replay(self.now, permit, Outcome::Refused);
+            let enqueued = self.scheduler.replay(self.now, permit, Outcome::Refused, &[]);
             self.enqueued(call, enqueued);
         } else {
             self.scheduler.settle(self.now, permit, Outcome::Refused);
