@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{
+    Response,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -101,6 +104,27 @@ impl ResponseBody {
     pub fn ours(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         From::Ours { bytes: (!bytes.is_empty()).then_some(bytes) }.into()
+    }
+
+    /// An answer that is kept while its call waits for its next attempt. A body that is not all here would
+    /// keep its connection, and its call in flight, for as long: its caller gets an empty one.
+    pub fn kept(answer: Response<Self>) -> Response<Self> {
+        if answer.body().is_here() {
+            return answer;
+        }
+        let (mut parts, _) = answer.into_parts();
+        for header in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING] {
+            parts.headers.remove(header);
+        }
+        Response::from_parts(parts, Self::ours(Bytes::new()))
+    }
+
+    /// Whether the upstream has nothing more to send.
+    fn is_here(&self) -> bool {
+        match &self.from {
+            From::Upstream { body, .. } => body.is_end_stream(),
+            From::Ours { .. } => true,
+        }
     }
 
     /// Its call is in flight until it has ended.

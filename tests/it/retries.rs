@@ -9,15 +9,19 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::Method;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
 
-use crate::harness::{
-    Answer, Ask, Bot, Proxy, Scripted, Wire, all, assert_near, fake, json, ms, pipe, secs, settled,
-    text,
+use crate::{
+    answers::pieces,
+    harness::{
+        Answer, Ask, Bot, Proxy, Scripted, Wire, all, assert_near, fake, json, ms, pipe, secs,
+        settled, text,
+    },
 };
 
 /// Python's asynchronous SDK, which retries broken connections, and gets no interim responses.
@@ -439,6 +443,34 @@ async fn a_read_that_meets_an_error_of_the_server_is_sent_once_more() {
     let answer = proxy.bot().call("users.info").lane("a;max-wait=400ms").send().await;
     assert_eq!((answer.status, upstream.seen().len()), (500, 1));
     assert_ne!(answer.header("ratelimit"), "", "its limits are told as ever");
+}
+
+/// A call that is sent again keeps neither the connection of its first answer nor its place among those in
+/// flight, however long that answer is. If it is not sent after all, its caller hears what the server said.
+///
+/// Turned red by: an answer that is kept with the rest of its body on its way.
+#[tokio::test(start_paused = true)]
+async fn a_long_error_does_not_hold_up_the_next_attempt() {
+    let one = "methods: { users.info: { tier: special, limits: [{ name: x, limit: 1, per: 30s, scope: [app] }] } }
+";
+    for (limits, first, status, took, seen) in
+        [("", 500, 200, ms(500), 2), ("", 429, 200, secs(1), 2), (one, 500, 500, ms(500), 1)]
+    {
+        let upstream = Scripted::new(move |seen| async move {
+            if seen.number > 1 {
+                return json(200, r#"{"ok":true}"#);
+            }
+            let half = || Bytes::from(vec![b'x'; 50_000]);
+            let mut answer = pieces(first, vec![(ms(0), half()), (secs(50), half())], true);
+            answer.headers_mut().insert("retry-after", "1".parse().unwrap());
+            Ok(answer)
+        });
+        let proxy = Proxy::configured(&format!("{limits}queue: {{ max_in_flight: 2 }}"), &upstream);
+        let answer = proxy.bot().call("users.info").send().await;
+        assert_eq!((answer.status, upstream.seen().len()), (status, seen), "{answer:?}");
+        assert_near(answer.took, took);
+        assert!(status == 200 || answer.body.is_empty(), "{answer:?}");
+    }
 }
 
 /// In shadow mode nothing is sent that was not asked for.

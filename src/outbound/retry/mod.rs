@@ -102,7 +102,7 @@ impl<C: Connects> RetryLayer<C> {
         if call.record.attempts() >= self.max_attempts.get() || !call.body.can_be_sent() {
             return Err(SlackRefused(Box::new(answer)));
         }
-        let refusal = Some(Box::new(answer));
+        let refusal = Some(Box::new(ResponseBody::kept(answer)));
         Ok(QueueRequest { call, attempt: Attempt::Again(permit), refusal })
     }
 
@@ -158,6 +158,12 @@ impl<C: Connects> RetryLayer<C> {
                     AttemptFailure::Answer(_) => (BREATH, RetryReason::ServerError),
                 };
                 let (record, attempts) = (Arc::clone(&call.record), call.record.attempts());
+                let failure = match failure {
+                    AttemptFailure::Answer(answer) => {
+                        AttemptFailure::Answer(Box::new(ResponseBody::kept(*answer)))
+                    }
+                    error @ AttemptFailure::Error(_) => error,
+                };
                 tries.otherwise = Some(Otherwise { failure, record, attempts });
                 tokio::select! {
                     () = sleep(pause) => {}
