@@ -172,12 +172,14 @@ class Fault:
     aof: bool = False
     copied: bool = False
     suspended: bool = False
+    # One replica less is left, so each has to be asked for more.
+    fewer: bool = False
     # Like another one, but for the order or the cause: not in the short form.
     long: bool = False
 
 
 FAULTS = {
-    "a replica is killed": Fault(a_replica_is_killed),
+    "a replica is killed": Fault(a_replica_is_killed, fewer=True),
     "a replica is killed and started again": Fault(a_replica_is_killed_and_started_again, long=True),
     "a replica is killed and started again with its state file": Fault(
         a_replica_with_a_state_file_is_started_again, state_files=True),
@@ -196,8 +198,8 @@ FAULTS = {
     "the server is killed for longer than the lease": Fault(
         server_killed(LONGER, empty=True), meanwhile=0.6, seconds=LONGER, long=True),
     "the server is emptied": Fault(flushed),
-    "the server is emptied and a replica killed": Fault(flushed_and_a_replica_killed),
-    "a replica is killed and the server emptied": Fault(a_replica_killed_and_flushed, long=True),
+    "the server is emptied and a replica killed": Fault(flushed_and_a_replica_killed, fewer=True),
+    "a replica is killed and the server emptied": Fault(a_replica_killed_and_flushed, fewer=True, long=True),
     "the server is emptied and killed": Fault(flushed_and_the_server_killed),
     "an older copy is promoted": Fault(a_copy_is_promoted, copied=True),
     "the line of one is cut": Fault(cut("one", BRIEFLY), meanwhile=0.8, seconds=BRIEFLY),
@@ -228,7 +230,7 @@ def test_a_fault_in_mid_flood(name, count, window):
         scene.copy = RedisServer(replica_of=scene.copying.port)
         eventually("it is copied", lambda: scene.copy.info("master_link_status") == "up")
     clock = Clock(slack)
-    scene.replicas.flood()
+    scene.replicas.flood(1.15 * count / (count - 1) if fault.fewer else 1.15)
     # Every slot has been used, and the first of them again.
     eventually("the limit is used", lambda: len(slack.calls(METHOD)) > 1.2 * QUOTA, 2 * MINUTE + 5)
 
