@@ -18,8 +18,9 @@ use super::{Scheduler, bucket::Bucket, buckets::Buckets};
 /// So many buckets of one limit are shared at most.
 pub(crate) const CROWDS: u32 = 1024;
 
-/// What the values of a shared bucket begin with. No other value does.
-const MARK: char = '~';
+/// What the values of a shared bucket begin with. No other value does: what stands for a long one has a single
+/// such sign before its digest.
+const MARK: &str = "~~";
 
 // === impl Scheduler ===
 
@@ -91,7 +92,7 @@ fn crowd_of(key: &BucketKey) -> BucketKey {
     let parts = key.values.as_str().split('/').count();
     let mut values = format!("{MARK}{crowd}");
     for _ in 1..parts {
-        values.push_str("/~");
+        values.push_str("/~~");
     }
     BucketKey { limit: Arc::clone(&key.limit), values: values.into() }
 }

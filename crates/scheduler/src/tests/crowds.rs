@@ -65,6 +65,18 @@ fn made_up_names_share_buckets() {
     assert!(own.iter().all(|name| goes(&mut scheduler, BEGIN, name)), "they do not notice");
 }
 
+/// What stands for a long name is a name like any other. Red when it is taken for a crowd, of which there are
+/// no more than there may be anyway.
+#[test]
+fn long_names_share_buckets_too() {
+    let mut scheduler = scheduler();
+    let limit = rate("made_up", 2, 60_000, AgeFrom::Answer);
+    for n in 0..5_000 {
+        goes(&mut scheduler, BEGIN, &bucket(&limit, &format!("~{n:016x}")));
+    }
+    assert!(scheduler.buckets(BEGIN).count() <= MOST + CROWDS as usize);
+}
+
 /// Red when a name leaves its crowd as soon as there is room for it.
 #[test]
 fn no_name_has_more_than_its_slots_when_there_is_room_again() {
