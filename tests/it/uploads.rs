@@ -303,3 +303,34 @@ async fn an_answer_before_the_end_of_the_body_is_passed_on() {
     assert!(said.starts_with("HTTP/1.1 413 "), "{said}");
     assert!(took <= secs(20), "{took:?}");
 }
+
+/// A body that streams counts until its call has its answer: what was read of it is kept until then.
+///
+/// Turned red by: a body that counts until its first piece is sent.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_streams_counts_until_its_answer() {
+    let upstream = Scripted::new(|seen| async move {
+        sleep(if seen.number == 1 { secs(10) } else { ms(0) }).await;
+        json(200, r#"{"ok":true}"#)
+    });
+    let proxy = Proxy::configured("queue: { max_bytes: 1200KiB }", &upstream);
+    let upload = Upload {
+        path: "/api/files.upload",
+        chunked: true,
+        size: 40,
+        comes: 40,
+        piece: 64 * KIB,
+        every: ms(1),
+    };
+    let bot = proxy.bot();
+    let ask = || bot.call("auth.test").body("text/plain", vec![b'x'; 600 * KIB]);
+    let meanwhile = async {
+        sleep(secs(5)).await;
+        ask().send().await
+    };
+    let ((answer, took), meanwhile) = tokio::join!(upload.send(&proxy), meanwhile);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(took >= secs(10), "{took:?}");
+    assert_eq!(meanwhile.shed().1, "memory");
+    assert!(ask().send().await.is_ok());
+}

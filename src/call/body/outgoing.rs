@@ -45,13 +45,20 @@ struct Streaming {
 
 /// A body of which only the beginning is here. It can be sent as long as nothing of it has been.
 #[derive(Clone)]
-pub struct Stream(Arc<Mutex<Option<Begun>>>);
+pub struct Stream(Arc<Shared>);
+
+/// What the call and its attempts have of a stream.
+struct Shared {
+    /// Until it is sent.
+    begun: Mutex<Option<Begun>>,
+    /// The beginning stays in memory as long as the call does.
+    held: Mutex<Reservation>,
+}
 
 /// What a stream consists of.
 struct Begun {
     first: Bytes,
     rest: Incoming,
-    held: Reservation,
 }
 
 /// How a body goes on that takes its time.
@@ -130,9 +137,9 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Rest::Kept { stream, idle, .. } = &self.rest {
-            let (idle, begun) = (*idle, stream.lock().take());
+            let (idle, begun) = (*idle, stream.begun().take());
             self.rest = match begun {
-                Some(Begun { first, rest, .. }) => {
+                Some(Begun { first, rest }) => {
                     self.first = first;
                     Rest::Streams(Streaming { incoming: rest, pace: Pace::new(idle), waits: None })
                 }
@@ -223,32 +230,35 @@ impl Streaming {
 
 impl Stream {
     pub(super) fn new(first: Bytes, rest: Incoming, held: Reservation) -> Self {
-        Self(Arc::new(Mutex::new(Some(Begun { first, rest, held }))))
+        let begun = Mutex::new(Some(Begun { first, rest }));
+        Self(Arc::new(Shared { begun, held: Mutex::new(held) }))
     }
 
     /// It is known whose it is.
     pub(super) fn belongs_to(&self, owner: Owner) {
-        if let Some(begun) = &mut *self.lock() {
-            begun.held.belongs_to(owner);
-        }
+        self.held().belongs_to(owner);
     }
 
     /// Whether there is memory for a call to wait with it.
     pub(super) fn may_wait(&self) -> bool {
-        self.lock().as_ref().is_none_or(|begun| begun.held.may_wait())
+        self.held().may_wait()
     }
 
     /// Whether nothing of it has been sent.
     pub(super) fn is_whole(&self) -> bool {
-        self.lock().is_some()
+        self.begun().is_some()
     }
 
     fn hint(&self) -> Option<SizeHint> {
-        self.lock().as_ref().map(|begun| after(&begun.first, &begun.rest))
+        self.begun().as_ref().map(|begun| after(&begun.first, &begun.rest))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Begun>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begun(&self) -> MutexGuard<'_, Option<Begun>> {
+        self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Reservation> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
