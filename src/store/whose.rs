@@ -42,6 +42,8 @@ const KEEPS: u64 = 7 * 24 * 3600 * 1000;
 const ASKS: u64 = 1_000;
 /// So many words a message has at most.
 const WORDS: usize = 128;
+/// Of so many bots and tokens more is to be asked at most. Of others it is learnt from Slack.
+const FURTHER: usize = 1_024;
 /// What comes first where all are told what is learnt.
 const PUSHED: &str = "whose ";
 /// The beginnings of the names of bots, and of tokens that have joined an app.
@@ -74,12 +76,29 @@ impl Whose {
 
     /// Nothing that is on its way is answered.
     pub(super) fn is_alone(&mut self) {
-        let words = self.outbox.is_alone().into_iter().flatten();
-        let learnt = words.filter_map(|word| match word {
-            Word::Told(fact) => Some(fact),
-            Word::Whose(..) | Word::Known(_) => None,
-        });
-        self.others.are_silent(learnt.collect());
+        let words = self.outbox.is_alone().into_iter().flatten().collect();
+        let learnt = self.keep(words);
+        self.others.are_silent(learnt);
+    }
+
+    /// Words that were not heard: what is to be asked further is asked later. Who asks whose a token is hears
+    /// nothing, and asks Slack. Returns what was to be told.
+    fn keep(&mut self, words: Vec<Word>) -> Vec<Fact> {
+        let mut learnt = Vec::new();
+        for word in words {
+            match word {
+                Word::Told(fact) => learnt.push(fact),
+                Word::Known(name) => self.ask_further(name),
+                Word::Whose(..) => {}
+            }
+        }
+        learnt
+    }
+
+    fn ask_further(&mut self, name: String) {
+        if self.further.len() < FURTHER && !self.further.contains(&name) {
+            self.further.push(name);
+        }
     }
 
     /// What is to be asked and told by the message of that number, if anything.
@@ -97,12 +116,8 @@ impl Whose {
         let mut words: Vec<_> =
             asks.chain(further).chain(learnt.into_iter().map(Word::Told)).collect();
         let later = words.split_off(words.len().min(WORDS));
-        let later = later.into_iter().filter_map(|word| match word {
-            Word::Told(fact) => Some(fact),
-            // Who asks is told nothing, and asks Slack.
-            Word::Whose(..) | Word::Known(_) => None,
-        });
-        self.others.tell(&later.collect::<Vec<_>>());
+        let later = self.keep(later);
+        self.others.tell(&later);
         if words.is_empty() {
             return None;
         }
@@ -185,10 +200,10 @@ impl Whose {
         if let Fact::Learnt(Learnt::Token(token, facts)) = &fact {
             match (&facts.bot, &facts.workspace) {
                 (Some(bot), Some(workspace)) => {
-                    self.further.push(format!("{BOT}{workspace}/{bot}"));
+                    self.ask_further(format!("{BOT}{workspace}/{bot}"));
                 }
                 (None, _) if facts.app.is_none() => {
-                    self.further.push(format!("{JOINED}{}", token.to_hex()));
+                    self.ask_further(format!("{JOINED}{}", token.to_hex()));
                 }
                 _ => {}
             }

@@ -3,6 +3,7 @@
 mod answers;
 mod closed;
 mod contract;
+mod further;
 mod names;
 mod replica;
 mod server;
