@@ -580,7 +580,9 @@ impl Replica {
             _ if now.duration_since(group.since) >= over => Degraded::LeaseOver,
             State::Connected | State::Alone | State::LeaseOver => Degraded::Alone,
         };
-        let worst = self.groups.iter().map(state).max().unwrap_or(Degraded::No);
+        // What all are told is of no group.
+        let of_all = if self.run_of_all.is_some() { Degraded::No } else { Degraded::Alone };
+        let worst = self.groups.iter().map(state).chain([of_all]).max().unwrap_or(of_all);
         let members = self.groups.iter().map(|group| group.members.count()).max();
         self.metrics.set(now, worst, members.unwrap_or(0));
         if now >= self.measured + BEAT {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Degraded, SharedMetrics,
+        Degraded, SharedMetrics, keys,
         replica::{BEAT, Kind, Message, Replica},
     },
     connected,
@@ -89,6 +89,23 @@ fn a_cold_store_is_told_from_one_that_grants() {
     heard.beat(60_000, &["here.0"]);
     heard.beat(60_000, &["here.0"]);
     assert_eq!(state(&heard), Degraded::No);
+}
+
+/// One server of a cluster has what all are told, and no limits. Red when its absence is not shown: then operators
+/// hear that a pause holds at all.
+#[test]
+fn a_server_of_what_all_are_told_is_missed() {
+    let mut heard = Heard::new();
+    let state = |heard: &Heard| heard.metrics.shown().unwrap().state;
+    for (is_there, is) in [(true, Degraded::No), (false, Degraded::Alone), (true, Degraded::No)] {
+        if is_there {
+            heard.replica.connects(heard.now, keys::OF_ALL, "run");
+        } else {
+            heard.replica.disconnects(keys::OF_ALL);
+        }
+        (0..3).for_each(|_| heard.beat(GRANTS, &["here.0"]));
+        assert_eq!(state(&heard), is);
+    }
 }
 
 /// Red when replicas with another version are not counted as what is wrong, or for ever.
