@@ -1,5 +1,5 @@
-//! What outlives a reload: the queue, the identities, the counters, the clicks, the warnings given, and the
-//! exchanges under way. Each stack of layers is built on it.
+//! What outlives a reload: the queue, the account of what calls hold, the identities, the counters, the clicks,
+//! the warnings given, and the exchanges under way. Each stack of layers is built on it.
 
 use std::{hash::RandomState, sync::Arc};
 
@@ -7,6 +7,7 @@ use config::Config;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    call::body::Memory,
     clicks::Clicks,
     identity::Identities,
     metrics::Registry,
@@ -26,6 +27,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// Where calls wait.
     pub admission: Admission,
+    /// What all calls hold, also those of stacks before.
+    pub memory: Memory,
     /// Whose tokens are whose.
     pub identities: Identities,
     /// What is counted.
@@ -84,6 +87,7 @@ impl Shared {
         }
         Ok(Self {
             admission,
+            memory: Memory::new(config.queue.max_bytes, config.queue.at_once()),
             identities: Identities::new(&config.identity),
             exchanges: TaskTracker::new(),
             counters,

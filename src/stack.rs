@@ -53,7 +53,7 @@ where
     C: Connects,
 {
     let Shared { config, admission, identities, counters, exchanges, hasher, .. } = shared;
-    let Shared { clicks, warnings, tracer, .. } = shared;
+    let Shared { clicks, memory, warnings, tracer, .. } = shared;
     let learner = Learner::new(identities, admission);
     let reach = Reach::new(connector);
     ServiceBuilder::new()
@@ -72,7 +72,7 @@ where
         .layer(AccessLayer::new(&config.allow))
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(config))
-        .layer(ClassifyLayer::new(config, identities, clicks, hasher, exchanges, listen))
+        .layer(ClassifyLayer::new(config, identities, clicks, hasher, exchanges, memory, listen))
         // Around the queue, because a call that is sent again waits again.
         .layer(RetryLayer::new(config, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))

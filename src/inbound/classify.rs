@@ -81,13 +81,15 @@ struct Knowledge {
 
 impl ClassifyLayer {
     /// Classifies for a listener bound to `listen`. `hasher` tells callers and returning calls apart;
-    /// `exchanges` tracks what is asked of Slack for a call; clicks are told to `clicks`.
+    /// `exchanges` tracks what is asked of Slack for a call; clicks are told to `clicks`; what calls hold
+    /// counts in `memory`.
     pub fn new(
         config: &Arc<Config>,
         identities: &Identities,
         clicks: &Clicks,
         hasher: &RandomState,
         exchanges: &TaskTracker,
+        memory: &Memory,
         listen: SocketAddr,
     ) -> Self {
         let may_raise = config.trust_callers.may_raise(listen.ip());
@@ -96,7 +98,7 @@ impl ClassifyLayer {
                 identities: identities.clone(),
                 gateway: !listen.ip().is_loopback(),
                 callers: Callers::new(&config.callers, may_raise),
-                memory: Memory::new(config.queue.max_bytes, config.queue.at_once()),
+                memory: memory.clone(),
                 clicks: clicks.clone(),
                 config: Arc::clone(config),
                 hasher: hasher.clone(),

@@ -138,6 +138,27 @@ async fn an_app_that_is_named_later_takes_over_what_its_tokens_took() {
     assert_near(proxy.now(), secs(60) + ms(220));
 }
 
+/// However often the configuration changes while calls are held, there is one account of what they hold.
+///
+/// Turned red by: an account for each stack of layers.
+#[tokio::test(start_paused = true)]
+async fn what_held_calls_hold_counts_after_a_reload() {
+    let upstream = ok();
+    let file = "queue: { max_bytes: 1MiB }";
+    let proxy = Proxy::configured(file, &upstream);
+    let bot = proxy.bot();
+    let ask = || bot.call("admin.apps.uninstall").body("text/plain", vec![b'x'; 600 << 10]);
+    assert!(ask().send().await.is_ok());
+    let held = ask().patient().held();
+    settled().await;
+    assert_eq!(proxy.reload(file), Ok(()));
+    let answer = ask().patient().send().await;
+    assert_eq!(answer.shed().1, "memory");
+    drop(held);
+    settled().await;
+    assert_eq!(proxy.memory.held(), (0, 0));
+}
+
 /// The file says nothing of memory, and its container has another limit by now.
 ///
 /// Turned red by: a limit of the container that has to be as it was; a share of it that has to be.

@@ -76,6 +76,12 @@ impl Memory {
         Self { shared: Arc::new(accounts) }
     }
 
+    /// How many bytes are held, and how many calls there are.
+    pub fn held(&self) -> (usize, usize) {
+        let Accounts { bytes, calls } = &*self.shared;
+        (bytes.taken.load(Relaxed), calls.taken.load(Relaxed))
+    }
+
     /// What the proxy asks for itself, so far nothing.
     pub(super) fn nothing(&self) -> Reservation {
         Reservation { bytes: 0, head: 0, calls: 0, owner: None, of: self.clone() }

@@ -18,6 +18,7 @@ use slack::Catalogue;
 use slackwater::{
     admin::{Metrics, Status},
     app::wire::{Rebuild, wire},
+    call::body::Memory,
     inbound::listen,
     outbound::upstream::{
         connect::{self, Over},
@@ -42,6 +43,8 @@ pub(crate) use self::{
 pub(crate) struct Proxy {
     /// Its queue.
     pub(crate) admission: Admission,
+    /// What its calls hold.
+    pub(crate) memory: Memory,
     /// All metrics, as operators see them.
     pub(crate) metrics: Metrics,
     /// What its layers count.
@@ -165,9 +168,10 @@ impl Proxy {
             &tasks,
         );
         let reloading = Mutex::new((shared.clone(), rebuild));
-        let Shared { admission, exchanges, counters, .. } = shared;
+        let Shared { admission, memory, exchanges, counters, .. } = shared;
         Self {
             admission,
+            memory,
             metrics,
             counters,
             exchanges,
