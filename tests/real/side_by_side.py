@@ -26,6 +26,7 @@ FIRST = [
     "replicas/test_budget.py", "replicas/test_mid_flood.py", "replicas/test_outage.py",
     "test_killed_at_any_moment",
     "edges/test_restart.py",
+    "edges/test_soak.py",
     "test_lines_in_a_pipe",
     "test_a_page_in_a_terminal",
     "deploy/",
