@@ -3,19 +3,17 @@
 //! Blocking threads measure latency to the microsecond, which a runtime's millisecond timer cannot,
 //! and leave most of the machine to the proxy.
 
-use std::{
-    io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    sync::Barrier,
-    thread,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Barrier, thread, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 use tokio::time::Instant;
 
-use crate::{process::pause, upstream::DELAY_HEADER};
+use crate::{
+    client::{Client, Request},
+    process::pause,
+    upstream::DELAY_HEADER,
+};
 
 /// How calls follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,10 +47,8 @@ pub(crate) struct Seen {
 
 /// One thread's connection.
 struct Caller {
-    target: SocketAddr,
     request: Vec<u8>,
-    stream: TcpStream,
-    answer: Vec<u8>,
+    client: Client,
 }
 
 /// Runs in the load's own process and prints what [`Seen::parse`] reads.
@@ -117,25 +113,15 @@ impl Caller {
         } else {
             String::new()
         };
-        let request = format!(
-            "POST /api/chat.update HTTP/1.1\r\n\
-             Accept: application/json, text/plain, */*\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\n\
-             User-Agent: @slack:web-api/7.9.1 node/22.14.0 linux/6.1.0\r\n\
-             Authorization: Bearer xoxb-bench-0000000000-not-a-token\r\n\
-             Content-Length: {}\r\n\
-             Accept-Encoding: gzip, compress, deflate, br\r\n\
-             Host: {target}\r\n\
-             Connection: {connection}\r\n{delay}\r\n{form}",
-            form.len()
-        );
-        let stream = open(target)?;
-        let mut caller = Self {
-            target,
-            request: request.into_bytes(),
-            stream,
-            answer: Vec::with_capacity(4096),
+        let request = Request {
+            method: "chat.update",
+            token: "xoxb-bench-0000000000-not-a-token",
+            form: &form,
+            connection,
+            more: &delay,
         };
+        let client = Client::connect(target)?;
+        let mut caller = Self { request: request.bytes(target), client };
         if pattern != Pattern::Burst {
             caller.call()?;
         }
@@ -148,7 +134,7 @@ impl Caller {
         let end = sent + duration;
         while sent < end {
             if reconnect {
-                self.stream = open(self.target)?;
+                self.client.reconnect()?;
             }
             self.call()?;
             let answered = Instant::now();
@@ -184,45 +170,8 @@ impl Caller {
     }
 
     fn call(&mut self) -> anyhow::Result<()> {
-        self.stream.write_all(&self.request)?;
-        self.answer.clear();
-        let mut piece = [0; 4096];
-        let length = loop {
-            let read = match self.stream.read(&mut piece) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.context("no answer")?,
-            };
-            ensure!(read > 0, "the connection was closed before the answer was complete");
-            self.answer.extend_from_slice(&piece[..read]);
-            if let Some(length) = answer_length(&self.answer)? {
-                break length;
-            }
-        };
-        ensure!(self.answer.starts_with(b"HTTP/1.1 200 "), "not answered with 200");
-        ensure!(self.answer.len() == length, "more bytes than one answer");
-        Ok(())
+        self.client.call(&self.request)
     }
-}
-
-fn open(target: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(target)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    Ok(stream)
-}
-
-/// How many bytes the answer has, when all of them are there.
-fn answer_length(answer: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Ok(None);
-    };
-    let length = std::str::from_utf8(&answer[..head])?
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .context("an answer without Content-Length")?;
-    let whole = head + 4 + length.1.trim().parse::<usize>()?;
-    Ok((answer.len() >= whole).then_some(whole))
 }
 
 // === impl Seen ===

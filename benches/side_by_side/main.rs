@@ -5,6 +5,7 @@
 
 mod bare;
 mod candidate;
+mod client;
 mod load;
 mod process;
 mod shape;

@@ -3,9 +3,8 @@
 //! Unlike its time, that is hardly another one on a busy machine: two runs differ by less than a
 //! thousandth, by the seeds of the hashes. So a change is seen that costs one in a hundred.
 
-use std::process::Command;
-
 use crate::{
+    callgrind::{HINT, callgrind, counted},
     line::{Line, Step},
     meter::{COUNTED, Counter},
     shape::Shape,
@@ -69,17 +68,13 @@ pub(crate) fn table() {
 
 fn count(shape: Shape, step: Step) -> u64 {
     // What is found there can be read with callgrind_annotate.
-    let out = format!("{}/{}.{}", env!("CARGO_TARGET_TMPDIR"), shape.name(), step.name());
-    let child = Command::new("valgrind")
-        .args(["--tool=callgrind", &format!("--toggle-collect={COUNTED}")])
-        .arg(format!("--callgrind-out-file={out}.callgrind"))
+    let dir = env!("CARGO_TARGET_TMPDIR");
+    let out = format!("{dir}/{}.{}.callgrind", shape.name(), step.name());
+    let child = callgrind(&out, &[&format!("--toggle-collect={COUNTED}")])
         .arg(std::env::current_exe().unwrap())
         .args([ASK_CHILD, shape.name(), step.name()])
         .output()
-        .unwrap();
+        .unwrap_or_else(|_| panic!("{HINT}"));
     let taken: u64 = String::from_utf8_lossy(&child.stdout).trim().parse().unwrap();
-    let report = String::from_utf8_lossy(&child.stderr);
-    let (_, collected) = report.split_once("Collected : ").unwrap();
-    let collected: u64 = collected.split_whitespace().next().unwrap().parse().unwrap();
-    collected / taken
+    counted(&out).unwrap() / taken
 }

@@ -16,6 +16,8 @@
     reason = "numbers of calls are small"
 )]
 
+#[path = "../../../../benches/callgrind.rs"]
+mod callgrind;
 mod instructions;
 mod line;
 mod memory;
