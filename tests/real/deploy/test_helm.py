@@ -60,12 +60,14 @@ def same(documents: list[dict]) -> dict[tuple[str, str], dict]:
         metadata.pop("namespace", None)
         labels = metadata.pop("labels", {})
         labels = {name: text for name, text in labels.items() if name not in ("helm.sh/chart", "app.kubernetes.io/managed-by")}
-        if document["kind"] == "ConfigMap":
+        if document["kind"] == "ConfigMap" and "slackwater.yaml" in document["data"]:
             # Text with comments, and values without.
             document["data"]["slackwater.yaml"] = yaml.safe_load(document["data"]["slackwater.yaml"])
         if pod := pod_in(document):
             # A patch puts what it changes first.
             pod["volumes"] = sorted(pod.get("volumes", []), key=lambda volume: volume["name"])
+            for container in pod.get("initContainers", []):
+                container["volumeMounts"] = sorted(container.get("volumeMounts", []), key=lambda mount: mount["mountPath"])
         objects[document["kind"], metadata["name"]] = document | {"labels": labels}
     assert len(objects) == len(documents)
     return objects
@@ -108,7 +110,7 @@ def test_a_second_gateway_is_the_same_by_helm_and_by_kustomize(helm, tmp_path):
     assert same(by_helm) == same(by_kustomize)
 
 
-def bots_chart(helm: Helm, kind: str, values: dict, name="bot") -> Path:
+def bots_chart(helm: Helm, kind: str, values: dict, name="bot", led=False) -> Path:
     """A chart of a user's that has the sidecar, made as the guide says."""
     shutil.copytree(CHART, helm.folder / "slackwater", dirs_exist_ok=True)
     bot = helm.folder / name
@@ -120,10 +122,13 @@ def bots_chart(helm: Helm, kind: str, values: dict, name="bot") -> Path:
     pod = pod_in(manifest)
     mine = pod["initContainers"]
     pod["initContainers"], pod["volumes"] = ["SIDECAR"], ["VOLUMES"]
+    if led:
+        pod["LED"] = True
     text = yaml.safe_dump(manifest, default_style=None)
     text = re.sub(r"(?m)^( *)- SIDECAR$", lambda at: f'{at[1]}{{{{- include "slackwater.sidecar" . | nindent {len(at[1])} }}}}\n'
                   + "".join(f"{at[1]}- {json.dumps(container)}\n" for container in mine), text)  # fmt: skip
     text = re.sub(r"(?m)^( *)- VOLUMES$", lambda at: f'{at[1]}{{{{- include "slackwater.volumes" . | nindent {len(at[1])} }}}}', text)
+    text = re.sub(r"(?m)^( *)LED: true$", lambda at: f'{at[1]}{{{{- include "slackwater.hostsEntry" . | nindent {len(at[1])} }}}}', text)
     (bot / "templates/bot.yaml").write_text(f'{text}---\n{{{{ include "slackwater.configMap" . }}}}\n')
     done = helm.run("dependency", "update", bot)
     assert done.returncode == 0, done.stderr
@@ -140,6 +145,36 @@ def test_a_sidecar_is_the_same_by_helm_and_by_kustomize(helm, tmp_path, kind):
     by_helm = helm.rendered(release="bot", chart=bots_chart(helm, kind, SIDECAR))
     valid(by_helm)
     assert same(by_helm) == same(by_kustomize)
+
+
+LED = next(values["slackwater"] for values in map(yaml.safe_load, (block for block in BLOCKS if block.startswith("slackwater:")))
+           if "sidecar" in values["slackwater"])  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_sidecar_that_slacks_names_lead_to_is_the_same_by_helm_and_by_kustomize(helm, tmp_path, kind):
+    """As the guide has it. Red when a kind of workload is left out, and when one of the two is changed."""
+    kustomization = "resources: [bot.yaml]\ncomponents: [../sidecar, ../hosts-entry]\n" + KUSTOMIZED
+    by_kustomize = same(Mine(tmp_path).rendered("mine", kustomization=kustomization, bot=workload(kind)))
+    by_helm = helm.rendered(release="bot", chart=bots_chart(helm, kind, SIDECAR | {"sidecar": LED["sidecar"]}, led=True))
+    valid(by_helm)
+    own = [document for document in by_helm if document["metadata"]["name"] != "slackwater-hosts"]
+    assert checked(own, tmp_path).returncode == 0
+    # Where it listens, each says in the configuration.
+    config = same(by_helm)["ConfigMap", "slackwater"]["data"]["slackwater.yaml"]
+    assert config.pop("listen") == "127.0.0.1:443" and config.pop("listen_tls")
+    by_kustomize["ConfigMap", "slackwater"]["data"]["slackwater.yaml"] = config | {"listen": "127.0.0.1:8080"}
+    expected = same(by_helm)
+    expected["ConfigMap", "slackwater"]["data"]["slackwater.yaml"] = config | {"listen": "127.0.0.1:8080"}
+    assert expected == by_kustomize
+
+
+def test_a_sidecar_that_slacks_names_lead_to_listens_where_they_lead(helm):
+    wrong = {"port": ({"port": 8080}, "sidecar.port: .*443"), "plain": ({"config": {}}, "sidecar.config.listen_tls: .*TLS")}
+    for name, (sidecar, said) in wrong.items():
+        values = SIDECAR | {"sidecar": LED["sidecar"] | sidecar}
+        done = helm.template(release="bot", chart=bots_chart(helm, "CronJob", values, name=name, led=True))
+        assert done.returncode != 0 and re.search(said, done.stderr), done.stderr
 
 
 def test_a_sidecar_that_is_watched_is_the_same_by_helm_and_by_kustomize(helm, tmp_path):
@@ -164,7 +199,7 @@ def test_the_chart_has_no_fault_that_helm_knows(helm):
 
 def test_the_guides_cron_job_has_its_sidecar(helm, tmp_path):
     (text,) = (block for block in BLOCKS if "kind: CronJob" in block)
-    (values,) = (yaml.safe_load(block)["slackwater"] for block in BLOCKS if block.startswith("slackwater:"))
+    values, _ = (yaml.safe_load(block)["slackwater"] for block in BLOCKS if block.startswith("slackwater:"))
     bot = bots_chart(helm, "CronJob", values)
     (bot / "templates/bot.yaml").write_text(text)
     documents = helm.rendered(release="bot", chart=bot)
