@@ -152,6 +152,10 @@ async fn serve(
     // Before anything is known of a bucket.
     let fleet = share_limits(&config, &shared, &tasks, end_timer.clone())?;
     let store = keep_state(&config, &shared)?;
+    if let Some((store, _)) = &store {
+        let (store, end) = (store.clone(), end_timer.clone());
+        tasks.spawn(async move { store.attend(end).await });
+    }
     let wired = wire::wire(&shared, listen, connect::connector)?;
     let ready = Arc::new(AtomicBool::new(true));
     let connections = TaskTracker::new();

@@ -8,7 +8,7 @@
 //!
 //! The [scheduler] [notes](scheduler::Note) what happens. The shell around
 //! it hands the notes to a [`Store`], and a call with its permit waits until a thread of its own has
-//! [written](writer) them, with one `write` for all that came meanwhile. That they are in the page
+//! [written](writer) them, with one `write` for all that [came at about the same time](mailbox). That they are in the page
 //! cache is enough: what was written survives `kill -9`. The thread is there because a write may
 //! block on a slow disk, and the calls' thread must never. An answer need not be in the file: a
 //! call without one is taken to be answered a second after the process has started again. (It is later
@@ -43,6 +43,7 @@ mod clock;
 mod disk;
 mod file;
 mod ledger;
+mod mailbox;
 mod metrics;
 mod names;
 mod record;
@@ -55,6 +56,7 @@ pub use self::{
     clock::{ClockReading, unix_millis, wall_clock},
     file::OpenError,
     ledger::{Doubt, Ledger},
+    mailbox::Store,
     metrics::StoreMetrics,
-    writer::{Kept, Opened, Store, open},
+    writer::{Kept, Opened, open},
 };

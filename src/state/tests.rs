@@ -15,9 +15,10 @@ use scheduler::{
 };
 use slack::{AppKind, Catalogue, Facts, TokenHash};
 use tempfile::tempdir;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClockReading, Doubt, Ledger, OpenError, StoreMetrics,
+    ClockReading, Doubt, Ledger, OpenError, Store, StoreMetrics,
     clock::Clock,
     file::{parse, whole},
     open,
@@ -341,6 +342,14 @@ fn a_doubt_is_kept() {
     assert_eq!(again.doubt, Some(seconds(20)));
 }
 
+/// Does something while somebody has it written.
+async fn attended(store: &Store, acts: impl Future<Output = ()>) {
+    tokio::select! {
+        () = store.attend(CancellationToken::new()) => {}
+        () = acts => {}
+    }
+}
+
 #[tokio::test]
 async fn what_is_given_is_in_the_file_when_it_is_told() {
     let directory = tempdir().unwrap();
@@ -350,14 +359,17 @@ async fn what_is_given_is_in_the_file_when_it_is_told() {
     let error = open(&path, at(0), &ClockReading::now()).unwrap_err().to_string();
     assert!(error.contains("in use by another process"), "{error}");
     let (store, thread) = opened.start(metrics()).unwrap();
-    for call in 1..=100 {
-        store.note(&mut vec![granted(call, at(0), "A/T/x")]);
-        store.written().await;
-        let (mut ledger, damaged) = parsed(&fs::read(&path).unwrap());
-        ledger.resume(&ClockReading::now(), damaged);
-        let slots = ledger.buckets.values().map(|entry| entry.slots.len()).sum::<usize>();
-        assert_eq!(slots, usize::try_from(call).unwrap());
-    }
+    let acts = async {
+        for call in 1..=100 {
+            store.note(&mut vec![granted(call, at(0), "A/T/x")]);
+            store.written().await;
+            let (mut ledger, damaged) = parsed(&fs::read(&path).unwrap());
+            ledger.resume(&ClockReading::now(), damaged);
+            let slots = ledger.buckets.values().map(|entry| entry.slots.len()).sum::<usize>();
+            assert_eq!(slots, usize::try_from(call).unwrap());
+        }
+    };
+    attended(&store, acts).await;
     store.close();
     thread.join().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
@@ -374,15 +386,17 @@ async fn the_file_does_not_grow_without_end() {
     let opened = open(&path, at(0), &ClockReading::now()).unwrap();
     let (store, thread) = opened.start(metrics()).unwrap();
     let mut longest = 0;
-    for round in 0..100 {
-        let calls = round * 1000..(round + 1) * 1000;
-        let mut notes: Vec<_> = calls
-            .flat_map(|call| [granted(call, at(0), "A/T/x"), Note::Ended { call, ages_from: None }])
-            .collect();
-        store.note(&mut notes);
-        store.written().await;
-        longest = longest.max(fs::metadata(&path).unwrap().len());
-    }
+    let acts = async {
+        for round in 0..100 {
+            let calls = round * 1000..(round + 1) * 1000;
+            let ended = |call| Note::Ended { call, ages_from: None };
+            let notes = calls.flat_map(|call| [granted(call, at(0), "A/T/x"), ended(call)]);
+            store.note(&mut notes.collect());
+            store.written().await;
+            longest = longest.max(fs::metadata(&path).unwrap().len());
+        }
+    };
+    attended(&store, acts).await;
     assert!((500_000..3 << 20).contains(&longest), "{longest}");
     store.close();
     thread.join().unwrap();

@@ -1,30 +1,18 @@
-//! The thread that writes, and the handle that gives it what to write.
+//! The thread that writes.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, thread, time::Duration};
 
 use limits::{Scope, Values};
-use scheduler::{Instant, Memory, Note};
-use tokio::{sync::oneshot, time::timeout};
+use scheduler::{Instant, Memory};
 
 use super::{
-    ClockReading, Doubt, Ledger, OpenError, StoreMetrics,
+    ClockReading, Doubt, Ledger, OpenError, Store, StoreMetrics,
     clock::{Clock, steady},
     file::{Found, StateFile, identity, read, whole},
+    mailbox::{Mailbox, Pending},
     record::Record,
 };
 use crate::{identity::Learnt, pauses::Paused};
-
-/// Where what happens is given to be written. Clones give to the same.
-#[derive(Clone, Debug)]
-pub struct Store {
-    shared: Arc<Mailbox>,
-}
 
 /// A state file that has been read and not been written yet.
 #[derive(Debug)]
@@ -49,30 +37,6 @@ pub struct Kept {
     pub memory: Memory,
 }
 
-#[derive(Debug)]
-struct Mailbox {
-    pending: Mutex<Pending>,
-    /// There is something to write.
-    filled: Condvar,
-    metrics: StoreMetrics,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
-    notes: Vec<Note>,
-    learnt: Vec<Learnt>,
-    /// All that is paused, if that has changed.
-    paused: Option<Vec<Paused>>,
-    /// By which names the store of shared limits knows this process.
-    names: Vec<String>,
-    /// Who waits until all of it is written.
-    told: Vec<oneshot::Sender<()>>,
-    /// There was more than could be kept.
-    gap: bool,
-    /// No more comes.
-    closed: bool,
-}
-
 /// What the thread has.
 struct Writer {
     shared: Arc<Mailbox>,
@@ -86,12 +50,6 @@ struct Writer {
     text: Vec<u8>,
 }
 
-/// So much waits to be written at most, should the disk hang.
-const MOST: usize = 1 << 16;
-/// How long what nobody waits for may wait for company.
-const LINGER: Duration = Duration::from_millis(10);
-/// How long a call waits for the disk. After that it goes all the same.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again, in microseconds.
 const AGAIN: i64 = 5_000_000;
 /// How often it is looked whether the file is there still.
@@ -165,112 +123,13 @@ impl Opened {
     /// # Errors
     /// If there can be no thread.
     pub fn start(self, metrics: StoreMetrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
-        let pending = Mutex::new(Pending::default());
-        let shared = Arc::new(Mailbox { pending, filled: Condvar::new(), metrics });
         let Self { ledger, clock, file, .. } = self;
-        let store = Store { shared: Arc::clone(&shared) };
+        let store = Store::new(metrics);
+        let shared = Arc::clone(&store.shared);
         let writer =
             Writer { shared, file, ledger, clock, failed: None, looked: 0, text: Vec::new() };
         let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run())?;
         Ok((store, thread))
-    }
-}
-
-// === impl Store ===
-
-impl Store {
-    /// Takes what the scheduler noted.
-    pub fn note(&self, notes: &mut Vec<Note>) {
-        if notes.is_empty() {
-            return;
-        }
-        let mut pending = self.shared.lock();
-        if pending.notes.len() + notes.len() > MOST {
-            pending.gap = true;
-            pending.notes.clear();
-            notes.clear();
-        }
-        pending.notes.append(notes);
-        drop(pending);
-        self.shared.filled.notify_one();
-    }
-
-    /// Takes what was learnt of tokens.
-    pub fn learnt(&self, learnt: Vec<Learnt>) {
-        let mut pending = self.shared.lock();
-        if pending.learnt.len() < MOST {
-            pending.learnt.extend(learnt);
-        }
-    }
-
-    /// Takes what the operator has paused: all of it.
-    pub fn paused(&self, all: Vec<Paused>) {
-        self.shared.lock().paused = Some(all);
-        self.shared.filled.notify_one();
-    }
-
-    /// Takes a name by which the store of shared limits knows this process from now on.
-    pub fn named(&self, name: String) {
-        self.shared.lock().names.push(name);
-        self.shared.filled.notify_one();
-    }
-
-    /// Waits until all that was taken so far is in the file. Should the disk hang, it ends
-    /// after a second: a limit may be overrun if the process is killed then, but calls go on.
-    pub async fn written(&self) {
-        let (tell, told) = oneshot::channel();
-        {
-            let mut pending = self.shared.lock();
-            if pending.closed {
-                return;
-            }
-            pending.told.push(tell);
-        }
-        self.shared.filled.notify_one();
-        if timeout(PATIENCE, told).await.is_err() {
-            self.shared.metrics.store_failed();
-            tracing::error!(
-                "the state file is not written: calls go on, and a kill may overrun limits"
-            );
-        }
-    }
-
-    /// Nothing comes after what was taken so far.
-    pub fn close(&self) {
-        self.shared.lock().closed = true;
-        self.shared.filled.notify_one();
-    }
-}
-
-// === impl Mailbox ===
-
-impl Mailbox {
-    /// Guards a few lines at a time.
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for something to write, or until it is time to look. What nobody waits for has a moment to be joined by more.
-    fn next(&self) -> Pending {
-        let empty = |pending: &mut Pending| {
-            pending.notes.is_empty()
-                && pending.paused.is_none()
-                && pending.names.is_empty()
-                && pending.told.is_empty()
-                && !pending.closed
-        };
-        let pending = self.filled.wait_timeout_while(self.lock(), LOOK, empty);
-        let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
-        if empty(&mut pending) {
-            return Pending::default();
-        }
-        let alone = |pending: &mut Pending| pending.told.is_empty() && !pending.closed;
-        let pending = self.filled.wait_timeout_while(pending, LINGER, alone);
-        let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
-        let closed = pending.closed;
-        let next = std::mem::take(&mut *pending);
-        pending.closed = closed;
-        next
     }
 }
 
@@ -279,7 +138,8 @@ impl Mailbox {
 impl Writer {
     fn run(mut self) {
         loop {
-            let Pending { notes, learnt, paused, names, told, gap, closed } = self.shared.next();
+            let pending = self.shared.next(LOOK);
+            let Pending { notes, learnt, paused, names, told, gap, closed, .. } = pending;
             if gap {
                 self.ledger.lose(ClockReading::now().steady);
                 self.fail(&io::Error::other("the disk was too slow for too long"));
@@ -309,10 +169,7 @@ impl Writer {
                 self.ledger.say(Record::Closed(ClockReading::now()), &mut self.text);
             }
             self.write();
-            for tell in told {
-                // Whoever has gone need not know.
-                let _ = tell.send(());
-            }
+            self.shared.is_written(told);
             if closed {
                 if let Err(error) = self.file.sync() {
                     self.fail(&error);
@@ -345,7 +202,7 @@ impl Writer {
     fn write(&mut self) {
         if let Some(since) = self.failed {
             let now = ClockReading::now().steady;
-            if now.saturating_sub(since) >= AGAIN || self.shared.lock().closed {
+            if now.saturating_sub(since) >= AGAIN || self.shared.is_closed() {
                 self.failed = Some(now);
                 self.mend(now);
             }
