@@ -1,5 +1,6 @@
 """A collector of traces: OTLP over HTTP, read with the messages that OpenTelemetry publishes."""
 
+import gzip
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -42,6 +43,8 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers["Content-Encoding"] == "gzip":
+                    body = gzip.decompress(body)
                 collector.bodies.append(body)
                 collector.requests.append(ExportTraceServiceRequest.FromString(body))
                 collector.paths.add((self.path, self.headers["Content-Type"]))

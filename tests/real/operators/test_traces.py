@@ -1,15 +1,17 @@
 """Traces of calls: what a collector gets, and that one which is slow, broken or away costs no call anything."""
 
+import importlib.util
 import json
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from collector import Collector
 from marks import MARK
 from slack_sdk import WebClient
-from stand import FakeSlack, Proxy, eventually, free_port
+from stand import FakeSlack, Process, Proxy, eventually, free_port, http_get
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -56,6 +58,24 @@ def test_a_call_is_a_span_with_its_wait_and_its_attempt_below(collector):
     [resource] = {one.resource.SerializeToString() for request in collector.requests for one in request.resource_spans}
     assert b"service.name" in resource and b"slackwater" in resource
     eventually("the count", lambda: proxy.metric("slackwater_trace_spans_total", result="sent") == 2)
+
+
+def test_a_collector_takes_the_spans_and_hands_them_on(collector):
+    """Rotel, which is written by others, reads them by its own understanding of OTLP."""
+    program = Path(importlib.util.find_spec("rotel").origin).with_name("rotel-agent")
+    http, grpc = free_port(), free_port()
+    Process("rotel", [program, "start", "--otlp-http-endpoint", f"127.0.0.1:{http}",
+                      "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--batch-timeout", "200ms", "--exporter", "otlp",
+                      "--otlp-exporter-protocol", "http", "--otlp-exporter-endpoint", collector.url])  # fmt: skip
+    eventually("rotel listens", lambda: http_get(f"http://127.0.0.1:{http}/")[0], 10)
+    proxy = traced(FakeSlack(), f"http://127.0.0.1:{http}")
+    bot = client(proxy, "/@cleanup;max-wait=60s", traceparent=f"00-{TRACE}-{SPAN}-01")
+    assert bot.conversations_list()["ok"]
+    call, [attempt] = eventually("spans", lambda: collector.of_call("POST conversations.list"), 15)
+    assert (call.trace, call.parent, attempt.trace, attempt.kind) == (TRACE, SPAN, TRACE, "client")
+    assert call.attributes["slackwater.caller"] == "cleanup" and not call.failed
+    assert proxy.metric("slackwater_trace_spans_total", result="sent") == 2
+    assert MARK.encode() not in b"".join(collector.bodies)
 
 
 def test_waits_freezes_and_retries_are_spans_of_their_own(collector):
