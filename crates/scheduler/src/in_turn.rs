@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 use super::shared::Leases;
 use super::{
     Instant, Scheduler,
@@ -68,8 +68,8 @@ impl Scheduler {
     }
 
     /// Whether nobody collects or wants slots.
-    #[cfg(test)]
-    pub(crate) fn collects_nothing(&self) -> bool {
+    #[cfg(any(test, feature = "model"))]
+    pub fn collects_nothing(&self) -> bool {
         let is_quiet = |leases: &Leases| {
             leases.collecting.is_empty()
                 && leases.shards.values().all(|shard| shard.wanting.is_empty())

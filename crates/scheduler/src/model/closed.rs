@@ -2,7 +2,7 @@
 //!
 //! It knows the time as it is told, in milliseconds, and may be emptied, or started anew.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::store::Name;
 
@@ -264,5 +264,32 @@ impl Closed {
     pub fn stands(&self, now: u64, bucket: &str) -> Option<(u64, u64)> {
         let own = self.buckets.get(bucket).filter(|own| own.until + own.kept > now)?;
         Some((own.until.saturating_sub(now), own.until))
+    }
+}
+
+// === impl Notice ===
+
+impl From<crate::Notice> for Notice {
+    fn from(notice: crate::Notice) -> Self {
+        let ms = |left: Duration| u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap();
+        match notice {
+            crate::Notice::Closed { bucket, left, kept } => {
+                Self::Closed { bucket: bucket.to_string(), left: ms(left), kept: ms(kept) }
+            }
+            crate::Notice::Witnessed { above, below, left, kept } => Self::Witnessed {
+                above: above.to_string(),
+                below: below.to_string(),
+                left: ms(left),
+                kept: ms(kept),
+            },
+            crate::Notice::Thawed { bucket, kept } => {
+                Self::Thawed { bucket: bucket.to_string(), kept: ms(kept) }
+            }
+            crate::Notice::Claimed(all) => {
+                Self::Claimed(all.iter().map(ToString::to_string).collect())
+            }
+            crate::Notice::GivenUp(bucket) => Self::GivenUp(bucket.to_string()),
+            crate::Notice::Passed(bucket) => Self::Passed(bucket.to_string()),
+        }
     }
 }

@@ -23,7 +23,7 @@ pub trait Keeper {
 
 /// Keeps the notes in memory, by their plainest meaning.
 #[derive(Debug, Default)]
-pub(crate) struct InMemory {
+pub struct InMemory {
     /// By limit and values.
     buckets: BTreeMap<(Arc<str>, Values), (BucketKey, Memory)>,
     in_flight: BTreeMap<u64, (Instant, Vec<BucketKey>)>,

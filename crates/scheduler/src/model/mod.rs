@@ -23,15 +23,14 @@ use ::limits::{BucketKey, Class, Dimension, Rule, Share, Weight};
 
 use self::books::{Grant, Kept};
 pub(super) use self::limits::{at_once, bucket, gate, in_bursts, in_order, open, rate};
+pub use self::{
+    keeper::{InMemory, Keeper},
+    walk::{Step, bounds, steps, walk},
+};
 #[cfg(test)]
 pub(super) use self::{
-    keeper::InMemory,
     limits::per,
     walk::{WIDE, narrow},
-};
-pub use self::{
-    keeper::Keeper,
-    walk::{Step, bounds, steps, walk},
 };
 use super::{
     Bounds, Call, Caller, CallerId, Enqueued, Event, Freeze, Instant, Outcome, Permit, PlaceId,

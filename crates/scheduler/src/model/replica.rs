@@ -10,8 +10,8 @@ use super::{
     store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped},
 };
 use crate::{
-    Answer, Ask, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Notice, Noticed, Outcome,
-    Permit, Prober, Scheduler, Shard, Sharing, Shut, Standing, Ticket, Told,
+    Answer, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Noticed, Outcome, Permit,
+    Prober, Scheduler, Shard, Sharing, Shut, Standing, Ticket, Told,
 };
 
 /// A process that shares its limits.
@@ -207,7 +207,7 @@ impl Replica {
             let number = last.number;
             let epochs_are_of_now = asks.iter().all(|ask| ask.epoch == Epoch(self.epoch));
             assert!(epochs_are_of_now, "what is said is said to the store of now");
-            let asks: Vec<_> = asks.iter().map(asked).collect();
+            let asks: Vec<_> = asks.iter().map(Asked::from).collect();
             self.waits.insert(number, now + TIME_OUT);
             let step = Step { name: self.name, epoch: self.epoch, asks, leaves: false };
             out.messages.push(Payload::Step { number, step });
@@ -233,7 +233,7 @@ impl Replica {
         let number = now.as_nanos();
         self.notices.waits = Some((number, now + TIME_OUT, batch));
         self.notices.due = now + TIMES.beat();
-        let notices = notices.into_iter().map(told).collect();
+        let notices = notices.into_iter().map(closed::Notice::from).collect();
         let new_epoch = now.as_nanos() * 64 + name;
         let tell = closed::Tell { name, number, epoch, version, new_epoch, notices };
         out.messages.push(Payload::Tell(tell));
@@ -311,7 +311,7 @@ impl Replica {
         let ms = |left: Duration| u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap();
         let asks = farewells.into_iter().map(|Farewell { ask, left }| {
             let left = left.into_iter().map(|(slots, left)| (slots, ms(left)));
-            Asked { left: Some(left.collect()), ..asked(&ask) }
+            Asked { left: Some(left.collect()), ..Asked::from(&ask) }
         });
         let step = Step { name: self.name, epoch: self.epoch, asks: asks.collect(), leaves: true };
         out.messages.push(Payload::Step { number: 0, step });
@@ -453,46 +453,6 @@ impl Replica {
 
 /// Beats have numbers of their own.
 const BEATS: u64 = 1 << 63;
-
-fn asked(ask: &Ask) -> Asked {
-    Asked {
-        bucket: ask.bucket.to_string(),
-        life: ask.life,
-        number: ask.number,
-        seen: ask.seen,
-        taken: ask.taken,
-        returned: ask.returned,
-        wants: ask.wants,
-        callers: ask.callers,
-        quota: ask.quota,
-        period: u64::try_from(ask.period.as_millis()).unwrap(),
-        people: ask.people,
-        left: None,
-    }
-}
-
-fn told(notice: Notice) -> closed::Notice {
-    let ms = |left: Duration| u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap();
-    match notice {
-        Notice::Closed { bucket, left, kept } => {
-            closed::Notice::Closed { bucket: bucket.to_string(), left: ms(left), kept: ms(kept) }
-        }
-        Notice::Witnessed { above, below, left, kept } => closed::Notice::Witnessed {
-            above: above.to_string(),
-            below: below.to_string(),
-            left: ms(left),
-            kept: ms(kept),
-        },
-        Notice::Thawed { bucket, kept } => {
-            closed::Notice::Thawed { bucket: bucket.to_string(), kept: ms(kept) }
-        }
-        Notice::Claimed(all) => {
-            closed::Notice::Claimed(all.iter().map(ToString::to_string).collect())
-        }
-        Notice::GivenUp(bucket) => closed::Notice::GivenUp(bucket.to_string()),
-        Notice::Passed(bucket) => closed::Notice::Passed(bucket.to_string()),
-    }
-}
 
 fn standing(own: Name, standing: closed::Standing, all: &[BucketKey]) -> Standing {
     let closed::Standing { bucket, version, shut } = standing;

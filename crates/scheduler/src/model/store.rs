@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Ask;
+
 /// The name of a scheduler.
 pub type Name = u64;
 
@@ -342,7 +344,6 @@ impl Store {
         }
         self.join(name, now, true);
         self.heard = now;
-        self.expire(now);
         let told = asks.into_iter().map(|ask| self.ask(now, times, name, &ask, pushes));
         let told = told.collect();
         if leaves {
@@ -361,7 +362,8 @@ impl Store {
         pushes: &mut Vec<Push>,
     ) -> Answered {
         let is_cold = self.cold_from(now, times).is_some_and(|from| ask.period >= from);
-        let mut bucket = self.buckets.remove(&ask.bucket).unwrap_or_default();
+        let kept = self.buckets.remove(&ask.bucket).filter(|bucket| bucket.expires > now);
+        let mut bucket = kept.unwrap_or_default();
         bucket.hear(now, name, self.epoch, ask);
         bucket.orphans.retain(|orphans| !self.has_ended(orphans.of));
         if !is_cold {
@@ -498,6 +500,7 @@ impl Store {
         }
     }
 
+    /// Whatever has expired is not there, also where nobody has looked.
     fn expire(&mut self, now: u64) {
         self.buckets.retain(|_, bucket| bucket.expires > now);
     }
@@ -509,7 +512,8 @@ impl Store {
 
     /// How many slots all hold of a bucket, by what it has heard.
     pub fn used(&self, now: u64, bucket: &str) -> u32 {
-        self.buckets.get(bucket).map_or(0, |bucket| bucket.total(now))
+        let bucket = self.buckets.get(bucket).filter(|bucket| bucket.expires > now);
+        bucket.map_or(0, |bucket| bucket.total(now))
     }
 }
 
@@ -654,6 +658,27 @@ impl Bucket {
                 *passed = if class != other && wants[other] > 0 { *passed + 1 } else { 0 };
             }
             self.due = self.due.max(ms(now) - pace) + pace;
+        }
+    }
+}
+
+// === impl Asked ===
+
+impl From<&Ask> for Asked {
+    fn from(ask: &Ask) -> Self {
+        Self {
+            bucket: ask.bucket.to_string(),
+            life: ask.life,
+            number: ask.number,
+            seen: ask.seen,
+            taken: ask.taken,
+            returned: ask.returned,
+            wants: ask.wants,
+            callers: ask.callers,
+            quota: ask.quota,
+            period: u64::try_from(ask.period.as_millis()).unwrap(),
+            people: ask.people,
+            left: None,
         }
     }
 }
