@@ -107,7 +107,7 @@ pub async fn serve<A, S>(
     A: Accept,
     S: HttpService,
 {
-    let server = server();
+    let server = Arc::new(server());
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     let (mut failed, mut taken) = (Told::every(TOLD), Told::every(TAKEN_TOLD));
     loop {
@@ -125,11 +125,8 @@ pub async fn serve<A, S>(
         match accepted {
             Ok((io, place)) => {
                 let tls = tls.borrow().clone();
-                let arrived = arrived(server.clone(), io, tls, service.clone(), end.clone());
-                connections.spawn(async move {
-                    arrived.await;
-                    drop(place);
-                });
+                let server = Arc::clone(&server);
+                connections.spawn(arrived(server, (io, place), tls, service.clone(), end.clone()));
             }
             Err(error) => {
                 if failed.is_due() {
@@ -170,10 +167,13 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-/// Secures a connection, if that is to be, and serves it.
+/// Secures a connection, if that is to be, and serves it. It has its place as long.
+///
+/// Most connections are here for long and do nothing. So what they need at first only is boxed and gone when
+/// they are served, and nothing is held twice: an async block keeps room for what is moved out of it.
 async fn arrived<I, S>(
-    server: auto::Builder<TokioExecutor>,
-    io: I,
+    server: Arc<auto::Builder<TokioExecutor>>,
+    (io, _place): (I, OwnedSemaphorePermit),
     tls: Option<ListenTls>,
     service: S,
     end: CancellationToken,
@@ -182,44 +182,45 @@ async fn arrived<I, S>(
     S: HttpService,
 {
     let Some(ListenTls { server: who, .. }) = tls else {
-        return connection(server, io, service, end).await;
+        return connection(&server, io, service, end).await;
     };
-    let secured = tokio::select! {
-        secured = tls::secure(io, who) => secured,
-        () = end.cancelled() => return,
-    };
-    match secured {
-        Ok((io, peer)) => connection(server, io, Named::new(service, peer), end).await,
+    let securing = Box::pin(tls::secure(io, who));
+    let serving = match end.run_until_cancelled(securing).await {
+        None => return,
+        Some(Ok((io, peer))) => connection(&server, io, Named::new(service, peer), end),
         // Whoever knocks at the wrong door sees it at its own end.
-        Err(error) => tracing::debug!(%error, "a connection could not be secured"),
-    }
+        Some(Err(error)) => return tracing::debug!(%error, "a connection could not be secured"),
+    };
+    serving.await;
 }
 
-async fn connection<I, S>(
-    server: auto::Builder<TokioExecutor>,
+fn connection<I, S>(
+    server: &auto::Builder<TokioExecutor>,
     io: I,
     service: S,
     end: CancellationToken,
-) where
+) -> impl Future<Output = ()> + Send + use<I, S>
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService,
 {
     // Next to hyper: what it writes is what ends a request's interim responses.
     let (io, interims) = InterimIo::new(IdleTimeout::new(io, STUCK));
     let service = TowerToHyperService::new(Attached::new(service, interims.clone()));
-    let serving = server.serve_connection(TokioIo::new(io), service);
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = end.cancelled() => {
-            interims.stop();
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let mut serving = Box::pin(server.serve_connection(TokioIo::new(io), service).into_owned());
+    async move {
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = end.cancelled() => {
+                interims.stop();
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        // A connection that breaks is the client's affair.
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke");
         }
-    };
-    // A connection that breaks is the client's affair.
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
     }
 }
 
