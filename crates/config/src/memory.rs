@@ -27,7 +27,7 @@ pub struct Memory {
     pub gives_bytes: bool,
 }
 
-/// What is there without any call: 11 MiB at rest, and the operators' listener.
+/// What is there without any call: 9.5 MiB at rest, and the operators' listener.
 const REST: usize = 16 << 20;
 /// A connection: 26 KiB while its request arrives. A call beside that: 9 KiB.
 const CONNECTION: usize = 36 << 10;
