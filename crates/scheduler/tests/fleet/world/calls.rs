@@ -255,7 +255,7 @@ impl World {
             self.judge.waits(number, by, order);
         }
         let is_in = self.lets(by, |process, now, out| {
-            let enqueued = process.scheduler.replay(now, permit, result);
+            let enqueued = process.scheduler.replay(now, permit, result, &[]);
             let ticket = match &enqueued {
                 Enqueued::Held(ticket) => Some(*ticket),
                 _ => None,
