@@ -26,10 +26,11 @@ pub(crate) struct Proxy {
     out: String,
 }
 
-/// How long it may take until it accepts connections: under callgrind all is fifty times as slow.
-const START: Duration = Duration::from_secs(60);
+/// How long it may take until it accepts connections: under callgrind all is fifty times as slow, and the
+/// machine may be busy.
+const START: Duration = Duration::from_secs(300);
 /// How long it may take until it has ended.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(300);
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
