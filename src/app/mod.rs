@@ -36,7 +36,7 @@ use crate::{
     queue::Admission,
     reload::{self, Source},
     shared::Shared,
-    state::{self, ClockReading, Store},
+    state::{self, Store},
     store::{self, Fleet},
     traces,
 };
@@ -258,18 +258,9 @@ fn keep_state(
     shared: &Shared,
 ) -> Result<Option<(Store, thread::JoinHandle<()>)>, StartError> {
     let Some(path) = &config.state_file else { return Ok(None) };
-    let Shared { admission, identities, counters, .. } = shared;
-    let opened = state::open(path, admission.now(), &ClockReading::now())?;
-    if let Some(doubt) = opened.doubt {
-        tracing::warn!(
-            file = %path.display(),
-            %doubt,
-            "the state file is not to be believed: every limit counts as used up at first"
-        );
-    }
-    restore::restore(&opened, &config.catalogue, admission, identities);
-    let (store, thread) = opened.start(counters.store.clone())?;
-    admission.keep(store.clone());
+    let opened = wire::resume(state::Machine, path, shared)?;
+    let (store, thread) = opened.start(shared.counters.store.clone())?;
+    shared.admission.keep(store.clone());
     Ok(Some((store, thread)))
 }
 

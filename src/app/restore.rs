@@ -8,13 +8,13 @@ use slack::{Catalogue, OPEN};
 use crate::{
     identity::Identities,
     queue::Admission,
-    state::{Kept, Opened},
+    state::{Disk, Kept, Opened},
 };
 
 /// Tells both what the file knows. A limit that is counted otherwise now, or no more, has nothing
 /// to remember.
 pub(super) fn restore(
-    opened: &Opened,
+    opened: &Opened<impl Disk>,
     catalogue: &Catalogue,
     admission: &Admission,
     identities: &Identities,

@@ -1,13 +1,13 @@
-//! Wires a proxy: the stack on what its reloads share, the listener before it, and the timer of its
-//! queue. The program and the tests, which have pipes instead of sockets, wire theirs here.
+//! Wires a proxy: the stack on what its reloads share, the listener before it, the timer of its queue, and
+//! what outlives the process. The program and the tests, which have pipes instead of sockets, wire theirs here.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use config::{Config, ListenTls};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::StartError;
+use super::{StartError, restore};
 use crate::{
     admin::Metrics,
     inbound::listen::{self, Accept, HttpService, Swap},
@@ -15,6 +15,7 @@ use crate::{
     reload::{Live, ReloadMetrics},
     shared::Shared,
     stack::stack,
+    state::{self, Disk, OpenError, Opened},
 };
 
 /// A proxy that is wired and does not serve yet.
@@ -59,6 +60,26 @@ where
     let live = Live::new(Arc::clone(&shared.config), reloads);
     let (metrics, shared) = (Metrics::new(&shared.counters)?, shared.clone());
     Ok(Wired { live, metrics, rebuild: Box::new(rebuild), shared, service, secured })
+}
+
+/// Goes on where the process before ended that kept its state at that path of that disk. Whoever calls keeps
+/// what happens from now on.
+///
+/// # Errors
+/// If the file cannot be used.
+pub fn resume<D: Disk>(disk: D, path: &Path, shared: &Shared) -> Result<Opened<D>, OpenError> {
+    let Shared { config, admission, identities, .. } = shared;
+    let now = disk.clock();
+    let opened = state::open_on(disk, path, admission.now(), &now)?;
+    if let Some(doubt) = opened.doubt {
+        tracing::warn!(
+            file = %path.display(),
+            %doubt,
+            "the state file is not to be believed: every limit counts as used up at first"
+        );
+    }
+    restore::restore(&opened, &config.catalogue, admission, identities);
+    Ok(opened)
 }
 
 // === impl Wired ===

@@ -5,14 +5,14 @@
 //! process takes the file.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
+    fs::TryLockError,
+    io,
     path::{Path, PathBuf},
 };
 
 use super::{
-    disk::{Disk as _, Machine, beside, create, replace},
+    clock::ClockReading,
+    disk::{Disk, beside, replace},
     ledger::Ledger,
     record::Record,
 };
@@ -59,14 +59,15 @@ pub enum OpenError {
 
 /// The file, open and locked.
 #[derive(Debug)]
-pub(super) struct StateFile {
+pub(super) struct StateFile<D: Disk> {
+    disk: D,
     path: PathBuf,
-    file: File,
+    file: D::File,
     length: u64,
     /// Its length when it was last as short as could be.
     shortest: u64,
     /// Held, not used.
-    lock: File,
+    lock: D::File,
 }
 
 /// What the first line begins with.
@@ -89,37 +90,37 @@ pub(super) struct Found {
 }
 
 /// Locks the file and reads it; there may be none yet.
-pub(super) fn read(path: &Path) -> Result<(File, Option<Found>), OpenError> {
+pub(super) fn read<D: Disk>(disk: &D, path: &Path) -> Result<(D::File, Option<Found>), OpenError> {
     let io = |what: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Io { what, path, source }
     };
     let lock_path = beside(path, ".lock");
-    let lock = create(&lock_path, false).map_err(io("open", &lock_path))?;
-    lock.try_lock().map_err(|error| match error {
+    let lock = disk.create(&lock_path, false).map_err(io("open", &lock_path))?;
+    disk.lock(&lock).map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
         TryLockError::Error(source) => io("lock", &lock_path)(source),
     })?;
-    let meta = match fs::metadata(path) {
+    let about = match disk.look(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((lock, None)),
-        Ok(meta) if !meta.is_file() || meta.len() > LARGEST => {
+        Ok(about) if !about.is_file || about.length > LARGEST => {
             return Err(OpenError::Foreign(path.to_owned()));
         }
-        meta => meta.map_err(io("read", path))?,
+        about => about.map_err(io("read", path))?,
     };
     // Whoever has the file has it locked, whatever became of the lock beside it.
-    if let Err(TryLockError::WouldBlock) = File::open(path).map_err(io("read", path))?.try_lock() {
+    let file = disk.open(path).map_err(io("read", path))?;
+    if let Err(TryLockError::WouldBlock) = disk.lock(&file) {
         return Err(OpenError::InUse(path.to_owned()));
     }
-    let text = fs::read(path).map_err(io("read", path))?;
+    let text = disk.read(path).map_err(io("read", path))?;
     let (ledger, damaged) = parse(path, &text)?;
-    let changed = meta.ctime().saturating_mul(1_000_000).saturating_add(meta.ctime_nsec() / 1000);
-    Ok((lock, Some(Found { ledger, damaged, changed })))
+    Ok((lock, Some(Found { ledger, damaged, changed: about.changed })))
 }
 
 /// Which lock it is: its device and its number there. A copy is another one.
-pub(super) fn identity(lock: &File) -> Option<(u64, u64)> {
-    lock.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+pub(super) fn identity<D: Disk>(disk: &D, lock: &D::File) -> Option<(u64, u64)> {
+    disk.about(lock).ok().map(|about| about.id)
 }
 
 /// What the lines of a text come to, and whether some of it could not be read.
@@ -166,21 +167,36 @@ pub(super) fn whole(ledger: &mut Ledger, now: i64) -> Vec<u8> {
 
 // === impl StateFile ===
 
-impl StateFile {
+impl<D: Disk> StateFile<D> {
     /// Begins the file with that text.
-    pub(super) fn begin(path: &Path, lock: File, text: &[u8]) -> Result<Self, OpenError> {
-        let file = replace(&Machine, path, text).map_err(|source| OpenError::Io {
+    pub(super) fn begin(
+        disk: D,
+        path: &Path,
+        lock: D::File,
+        text: &[u8],
+    ) -> Result<Self, OpenError> {
+        let file = replace(&disk, path, text).map_err(|source| OpenError::Io {
             what: "write",
             path: path.to_owned(),
             source,
         })?;
         let length = text.len() as u64;
-        Ok(Self { path: path.to_owned(), file, length, shortest: length, lock })
+        Ok(Self { disk, path: path.to_owned(), file, length, shortest: length, lock })
+    }
+
+    /// What all clocks of its machine say.
+    pub(super) fn clock(&self) -> ClockReading {
+        self.disk.clock()
+    }
+
+    /// What the one says that nobody sets.
+    pub(super) fn steady(&self) -> i64 {
+        self.disk.steady()
     }
 
     /// Adds lines at its end.
     pub(super) fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file.write_all(text)?;
+        self.disk.write(&mut self.file, text)?;
         self.length += text.len() as u64;
         Ok(())
     }
@@ -192,7 +208,7 @@ impl StateFile {
 
     /// A file with that text takes its place. If it cannot, the old one stays.
     pub(super) fn replace(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file = replace(&Machine, &self.path, text)?;
+        self.file = replace(&self.disk, &self.path, text)?;
         self.length = text.len() as u64;
         self.shortest = self.length;
         Ok(())
@@ -201,7 +217,7 @@ impl StateFile {
     /// Cuts it short in its first line: whoever reads it sees that it does not tell everything.
     /// That takes no room on the disk.
     pub(super) fn spoil(&self) -> io::Result<()> {
-        self.file.set_len(MAGIC.len() as u64)
+        self.disk.cut(&self.file, MAGIC.len() as u64)
     }
 
     /// Whether it is at its path still: it may have been removed, or another may have come in its place. The lock
@@ -211,33 +227,33 @@ impl StateFile {
     /// If another process has taken either.
     pub(super) fn is_in_place(&mut self) -> io::Result<bool> {
         let lock_path = beside(&self.path, ".lock");
-        if !is_at(&self.lock, &lock_path)? {
-            let lock = create(&lock_path, false)?;
-            lock.try_lock().map_err(taken)?;
+        if !self.is_at(&self.lock, &lock_path)? {
+            let lock = self.disk.create(&lock_path, false)?;
+            self.disk.lock(&lock).map_err(taken)?;
             self.lock = lock;
         }
-        if is_at(&self.file, &self.path)? {
+        if self.is_at(&self.file, &self.path)? {
             return Ok(true);
         }
-        if let Ok(other) = File::open(&self.path) {
-            other.try_lock().map_err(taken)?;
+        if let Ok(other) = self.disk.open(&self.path) {
+            self.disk.lock(&other).map_err(taken)?;
         }
         Ok(false)
     }
 
     /// Brings it to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()?;
-        Machine.sync_folder(&self.path)
+        self.disk.sync(&self.file)?;
+        self.disk.sync_folder(&self.path)
     }
-}
 
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let own = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    fn is_at(&self, file: &D::File, path: &Path) -> io::Result<bool> {
+        let own = self.disk.about(file)?;
+        match self.disk.look(path) {
+            Ok(found) => Ok(found.id == own.id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -198,10 +198,12 @@ impl Mailbox {
         let waits = |pending: &mut Pending| !pending.is_due;
         let pending = self.due.wait_timeout_while(self.lock(), look, waits);
         let (mut pending, _) = pending.unwrap_or_else(PoisonError::into_inner);
-        let closed = pending.closed;
-        let next = std::mem::take(&mut *pending);
-        pending.closed = closed;
-        next
+        pending.take()
+    }
+
+    /// All that there is to write.
+    pub(super) fn take(&self) -> Pending {
+        self.lock().take()
     }
 
     /// No more comes.
@@ -219,7 +221,7 @@ impl Mailbox {
     }
 
     /// Tells those for whom it is written.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         for tell in written.drain(..) {
             // Whoever has gone need not know.
@@ -231,6 +233,10 @@ impl Mailbox {
 // === impl Pending ===
 
 impl Pending {
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self { closed: self.closed, ..Self::default() })
+    }
+
     /// Whether there is nothing that the clerk has to have written.
     fn is_empty(&self) -> bool {
         self.notes.is_empty() && self.told.is_empty()

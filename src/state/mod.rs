@@ -54,9 +54,10 @@ mod tests;
 
 pub use self::{
     clock::{ClockReading, unix_millis, wall_clock},
+    disk::{About, Disk, Machine},
     file::OpenError,
     ledger::{Doubt, Ledger},
     mailbox::Store,
     metrics::StoreMetrics,
-    writer::{Kept, Opened, open},
+    writer::{Kept, Opened, Turns, open, open_on},
 };

@@ -7,7 +7,8 @@ use scheduler::{Instant, Memory};
 
 use super::{
     ClockReading, Doubt, Ledger, OpenError, Store, StoreMetrics,
-    clock::{Clock, steady},
+    clock::Clock,
+    disk::{Disk, Machine},
     file::{Found, StateFile, identity, read, whole},
     mailbox::{Mailbox, Pending},
     record::Record,
@@ -16,13 +17,17 @@ use crate::{identity::Learnt, pauses::Paused};
 
 /// A state file that has been read and not been written yet.
 #[derive(Debug)]
-pub struct Opened {
+pub struct Opened<D: Disk = Machine> {
     ledger: Ledger,
     /// Why it is not to be believed, if so.
     pub doubt: Option<Doubt>,
     clock: Clock,
-    file: StateFile,
+    file: StateFile<D>,
 }
+
+/// Writes when it is told to, for whoever has no thread for that.
+#[derive(Debug)]
+pub struct Turns<D: Disk>(Writer<D>);
 
 /// What a bucket remembers.
 #[derive(Debug)]
@@ -38,9 +43,10 @@ pub struct Kept {
 }
 
 /// What the thread has.
-struct Writer {
+#[derive(Debug)]
+struct Writer<D: Disk> {
     shared: Arc<Mailbox>,
-    file: StateFile,
+    file: StateFile<D>,
     ledger: Ledger,
     clock: Clock,
     /// Something could not be written, and when that was tried last.
@@ -61,8 +67,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`OpenError`]: it is somebody else's, or cannot be read or written.
 pub fn open(path: &Path, at: Instant, now: &ClockReading) -> Result<Opened, OpenError> {
-    let (lock, found) = read(path)?;
-    let own = identity(&lock);
+    open_on(Machine, path, at, now)
+}
+
+/// The same on that disk.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_on<D: Disk>(
+    disk: D,
+    path: &Path,
+    at: Instant,
+    now: &ClockReading,
+) -> Result<Opened<D>, OpenError> {
+    let (lock, found) = read(&disk, path)?;
+    let own = identity(&disk, &lock);
     let (mut ledger, doubt) = if let Some(Found { mut ledger, damaged, changed }) = found {
         let changed = changed.saturating_sub(now.wall).saturating_add(now.steady);
         ledger.names.are_of(own, changed);
@@ -76,13 +95,13 @@ pub fn open(path: &Path, at: Instant, now: &ClockReading) -> Result<Opened, Open
     };
     ledger.names.lock = own;
     let text = whole(&mut ledger, now.steady);
-    let file = StateFile::begin(path, lock, &text)?;
+    let file = StateFile::begin(disk, path, lock, &text)?;
     Ok(Opened { ledger, doubt, clock: Clock::new(at, now), file })
 }
 
 // === impl Opened ===
 
-impl Opened {
+impl<D: Disk> Opened<D> {
     /// What was learnt of tokens.
     pub fn learnt(&self) -> impl Iterator<Item = Learnt> {
         self.ledger.learnt()
@@ -123,65 +142,86 @@ impl Opened {
     /// # Errors
     /// If there can be no thread.
     pub fn start(self, metrics: StoreMetrics) -> io::Result<(Store, thread::JoinHandle<()>)> {
+        let (store, Turns(writer)) = self.by_turns(metrics);
+        let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run())?;
+        Ok((store, thread))
+    }
+
+    /// Starts no thread: all is written when [it is told](Turns::turn).
+    pub fn by_turns(self, metrics: StoreMetrics) -> (Store, Turns<D>) {
         let Self { ledger, clock, file, .. } = self;
         let store = Store::new(metrics);
         let shared = Arc::clone(&store.shared);
         let writer =
             Writer { shared, file, ledger, clock, failed: None, looked: 0, text: Vec::new() };
-        let thread = thread::Builder::new().name("state".into()).spawn(move || writer.run())?;
-        Ok((store, thread))
+        (store, Turns(writer))
+    }
+}
+
+// === impl Turns ===
+
+impl<D: Disk> Turns<D> {
+    /// Writes what has come, and tells those who wait for it. Returns whether more may come.
+    pub fn turn(&mut self) -> bool {
+        let pending = self.0.shared.take();
+        let more = self.0.turn(pending);
+        self.0.shared.tell();
+        more
     }
 }
 
 // === impl Writer ===
 
-impl Writer {
+impl<D: Disk> Writer<D> {
     fn run(mut self) {
-        loop {
+        while {
             let pending = self.shared.next(LOOK);
-            let Pending { notes, learnt, paused, names, told, gap, closed, .. } = pending;
-            if gap {
-                self.ledger.lose(ClockReading::now().steady);
-                self.fail(&io::Error::other("the disk was too slow for too long"));
-            }
-            self.look(closed);
-            self.text.clear();
-            for note in notes {
-                self.ledger.note(note, self.clock, &mut self.text);
-            }
-            for learnt in learnt {
-                self.ledger.say(Record::learnt(&learnt), &mut self.text);
-            }
-            if let Some(all) = paused {
-                self.ledger.say(Record::Paused(all), &mut self.text);
-            }
-            for name in names {
-                if let Some((device, number)) = self.ledger.names.lock {
-                    self.ledger.say(Record::Lock(device, number), &mut self.text);
-                }
-                self.ledger.say(Record::Name(name, None), &mut self.text);
-            }
-            let now = steady();
-            if !self.text.is_empty() && self.ledger.names.are_due(now) {
-                self.ledger.say(Record::Written(now), &mut self.text);
-            }
-            if closed {
-                self.ledger.say(Record::Closed(ClockReading::now()), &mut self.text);
-            }
-            self.write();
-            self.shared.is_written(told);
-            if closed {
-                if let Err(error) = self.file.sync() {
-                    self.fail(&error);
-                }
-                return;
-            }
+            self.turn(pending)
+        } {}
+    }
+
+    /// Writes what has come. Returns whether more may come.
+    fn turn(&mut self, pending: Pending) -> bool {
+        let Pending { notes, learnt, paused, names, told, gap, closed, .. } = pending;
+        if gap {
+            self.ledger.lose(self.file.steady());
+            self.fail(&io::Error::other("the disk was too slow for too long"));
         }
+        self.look(closed);
+        self.text.clear();
+        for note in notes {
+            self.ledger.note(note, self.clock, &mut self.text);
+        }
+        for learnt in learnt {
+            self.ledger.say(Record::learnt(&learnt), &mut self.text);
+        }
+        if let Some(all) = paused {
+            self.ledger.say(Record::Paused(all), &mut self.text);
+        }
+        for name in names {
+            if let Some((device, number)) = self.ledger.names.lock {
+                self.ledger.say(Record::Lock(device, number), &mut self.text);
+            }
+            self.ledger.say(Record::Name(name, None), &mut self.text);
+        }
+        let now = self.file.steady();
+        if !self.text.is_empty() && self.ledger.names.are_due(now) {
+            self.ledger.say(Record::Written(now), &mut self.text);
+        }
+        if closed {
+            self.ledger.say(Record::Closed(self.file.clock()), &mut self.text);
+        }
+        self.write();
+        self.shared.is_written(told);
+        if closed && let Err(error) = self.file.sync() {
+            self.fail(&error);
+        }
+        !closed
     }
 
     /// Writes the file anew if it is not where it was. What another process has taken is left alone.
     fn look(&mut self, at_once: bool) {
-        let now = ClockReading::now().steady;
+        let now = self.file.steady();
         let since = u64::try_from(now.saturating_sub(self.looked)).unwrap_or(u64::MAX);
         if self.failed.is_some() || !at_once && Duration::from_micros(since) < LOOK {
             return;
@@ -201,7 +241,7 @@ impl Writer {
 
     fn write(&mut self) {
         if let Some(since) = self.failed {
-            let now = ClockReading::now().steady;
+            let now = self.file.steady();
             if now.saturating_sub(since) >= AGAIN || self.shared.is_closed() {
                 self.failed = Some(now);
                 self.mend(now);
@@ -211,7 +251,7 @@ impl Writer {
         if let Err(error) = self.file.append(&self.text) {
             self.fail(&error);
         } else if self.file.has_grown() {
-            let text = whole(&mut self.ledger, ClockReading::now().steady);
+            let text = whole(&mut self.ledger, self.file.steady());
             if let Err(error) = self.file.replace(&text) {
                 // The longer one says the same.
                 self.shared.metrics.store_failed();
@@ -232,7 +272,7 @@ impl Writer {
         if let Err(error) = self.file.spoil() {
             tracing::error!(%error, "nor can it be marked: after a restart limits may be overrun");
         }
-        self.failed = Some(ClockReading::now().steady);
+        self.failed = Some(self.file.steady());
     }
 
     /// Tries to write all of it anew.

@@ -30,10 +30,11 @@ from stand import REPO, FakeSlack, Process, Proxy, eventually, http_get
 
 # How much each figure may differ between windows after the warm-up, as a part of the least.
 FLAT = 0.05
-# For so long, as a part of the load's time, the allocator takes more for the same load: 20 minutes of an hour.
+# For so long, as a part of the load's time, the allocator takes more for the same load. Of 2,000 held calls in an hour
+# measured: 139 MiB after nine minutes, 168 after 27, and 172 from 39 to the end.
 WARM_UP = 0.4
-# How much of what the load takes may be kept when it has gone, as a part of that. The allocator gives little back: it
-# is to be lowered when it does.
+# How much of what the load takes may be kept when it has gone, as a part of that. Measured is 0.98, since the allocator
+# gives little back: to be lowered when it does.
 KEPT = 1.0
 # Descriptors that may be open at rest after a load, besides those before it.
 FILES_AT_REST = 3

@@ -58,7 +58,8 @@ pub(crate) async fn all(asks: impl IntoIterator<Item = Ask>) -> Vec<Answer> {
 // === impl Bot ===
 
 impl Bot {
-    pub(super) fn new(wire: Wire, h2: bool) -> Self {
+    /// One that calls over that wire.
+    pub(crate) fn new(wire: Wire, h2: bool) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

@@ -137,23 +137,34 @@ impl Proxy {
         Self::with(Arc::new(config), connector)
     }
 
+    /// Starts one with this configuration file, after something was done with what it begins with.
+    pub(crate) fn prepared(file: &str, upstream: Wire, prepare: impl FnOnce(&Shared)) -> Self {
+        Self::serving(checked(file, |_| None), upstream, BACKLOG, prepare)
+    }
+
     /// Starts one that serves so many connections at once.
     pub(crate) fn with_places(upstream: impl Into<Wire>, places: usize) -> Self {
-        Self::serving(Arc::clone(&DEFAULTS), upstream.into(), places)
+        Self::serving(Arc::clone(&DEFAULTS), upstream.into(), places, |_| {})
     }
 
     pub(crate) fn with<C>(config: Arc<Config>, upstream: C) -> Self
     where
         C: Connects,
     {
-        Self::serving(config, upstream, BACKLOG)
+        Self::serving(config, upstream, BACKLOG, |_| {})
     }
 
-    fn serving<C>(config: Arc<Config>, upstream: C, places: usize) -> Self
+    fn serving<C>(
+        config: Arc<Config>,
+        upstream: C,
+        places: usize,
+        prepare: impl FnOnce(&Shared),
+    ) -> Self
     where
         C: Connects,
     {
         let shared = Shared::new(config).unwrap();
+        prepare(&shared);
         let wired = wire(&shared, LISTEN, move |_, _| Ok(upstream.clone())).unwrap();
         let metrics = wired.metrics.clone();
         let (pipes, accept) = mpsc::channel(BACKLOG);

@@ -39,6 +39,11 @@ impl Wire {
     ) -> Self {
         Self(Arc::new(dial))
     }
+
+    /// A connection for that URL.
+    pub(crate) fn dial(&self, url: &Uri) -> io::Result<DuplexStream> {
+        (self.0)(url)
+    }
 }
 
 impl tower::Service<Uri> for Wire {
@@ -51,7 +56,7 @@ impl tower::Service<Uri> for Wire {
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
-        ready((self.0)(&url).map(|pipe| Pipe(TokioIo::new(pipe))))
+        ready(self.dial(&url).map(|pipe| Pipe(TokioIo::new(pipe))))
     }
 }
 

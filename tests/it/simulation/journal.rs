@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fake_slack::{Entry, FakeSlack, RecordedAs};
 
-use super::plan::{Plan, Planned};
+use super::{
+    plan::{Plan, Planned},
+    site::Site,
+};
 use crate::harness::{Answer, secs};
 
 /// What the client of a call saw.
@@ -19,7 +22,16 @@ pub(super) enum End {
 /// A run's calls with their ends, in the order in which they were made.
 pub(super) struct Journal<'p> {
     pub(super) plan: &'p Plan,
-    pub(super) ends: Vec<(Duration, End)>,
+    pub(super) site: &'p Site,
+    pub(super) ends: Vec<Ended>,
+}
+
+/// When a call was made and when it ended, and how.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) at: Duration,
+    pub(super) until: Duration,
+    pub(super) end: End,
 }
 
 /// Besides what it is held: a broken attempt, ten seconds of tries to connect, and a time-out.
@@ -43,11 +55,11 @@ impl Journal<'_> {
         for call in ledger.calls.iter().filter(|call| call.fault != Some("reset-early")) {
             done.entry(call.text.as_deref().unwrap_or("none").to_owned()).or_default().push(call);
         }
-        for (nth, (planned, (_, end))) in self.plan.calls.iter().zip(&self.ends).enumerate() {
+        for (nth, (planned, ended)) in self.plan.calls.iter().zip(&self.ends).enumerate() {
             let entries = done.remove(&text(nth)).unwrap_or_default();
-            let what = self.wrong_with(planned, end, &entries);
+            let what = self.wrong_with(planned, ended, &entries);
             wrong.extend(
-                what.map(|what| format!("call {nth} {planned:?}: {what}: {end:?}, {entries:?}")),
+                what.map(|what| format!("call {nth} {planned:?}: {what}: {ended:?}, {entries:?}")),
             );
         }
         wrong.extend(done.into_values().map(|calls| format!("nobody has made {calls:?}")));
@@ -55,7 +67,12 @@ impl Journal<'_> {
         wrong
     }
 
-    fn wrong_with(&self, call: &Planned, end: &End, entries: &[&Entry]) -> Option<&'static str> {
+    fn wrong_with(
+        &self,
+        call: &Planned,
+        ended: &Ended,
+        entries: &[&Entry],
+    ) -> Option<&'static str> {
         let counted = entries.iter().filter(|entry| was_done(entry)).count();
         if writes(call.method) && counted > 1 {
             return Some("a call that changes something was done twice");
@@ -64,11 +81,12 @@ impl Journal<'_> {
         if entries.len() > 12 {
             return Some("it was sent without end");
         }
-        let End::Answered(answer) = end else {
+        let End::Answered(answer) = &ended.end else {
             // None of these clients repeats a call whose connection breaks. Where an answer had begun, it
             // breaks off as Slack's did.
             let had_begun = entries.iter().any(|entry| entry.status == 200);
-            return (matches!(end, End::Broke) && !had_begun).then_some("its line broke");
+            let may_break = had_begun || self.site.was_away(ended.at, ended.until);
+            return (matches!(ended.end, End::Broke) && !may_break).then_some("its line broke");
         };
         if answer.took > self.plan.callers[call.caller].patience + ON_ITS_WAY {
             return Some("it waited longer than its client does");
@@ -102,6 +120,11 @@ impl Journal<'_> {
                 (entry.text.as_deref() == Some(text(nth).as_str())).then_some(nth)
             });
             let Some(nth) = nth else { continue };
+            // What was on its way when the proxy ended may arrive after what the next one sends.
+            let Ended { at, until, .. } = self.ends[nth];
+            if self.site.was_away(at, until) {
+                continue;
+            }
             let planned = &self.plan.calls[nth];
             let Some(channel) = planned.channel else { continue };
             let before = last.insert((planned.caller, channel), (nth, entry.at));
@@ -114,9 +137,9 @@ impl Journal<'_> {
 
     /// What tells two runs apart.
     pub(super) fn digest(&self) -> String {
-        let line = |(at, end): &(Duration, End)| match end {
+        let line = |Ended { at, until, end }: &Ended| match end {
             End::Answered(answer) => format!("{at:?} {} {:?}\n", answer.status, answer.took),
-            End::Broke => format!("{at:?} broke\n"),
+            End::Broke => format!("{at:?} broke {until:?}\n"),
             End::HungUp => format!("{at:?} hung up\n"),
         };
         self.ends.iter().map(line).collect()

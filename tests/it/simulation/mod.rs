@@ -1,8 +1,9 @@
-//! The whole proxy under a seed: virtual time, a network in memory, and a Slack that limits. The seed
-//! draws the clients and their calls, what goes wrong at Slack and on the way to it, what operators do
-//! meanwhile, and new configurations. Whatever it draws: Slack refuses nothing, each call is answered
-//! once or its client knows that it was not, nothing that changes something is done twice, posts keep
-//! their order, and nothing is left in memory.
+//! The whole proxy under a seed: virtual time, a network and a disk in memory, and a Slack that limits. The
+//! seed draws the clients and their calls, what goes wrong at Slack, on the way to it and on the disk, what
+//! operators do meanwhile, new configurations, and when the proxy is killed and started again. Whatever it
+//! draws: Slack refuses nothing, also after a restart; each call is answered once or its client knows that it
+//! was not, nothing that changes something is done twice, posts keep their order, what calls hold stays within
+//! its account, and nothing is left in memory.
 //!
 //! ```text
 //! cargo test --release --test it simulation                                      a hundred seeds
@@ -15,8 +16,11 @@
     reason = "the seeds are asked for by a variable, and the network of a test has no owner"
 )]
 
+mod disk;
 mod journal;
+mod memory;
 mod plan;
+mod site;
 
 use std::{
     env, io,
@@ -24,7 +28,6 @@ use std::{
     panic::catch_unwind,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use fake_slack::FakeSlack;
@@ -32,11 +35,14 @@ use slackwater::pauses::Target;
 use tokio::{runtime, task::JoinSet, time::Instant};
 
 use self::{
-    journal::{End, Journal, text},
+    disk::MemoryDisk,
+    journal::{End, Ended, Journal, text},
+    memory::Account,
     plan::{Event, Plan},
+    site::Site,
 };
 use crate::{
-    harness::{Proxy, Wire, ms, pipe, secs, slack},
+    harness::{Wire, ms, pipe, secs, slack},
     mix::SplitMix,
 };
 
@@ -92,52 +98,68 @@ fn run(seed: u64) -> (Vec<String>, String) {
 async fn play(seed: u64) -> (Vec<String>, String) {
     let fake = slack(|options| *options = Plan::of(seed, options.clone()).slack);
     let plan = Plan::of(seed, fake.options().clone());
-    let proxy = Proxy::configured(&plan.config, line(seed, &plan, &fake));
-    let bots: Vec<_> = plan
-        .callers
-        .iter()
-        .map(|caller| if caller.h2 { proxy.bot_h2() } else { proxy.bot() })
-        .collect();
+    let disk = plan.disk.clone().map(|(latency, full)| (MemoryDisk::new(full), latency));
+    let (disk, latency) = disk.unzip();
+    let of_disk = (latency.unwrap_or_default(), !plan.ends.is_empty());
+    let site = Site::start(&plan.config, line(seed, &plan, &fake), disk, of_disk, seed);
+    let start = Instant::now();
+    let bots: Vec<_> = plan.callers.iter().map(|caller| site.bot(caller.h2)).collect();
+    let mut account = Account::new(plan.bounds);
     let mut open = JoinSet::new();
     let mut events = plan.events.clone();
+    events.extend(plan.ends.iter().map(|&(at, how, away)| (at, Event::Ends(how, away))));
     events.sort_by_key(|(at, _)| *at);
     let mut events = events.into_iter().peekable();
-    let mut resumed = JoinSet::new();
+    let mut later = JoinSet::new();
     for (nth, call) in plan.calls.iter().enumerate() {
         while let Some((at, event)) = events.next_if(|(at, _)| *at <= call.at) {
-            proxy.until(at).await;
-            befalls(&proxy, event, &mut resumed);
+            tokio::time::sleep_until(start + at).await;
+            befalls(&site, event, &mut later);
         }
         // Calls of one moment arrive in their order.
-        proxy.until(call.at.max(proxy.now()) + Duration::from_micros(50)).await;
+        tokio::time::sleep_until(start + call.at).await;
         tokio::time::sleep(ms(1)).await;
+        account.look(&site).await;
         let caller = &plan.callers[call.caller];
         let mut form = format!("text={}&user=U1&timestamp=1.1&name=x", text(nth));
         form +=
             &call.channel.map_or_else(|| "&channel=C9".to_owned(), |n| format!("&channel=C{n}"));
+        form += "&padding=";
+        form += &"x".repeat(call.padding);
         let ask = bots[call.caller].call(call.method).lane(&caller.lane).form(&form);
         let ask = ask.header("authorization", &format!("Bearer {}", caller.token));
-        let (at, hangs_up) = (proxy.now(), call.hangs_up);
+        let (at, hangs_up) = (Instant::now(), call.hangs_up);
+        let here = account.comes(form.len());
         open.spawn(async move {
             let end = async { ask.try_send().await.map_or(End::Broke, End::Answered) };
             let end = match hangs_up {
                 Some(after) => tokio::time::timeout(after, end).await.unwrap_or(End::HungUp),
                 None => end.await,
             };
-            (nth, at, end)
+            drop(here);
+            (nth, at, Instant::now(), end)
         });
     }
     let mut ends = open.join_all().await;
     ends.sort_by_key(|(nth, ..)| *nth);
-    let ends = ends.into_iter().map(|(_, at, end)| (at, end)).collect();
-    let journal = Journal { plan: &plan, ends };
+    let since = |at: Instant| at.duration_since(start);
+    let ends = ends.into_iter();
+    let ends = ends.map(|(_, at, until, end)| Ended { at: since(at), until: since(until), end });
+    let ends = ends.collect();
+    while later.join_next().await.is_some() {}
+    let journal = Journal { plan: &plan, site: &site, ends };
     let mut wrong = journal.faults(&fake);
-    while resumed.join_next().await.is_some() {}
+    wrong.extend(site.wrong());
+    site.rests();
     // The longest period, and what is remembered of refusals.
     tokio::time::sleep(secs(3 * 60 * 60)).await;
+    account.look(&site).await;
+    wrong.extend(account.wrong());
+    let proxy = site.proxy().unwrap();
     let status = proxy.status();
-    if proxy.admission.held() > 0 || status.places > 0 {
-        wrong.push(format!("{} held, {} places", proxy.admission.held(), status.places));
+    if proxy.admission.held() > 0 || status.places > 0 || proxy.memory.held() != (0, 0) {
+        let (held, places, memory) = (proxy.admission.held(), status.places, proxy.memory.held());
+        wrong.push(format!("{held} held, {places} places, {memory:?} in memory"));
     }
     wrong.extend(
         status.buckets.iter().filter(|it| it.learnt.is_none()).map(|it| format!("left: {it:?}")),
@@ -146,19 +168,31 @@ async fn play(seed: u64) -> (Vec<String>, String) {
     (wrong, journal.digest())
 }
 
-fn befalls(proxy: &Proxy, event: Event, resumed: &mut JoinSet<()>) {
-    match event {
-        Event::Reload(file) => proxy.reload(&file).unwrap(),
-        Event::Mistake => assert!(proxy.reload("queue: { max_dept: 1 }").is_err()),
-        Event::Pause(kind, name, time) => {
+fn befalls(site: &Site, event: Event, later: &mut JoinSet<()>) {
+    let proxy = site.proxy();
+    match (event, proxy) {
+        (Event::Ends(how, away), _) => {
+            let site = site.clone();
+            later.spawn(async move { site.ends(how, away).await });
+        }
+        (Event::Reload(file), _) => site.reload(&file),
+        (Event::Mistake, Some(proxy)) => assert!(proxy.reload("queue: { max_dept: 1 }").is_err()),
+        (Event::Pause(kind, name, time), Some(proxy)) => {
             let target = Target::of(kind, &name).unwrap();
             proxy.admission.pause(&target, 0, false).unwrap();
-            let admission = proxy.admission.clone();
-            resumed.spawn(async move {
+            let site = site.clone();
+            later.spawn(async move {
                 tokio::time::sleep(time).await;
-                admission.resume(&target);
+                // A pause outlives the process.
+                while site.proxy().is_none() {
+                    tokio::time::sleep(secs(1)).await;
+                }
+                if let Some(proxy) = site.proxy() {
+                    proxy.admission.resume(&target);
+                }
             });
         }
+        (Event::Mistake | Event::Pause(..), None) => {}
     }
 }
 

@@ -1,9 +1,11 @@
-//! What a seed makes of a run: a Slack, a network, clients with their calls, and what befalls them.
+//! What a seed makes of a run: a Slack, a network, a disk, clients with their calls, and what befalls them.
 
 use std::time::Duration;
 
+use config::QueueBounds;
 use fake_slack::{Fault, FaultRule, Latency, Options, Penalty, Shape};
 
+use super::site::How;
 use crate::{
     harness::{ms, secs},
     mix::SplitMix,
@@ -21,6 +23,19 @@ pub(super) struct Plan {
     pub(super) outages: Vec<(Duration, Duration)>,
     /// Of a hundred connections to Slack, so many break after a while.
     pub(super) breaks: u64,
+    /// How long the disk takes for a write, if state is kept, and when it has no room.
+    pub(super) disk: Option<(Duration, Vec<(Duration, Duration)>)>,
+    /// When the proxy ends, how, and for how long it is away.
+    pub(super) ends: Vec<(Duration, How, Duration)>,
+    /// What calls may hold.
+    pub(super) bounds: Bounds,
+}
+
+/// What calls may hold at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) bytes: usize,
+    pub(super) calls: usize,
 }
 
 /// A program that calls.
@@ -42,6 +57,8 @@ pub(super) struct Planned {
     pub(super) channel: Option<u64>,
     /// When its client hangs up, unless it has its answer.
     pub(super) hangs_up: Option<Duration>,
+    /// So many bytes come with it that nobody needs.
+    pub(super) padding: usize,
 }
 
 /// What befalls the proxy.
@@ -53,6 +70,8 @@ pub(super) enum Event {
     Mistake,
     /// An operator pauses something for so long.
     Pause(&'static str, String, Duration),
+    /// It ends, and is away for so long.
+    Ends(How, Duration),
 }
 
 /// For so long calls come.
@@ -69,22 +88,35 @@ const METHODS: [&str; 7] = [
     "reactions.add",
 ];
 
+/// Those of a run in which all want the same.
+const FEW_METHODS: [&str; 4] =
+    ["conversations.list", "conversations.list", "conversations.list", "chat.postMessage"];
+
 // === impl Plan ===
 
 impl Plan {
     pub(super) fn of(seed: u64, base: Options) -> Self {
         let mut chance = Chance(SplitMix(seed));
-        let slack = chance.slack(seed, base);
-        let callers = (0..chance.from(1, 8)).map(|n| chance.caller(n)).collect::<Vec<_>>();
+        let mut slack = chance.slack(seed, base);
+        // Of one workspace, for little else than one list: its window is full all the time.
+        let crowded = chance.one_of(2);
+        let workspaces = if crowded { 1 } else { 3 };
+        let callers =
+            (0..chance.from(1, 8)).map(|n| chance.caller(n, workspaces)).collect::<Vec<_>>();
         let busy = chance.from(20, 400);
-        let mut calls: Vec<_> = (0..busy).map(|_| chance.call(callers.len())).collect();
+        let mut calls: Vec<_> = (0..busy).map(|_| chance.call(callers.len(), crowded)).collect();
         calls.sort_by_key(|call| call.at);
-        let queue = chance.queue();
+        let (queue, bounds) = chance.queue();
         let config = chance.config(queue);
         let events = (0..chance.below(4)).map(|_| (chance.time(), chance.event(queue))).collect();
         let outages = (0..chance.below(3)).map(|_| (chance.time(), ms(chance.from(50, 15_000))));
         let (outages, breaks) = (outages.collect(), chance.pick(&[0, 0, 5, 30]));
-        Self { slack, config, callers, calls, events, outages, breaks }
+        let (disk, ends) = chance.disk();
+        if !ends.is_empty() {
+            // What is on its way when a process ends is taken to be counted within a second of the next start.
+            slack.latency = Latency::between(ms(0), ms(chance.pick(&[0, 20, 400]))).unwrap();
+        }
+        Self { slack, config, callers, calls, events, outages, breaks, disk, ends, bounds }
     }
 }
 
@@ -133,8 +165,34 @@ impl Chance {
     }
 
     /// What changes only with a restart.
-    fn queue(&mut self) -> &'static str {
-        self.pick(&["{}", "{ max_depth: 30 }", "{ max_total: 60, max_bytes: 64KiB }"])
+    fn queue(&mut self) -> (&'static str, Bounds) {
+        let QueueBounds { max_bytes, spare, .. } = QueueBounds::default();
+        let all = QueueBounds::default().at_once();
+        self.pick(&[
+            ("{}", Bounds { bytes: max_bytes, calls: all }),
+            ("{ max_depth: 30 }", Bounds { bytes: max_bytes, calls: all }),
+            ("{ max_total: 60, max_bytes: 64KiB }", Bounds { bytes: 64 << 10, calls: 60 + spare }),
+        ])
+    }
+
+    /// The disk, if state is kept, and when the proxy ends, how, and for how long.
+    #[expect(clippy::type_complexity, reason = "it is what a plan has")]
+    fn disk(
+        &mut self,
+    ) -> (Option<(Duration, Vec<(Duration, Duration)>)>, Vec<(Duration, How, Duration)>) {
+        if !self.one_of(2) {
+            return (None, Vec::new());
+        }
+        // Calls wait a second for it at most.
+        let latency = ms(self.pick(&[5, 40, 400]));
+        let full =
+            if self.one_of(4) { vec![(self.time(), ms(self.from(1_000, 20_000)))] } else { vec![] };
+        let all = [How::Killed, How::Killed, How::PowerLost, How::Told, How::ToldAndRebooted];
+        let mut ends: Vec<_> = (0..self.below(4))
+            .map(|_| (self.end(), self.pick(&all), ms(self.from(100, 20_000))))
+            .collect();
+        ends.sort_by_key(|(at, ..)| *at);
+        (Some((latency, full)), ends)
     }
 
     fn config(&mut self, queue: &str) -> String {
@@ -147,19 +205,27 @@ impl Chance {
         format!("identity: {{ app: A1, resolve: false }}\nqueue: {queue}\n{more}\n")
     }
 
-    fn caller(&mut self, n: u64) -> Caller {
+    /// At any time, or when much has just been sent and little of it been answered.
+    fn end(&mut self) -> Duration {
+        if self.one_of(4) {
+            return self.time();
+        }
+        ms(10_000 * self.below(LENGTH / 10_000) + self.below(150))
+    }
+
+    fn caller(&mut self, n: u64, workspaces: u64) -> Caller {
         let patience = secs(self.pick(&[1, 10, 60, 300]));
         let class = self.pick(&["", ";class=background", ";class=interactive"]);
         Caller {
             lane: format!("c{n};max-wait={}s{class}", patience.as_secs()),
             patience,
-            token: format!("xoxb-T{}-A1-secret", self.from(1, 3)),
+            token: format!("xoxb-T{}-A1-secret", self.from(1, workspaces)),
             h2: self.one_of(4),
         }
     }
 
-    fn call(&mut self, callers: usize) -> Planned {
-        let method = self.pick(&METHODS);
+    fn call(&mut self, callers: usize, crowded: bool) -> Planned {
+        let method = if crowded { self.pick(&FEW_METHODS) } else { self.pick(&METHODS) };
         let in_burst = self.one_of(2);
         Planned {
             // Half of them come in bursts.
@@ -168,6 +234,7 @@ impl Chance {
             method,
             channel: method.starts_with("chat.").then(|| self.below(2)),
             hangs_up: self.one_of(10).then(|| ms(self.below(30_000))),
+            padding: self.pick(&[0, 0, 0, 1_000, 4_000]),
         }
     }
 
