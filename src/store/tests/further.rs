@@ -6,7 +6,7 @@ use config::{Adaptive, IdentityRules, QueueBounds};
 use limits::Share;
 use redis::Value;
 use slack::TokenHash;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::super::{keys::Keys, whose::Whose};
 use crate::{
@@ -34,9 +34,10 @@ async fn a_question_that_was_not_heard_is_asked_again() {
     let keys = Keys::new("sw");
     whose.connects(now);
     assert!(whose.act(now, 1, &keys).is_none());
+    let mut asking = JoinSet::new();
     for n in 0..200 {
         let others = others.clone();
-        tokio::spawn(async move { others.know(&TokenHash::of(&format!("xoxb-{n}"))).await });
+        asking.spawn(async move { others.know(&TokenHash::of(&format!("xoxb-{n}"))).await });
     }
     tokio::task::yield_now().await;
     let first = whose.act(now + Duration::from_secs(2), 2, &keys).unwrap();
