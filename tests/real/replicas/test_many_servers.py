@@ -8,10 +8,10 @@ import zlib
 
 import pytest
 from many_servers import MASTER, Cluster, Watched
-from replicas import FORGET_AFTER, LONG, METHOD, MINUTE, QUOTA, SHARED, Clock, Judge, Replicas
+from replicas import FORGET_AFTER, METHOD, MINUTE, QUOTA, SHARED, Clock, Judge, Replicas
 from stand import FakeSlack, eventually
 
-pytestmark = pytest.mark.timeout(300 if LONG else 120)
+pytestmark = pytest.mark.timeout(120)
 
 # Another limit, which is kept in another group.
 OTHER = "conversations.members"  # tier 4

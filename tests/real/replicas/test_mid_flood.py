@@ -217,7 +217,7 @@ FAULTS = {
 @pytest.mark.parametrize("window", SHAPES)
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if LONG or not fault.long])
-@pytest.mark.timeout(300 if LONG else 90)
+@pytest.mark.timeout(90)
 def test_a_fault_in_mid_flood(name, count, window):
     fault = FAULTS[name]
     # A call on its way when its replica is stopped is given up, and its slot kept for a real minute: so few are.

@@ -156,7 +156,7 @@ def test_replicas_that_have_been_given_different_limits():
     assert judge.largest() <= small
     assert min(shares["r0"], shares["r1"]) > small / 2, "both have slots"
     limit = {"limit": "tier3", "method": METHOD}
-    figures = [f"{limit} per {MINUTE}s" for limit in (QUOTA, small)]
+    figures = [f"{limit} per {MINUTE:g}s" for limit in (QUOTA, small)]
     for n, (here, elsewhere) in enumerate([figures, figures[::-1]]):
         proxy = replicas.proxies[n]
         said = [line for line in proxy.process.said() if "limits_differ" in line]
