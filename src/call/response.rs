@@ -42,6 +42,8 @@ pin_project! {
             #[pin]
             idle: Option<Sleep>,
             limit: Duration,
+            // The rest of it is known to be nothing.
+            whole: bool,
         },
         Ours { bytes: Option<Bytes> },
     }
@@ -57,6 +59,8 @@ pub struct Begun {
     pub then: Option<Next>,
     /// Since when its reader has waited for more.
     pub idle_since: Option<Instant>,
+    /// It is all of it.
+    pub whole: bool,
 }
 
 /// What comes next of a body.
@@ -90,14 +94,15 @@ impl ResponseBody {
     /// The upstream's body. It is given up when nothing comes for `limit`.
     pub fn upstream(body: Incoming, limit: Duration) -> Self {
         let (first, then, broken, idle) = (None, None, None, None);
-        From::Upstream { first, then, broken, body, idle, limit }.into()
+        From::Upstream { first, then, broken, body, idle, limit, whole: false }.into()
     }
 
     /// The upstream's body of which the beginning has been read. It goes on as if it had not.
     pub fn begun(mut begun: Begun, body: Incoming, limit: Duration) -> Self {
         let first = Some(begun.data()).filter(|first| !first.is_empty());
         let idle = begun.idle_since.map(|since| tokio::time::sleep_until(since + limit));
-        From::Upstream { first, then: begun.then, broken: None, body, idle, limit }.into()
+        let Begun { then, whole, .. } = begun;
+        From::Upstream { first, then, broken: None, body, idle, limit, whole }.into()
     }
 
     /// A body of ours.
@@ -122,7 +127,8 @@ impl ResponseBody {
     /// Whether the upstream has nothing more to send.
     fn is_here(&self) -> bool {
         match &self.from {
-            From::Upstream { body, .. } => body.is_end_stream(),
+            // A body of chunks does not know that it has ended.
+            From::Upstream { body, whole, .. } => *whole || body.is_end_stream(),
             From::Ours { .. } => true,
         }
     }
@@ -182,7 +188,7 @@ impl HttpBody for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.project().from.project() {
             FromProjected::Ours { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            FromProjected::Upstream { first, then, broken, body, mut idle, limit } => {
+            FromProjected::Upstream { first, then, broken, body, mut idle, limit, .. } => {
                 if let Some(error) = broken.take() {
                     return Poll::Ready(Some(Err(AnswerError::Broken(error))));
                 }

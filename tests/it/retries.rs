@@ -473,6 +473,22 @@ async fn a_long_error_does_not_hold_up_the_next_attempt() {
     }
 }
 
+/// A refusal that is short is kept, also where no header says how long it is.
+///
+/// Turned red by: a body of chunks that counts as one whose rest is on its way.
+#[tokio::test(start_paused = true)]
+async fn a_short_refusal_is_kept_with_its_body() {
+    let upstream = Scripted::new(|_| async {
+        let body = Bytes::from_static(br#"{"ok":false,"error":"ratelimited"}"#);
+        let mut answer = pieces(429, vec![(ms(0), body)], false);
+        answer.headers_mut().insert("retry-after", "30".parse().unwrap());
+        Ok(answer)
+    });
+    let proxy = Proxy::start(&upstream);
+    let answer = proxy.bot().call("users.info").send().await;
+    assert_eq!((answer.status, &answer.json()["error"]), (429, &"ratelimited".into()));
+}
+
 /// In shadow mode nothing is sent that was not asked for.
 ///
 /// Turned red by: a retry of a call that is only watched.

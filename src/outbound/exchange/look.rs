@@ -41,7 +41,8 @@ pub(super) async fn look(mut incoming: Incoming, idle: Duration) -> Looked {
     if read.is_ok() {
         begun.idle_since = None;
     }
-    let whole = (read == Ok(true)).then(|| begun.data());
+    begun.whole = read == Ok(true);
+    let whole = begun.whole.then(|| begun.data());
     Looked { body: ResponseBody::begun(begun, incoming, idle), whole }
 }
 
