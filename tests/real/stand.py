@@ -55,8 +55,9 @@ def http_get(url: str, seconds: float = 5.0, data: bytes | None = None) -> tuple
         return 0, repr(error)
 
 
-# Of each worker, also of another run, its own.
-PORTS = itertools.count(10_000 + os.getpid() * 20 % 20_000)
+# Of each worker, also of another run, its own. A node of a Redis Cluster has the port 10,000 above its own, too, and
+# the kernel gives out those from 32,768 on.
+PORTS = itertools.count(10_000 + os.getpid() * 20 % 12_000)
 
 
 def free_port() -> int:
