@@ -115,12 +115,12 @@ class Held:
         before = self.held()
         begin = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"proxy"),
                  (b":path", LANE + b"/api/" + METHOD)]  # fmt: skip
-        for _ in range(connections):
+        for number in range(connections):
             one = self.connect()
             self.sockets.append(one)
             one.sendall(hello())
             for stream in range(1, 2 * calls, 2):
-                one.sendall(headers(stream, begin + fields(stream // 2), False) + frame(DATA, END_STREAM, stream, BODY))
+                one.sendall(headers(stream, begin + fields(number + stream // 2), False) + frame(DATA, END_STREAM, stream, BODY))
         eventually("all are held", lambda: self.held() == before + connections * calls, 60)
 
     def held(self) -> int:
