@@ -1,7 +1,7 @@
 //! How many instructions a call takes, of each kind of call, beside a bare proxy.
 //!
 //! Unlike its time, that is hardly another one on a busy machine: two runs differ by less than one in a
-//! hundred, those of a connection per call by less than one in twelve. So a change is seen that costs three in
+//! hundred, those of a connection per call by less than one in twelve. So a change is seen that costs eight in
 //! a hundred. Each figure is what a longer run of a
 //! proxy takes more than a shorter one, by the number of calls that it has more: its start and its
 //! end are not counted. Only what the proxy does in user space is.
