@@ -3,11 +3,11 @@
 import contextlib
 import resource
 import socket
-import struct
 import threading
 from pathlib import Path
 
 import pytest
+from frames import headers, hello
 from stand import FakeSlack, Proxy, eventually
 
 MIB = 128
@@ -38,23 +38,6 @@ def accepted(port: int) -> int:
     return len(files - {"0"})
 
 
-def text(value: bytes) -> bytes:
-    """As HPACK has it: its length in a prefix of seven bits (RFC 7541, 5.2)."""
-    length, prefix = len(value), bytearray()
-    if length < 127:
-        return bytes([length]) + value
-    prefix.append(127)
-    length -= 127
-    while length >= 128:
-        prefix.append(length & 127 | 128)
-        length >>= 7
-    return bytes([*prefix, length]) + value
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
 def request(stream: int, token: str, padding: int, ends: bool) -> bytes:
     """HEADERS and CONTINUATION of a call that has to wait."""
     fields = [
@@ -63,12 +46,7 @@ def request(stream: int, token: str, padding: int, ends: bool) -> bytes:
         *([] if ends else [(b"content-length", b"10")]),
         *((b"x-padding-%d" % at, b"y" * min(4000, padding - at)) for at in range(0, padding, 4000)),
     ]
-    block = b"".join(b"\0" + text(name) + text(value) for name, value in fields)
-    pieces = [block[at : at + 16384] for at in range(0, len(block), 16384)]
-    last = len(pieces) - 1
-    return b"".join(
-        frame(9 if at else 1, 4 * (at == last) | (ends and not at), stream, piece) for at, piece in enumerate(pieces)
-    )
+    return headers(stream, fields, ends)
 
 
 def drain(connection: socket.socket) -> None:
@@ -85,7 +63,7 @@ def test_calls_of_http2_fit(proxy, padding, ends):
         for number in range(20):
             host, port = proxy.listen.split(":")
             connection = stack.enter_context(socket.create_connection((host, int(port)), 20))
-            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+            connection.sendall(hello())
             threading.Thread(target=drain, args=(connection,), daemon=True).start()
             for stream in range(200 if padding else 1000):
                 connection.sendall(request(1 + 2 * stream, f"xoxb-T{number}-A1-secret", padding, ends))
