@@ -15,7 +15,8 @@ use std::{
 
 use limits::{BucketKey, Class, Weight};
 use scheduler::{
-    BlockReason, Call as Arriving, Caller, CallerId, Enqueued, Instant, Outcome, Permit, Ticket,
+    BlockReason, Call as Arriving, Caller, CallerId, Enqueued, Instant, Outcome, Permit, Scheduler,
+    Ticket,
     model::{closed::Closed, store::Store},
 };
 

@@ -52,19 +52,9 @@ impl World {
         };
         let line = (by, call.buckets[0]);
         self.calls.insert(number, call);
-        let is_in = self.lets(by, |process, now, out| {
-            let enqueued = process.scheduler.enqueue(now, &arriving);
-            let ticket = match &enqueued {
-                Enqueued::Held(ticket) => Some(*ticket),
-                _ => None,
-            };
-            Some((process.enqueued(number, enqueued, out), ticket))
-        });
-        match is_in {
+        match self.asks(number, by, |scheduler, now| scheduler.enqueue(now, &arriving)) {
             Some((true, Some(ticket))) => {
-                self.is_held(number, ticket, line);
-                let late = deadline.since(self.now) + Duration::from_secs(1);
-                self.after(late, Event::Deadline(number));
+                self.waits_till(number, ticket, line, deadline);
                 if self.traffic.hits(5) {
                     let time = self.traffic.millis(10, 20_000);
                     self.after(time, Event::HangsUp(number));
@@ -231,6 +221,30 @@ impl World {
         freezes.filter_map(|it| Some((self.all.number(&it.bucket)?, it.until))).collect()
     }
 
+    /// A call asks to go. Whether it does or is held, and by what ticket.
+    fn asks(
+        &mut self,
+        number: u64,
+        by: usize,
+        how: impl FnOnce(&mut Scheduler, Instant) -> Enqueued,
+    ) -> Option<(bool, Option<Ticket>)> {
+        self.lets(by, |process, now, out| {
+            let enqueued = how(&mut process.scheduler, now);
+            let ticket = match &enqueued {
+                Enqueued::Held(ticket) => Some(*ticket),
+                _ => None,
+            };
+            Some((process.enqueued(number, enqueued, out), ticket))
+        })
+    }
+
+    /// A call is held, and it is looked after its deadline what became of it.
+    fn waits_till(&mut self, number: u64, ticket: Ticket, line: (usize, u32), deadline: Instant) {
+        self.is_held(number, ticket, line);
+        let late = deadline.since(self.now) + Duration::from_secs(1);
+        self.after(late, Event::Deadline(number));
+    }
+
     pub(super) fn goes_again(&mut self, number: u64) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         let by = call.by;
@@ -254,20 +268,8 @@ impl World {
             self.judge.leaves_order(number, by, order);
             self.judge.waits(number, by, order);
         }
-        let is_in = self.lets(by, |process, now, out| {
-            let enqueued = process.scheduler.replay(now, permit, result, &[]);
-            let ticket = match &enqueued {
-                Enqueued::Held(ticket) => Some(*ticket),
-                _ => None,
-            };
-            Some((process.enqueued(number, enqueued, out), ticket))
-        });
-        match is_in {
-            Some((true, Some(ticket))) => {
-                self.is_held(number, ticket, line);
-                let late = deadline.since(self.now) + Duration::from_secs(1);
-                self.after(late, Event::Deadline(number));
-            }
+        match self.asks(number, by, |scheduler, now| scheduler.replay(now, permit, result, &[])) {
+            Some((true, Some(ticket))) => self.waits_till(number, ticket, line, deadline),
             Some((true, None)) => {}
             _ => {
                 self.counts.shed += 1;
