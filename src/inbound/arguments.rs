@@ -76,9 +76,20 @@ fn is(kind: &str, wanted: &str) -> bool {
 }
 
 fn from_form(form: &[u8], wanted: &mut Arguments<'_>) {
-    for (name, value) in form_urlencoded::parse(form) {
-        wanted.set(&name, value);
+    for field in form.split(|byte| *byte == b'&') {
+        if may_be_wanted(field, wanted) {
+            form_urlencoded::parse(field).for_each(|(name, value)| wanted.set(&name, value));
+        }
     }
+}
+
+/// Whether a field of a form has the name of an argument that is looked for. Most have not, and a long text need
+/// not be decoded to know that. A name that has an escape in it may be any.
+fn may_be_wanted(field: &[u8], wanted: &Arguments<'_>) -> bool {
+    let name = field.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let open = wanted.0.iter().filter(|(_, value)| value.is_none());
+    name.iter().any(|byte| matches!(byte, b'%' | b'+'))
+        || open.map(|(wanted, _)| wanted).any(|wanted| wanted.as_bytes() == name)
 }
 
 fn from_json(body: &[u8], wanted: &mut Arguments<'_>) {
@@ -142,6 +153,8 @@ async fn from_multipart(kind: &str, body: &[u8], wanted: &mut Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     async fn found(query: Option<&str>, kind: &str, body: &str) -> [Option<String>; 2] {
@@ -167,6 +180,47 @@ mod tests {
              \r\nchannel=no\r\n--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nxoxb-1\
              \r\n--b\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nC 1\r\n--b--\r\n";
         assert_eq!(found(None, "multipart/form-data; boundary=b", multipart).await, both());
+    }
+
+    /// Red when a name is compared as it is written, when an empty value is one, and when a later value replaces
+    /// the first.
+    #[tokio::test]
+    async fn a_form_may_write_a_name_in_any_way() {
+        let form = "application/x-www-form-urlencoded";
+        for (body, channel) in [
+            ("text=a&channel=C1", Some("C1")),
+            ("ch%61nnel=C1", Some("C1")),
+            ("channel=&&channel=C1&channel=C2", Some("C1")),
+            ("channel=%43%31", Some("C1")),
+            ("channel=a=b", Some("a=b")),
+            ("channel", None),
+            ("channel+=C1", None),
+            ("text=channel=C1", None),
+            ("channels=C1&chan=C2", None),
+        ] {
+            let [_, found] = found(None, form, body).await;
+            assert_eq!(found.as_deref(), channel, "{body}");
+        }
+    }
+
+    proptest! {
+        /// Red when a field is left out that would have been read.
+        #[test]
+        fn a_form_is_read_as_if_all_of_it_were_decoded(
+            form in "([abt%+=&]|%61|%62|\u{fffd}|é){0,24}", ends in any::<bool>(),
+        ) {
+            let mut form = form.into_bytes();
+            if ends {
+                form.push(0xff);
+            }
+            let none = || Arguments(["a", "b", "ab", "a b"].map(|name| (name, None)).to_vec());
+            let (mut wanted, mut all) = (none(), none());
+            from_form(&form, &mut wanted);
+            for (name, value) in form_urlencoded::parse(&form) {
+                all.set(&name, value);
+            }
+            assert_eq!(wanted.0, all.0);
+        }
     }
 
     /// Red when only texts are read.
