@@ -1,5 +1,7 @@
 //! Which headers go on, in either direction.
 
+use std::iter;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// What our own headers begin with.
@@ -37,20 +39,23 @@ pub fn forward_response(headers: &mut HeaderMap) {
 /// Leaves the codings that are known of those that the caller takes. It has no say in others,
 /// so it still takes whatever comes.
 fn accept_what_is_known(headers: &mut HeaderMap) {
-    let known = |coding: &&str| {
-        let name = coding.split(';').next().unwrap_or_default().trim();
-        ["gzip", "x-gzip", "deflate", "identity"].iter().any(|it| it.eq_ignore_ascii_case(name))
+    let known = |coding: &&[u8]| {
+        let name = coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let codings: [&[u8]; 4] = [b"gzip", b"x-gzip", b"deflate", b"identity"];
+        codings.iter().any(|it| it.eq_ignore_ascii_case(name))
     };
     let values = headers.get_all(header::ACCEPT_ENCODING);
-    let mut values = values.iter().map(|value| value.to_str().unwrap_or_default());
+    let mut values = values.iter().map(|value| value.to_str().unwrap_or_default().as_bytes());
     let Some(first) = values.next() else { return };
-    let mut left = String::with_capacity(first.len());
+    let mut left = Vec::with_capacity(first.len());
     let (mut asked, mut kept) = (0, 0);
-    for coding in std::iter::once(first).chain(values).flat_map(|value| value.split(',')) {
+    for coding in
+        iter::once(first).chain(values).flat_map(|value| value.split(|byte| *byte == b','))
+    {
         asked += 1;
         if known(&coding) {
-            left.push_str(if kept > 0 { ", " } else { "" });
-            left.push_str(coding.trim());
+            left.extend_from_slice(if kept > 0 { b", " } else { b"" });
+            left.extend_from_slice(coding.trim_ascii());
             kept += 1;
         }
     }
@@ -58,7 +63,7 @@ fn accept_what_is_known(headers: &mut HeaderMap) {
         return;
     }
     if kept == 0 {
-        left.push_str("identity");
+        left.extend_from_slice(b"identity");
     }
     if let Ok(left) = HeaderValue::try_from(left) {
         headers.insert(header::ACCEPT_ENCODING, left);
