@@ -22,9 +22,9 @@ const MOST: u64 = 999_999_999_999_999;
 pub(super) fn tell(headers: &mut HeaderMap, bucket: &BucketKey, left: u32, more_in: u64) {
     let (name, values) = (&*bucket.limit.name, bucket.values.as_str());
     let mut text = BytesMut::with_capacity(3 * name.len() + values.len() + 64);
-    text.extend(printable(name));
+    printable(&mut text, name);
     text.put_u8(b':');
-    text.extend(printable(values));
+    printable(&mut text, values);
     insert(headers, BUCKET, &mut text);
     // What has no period has no window to tell of.
     let Rule::Rate(rate) = bucket.limit.rule else { return };
@@ -45,16 +45,26 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &mut BytesMut) {
 }
 
 /// A header's value has no characters but printable ASCII.
-fn printable(text: &str) -> impl Iterator<Item = u8> {
-    let fits = |c: &char| c.is_ascii_graphic() || *c == ' ';
-    text.chars().map(move |c| u8::try_from(c).ok().filter(|_| fits(&c)).unwrap_or(b'?'))
+fn printable(text: &mut BytesMut, value: &str) {
+    replaced(text, value, |c| c.is_ascii_graphic() || c == ' ');
 }
 
 /// A string of a structured field. A limit's name has nothing to escape.
 fn quoted(text: &mut BytesMut, name: &str) {
     text.put_u8(b'"');
-    text.extend(printable(name).map(|byte| if matches!(byte, b'"' | b'\\') { b'?' } else { byte }));
+    replaced(text, name, |c| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\'));
     text.put_u8(b'"');
+}
+
+/// A value, with a question mark for each character that does not fit. Only ASCII ever does.
+fn replaced(text: &mut BytesMut, value: &str, fits: impl Fn(char) -> bool) {
+    // Nearly all of them fit whole, and then they need not be copied one by one.
+    if value.bytes().all(|byte| fits(char::from(byte))) {
+        text.put_slice(value.as_bytes());
+    } else {
+        let byte = |c: char| u8::try_from(c).ok().filter(|_| fits(c)).unwrap_or(b'?');
+        text.extend(value.chars().map(byte));
+    }
 }
 
 /// A parameter with a whole number.
