@@ -17,6 +17,7 @@ use crate::harness::{
 
 mod loops;
 mod moves;
+mod pool;
 mod proxies;
 
 const OWN_CA: &str = "tls: { ca: ca.pem }";

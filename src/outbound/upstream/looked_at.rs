@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Uri};
+use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
@@ -146,13 +146,6 @@ impl Write for LookedAt {
 // === impl Look ===
 
 impl Look {
-    /// That of a connection, if it can be looked at.
-    pub(super) fn of(connected: &Connected) -> Option<Self> {
-        let mut extras = Extensions::new();
-        connected.get_extras(&mut extras);
-        extras.remove()
-    }
-
     /// The next byte is the first of a request.
     pub(super) fn first(&self) {
         self.0.store(true, Ordering::Relaxed);

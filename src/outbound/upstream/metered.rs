@@ -1,5 +1,5 @@
 //! A connection that remembers when it last took bytes of a request, and whether an answer has begun
-//! since; and that is looked at before it takes another one.
+//! since.
 
 use std::{
     io,
@@ -16,14 +16,11 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::time::Instant;
 
-use super::looked_at::Look;
-
 /// A connection that remembers what it last did.
 #[derive(Debug)]
 pub struct Metered<T> {
     io: T,
     meter: Meter,
-    look: Option<Look>,
 }
 
 /// When a connection last took bytes, and whether it brought any after that.
@@ -36,50 +33,21 @@ pub(super) struct Meter {
 /// What a connection did last.
 #[derive(Debug, Default)]
 struct Last {
-    /// When it took bytes, in nanoseconds since it was made, and one more; zero if it never has.
+    /// When it took bytes, in nanoseconds since it was made, and one more; zero if it has taken none of
+    /// this request.
     took: AtomicU64,
     /// How often it could be read from since. The end of what comes is one of them.
     reads: AtomicU32,
     /// Whether it broke instead of ending.
     failed: AtomicBool,
-    /// Whether it takes no further request.
-    retired: AtomicBool,
-}
-
-/// Whether these may be the first bytes of a request of HTTP/1.1: a verb, and where it goes.
-fn begins_a_request(bytes: &[u8]) -> bool {
-    let verb = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    matches!(bytes.get(verb..), Some([b' ', b'/' | b'h', ..])) && verb > 0
 }
 
 // === impl Metered ===
 
-impl<T: Connection> Metered<T> {
+impl<T> Metered<T> {
     /// A connection that has just been made.
     pub(super) fn new(io: T) -> Self {
-        let connected = io.connected();
-        // Of several requests on one connection, each begins while others are answered.
-        let look = if connected.is_negotiated_h2() { None } else { Look::of(&connected) };
-        Self { io, meter: Meter { since: Instant::now(), last: Arc::default() }, look }
-    }
-}
-
-impl<T> Metered<T> {
-    /// These bytes are about to be written. An error if they are those of a request that it is not to have.
-    fn writes(&self, bytes: &[u8]) -> io::Result<()> {
-        let Last { took, reads, retired, .. } = &*self.meter.last;
-        let has_answered = took.load(Ordering::Relaxed) > 0 && reads.load(Ordering::Relaxed) > 0;
-        // Else it is the rest of one that is answered before all of it is written.
-        if !has_answered || !begins_a_request(bytes) {
-            return Ok(());
-        }
-        if retired.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        if let Some(look) = &self.look {
-            look.first();
-        }
-        Ok(())
+        Self { io, meter: Meter { since: Instant::now(), last: Arc::default() } }
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -126,7 +94,6 @@ impl<T: Write + Unpin> Write for Metered<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.writes(buf)?;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.wrote(written)
     }
@@ -148,7 +115,6 @@ impl<T: Write + Unpin> Write for Metered<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writes(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[], |buf| &**buf))?;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.wrote(written)
     }
@@ -162,14 +128,17 @@ impl Meter {
         self.since + Duration::from_nanos(self.last.took.load(Ordering::Relaxed).saturating_sub(1))
     }
 
-    /// Whether it certainly took nothing of a request that began at that time.
-    pub(super) fn took_nothing_since(&self, begun: Instant) -> bool {
-        self.last.took.load(Ordering::Relaxed) == 0 || self.last() < begun
+    /// What is written from now on is another request.
+    pub(super) fn begin(&self) {
+        let Last { took, reads, failed } = &*self.last;
+        took.store(0, Ordering::Relaxed);
+        reads.store(0, Ordering::Relaxed);
+        failed.store(false, Ordering::Relaxed);
     }
 
-    /// Nothing more is to be written to it.
-    pub(super) fn retire(&self) {
-        self.last.retired.store(true, Ordering::Relaxed);
+    /// Whether it certainly took nothing of its request.
+    pub(super) fn has_taken_nothing(&self) -> bool {
+        self.last.took.load(Ordering::Relaxed) == 0
     }
 
     /// Of a connection that is over: whether it brought bytes after it last took some. hyper does not
@@ -232,47 +201,26 @@ mod tests {
         poll_fn(|cx| Pin::new(&mut *io).poll_write(cx, bytes)).await
     }
 
-    /// Red when a request may follow on a connection that is to have no further one; when its own rest may
-    /// not; when it is said that a request was begun that was not, or the other way round.
+    /// Red when what a connection did for one request counts for the next.
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_is_retired_takes_no_further_request() {
+    async fn each_request_begins_with_nothing() {
         let (near, mut far) = duplex(4096);
         let mut io = Metered::new(Pipe(TokioIo::new(near)));
         let meter = io.meter.clone();
-        let first = Instant::now();
-        assert!(meter.took_nothing_since(first));
+        assert!(meter.has_taken_nothing() && !meter.has_brought());
         write(&mut io, b"POST /api/x HTTP/1.1\r\n").await.unwrap();
-        assert!(!meter.took_nothing_since(first), "in the same instant");
+        assert!(!meter.has_taken_nothing(), "in the same instant");
         far.write_all(b"HTTP/1.1 200 OK").await.unwrap();
-        far.read_exact(&mut [0; 22]).await.unwrap();
-        let mut said = [0; 15];
         let mut io = TokioIo::new(io);
-        io.read_exact(&mut said).await.unwrap();
+        io.read_exact(&mut [0; 5]).await.unwrap();
+        io.read_exact(&mut [0; 10]).await.unwrap();
         let mut io = io.into_inner();
-        meter.retire();
-        write(&mut io, b"the rest of its body").await.unwrap();
-        far.write_all(b"x").await.unwrap();
-        let mut io = TokioIo::new(io);
-        io.read_exact(&mut [0]).await.unwrap();
-        let mut io = io.into_inner();
+        assert!(meter.has_brought());
         sleep(Duration::from_millis(1)).await;
-        let second = Instant::now();
-        assert!(write(&mut io, b"GET /api/y HTTP/1.1\r\n").await.is_err());
-        assert!(meter.took_nothing_since(second));
-        assert!(!meter.took_nothing_since(first));
-    }
-
-    #[test]
-    fn a_request_is_known_by_its_verb_and_its_target() {
-        for (bytes, begins) in [
-            (&b"POST /api/x HTTP/1.1"[..], true),
-            (b"GET http://proxied.test/ HTTP/1.1", true),
-            (b"POST", false),
-            (b"", false),
-            (b" /", false),
-            (b"channel=C1&text=POST /", false),
-        ] {
-            assert_eq!(begins_a_request(bytes), begins, "{bytes:?}");
-        }
+        meter.begin();
+        assert!(meter.has_taken_nothing() && !meter.has_brought());
+        write(&mut io, b"GET /api/y HTTP/1.1\r\n").await.unwrap();
+        assert!(!meter.has_taken_nothing() && !meter.has_brought());
+        assert_eq!(meter.last(), Instant::now());
     }
 }

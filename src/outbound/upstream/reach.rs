@@ -157,7 +157,11 @@ impl<C: Connects> Reach<C> {
     }
 }
 
-async fn connect<C: Connects>(mut connector: C, url: &Uri) -> Result<C::Response, BoxError> {
+/// A connection to a URL's host.
+pub(super) async fn connect<C: Connects>(
+    mut connector: C,
+    url: &Uri,
+) -> Result<C::Response, BoxError> {
     poll_fn(|cx| connector.poll_ready(cx)).await.map_err(Into::into)?;
     connector.call(origin(url)).await.map_err(Into::into)
 }
