@@ -12,7 +12,7 @@ pub const OWN: &str = "slackwater-";
 /// No answer is asked for in a coding that cannot be looked into.
 pub fn forward_request(headers: &mut HeaderMap) {
     leave_out(headers, |name| {
-        concerns_one_connection(name) || matches!(name, "host" | "content-length" | "expect")
+        matches!(name, "host" | "content-length" | "expect") || concerns_one_connection(name)
     });
     accept_what_is_known(headers);
 }
