@@ -4,6 +4,7 @@
 //! Calls are served by one thread with a runtime of its own; the admin listener has another,
 //! so that looking at the queue delays nobody. ARCHITECTURE.md has the measurements behind it.
 
+mod ebb;
 mod restore;
 pub mod wire;
 
@@ -171,7 +172,8 @@ async fn serve(
         guard: Guard::new(&config.admin, admin::is_local(admin_listen.ip())),
     };
     let end = CancellationToken::new();
-    let admin = admin_thread(admin_listener, admin_state, room.operators, end.clone())?;
+    let ebb = ebb::give_back(shared.memory.clone(), connections.clone());
+    let admin = admin_thread(admin_listener, admin_state, room.operators, ebb, end.clone())?;
 
     // One for each call that may be held, and some for those that go at once.
     let most = config.queue.at_once().min(room.connections);
@@ -323,6 +325,7 @@ fn admin_thread(
     listener: TcpListener,
     admin_state: AdminState,
     most: usize,
+    ebb: impl Future<Output = ()> + Send + 'static,
     end: CancellationToken,
 ) -> Result<thread::JoinHandle<()>, StartError> {
     // The socket moves to the thread's own runtime.
@@ -331,7 +334,8 @@ fn admin_thread(
     let thread = thread::Builder::new().name("admin".into()).spawn(move || {
         let served = runtime.block_on(async move {
             let listener = TcpListener::from_std(listener)?;
-            end.run_until_cancelled(admin::serve(listener, admin_state, most)).await;
+            let serving = async { tokio::join!(admin::serve(listener, admin_state, most), ebb) };
+            end.run_until_cancelled(serving).await;
             io::Result::Ok(())
         });
         if let Err(error) = served {

@@ -26,9 +26,10 @@ const FLOORS: [&[&str]; 15] = [
 
 /// The crates of this workspace that each crate depends on, also for its tests. What is not in a
 /// manifest the compiler refuses.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("limits", &[]),
     ("yaml", &[]),
+    ("heap", &[]),
     ("slack", &["limits", "yaml"]),
     ("scheduler", &["limits"]),
     // Nothing depends on it, and it shares no code with what it is a model of.
@@ -37,7 +38,20 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("config", &["limits", "slack", "yaml"]),
     ("console", &["config", "limits", "yaml"]),
     ("tools", &["config", "console", "fake-slack", "limits", "scheduler", "slack", "yaml"]),
-    ("", &["config", "console", "fake-slack", "limits", "scheduler", "slack", "tools", "yaml"]),
+    (
+        "",
+        &[
+            "config",
+            "console",
+            "fake-slack",
+            "heap",
+            "limits",
+            "scheduler",
+            "slack",
+            "tools",
+            "yaml",
+        ],
+    ),
 ];
 
 /// The crates that the standard library, and so every clock, lock, file and socket, is kept from.

@@ -4,6 +4,7 @@ import contextlib
 import resource
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def peak(proxy: Proxy) -> float:
     """The most memory that it had, in MiB."""
     status = Path(f"/proc/{proxy.process.child.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def resident(proxy: Proxy) -> float:
+    """How much memory it has, in MiB."""
+    status = Path(f"/proc/{proxy.process.child.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def accepted(port: int) -> int:
@@ -86,6 +93,27 @@ def test_connections_fit(proxy):
         assert accepted(int(port)) <= 1365, "half of what it does not need itself, 36 KiB each"
         print(f"{peak(proxy):.0f} MiB of {MIB}")
         assert peak(proxy) < MIB
+
+
+@pytest.mark.parametrize("proxy", [256], indirect=True)
+def test_what_a_flood_took_goes_back_to_the_system(proxy):
+    """Turned red by: nobody who has the allocator give back what is free."""
+    host, port = proxy.listen.split(":")
+    rest, calls, body = resident(proxy), 1_000, "text=" + 20_000 * "x"
+    head = ("POST /@bot;max-wait=30m/api/conversations.list HTTP/1.1\r\nHost: proxy\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n")
+    with contextlib.ExitStack() as stack:
+        for number in range(calls):
+            call = f"{head}Authorization: Bearer xoxb-T{number % 4}-A1-x\r\n\r\n{body}".encode()
+            stack.enter_context(socket.create_connection((host, int(port)), 20)).sendall(call)
+        eventually("they are held", lambda: proxy.held("conversations.list") > calls - 100, 30)
+        # The thread that answers looks at what is taken every five seconds.
+        seen = time.monotonic() + 8
+        eventually("the flood is seen", lambda: proxy.status() and time.monotonic() > seen, 20)
+        flood = resident(proxy)
+    assert flood > rest + 40, (rest, flood)
+    eventually("it is back", lambda: resident(proxy) < rest + (flood - rest) / 5, 20)
+    print(f"{rest:.1f} MiB at rest, {flood:.1f} in the flood, {resident(proxy):.1f} after it")
 
 
 @pytest.mark.parametrize("proxy", [32], indirect=True)
