@@ -49,6 +49,10 @@ impl Admission {
     fn bury(&self, call: &Call, answer: Answer) {
         let reason = answer.reason;
         let mut state = self.shared.lock();
+        // Calls that are only watched are not answered by the proxy.
+        if state.modes.is_shadow(call.method.as_deref()) {
+            return;
+        }
         let Some(credential) = state.graves.credential(call).map(Arc::new) else { return };
         let change = state.graves.died(Instant::now(), call, &credential, answer);
         state.look_at_graves(&self.shared);
@@ -59,7 +63,8 @@ impl Admission {
                 credential = ?credential,
                 reason = reason.as_str(),
                 method = call.record.method(),
-                caller = &*call.caller,
+                // A question of the proxy's own is nobody's.
+                caller = call.record.labels().map(|_| &*call.caller),
                 cure = "give its program a token or a webhook that is good, or stop it; a call a minute \
                         asks whether it is good again",
                 request_id = call.record.ids().request(),

@@ -233,3 +233,16 @@ async fn what_is_dead_is_bounded_and_forgotten() {
     proxy.until(proxy.now() + secs(601)).await;
     assert!(proxy.status().dead.is_empty());
 }
+
+/// Turned red by: a token told of as dead where its calls are only watched.
+#[tokio::test(start_paused = true)]
+async fn what_is_only_watched_is_not_answered_for_slack() {
+    let slack = revoked("token_revoked");
+    let proxy = Proxy::configured("mode: shadow", &slack);
+    let bot = proxy.bot();
+    for _ in 0..5 {
+        assert_eq!(fast(&bot.call(LIST).send().await), None);
+    }
+    assert_eq!(slack.seen().len(), 5);
+    assert!(proxy.status().dead.is_empty());
+}
