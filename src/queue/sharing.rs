@@ -125,6 +125,12 @@ impl Admission {
     pub fn held_on_lease(&self) -> u64 {
         self.shared.lock().scheduler.held_on_lease()
     }
+
+    /// How many slots of shared limits are held, and of which limits most, so many of them.
+    pub fn most_held_on_lease(&self, most: usize) -> (u64, Vec<(BucketKey, u32)>) {
+        let state = self.shared.lock();
+        (state.scheduler.held_on_lease(), state.scheduler.most_held_on_lease(most))
+    }
 }
 
 // === impl State ===

@@ -147,15 +147,9 @@ impl Own {
 
     /// What it tells of itself now.
     pub(super) fn tell(&self, admission: &Admission, now: Instant) -> String {
-        let (_, buckets) = admission.buckets();
+        let (held, holds) = admission.most_held_on_lease(MOST);
         let waiting = admission.held_by_method();
-        let mut holds: Vec<_> = buckets
-            .iter()
-            .filter_map(|it| Some((&it.key, it.held.filter(|held| *held > 0)?)))
-            .collect();
-        let held = holds.iter().map(|(_, held)| u64::from(*held)).sum();
-        holds.sort_by_key(|(_, held)| Reverse(*held));
-        let holds = holds.into_iter().take(MOST).map(|(key, held)| (key.to_string(), held.into()));
+        let holds = holds.into_iter().map(|(key, held)| (key.to_string(), held.into()));
         let waits = waiting.iter().map(|(method, depth)| (method.to_string(), *depth));
         let mut tells = Tells {
             name: self.name.clone(),

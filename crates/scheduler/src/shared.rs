@@ -29,7 +29,7 @@
 //! its way at a time.
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
-use core::{num::NonZeroU32, time::Duration};
+use core::{cmp::Reverse, num::NonZeroU32, time::Duration};
 
 use foldhash::quality::RandomState;
 use hashbrown::{HashMap, HashSet};
@@ -324,11 +324,20 @@ impl Scheduler {
 
     /// How many slots of shared limits are held.
     pub fn held_on_lease(&self) -> u64 {
-        self.buckets
-            .iter()
-            .filter_map(|(_, bucket)| bucket.lease())
-            .map(|it| u64::from(it.held()))
-            .sum()
+        self.held_leases().map(|(_, held)| u64::from(held)).sum()
+    }
+
+    /// The shared limits of which most slots are held, so many of them, most first.
+    pub fn most_held_on_lease(&self, most: usize) -> Vec<(BucketKey, u32)> {
+        let mut all: Vec<_> = self.held_leases().filter(|(_, held)| *held > 0).collect();
+        all.sort_by_key(|(_, held)| Reverse(*held));
+        all.into_iter().take(most).map(|(key, held)| (key.clone(), held)).collect()
+    }
+
+    /// Shared limits, and how many slots of each are held.
+    fn held_leases(&self) -> impl Iterator<Item = (&BucketKey, u32)> {
+        let all = self.buckets.iter();
+        all.filter_map(|(_, bucket)| Some((&bucket.key, bucket.lease()?.held())))
     }
 
     /// Makes a new bucket a shared one, if its limit is shared: one whose slots outlive the
