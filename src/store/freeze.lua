@@ -15,7 +15,8 @@
 --     [9]  the run id of this server, as it said when the connection was made
 --     [10]  the channel on which all are told
 -- then notices:
---   closed bucket ms kept             Slack has refused a call: for ms; that matters for so long after it
+--   closed bucket ms kept             Slack has refused a call: for ms; that matters for so long after it, and
+--                                     after each turn to probe
 --   witnessed above below ms kept     it was one under a wider bucket, for which that one below was closed
 --   thawed bucket kept                the operator has ended a freeze
 --   claimed n bucket ...              the turn to probe in all of these, or in none
@@ -69,7 +70,8 @@ local function read(bucket)
   local e = {till = tonumber(till), ms = tonumber(ms), kept = tonumber(kept), who = who,
     since = min(now, tonumber(since)), version = tonumber(is)}
   e.till = min(e.till, now + e.ms)                                     -- the clock may have gone back
-  if e.till + e.kept <= now then
+  local turn = e.since + (e.who == '-' and 0 or longest)
+  if max(e.till, turn) + e.kept <= now then
     redis.call('HDEL', Z, bucket)
     return
   end
@@ -152,7 +154,7 @@ while at <= #ARGV do
   else
     local e = read(bucket)
     if kind == 'given_up' and e and e.who == me and e.till <= now then
-      e.who = '-'
+      e.who, e.since = '-', now
       write(bucket, e)
     elseif kind == 'passed' and e and e.till <= now then
       version = version + 1

@@ -347,7 +347,7 @@ impl Bucket {
             self.evidence().map(|evidence| evidence.since + EVIDENCE),
             self.half_open
                 .as_ref()
-                .map(|half_open| half_open.until + self.window.period().max(EVIDENCE)),
+                .map(|half_open| half_open.matters_until(self.window.period().max(EVIDENCE))),
             // A whole app or workspace is seldom used once.
             self.is_open().then(|| self.used_at + OPEN_FOR),
             self.learns.then(|| self.learnt_until()),

@@ -10,7 +10,8 @@
 //! Whose call waits for a bucket after its freeze **claims** the turn to probe, in all such buckets
 //! that the call needs at once, or in none. So nobody keeps one turn and waits for another's. The turn is given up
 //! when no call has gone by it for a second, or the call came to nothing. A call that passes opens the
-//! bucket for all, and each goes on from there by itself.
+//! bucket for all, and each goes on from there by itself. For a while after the freeze, and after the last
+//! turn, it matters that there was one: a bucket that nobody has tried in that time is open.
 //!
 //! That a wider limit is meant may show only in what several schedulers meet: so the store has the last
 //! refusal under each of the wider buckets, too; see [`evidence`](super::evidence).
@@ -44,7 +45,7 @@ pub enum Notice {
         bucket: BucketKey,
         /// For how long.
         left: Duration,
-        /// For how long after that it matters that it was.
+        /// For how long after that, and after each turn to probe, it matters that it was.
         kept: Duration,
     },
     /// A refusal under a wider bucket.
@@ -343,7 +344,7 @@ impl Scheduler {
         let bucket = &self.buckets[id];
         let Some(half_open) = bucket.half_open().filter(|it| !it.is_frozen(now)) else { return };
         match half_open.turn {
-            Turn::Free { from } | Turn::Another { from }
+            Turn::Free { from } | Turn::Another { from, .. }
                 if from <= now && bucket.queue.has_parked() =>
             {
                 self.claim_turn(now, id);
@@ -369,7 +370,9 @@ impl Scheduler {
             is_frozen |= half_open.is_frozen(now);
             match half_open.turn {
                 Turn::Free { .. } => half_open.turn = Turn::Claimed,
-                Turn::Another { .. } => half_open.turn = Turn::Another { from: now + ANOTHER },
+                Turn::Another { ends, .. } => {
+                    half_open.turn = Turn::Another { from: now + ANOTHER, ends };
+                }
                 Turn::Own | Turn::Claimed | Turn::Mine { .. } => continue,
             }
             buckets.push((need, key));
@@ -394,7 +397,7 @@ impl Scheduler {
     /// What could not be claimed now is not tried again at once.
     fn claims_later(&mut self, now: Instant, id: BucketId) {
         if let Some(half_open) = self.buckets[id].half_open_mut()
-            && let Turn::Free { from } | Turn::Another { from } = &mut half_open.turn
+            && let Turn::Free { from } | Turn::Another { from, .. } = &mut half_open.turn
             && *from <= now
         {
             *from = now + REFUSED;
@@ -418,7 +421,7 @@ impl Scheduler {
         let bucket = &self.buckets[id];
         let half_open = bucket.half_open()?;
         match half_open.turn {
-            Turn::Free { from } | Turn::Another { from } if bucket.queue.has_parked() => {
+            Turn::Free { from } | Turn::Another { from, .. } if bucket.queue.has_parked() => {
                 Some(from.max(half_open.until))
             }
             Turn::Mine { since } if bucket.in_flight() == 0 => Some(since + UNUSED),
@@ -460,6 +463,8 @@ impl Scheduler {
             }
             return;
         };
+        let flight = self.leases.as_ref().map_or(Duration::ZERO, |leases| leases.sharing.flight);
+        let ends = now + left + UNUSED + flight;
         for id in self.resolve(now, &[key]) {
             let before = self.buckets[id].half_open().copied();
             if before.is_some_and(|before| !before.hears(version, answers)) {
@@ -487,7 +492,7 @@ impl Scheduler {
                 {
                     turn
                 }
-                (Prober::Another, _) => Turn::Another { from: now + ANOTHER },
+                (Prober::Another, _) => Turn::Another { from: now + ANOTHER, ends },
                 (Prober::Own | Prober::Nobody, _) => Turn::Free { from: now },
             };
             (half_open.version, half_open.tells) = (version, None);

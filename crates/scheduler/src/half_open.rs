@@ -3,6 +3,8 @@
 //! them per round trip. Where others have the same freeze, one call of all probes first; see
 //! [`freezes`](super::freezes).
 
+use core::time::Duration;
+
 use super::time::Instant;
 
 /// A bucket that is frozen, or half-open after a freeze until enough probes have passed.
@@ -41,6 +43,8 @@ pub(super) enum Turn {
     Another {
         /// It may be claimed from then on: that one may be gone.
         from: Instant,
+        /// No call tries for longer.
+        ends: Instant,
     },
 }
 
@@ -67,6 +71,17 @@ impl HalfOpen {
     /// Whether as many probes are in flight as may be after the freeze.
     pub(super) fn has_enough_probes(&self, in_flight: u32) -> bool {
         self.left(in_flight) == 0
+    }
+
+    /// Until when it matters that it was frozen, if it matters for so long after a freeze, and after
+    /// somebody has had the turn to probe.
+    pub(super) fn matters_until(&self, kept: Duration) -> Instant {
+        let turn = match self.turn {
+            Turn::Free { from } => from,
+            Turn::Another { ends, .. } => ends,
+            Turn::Own | Turn::Claimed | Turn::Mine { .. } => self.until,
+        };
+        self.until.max(turn) + kept
     }
 
     /// How many more probes may go.

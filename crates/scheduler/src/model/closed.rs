@@ -13,6 +13,8 @@ pub struct Closed {
     /// The process that it is, and the one in which its memory began.
     process: u64,
     began_in: u64,
+    /// For how long one may have the turn to probe.
+    longest: u64,
     version: u64,
     /// When each was heard last, and the number of its message.
     heard: BTreeMap<Name, (u64, u64)>,
@@ -121,6 +123,7 @@ impl Closed {
             let process = self.process;
             *self = Self { epoch: new_epoch, process, began_in: process, ..Self::default() };
         }
+        self.longest = longest;
         if self.heard.get(&name).is_some_and(|(_, last)| *last >= number) {
             return None;
         }
@@ -169,7 +172,8 @@ impl Closed {
                         && own.prober == Some(name)
                         && own.until <= now
                     {
-                        self.buckets.insert(bucket.clone(), Bucket { prober: None, ..own });
+                        let free = Bucket { prober: None, since: now, ..own };
+                        self.buckets.insert(bucket.clone(), free);
                         changed.push(bucket.clone());
                     }
                     touched.push(bucket);
@@ -249,21 +253,30 @@ impl Closed {
         Standing { bucket, version, shut }
     }
 
-    /// Nothing lasts longer because its clock went back.
     fn read(&mut self, now: u64, name: &str) -> Option<Bucket> {
-        let own = *self.buckets.get(name)?;
-        let (until, since) = (own.until.min(now + own.lasts), own.since.min(now));
-        if until + own.kept <= now {
+        let own = self.buckets.get(name)?.at(now, self.longest);
+        if own.is_none() {
             self.buckets.remove(name);
-            return None;
         }
-        Some(Bucket { until, since, ..own })
+        own
     }
 
     /// For how long a bucket is closed, and since when it may be probed; nothing if it is open.
     pub fn stands(&self, now: u64, bucket: &str) -> Option<(u64, u64)> {
-        let own = self.buckets.get(bucket).filter(|own| own.until + own.kept > now)?;
+        let own = self.buckets.get(bucket)?.at(now, self.longest)?;
         Some((own.until.saturating_sub(now), own.until))
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// As it is then; nothing if it does not matter any more. Nothing lasts longer because the clock went
+    /// back.
+    fn at(self, now: u64, longest: u64) -> Option<Self> {
+        let (until, since) = (self.until.min(now + self.lasts), self.since.min(now));
+        let turn = since + if self.prober.is_some() { longest } else { 0 };
+        (until.max(turn) + self.kept > now).then_some(Self { until, since, ..self })
     }
 }
 

@@ -153,3 +153,37 @@ fn a_turn_that_no_call_uses_is_given_up() {
     freezing.one.pass(seconds(1));
     assert_eq!(freezing.tells(&[], &[]), [Notice::GivenUp(whole)]);
 }
+
+/// Red when the store forgets a bucket that somebody probes, and when another replica does.
+#[test]
+fn a_bucket_is_half_open_for_as_long_as_a_call_tries_it() {
+    let method = bucket(&open("method", &[Dimension::App, Dimension::Method]), "A/m");
+    for waits in [true, false] {
+        let mut world = World::new(2, vec![whole(), method.clone()], Net::of(1));
+        let call = |buckets| Shared { buckets, class: Class::Normal, caller: 1 };
+        world.pass(seconds(1));
+        let now = world.now;
+        for (replica, bucket) in world.replicas.iter_mut().zip([whole(), method.clone()]) {
+            replica.scheduler.freeze(now, bucket, now + seconds(1));
+        }
+        // Nearly so long ago that it matters no more.
+        world.pass(seconds(11) - millis(200));
+        world.arrive(0, call(vec![whole()]));
+        world.pass(millis(50));
+        assert_eq!(world.flying().len(), 1, "it tries");
+        if waits {
+            // The other turn is free, and so it claims both again soon.
+            world.arrive(1, call(vec![method.clone(), whole()]));
+        }
+        world.pass(millis(400));
+        if !waits {
+            world.arrive(1, call(vec![whole()]));
+        }
+        world.pass(millis(400));
+        assert_eq!(world.flying().len(), 1, "no other one does, if it waits: {waits}");
+        world.settle(world.flying()[0], Outcome::Answered);
+        world.pass(millis(250));
+        assert_eq!(world.flying().len(), 1, "the other one follows");
+        world.wind_up();
+    }
+}
