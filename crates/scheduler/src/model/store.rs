@@ -510,6 +510,13 @@ impl Store {
         self.member(name).is_some()
     }
 
+    /// How many slots a scheduler holds in all, by what it has heard.
+    pub fn held_by(&self, now: u64, name: Name) -> u32 {
+        let buckets = self.buckets.values().filter(|bucket| bucket.expires > now);
+        let records = buckets.flat_map(|bucket| &bucket.records);
+        records.filter(|record| record.name == name).map(Record::held).sum()
+    }
+
     /// How many slots all hold of a bucket, by what it has heard.
     pub fn used(&self, now: u64, bucket: &str) -> u32 {
         let bucket = self.buckets.get(bucket).filter(|bucket| bucket.expires > now);

@@ -310,10 +310,14 @@ impl World {
             }
         }
         // What a process held that was killed is kept until somebody misses it.
-        for key in self.all.keys.iter().filter(|_| self.counts.killed == 0) {
-            let used = self.used(key);
-            if used > 0 {
-                return Err(format!("{used} slots of {key} are not given back"));
+        for (nth, process) in self.processes.iter().enumerate() {
+            let Some(process) = process else { continue };
+            for (at, store) in self.stores.iter().enumerate() {
+                let now = self.store_time(self.server(u8::try_from(at).unwrap()));
+                let held = store.held_by(now, process.name(at));
+                if held > 0 {
+                    return Err(format!("{held} slots of process {nth} are not given back"));
+                }
             }
         }
         if self.judge.is_quiet() { Ok(()) } else { Err("a call is still in flight".into()) }
