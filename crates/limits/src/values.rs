@@ -22,9 +22,29 @@ pub struct Joiner {
 
 const SEPARATOR: char = '/';
 
+/// What the values of a crowd begin with. No other values do: what stands for a long one has a single such
+/// sign before its digest.
+const CROWD: &str = "~~";
+
 // === impl Values ===
 
 impl Values {
+    /// Those of a bucket that many names share, of which none has one of its own. There are so many parts
+    /// as in other values, so that they are read like these.
+    pub fn of_crowd(crowd: u32, parts: usize) -> Self {
+        let mut text = format!("{CROWD}{crowd}");
+        for _ in 1..parts {
+            text.push(SEPARATOR);
+            text.push_str(CROWD);
+        }
+        Self(text.into())
+    }
+
+    /// Whether these are a crowd's.
+    pub fn is_crowd(&self) -> bool {
+        self.0.starts_with(CROWD)
+    }
+
     /// The value of a dimension, if the scope has it.
     pub fn get(&self, scope: Scope, by: Dimension) -> Option<&str> {
         self.iter(scope).find(|(dimension, _)| *dimension == by).map(|(_, value)| value)

@@ -9,18 +9,14 @@
 //! keep to it, also when there is room again. There are many crowds: then few names of those that come later
 //! meet one that is there, and a crowd that nobody meets is dropped like any bucket.
 
-use alloc::{format, sync::Arc};
+use alloc::sync::Arc;
 
-use limits::{BucketKey, Rule};
+use limits::{BucketKey, Rule, Values};
 
 use super::{Scheduler, bucket::Bucket, buckets::Buckets};
 
 /// So many buckets of one limit are shared at most.
 pub(crate) const CROWDS: u32 = 1024;
-
-/// What the values of a shared bucket begin with. No other value does: what stands for a long one has a single
-/// such sign before its digest.
-const MARK: &str = "~~";
 
 // === impl Scheduler ===
 
@@ -65,17 +61,13 @@ impl Buckets {
 impl Bucket {
     /// Whether several names share it.
     pub(super) fn is_crowd(&self) -> bool {
-        is_crowd(&self.key)
+        self.key.values.is_crowd()
     }
-}
-
-fn is_crowd(key: &BucketKey) -> bool {
-    key.values.as_str().starts_with(MARK)
 }
 
 /// Gates are few, and what stands before one is not to stand before another.
 fn may_be_shared(key: &BucketKey) -> bool {
-    key.limit.rule != Rule::Gate && !key.values.as_str().is_empty() && !is_crowd(key)
+    key.limit.rule != Rule::Gate && !key.values.as_str().is_empty() && !key.values.is_crowd()
 }
 
 /// The name of a bucket for it and others: the same in all replicas and processes, which may share it or
@@ -88,11 +80,6 @@ fn crowd_of(key: &BucketKey) -> BucketKey {
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let crowd = hash % CROWDS;
-    // A value for each dimension, so that it is read like any name.
     let parts = key.values.as_str().split('/').count();
-    let mut values = format!("{MARK}{crowd}");
-    for _ in 1..parts {
-        values.push_str("/~~");
-    }
-    BucketKey { limit: Arc::clone(&key.limit), values: values.into() }
+    BucketKey { limit: Arc::clone(&key.limit), values: Values::of_crowd(crowd, parts) }
 }

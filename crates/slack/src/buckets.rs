@@ -50,10 +50,11 @@ pub fn of(method: &Method, call: Dimensions<'_>) -> Vec<BucketKey> {
 
 /// The buckets of a call that waits, by its method as it is in another catalogue. `held` are those
 /// that it has: they tell what it names. A limit by something that none of them counts by is none
-/// of it, since its arguments were not read for that.
+/// of it, since its arguments were not read for that. Where one that it has is shared by a crowd, nobody knows
+/// what it names there: a limit that counts by the same is the crowd's, too.
 pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<BucketKey> {
     let mut values: [Option<&str>; Dimension::ALL.len()] = Default::default();
-    for key in held {
+    for key in held.iter().filter(|key| !key.values.is_crowd()) {
         // A token's own user has its token for a value.
         for (by, value) in key.values.iter(key.limit.scope) {
             values[by as usize] = Some(value);
@@ -67,11 +68,20 @@ pub fn again(catalogue: &Catalogue, method: &Method, held: &[BucketKey]) -> Vec<
     let in_order = method.in_order.as_ref().map(|_| &*IN_ORDER);
     let mut joiner = Joiner::default();
     let limits = method.limits.iter().chain(in_order).filter_map(|limit| {
+        let alike = || held.iter().filter(|key| key.limit.scope == limit.scope);
+        let same = alike().find(|key| key.limit.name == limit.name);
+        let crowd = || alike().find(|key| key.values.is_crowd());
         joiner.clear();
-        for by in limit.scope.iter() {
-            joiner.push_joined(values[by as usize]?);
-        }
-        Some(BucketKey { limit: Arc::clone(limit), values: joiner.values() })
+        let is_known = limit
+            .scope
+            .iter()
+            .all(|by| values[by as usize].map(|value| joiner.push_joined(value)).is_some());
+        let values = match same {
+            Some(same) => same.values.clone(),
+            None if is_known => joiner.values(),
+            None => crowd()?.values.clone(),
+        };
+        Some(BucketKey { limit: Arc::clone(limit), values })
     });
     // Whole workspaces and apps, and what else is not in a catalogue, stay.
     let open = held.iter().filter(|key| matches!(key.limit.rule, Rule::Open | Rule::Gate)).cloned();

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Scope};
+use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rule, Scope, Values};
 
 use super::{buckets::Dimensions, *};
 
@@ -404,4 +404,34 @@ fn a_call_keeps_its_ordering_key_in_a_reload() {
     let less = with_methods("  chat.update: { tier: tier3 }\n").unwrap();
     assert_eq!(order(&buckets::again(&less, method, &held)), None);
     assert_eq!(order(&buckets::of(method, Dimensions { ordering_key: None, ..call })), None);
+}
+
+/// A call that waits in a bucket of a crowd. Red when what stands for the crowd is taken for the name of a
+/// method, and when another limit of the same kind is forgotten.
+#[test]
+fn a_call_that_waits_among_a_crowd_stays_there_in_a_reload() {
+    let catalogue = built_in();
+    let method = catalogue.get("conversations.list").unwrap();
+    let identity = Identity::only("token-1".into());
+    let call = Dimensions {
+        identity: &identity,
+        method: "conversations.list",
+        channel: None,
+        user: None,
+        url: None,
+        ordering_key: None,
+        caller: "job",
+    };
+    let own = buckets::of(method, call);
+    let among_a_crowd = |key: &BucketKey| {
+        let parts = key.values.as_str().split('/').count();
+        let values = Values::of_crowd(7, parts);
+        if key.limit.rule == Rule::Open { key.clone() } else { BucketKey { values, ..key.clone() } }
+    };
+    let held: Vec<_> = own.iter().map(among_a_crowd).collect();
+    assert_eq!(buckets::again(&catalogue, method, &held), held);
+    let other = with_methods("  conversations.list: { tier: tier4 }\n").unwrap();
+    let tier = |held: &[BucketKey]| buckets::again(&other, method, held)[0].to_string();
+    assert!(tier(&own).ends_with("/conversations.list"));
+    assert_eq!(tier(&held), "tier4:~~7/~~/~~");
 }
