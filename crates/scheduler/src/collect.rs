@@ -13,6 +13,9 @@
 //! up, and calls in order only [in their turn](super::in_turn). A bucket that is frozen, or a pause,
 //! may last: then what was collected is given back.
 //!
+//! Only what is held is kept. What may be used beyond that without the store, a call takes when it goes: it
+//! might keep it until the store has granted that slot to another.
+//!
 //! A call that keeps slots is in the [call group](super::call_group) of those that need what it
 //! still needs, so each bucket has parked in its queue the calls of which it is the first one that
 //! lacks a slot. That is what it wants of the store. Of calls in order, only one counts.
@@ -126,9 +129,8 @@ impl Scheduler {
         let group = self.held[call].group;
         let needs = self.groups[group].needs();
         let (lacks, at) = (self.lacks(at), at.0);
-        let comes_first = |id: &BucketId| {
-            lacks && self.buckets[*id].lease().is_some() && self.comes_before(*id, at)
-        };
+        let comes_first =
+            |id: &BucketId| lacks && self.buckets[*id].may_keep_one() && self.comes_before(*id, at);
         let (first, rest): (BucketIds, BucketIds) = needs.into_iter().partition(comes_first);
         if first.is_empty() {
             if self.groups[group].parked != at {

@@ -47,6 +47,12 @@ impl Bucket {
         self.windows_mut().for_each(Window::take);
     }
 
+    /// Whether a slot that may be taken is one that is held: the store grants it to nobody else.
+    pub(crate) fn may_keep_one(&self) -> bool {
+        let is_held = |lease: &Lease| self.window.used() < lease.reusable(lease.is_cold);
+        self.lease().is_some_and(|lease| lease.returns() || is_held(lease))
+    }
+
     #[cold]
     pub(super) fn takes_fresh(&mut self) {
         if let Some(lease) = self.lease_mut() {

@@ -91,6 +91,32 @@ fn what_was_collected_is_given_back_in_a_freeze() {
     }
 }
 
+/// Red when a call keeps a slot that it may use without the store only: the store grants it to others.
+#[test]
+fn what_is_used_without_the_store_is_not_collected() {
+    let tier = bucket(&rate("tier", 300, 59_980, AgeFrom::Answer), "w");
+    let limit = rate("posts", 1, 980, AgeFrom::Send);
+    let limits::Rule::Rate(rate) = limit.rule else { unreachable!() };
+    let rule = limits::Rule::Rate(limits::Rate { tolerates: 5.try_into().ok(), ..rate });
+    let posts = bucket(&limits::Limit { rule, ..limits::Limit::clone(&limit) }.into(), "c");
+    for slow in [slow(), posts] {
+        let mut one = One::of(2);
+        let needs = [slow.clone(), tier.clone()];
+        let hot = vec![tier.clone()];
+        one.link(Link::Connected { replicas: 2, hot: hot.clone() });
+        one.link(Link::Alone);
+        one.arrive(&needs, Class::Normal, 1);
+        assert_eq!(one.permits.len(), 0, "of the other one it holds nothing");
+        one.link(Link::Connected { replicas: 2, hot });
+        one.told(&tier, 1, 1, 0);
+        assert_eq!((one.asked(&slow).taken, one.asked(&slow).wants), (0, [0, 1, 0]), "{slow}");
+        one.told(&slow, 1, 1, 0);
+        one.told(&tier, 1, 0, 0);
+        one.told(&tier, 2, 1, 0);
+        assert_eq!(one.permits.len(), 1);
+    }
+}
+
 /// A call of twenty a minute and one a second, beside floods of each at other replicas. Red when
 /// what is collected is given back, or all is asked for together.
 #[test]
