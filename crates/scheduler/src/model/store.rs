@@ -4,7 +4,7 @@
 //! It keeps one shard: who its members are, and of each bucket who holds how many slots. It knows
 //! the time as it is told, in milliseconds, and may be copied, emptied, or started anew from a copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Ask;
 
@@ -34,6 +34,11 @@ pub struct Store {
     /// When such a one was heard last, as the last beat has found.
     apart: Option<u64>,
     buckets: BTreeMap<String, Bucket>,
+    /// Those of which slots were held when somebody asked last: no others are.
+    held: BTreeSet<String>,
+    /// When it was told the time last, and when it dropped last what had expired.
+    now: u64,
+    swept: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -231,6 +236,7 @@ pub struct Times {
 pub const SILENT: u64 = 1;
 
 const DAY: u64 = 86_400_000;
+const SWEEP: u64 = 60_000;
 
 /// A turn of a scheduler of weight one. Divisible by the weights up to sixteen.
 const STEP: u64 = 720_720;
@@ -322,8 +328,11 @@ impl Store {
             let is_missed = self.forgot.is_some_and(|at| now - at < missed);
             total > part(bucket.quota) || bucket.orphans(now) > 0 || is_missed && total > 0
         };
-        let hot = self.buckets.iter().filter(|(_, it)| is_hot(it));
-        let hot = hot.map(|(name, _)| name.clone()).collect();
+        let held = self.held.iter().filter(|name| {
+            let bucket = self.buckets.get(*name).filter(|bucket| bucket.expires > now);
+            bucket.is_some_and(is_hot)
+        });
+        let hot = held.cloned().collect();
         Beaten::Member { epoch: life, members, count, cold, hot, apart }
     }
 
@@ -412,6 +421,11 @@ impl Store {
             };
         let own = bucket.records.iter().find(|record| record.name == name);
         let (life, granted) = own.map_or((0, 0), |own| (own.life, own.granted));
+        if used > 0 {
+            self.held.insert(ask.bucket.clone());
+        } else {
+            self.held.remove(&ask.bucket);
+        }
         self.buckets.insert(ask.bucket.clone(), bucket);
         Answered { life, granted, used: told, weight, again, other: common.other }
     }
@@ -500,9 +514,18 @@ impl Store {
         }
     }
 
-    /// Whatever has expired is not there, also where nobody has looked.
+    /// Whatever has expired is not there, also where nobody has looked. It is dropped now and then.
     fn expire(&mut self, now: u64) {
-        self.buckets.retain(|_, bucket| bucket.expires > now);
+        // Nothing is there again because its clock went back.
+        let latest = now.max(self.now);
+        self.now = now;
+        if latest == now && now - self.swept < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let Self { buckets, held, .. } = self;
+        buckets.retain(|_, bucket| bucket.expires > latest);
+        held.retain(|name| buckets.contains_key(name));
     }
 
     /// Whether that scheduler is a member.
