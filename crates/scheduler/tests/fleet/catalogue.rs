@@ -23,7 +23,7 @@ pub(super) enum Method {
     Bookmark,
 }
 
-/// All buckets that there can be, by number.
+/// All buckets that there can be, by number, with the limits that a replica is configured with.
 #[derive(Debug)]
 pub(super) struct Catalogue {
     pub(super) keys: Vec<BucketKey>,
@@ -54,11 +54,17 @@ pub(super) const POSTERS: usize = 2;
 // === impl Catalogue ===
 
 impl Catalogue {
-    pub(super) fn of(workspaces: usize) -> Self {
+    /// Those of Slack, or, if an operator is `careful`, lower ones.
+    pub(super) fn of(workspaces: usize, careful: bool) -> Self {
         let workspace = [Dimension::App, Dimension::Workspace];
-        let tier = |name, quota| {
+        let tier = |name, quota: u32| {
             let scope = [Dimension::App, Dimension::Workspace, Dimension::Method];
-            limit(name, rate(quota, 60, None), &scope)
+            let (quota, seconds) = match name {
+                "list" | "update" if careful => (quota / 2, 30),
+                "info" | "bookmark" if careful => (quota * 3 / 4, 60),
+                _ => (quota, 60),
+            };
+            limit(name, rate(quota, seconds, None), &scope)
         };
         let of_method: Vec<Arc<Limit>> = vec![
             tier("list", 20),

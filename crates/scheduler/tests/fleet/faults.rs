@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     chance::Chance,
-    process::{Process, SHARDS},
-    world::{Event, Net, World},
+    process::{LEASE, Process, SHARDS},
+    world::{Event, Net, Version, World},
 };
 
 /// What begins to go wrong.
@@ -68,10 +68,16 @@ pub(super) enum Keeps {
 }
 
 const LONG: u32 = 30;
+/// So many replicas are updated.
+const ALL: usize = 10;
+/// How long a call may count after its process was heard last: a lease, a flight and a period.
+const COUNTS: Duration = Duration::from_secs(150);
 
 impl World {
     pub(super) fn goes_wrong(&mut self, fault: Fault) {
-        if self.is_ending() {
+        // What has begun to be updated ends so.
+        let goes_on = matches!(fault, Fault::Rolls { left } if left < ALL);
+        if self.is_ending() && !goes_on {
             return;
         }
         if !matches!(fault, Fault::Hour | Fault::Any { .. }) {
@@ -93,6 +99,7 @@ impl World {
             }
             Fault::Any { left, mean } => {
                 let fault = Fault::drawn(&mut self.chance);
+                self.notes(&format!("{fault:?}"));
                 self.goes_wrong(fault);
                 if left > 1 {
                     let next = self.chance.after(mean);
@@ -129,6 +136,12 @@ impl World {
                 self.begins(time, End::Starts(Before(process)));
             }
             Fault::Rolls { left } => {
+                if left == ALL && self.is_calm() {
+                    if self.chance.hits(400) {
+                        self.version = self.version.other();
+                    }
+                    self.careful ^= self.chance.hits(400);
+                }
                 let Some(at) = self.pods.iter().flatten().min().copied() else { return };
                 let has_file = self.chance.hits(500);
                 let process = self.ends_process(at, true, has_file);
@@ -187,12 +200,29 @@ impl World {
                 }
             }
             Fault::Clock => {
-                // Back: what goes forward shortens what is kept.
                 let step = self.chance.below(60_000);
-                self.ahead[server] = self.ahead[server].saturating_sub(step);
+                if self.chance.hits(500) {
+                    self.ahead[server] = self.ahead[server].saturating_sub(step);
+                } else {
+                    self.ahead[server] += step;
+                    self.is_kept_shorter(server);
+                }
                 self.is_troubled();
             }
             _ => {}
+        }
+    }
+
+    /// A server's clock is ahead: what it keeps for those that it does not hear is free earlier.
+    fn is_kept_shorter(&mut self, server: usize) {
+        self.gone.retain(|(_, since)| *since + COUNTS > self.now);
+        let is_unheard = |at: &usize| !self.is_on(*at) || self.cut[*at] & (1 << server) != 0;
+        let pods = self.pods.iter().flatten().copied().filter(is_unheard);
+        let unheard: Vec<_> = pods.chain(self.gone.iter().map(|(at, _)| *at)).collect();
+        for at in unheard {
+            for shard in self.shards_of(server) {
+                self.judge.is_lost(self.now + LEASE, at, shard);
+            }
         }
     }
 
@@ -266,13 +296,18 @@ impl World {
         may
     }
 
-    fn shards_of(&self, server: usize) -> std::ops::Range<usize> {
-        if self.down.len() == 1 { 0..usize::from(SHARDS) } else { server..server + 1 }
+    fn shards_of(&self, server: usize) -> std::ops::Range<u8> {
+        let server = u8::try_from(server).unwrap();
+        if self.down.len() == 1 { 0..SHARDS } else { server..server + 1 }
     }
 
     fn copies_server(&mut self, server: usize) {
         for shard in self.shards_of(server) {
-            self.copies[shard] = Some((self.stores[shard].clone(), self.closed.clone()));
+            for version in Version::BOTH {
+                let at = version.store(shard);
+                let closed = self.closed[version as usize].clone();
+                self.copies[at] = Some((self.stores[at].clone(), closed));
+            }
         }
     }
 
@@ -291,30 +326,34 @@ impl World {
 
     fn forgets(&mut self, server: usize, keeps: Keeps) {
         for shard in self.shards_of(server) {
-            let copy = self.copies[shard].take();
-            match (keeps, copy) {
-                (Keeps::All, _) => {}
-                (Keeps::Copy, Some((store, closed))) => {
-                    self.stores[shard] = store;
-                    if server == 0 && shard == 0 {
-                        self.closed = closed;
+            for version in Version::BOTH {
+                let store = &mut self.stores[version.store(shard)];
+                let closed = &mut self.closed[version as usize];
+                let copy = self.copies[version.store(shard)].take();
+                match (keeps, copy) {
+                    (Keeps::All, _) => {}
+                    (Keeps::Copy, Some((old, old_closed))) => {
+                        *store = old;
+                        if shard == 0 {
+                            *closed = old_closed;
+                        }
+                    }
+                    _ => {
+                        store.flush();
+                        if shard == 0 {
+                            closed.flush();
+                        }
                     }
                 }
-                _ => {
-                    self.stores[shard].flush();
-                    if server == 0 && shard == 0 {
-                        self.closed.flush();
-                    }
+                store.restart();
+                if shard == 0 {
+                    closed.restart();
                 }
-            }
-            self.stores[shard].restart();
-            if server == 0 && shard == 0 {
-                self.closed.restart();
             }
             for at in 0..self.processes.len() {
-                let owes = self.processes[at].as_ref().is_some_and(|it| it.owes(shard));
+                let owes = self.processes[at].as_ref().is_some_and(|it| it.owes(shard.into()));
                 if owes {
-                    self.judge.is_lost(self.now, at, u8::try_from(shard).unwrap());
+                    self.judge.is_lost(self.now, at, shard);
                 }
             }
         }
@@ -330,7 +369,7 @@ impl Fault {
             2..5 => Self::Cut,
             5..7 => Self::Stops,
             7 | 8 => Self::Dies,
-            9 => Self::Rolls { left: 10 },
+            9 => Self::Rolls { left: ALL },
             10 => Self::Scales,
             11 | 12 => Self::Empties { tries: 0 },
             13 => Self::Restarts { tries: 0 },

@@ -5,6 +5,10 @@
 //! while slots are free, calls in order keep it, what Slack has closed stays closed and is tried by one call of
 //! all, every call ends by its deadline, the limits are used, and nothing is left in memory.
 //!
+//! What goes wrong is in [`faults`]. Not part of it are: a store that answers what it never does, since answers are
+//! values here and no bytes; configurations that change without a restart; more than two versions;
+//! tokens whose identity is learnt late; fixed parts.
+//!
 //! ```text
 //! cargo test -p slackwater-scheduler --features model --test fleet -- --nocapture     as in each run of all tests
 //! SLACKWATER_SEEDS=1 SLACKWATER_HOURS=168 cargo test --release -p slackwater-scheduler --features model --test fleet

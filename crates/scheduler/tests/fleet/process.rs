@@ -1,7 +1,7 @@
 //! A process of the fleet: a scheduler, and what the shell around it says to the store and makes of
 //! what it hears. It does what the proxy's shell does, by the same times, without sockets.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use limits::{BucketKey, Share};
 use scheduler::{
@@ -19,6 +19,8 @@ use super::catalogue::Catalogue;
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) scheduler: Scheduler,
+    /// The limits that it is configured with.
+    pub(super) all: Arc<Catalogue>,
     groups: Vec<Group>,
     notices: Notices,
     /// Held calls by the numbers of their tickets.
@@ -139,7 +141,7 @@ pub(super) fn shard(key: &BucketKey) -> Shard {
 // === impl Process ===
 
 impl Process {
-    pub(super) fn new(now: Instant, names: &mut u64, replicas: u32) -> Self {
+    pub(super) fn new(now: Instant, names: &mut u64, replicas: u32, all: &Arc<Catalogue>) -> Self {
         let bounds = Bounds { per_bucket: 2_000, total: 10_000 };
         let (background, learning) = (Share::default(), Learning::default());
         let mut scheduler = Scheduler::new(Policy { bounds, background, learning });
@@ -156,6 +158,7 @@ impl Process {
         };
         Self {
             scheduler,
+            all: Arc::clone(all),
             groups: (0..SHARDS).map(|_| Group::new(now, name())).collect(),
             notices: Notices {
                 name: name(),
@@ -180,10 +183,10 @@ impl Process {
         now: Instant,
         names: &mut u64,
         replicas: u32,
-        all: &Catalogue,
+        all: &Arc<Catalogue>,
     ) -> Self {
         let kept = self.keeper.restart(now, &all.one_of_each_limit, false);
-        let mut next = Self::new(now, names, replicas);
+        let mut next = Self::new(now, names, replicas, all);
         for (bucket, memory) in kept {
             next.scheduler.restore(now, bucket, &memory);
         }
@@ -380,13 +383,9 @@ impl Process {
     }
 
     /// A message of the store comes.
-    pub(super) fn hears(
-        &mut self,
-        now: Instant,
-        message: Message,
-        names: &mut u64,
-        all: &Catalogue,
-    ) {
+    pub(super) fn hears(&mut self, now: Instant, message: Message, names: &mut u64) {
+        let all = Arc::clone(&self.all);
+        let all = &*all;
         let Message { shard, sent, payload, .. } = message;
         let at = usize::from(shard);
         match payload {

@@ -17,7 +17,10 @@ use limits::{BucketKey, Class, Weight};
 use scheduler::{
     BlockReason, Call as Arriving, Caller, CallerId, Enqueued, Instant, Outcome, Permit, Scheduler,
     Ticket,
-    model::{closed::Closed, store::Store},
+    model::{
+        closed::Closed,
+        store::{Beaten, Store},
+    },
 };
 
 use super::{
@@ -43,8 +46,17 @@ pub(super) struct World {
     /// The servers that each process does not reach, as bits.
     pub(super) cut: Vec<u8>,
     apart: Vec<Apartness>,
+    /// The version of each process, and that of those that start.
+    pub(super) versions: Vec<Version>,
+    pub(super) version: Version,
+    /// Whether those that start are configured with lower limits.
+    pub(super) careful: bool,
+    lower: Arc<Catalogue>,
+    /// The processes that have ended lately.
+    pub(super) gone: VecDeque<(usize, Instant)>,
+    /// Each version has its own, in the same servers.
     pub(super) stores: Vec<Store>,
-    pub(super) closed: Closed,
+    pub(super) closed: [Closed; 2],
     /// By how many milliseconds each server's clock is ahead.
     pub(super) ahead: Vec<u64>,
     pub(super) down: Vec<bool>,
@@ -83,6 +95,13 @@ pub(super) struct World {
     /// What went wrong and well lately.
     pub(super) log: VecDeque<String>,
     pub(super) wrong: Option<String>,
+}
+
+/// Two versions whose scripts do not understand each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Other,
 }
 
 /// The network.
@@ -200,7 +219,8 @@ impl World {
         replicas: u32,
         servers: usize,
     ) -> Self {
-        let all = Arc::new(Catalogue::of(size.workspaces));
+        let [all, lower] =
+            [false, true].map(|careful| Arc::new(Catalogue::of(size.workspaces, careful)));
         let now = Instant::ZERO + Duration::from_secs(1);
         let mut world = Self {
             now,
@@ -210,11 +230,16 @@ impl World {
             pods: Vec::new(),
             cut: Vec::new(),
             apart: Vec::new(),
-            stores: vec![Store::default(); usize::from(SHARDS)],
-            closed: Closed::default(),
+            versions: Vec::new(),
+            version: Version::One,
+            careful: false,
+            lower,
+            gone: VecDeque::new(),
+            stores: vec![Store::default(); 2 * usize::from(SHARDS)],
+            closed: [Closed::default(), Closed::default()],
             ahead: vec![10_000_000; servers],
             down: vec![false; servers],
-            copies: vec![None; usize::from(SHARDS)],
+            copies: vec![None; 2 * usize::from(SHARDS)],
             net: Net::GOOD,
             chance: Chance::of(seed, 1),
             names: 0,
@@ -253,11 +278,13 @@ impl World {
 
     /// A new process, in the first pod that has none.
     pub(crate) fn starts(&mut self, before: Option<Process>) {
+        let all = Arc::clone(self.configured());
         let process = match before {
-            None => Process::new(self.now, &mut self.names, self.replicas),
-            Some(before) => before.succeeded(self.now, &mut self.names, self.replicas, &self.all),
+            None => Process::new(self.now, &mut self.names, self.replicas, &all),
+            Some(before) => before.succeeded(self.now, &mut self.names, self.replicas, &all),
         };
         let at = self.processes.len();
+        self.versions.push(self.version);
         self.processes.push(Some(process));
         self.cut.push(0);
         self.apart.push(Apartness::default());
@@ -286,13 +313,13 @@ impl World {
                 break;
             }
         }
-        self.leaves_nothing()?;
-        self.judge.is_used()
+        self.judge.is_used()?;
+        self.leaves_nothing()
     }
 
     /// Whether no call is left, and all is as it was for long enough.
     fn is_over(&self) -> bool {
-        self.troubles == 0
+        self.is_calm()
             && self.now > self.ends.max(self.calm_since) + 2 * AGED
             && self.calls.is_empty()
     }
@@ -312,9 +339,10 @@ impl World {
         // What a process held that was killed is kept until somebody misses it.
         for (nth, process) in self.processes.iter().enumerate() {
             let Some(process) = process else { continue };
-            for (at, store) in self.stores.iter().enumerate() {
-                let now = self.store_time(self.server(u8::try_from(at).unwrap()));
-                let held = store.held_by(now, process.name(at));
+            for shard in 0..SHARDS {
+                let now = self.store_time(self.server(shard));
+                let store = &self.stores[self.versions[nth].store(shard)];
+                let held = store.held_by(now, process.name(shard.into()));
                 if held > 0 {
                     return Err(format!("{held} slots of process {nth} are not given back"));
                 }
@@ -383,6 +411,21 @@ impl World {
         }
     }
 
+    /// Whether nothing is wrong, and all share the same limits.
+    pub(crate) fn is_calm(&self) -> bool {
+        let is_new = |at: &usize| {
+            let has_limits = |it: &Process| Arc::ptr_eq(&it.all, self.configured());
+            self.versions[*at] == self.version
+                && self.processes[*at].as_ref().is_some_and(has_limits)
+        };
+        self.troubles == 0 && self.pods.iter().flatten().all(is_new)
+    }
+
+    /// The limits that replicas are configured with from now on.
+    fn configured(&self) -> &Arc<Catalogue> {
+        if self.careful { &self.lower } else { &self.all }
+    }
+
     pub(crate) fn is_on(&self, at: usize) -> bool {
         self.processes[at].as_ref().is_some_and(|process| !process.stopped)
     }
@@ -434,6 +477,26 @@ impl World {
                 self.judge.is_lost(self.now, at, shard);
             }
         }
+    }
+}
+
+// === impl Version ===
+
+impl Version {
+    pub(super) const BOTH: [Self; 2] = [Self::One, Self::Other];
+
+    pub(super) fn other(self) -> Self {
+        Self::BOTH[1 - self as usize]
+    }
+
+    /// Its store of a part.
+    pub(super) fn store(self, shard: u8) -> usize {
+        self as usize * usize::from(SHARDS) + usize::from(shard)
+    }
+
+    /// As the servers know it.
+    pub(super) fn number(self) -> u64 {
+        2 + self as u64
     }
 }
 

@@ -78,13 +78,14 @@ impl World {
     }
 
     pub(super) fn keys_of(&self, call: &Call, by: usize) -> Vec<BucketKey> {
-        let keys = call.buckets.iter().map(|nth| self.all.keys[*nth as usize].clone());
+        let all = self.processes[by].as_ref().map_or(&self.all, |process| &process.all);
+        let keys = call.buckets.iter().map(|nth| all.keys[*nth as usize].clone());
         let is_paused = self.paused.contains(&(by, call.ask.workspace));
         keys.chain(is_paused.then(|| self.all.gate.clone())).collect()
     }
 
     pub(super) fn goes(&mut self, number: u64, permit: Permit) {
-        let quiet = (self.troubles == 0).then(|| self.calm_since + KNOWN);
+        let quiet = self.is_calm().then(|| self.calm_since + KNOWN);
         let now = self.now;
         let call = self.calls.get_mut(&number).unwrap();
         (call.permit, call.ticket, call.sent) = (Some(permit), None, now);

@@ -27,6 +27,7 @@ impl World {
         process.scheduler.notes(&mut notes);
         self.pods.iter_mut().filter(|pod| **pod == Some(at)).for_each(|pod| *pod = None);
         self.judge.is_gone(self.now, at);
+        self.gone.push_back((at, self.now));
         let mut own: Vec<_> =
             self.calls.iter().filter(|(_, call)| call.by == at).map(|(it, _)| *it).collect();
         own.sort_unstable();

@@ -13,9 +13,19 @@ impl World {
         }
     }
 
+    /// How much of a limit of Slack's a replica may use that is configured with this one.
+    fn part_of(&self, bucket: u32, key: &BucketKey) -> f64 {
+        let (own, of) = (quota_of(key), quota_of(&self.all.keys[bucket as usize]));
+        let (Some((own, own_period)), Some((of, period))) = (own, of) else { return 1.0 };
+        if own_period == period {
+            return f64::from(own) / f64::from(of);
+        }
+        f64::from(own) * period.as_secs_f64() / (f64::from(of) * own_period.as_secs_f64())
+    }
+
     pub(super) fn samples(&mut self) {
         self.after(SAMPLE, Event::Sample);
-        let is_calm = self.troubles == 0;
+        let is_calm = self.is_calm();
         self.counts.calm += u64::from(is_calm);
         if !is_calm {
             self.is_troubled();
@@ -50,7 +60,7 @@ impl World {
                 };
                 let seen = self.people.get(&bucket).is_some_and(|at| *at + period * 11 > self.now);
                 if self.used(&key) >= most {
-                    let share = f64::from(most) / f64::from(quota);
+                    let share = f64::from(most) / f64::from(quota) * self.part_of(bucket, &key);
                     let all = busy.entry(bucket).or_default();
                     *all = all.max(share);
                     continue;

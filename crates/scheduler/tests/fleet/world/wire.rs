@@ -34,7 +34,8 @@ impl World {
 
     pub(super) fn arrives(&mut self, message: Message) {
         let Message { of, shard, sent, payload } = message;
-        let (server, at) = (self.server(shard), usize::from(shard));
+        let (server, version) = (self.server(shard), self.versions[of]);
+        let at = version.store(shard);
         let now = self.store_time(server);
         let answers = |payload| Message { of, shard, sent, payload };
         match payload {
@@ -42,6 +43,10 @@ impl World {
             Payload::Beat(number, beat) => {
                 let name = beat.name;
                 let beaten = self.stores[at].beat(now, TIMES, beat);
+                if let Beaten::Member { count, .. } = beaten {
+                    let other = version.other().store(shard);
+                    self.stores[other].is_used_by(now, version.number(), count);
+                }
                 self.posts(&answers(Payload::Beaten(number, name, beaten)));
             }
             Payload::Step(number, step) => {
@@ -52,7 +57,7 @@ impl World {
                 for push in pushes {
                     let named = |pod: &Option<usize>| {
                         let process = pod.and_then(|pod| self.processes[pod].as_ref());
-                        process.is_some_and(|process| process.name(at) == push.to)
+                        process.is_some_and(|process| process.name(shard.into()) == push.to)
                     };
                     if let Some(of) = self.pods.iter().find(|pod| named(pod)).copied().flatten() {
                         let payload = Payload::Push(push);
@@ -63,10 +68,11 @@ impl World {
             Payload::Tell(number, tell) => {
                 let times = (TIMES.stale, TIMES.flight + 1_000);
                 let mut pushes = Vec::new();
-                let told = self.closed.tell(now, times, tell, &mut pushes);
+                let told = self.closed[version as usize].tell(now, times, tell, &mut pushes);
                 for push in pushes {
-                    let others: Vec<_> = self.pods.iter().flatten().copied().collect();
-                    for other in others.into_iter().filter(|other| *other != of) {
+                    let others = self.pods.iter().flatten().copied();
+                    let is_told = |it: &usize| *it != of && self.versions[*it] == version;
+                    for other in others.filter(is_told).collect::<Vec<_>>() {
                         let payload = Payload::Tells(push.clone());
                         self.posts(&Message { of: other, shard, sent: self.now, payload });
                     }
@@ -88,8 +94,8 @@ impl World {
     }
 
     pub(super) fn is_told(&mut self, at: usize, message: Message) {
-        let (all, mut names) = (Arc::clone(&self.all), self.names);
-        self.lets(at, |process, now, _| process.hears(now, message, &mut names, &all));
+        let mut names = self.names;
+        self.lets(at, |process, now, _| process.hears(now, message, &mut names));
         self.names = names;
     }
 
@@ -100,7 +106,8 @@ impl World {
     pub(super) fn used(&self, key: &BucketKey) -> u32 {
         let shard = process::shard(key).0;
         let now = self.store_time(self.server(shard));
-        self.stores[usize::from(shard)].used(now, &key.to_string())
+        let stores = Version::BOTH.map(|version| &self.stores[version.store(shard)]);
+        stores.map(|store| store.used(now, &key.to_string())).iter().sum()
     }
 
     /// Whether whoever is heard by a server would name all to it that may have calls that count.
@@ -108,12 +115,16 @@ impl World {
         let pods = || self.pods.iter().flatten().copied();
         let hears = |at: &usize| self.is_on(*at) && self.cut[*at] & (1 << server) == 0;
         let process = |at: usize| self.processes[at].as_ref();
-        pods().any(|at| hears(&at))
-            && (0..usize::from(SHARDS)).all(|shard| {
+        Version::BOTH.into_iter().all(|version| {
+            let pods = || pods().filter(move |at| self.versions[*at] == version);
+            let are_known = |shard: usize| {
                 let names = pods().filter_map(process).map(|it| it.name(shard));
                 let names: Vec<_> = names.collect();
                 let mut knowing = pods().filter(hears).filter_map(process);
                 knowing.all(|process| names.iter().all(|name| process.knows(shard, *name)))
-            })
+            };
+            pods().next().is_none()
+                || pods().any(|at| hears(&at)) && (0..usize::from(SHARDS)).all(are_known)
+        })
     }
 }
