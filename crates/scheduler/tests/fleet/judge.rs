@@ -52,6 +52,8 @@ struct Window {
 #[derive(Debug, Default)]
 struct Order {
     waits: BTreeSet<u64>,
+    /// Those of them whose turn was given up while they were in flight.
+    late: BTreeSet<u64>,
     flying: Vec<(u64, Instant)>,
 }
 
@@ -126,11 +128,11 @@ impl Judge {
         }
     }
 
-    /// A call goes. Returns what is wrong with that.
+    /// A call goes, for so many times. Returns what is wrong with that.
     pub(super) fn goes(
         &mut self,
         now: Instant,
-        call: u64,
+        (call, attempt): (u64, u32),
         by: usize,
         buckets: &[u32],
         quiet: Option<Instant>,
@@ -138,7 +140,7 @@ impl Judge {
         self.sent += 1;
         for &bucket in buckets {
             self.is_within_its_limit(now, bucket)?;
-            self.is_in_order(now, call, by, bucket)?;
+            self.is_in_order(now, (call, attempt > 1), by, bucket)?;
             self.is_open(now, call, by, bucket, quiet)?;
         }
         Ok(())
@@ -182,7 +184,7 @@ impl Judge {
     fn is_in_order(
         &mut self,
         now: Instant,
-        call: u64,
+        (call, had_its_turn): (u64, bool),
         by: usize,
         bucket: u32,
     ) -> Result<(), String> {
@@ -191,7 +193,9 @@ impl Judge {
         if let Some((other, _)) = order.flying.iter().find(|(other, _)| *other != call) {
             return Err(format!("it goes beside call {other} of its order"));
         }
-        if let Some(first) = order.waits.first().filter(|first| **first < call) {
+        // Of two that were in flight at once the younger one may keep its turn.
+        let is_before = |other: &&u64| !(had_its_turn && order.late.contains(*other));
+        if let Some(first) = order.waits.range(..call).find(is_before) {
             return Err(format!("it overtakes call {first} of its order"));
         }
         order.waits.remove(&call);
@@ -230,15 +234,35 @@ impl Judge {
         self.orders.entry((by, bucket)).or_default().waits.insert(call);
     }
 
+    /// A call waits again that is in an order.
+    pub(super) fn waits_again(&mut self, now: Instant, call: u64, by: usize, bucket: u32) {
+        let order = self.orders.entry((by, bucket)).or_default();
+        let is_in_time = |(other, sent): &(u64, Instant)| *other == call && *sent + PATIENCE > now;
+        let is_late = order.late.contains(&call) || !order.flying.iter().any(is_in_time);
+        self.leaves_order(call, by, bucket);
+        self.waits(call, by, bucket);
+        if is_late {
+            self.orders.entry((by, bucket)).or_default().late.insert(call);
+        }
+    }
+
     /// The process knows that a call is answered, or it ends without being sent.
     pub(super) fn leaves_order(&mut self, call: u64, by: usize, bucket: u32) {
         if let Some(order) = self.orders.get_mut(&(by, bucket)) {
             order.waits.remove(&call);
+            order.late.remove(&call);
             order.flying.retain(|(other, _)| *other != call);
             if order.waits.is_empty() && order.flying.is_empty() {
                 self.orders.remove(&(by, bucket));
             }
         }
+    }
+
+    /// Whether a call tries buckets that were closed.
+    pub(super) fn is_trying(&self, now: Instant, buckets: &[u32]) -> bool {
+        let is_half_open = |closed: &Closed| closed.until <= now + MOMENT;
+        !self.closed.is_empty()
+            && buckets.iter().any(|it| self.closed.get(it).is_some_and(is_half_open))
     }
 
     /// Whether it is a call's turn in an order.

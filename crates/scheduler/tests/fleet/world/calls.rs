@@ -92,7 +92,7 @@ impl World {
         (call.open, call.unheard) = (true, false);
         call.attempts += 1;
         let (attempt, by) = (call.attempts, call.by);
-        if let Err(wrong) = self.judge.goes(now, number, by, &call.buckets, quiet) {
+        if let Err(wrong) = self.judge.goes(now, (number, attempt), by, &call.buckets, quiet) {
             let call_buckets = call.buckets[..call.buckets.len() - 2].to_vec();
             let keys: Vec<_> =
                 call.buckets.iter().map(|nth| self.all.keys[*nth as usize].to_string()).collect();
@@ -110,8 +110,10 @@ impl World {
             self.wrong.get_or_insert(format!("call {number} goes through a pause"));
         }
         let chance = &mut self.traffic;
+        // Those who try are few, and what becomes of slow ones is to be seen.
+        let often = if self.judge.is_trying(now, &call.buckets) { 300 } else { 3 };
         let latency =
-            if chance.hits(3) { chance.millis(3_000, 30_000) } else { chance.millis(60, 400) };
+            if chance.hits(often) { chance.millis(3_000, 30_000) } else { chance.millis(60, 400) };
         let is_shut = call.buckets.iter().any(|it| self.shut.get(it).is_some_and(|at| *at > now));
         let (result, heard) = if is_shut {
             (Outcome::Refused, latency)
@@ -266,8 +268,7 @@ impl World {
         let (by, order, result) = (call.by, call.order, call.result);
         let (deadline, line) = (call.deadline, (by, call.buckets[0]));
         if let Some(order) = order {
-            self.judge.leaves_order(number, by, order);
-            self.judge.waits(number, by, order);
+            self.judge.waits_again(self.now, number, by, order);
         }
         match self.asks(number, by, |scheduler, now| scheduler.replay(now, permit, result, &[])) {
             Some((true, Some(ticket))) => self.waits_till(number, ticket, line, deadline),
