@@ -533,11 +533,13 @@ impl Store {
         self.member(name).is_some()
     }
 
-    /// How many slots a scheduler holds in all, by what it has heard.
-    pub fn held_by(&self, now: u64, name: Name) -> u32 {
-        let buckets = self.buckets.values().filter(|bucket| bucket.expires > now);
-        let records = buckets.flat_map(|bucket| &bucket.records);
-        records.filter(|record| record.name == name).map(Record::held).sum()
+    /// How many slots a scheduler holds, by what it has heard in this life of the store: the buckets of which
+    /// it holds any.
+    pub fn held_by(&self, now: u64, name: Name) -> Vec<(&str, u32)> {
+        let buckets = self.buckets.iter().filter(|(_, bucket)| bucket.expires > now);
+        let records = buckets.flat_map(|(key, it)| it.records.iter().map(|it| (&**key, it)));
+        let own = records.filter(|(_, it)| it.name == name && it.told == self.epoch);
+        own.map(|(key, record)| (key, record.held())).filter(|(_, held)| *held > 0).collect()
     }
 
     /// How many slots all hold of a bucket, by what it has heard.

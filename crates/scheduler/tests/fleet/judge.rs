@@ -64,6 +64,8 @@ struct Closed {
     until: Instant,
     by: usize,
     probes: Vec<(u64, Instant)>,
+    /// When the last of them that did not pass has ended.
+    tried: Instant,
 }
 
 /// A process that does not reach a part of the store, or did not lately: what it uses may come on top.
@@ -110,6 +112,8 @@ const ENOUGH: f64 = 100.0;
 const LONG: Duration = Duration::from_secs(10);
 /// How long a turn to probe may be kept.
 const TURN: Duration = Duration::from_secs(61);
+/// For how long it matters at least that a bucket was closed, after nobody tries it any more.
+const MATTERS: Duration = Duration::from_secs(10);
 
 // === impl Judge ===
 
@@ -211,6 +215,9 @@ impl Judge {
         bucket: u32,
         quiet: Option<Instant>,
     ) -> Result<(), String> {
+        if self.is_forgotten(now, bucket) {
+            self.closed.remove(&bucket);
+        }
         let Some(closed) = self.closed.get_mut(&bucket) else { return Ok(()) };
         let is_quiet = quiet.is_some_and(|since| since <= closed.since);
         if now + MOMENT < closed.until {
@@ -227,6 +234,16 @@ impl Judge {
         }
         closed.probes.push((call, now));
         Ok(())
+    }
+
+    /// Whether it does not matter any more that a bucket was closed.
+    fn is_forgotten(&self, now: Instant, bucket: u32) -> bool {
+        let Some(closed) = self.closed.get(&bucket) else { return false };
+        let period = self.windows[bucket as usize].as_ref().map(|window| window.period);
+        let kept = MATTERS.max(period.unwrap_or_default());
+        let lapsed = closed.probes.iter().map(|(_, sent)| *sent + TURN);
+        let last = lapsed.fold(closed.until.max(closed.tried), Instant::max);
+        last + kept <= now
     }
 
     /// A call waits that is in an order.
@@ -260,9 +277,11 @@ impl Judge {
 
     /// Whether a call tries buckets that were closed.
     pub(super) fn is_trying(&self, now: Instant, buckets: &[u32]) -> bool {
-        let is_half_open = |closed: &Closed| closed.until <= now + MOMENT;
-        !self.closed.is_empty()
-            && buckets.iter().any(|it| self.closed.get(it).is_some_and(is_half_open))
+        let is_half_open = |it: &u32| {
+            let closed = self.closed.get(it).filter(|closed| closed.until <= now + MOMENT);
+            closed.is_some() && !self.is_forgotten(now, *it)
+        };
+        !self.closed.is_empty() && buckets.iter().any(is_half_open)
     }
 
     /// Whether it is a call's turn in an order.
@@ -283,7 +302,7 @@ impl Judge {
     }
 
     /// An attempt has ended: whether the call has passed what it tried.
-    pub(super) fn tried(&mut self, call: u64, buckets: &[u32], passed: bool) {
+    pub(super) fn tried(&mut self, now: Instant, call: u64, buckets: &[u32], passed: bool) {
         if self.closed.is_empty() {
             return;
         }
@@ -291,8 +310,11 @@ impl Judge {
             let Some(closed) = self.closed.get_mut(bucket) else { continue };
             let before = closed.probes.len();
             closed.probes.retain(|(other, _)| *other != call);
-            if passed && closed.probes.len() < before {
-                self.closed.remove(bucket);
+            if closed.probes.len() < before {
+                closed.tried = now;
+                if passed {
+                    self.closed.remove(bucket);
+                }
             }
         }
     }
@@ -301,7 +323,7 @@ impl Judge {
     pub(super) fn closes(&mut self, now: Instant, by: usize, bucket: u32, until: Instant) {
         let before = self.closed.get(&bucket).map(|closed| closed.until);
         if before.is_none_or(|before| before < until) {
-            let new = Closed { since: now, until, by, probes: Vec::new() };
+            let new = Closed { since: now, until, by, probes: Vec::new(), tried: now };
             self.closed.insert(bucket, new);
         }
     }

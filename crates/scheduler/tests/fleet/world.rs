@@ -343,8 +343,8 @@ impl World {
                 let now = self.store_time(self.server(shard));
                 let store = &self.stores[self.versions[nth].store(shard)];
                 let held = store.held_by(now, process.name(shard.into()));
-                if held > 0 {
-                    return Err(format!("{held} slots of process {nth} are not given back"));
+                if !held.is_empty() {
+                    return Err(format!("process {nth} does not give back {held:?}"));
                 }
             }
         }

@@ -169,7 +169,7 @@ impl World {
         call.unheard = false;
         let (by, order, buckets) = (call.by, call.order, call.buckets.clone());
         let (result, attempts) = (call.result, call.attempts);
-        self.judge.tried(number, &buckets, result == Outcome::Answered);
+        self.judge.tried(self.now, number, &buckets, result == Outcome::Answered);
         let goes_on = match result {
             Outcome::Unsent => self.traffic.hits(500),
             Outcome::Refused => attempts < ATTEMPTS,
