@@ -113,6 +113,7 @@ pub(super) struct Follows {
     /// Held calls that go.
     pub(super) sent: Vec<(u64, Permit)>,
     pub(super) expired: Vec<u64>,
+    pub(super) shed: Vec<u64>,
     /// To which part of the store.
     pub(super) messages: Vec<(u8, Payload)>,
 }
@@ -248,16 +249,15 @@ impl Process {
         }
     }
 
-    /// A call is to wait, or goes.
-    pub(super) fn enqueued(&mut self, call: u64, enqueued: Enqueued, out: &mut Follows) -> bool {
+    /// A call is to wait, goes, or is shed.
+    pub(super) fn enqueued(&mut self, call: u64, enqueued: Enqueued, out: &mut Follows) {
         match enqueued {
             Enqueued::Granted(permit) => out.sent.push((call, permit)),
             Enqueued::Held(ticket) => {
                 self.held.insert(ticket.number(), call);
             }
-            Enqueued::Refused(_) => return false,
+            Enqueued::Refused(_) => out.shed.push(call),
         }
-        true
     }
 
     /// Does what is due, and says what there is to say.

@@ -451,6 +451,11 @@ impl World {
             self.counts.expired += 1;
             self.ends(call);
         }
+        // Before others go, who may have waited for them.
+        for call in out.shed {
+            self.counts.shed += 1;
+            self.ends(call);
+        }
         for (call, permit) in out.sent {
             self.goes(call, permit);
         }

@@ -52,18 +52,12 @@ impl World {
         };
         let line = (by, call.buckets[0]);
         self.calls.insert(number, call);
-        match self.asks(number, by, |scheduler, now| scheduler.enqueue(now, &arriving)) {
-            Some((true, Some(ticket))) => {
-                self.waits_till(number, ticket, line, deadline);
-                if self.traffic.hits(5) {
-                    let time = self.traffic.millis(10, 20_000);
-                    self.after(time, Event::HangsUp(number));
-                }
-            }
-            Some((true, None)) => {}
-            _ => {
-                self.counts.shed += 1;
-                self.ends(number);
+        let enqueue = |scheduler: &mut Scheduler, now| scheduler.enqueue(now, &arriving);
+        if let Some(ticket) = self.asks(number, by, enqueue) {
+            self.waits_till(number, ticket, line, deadline);
+            if self.traffic.hits(5) {
+                let time = self.traffic.millis(10, 20_000);
+                self.after(time, Event::HangsUp(number));
             }
         }
     }
@@ -224,20 +218,21 @@ impl World {
         freezes.filter_map(|it| Some((self.all.number(&it.bucket)?, it.until))).collect()
     }
 
-    /// A call asks to go. Whether it does or is held, and by what ticket.
+    /// A call asks to go. Returns its ticket if it is held.
     fn asks(
         &mut self,
         number: u64,
         by: usize,
         how: impl FnOnce(&mut Scheduler, Instant) -> Enqueued,
-    ) -> Option<(bool, Option<Ticket>)> {
+    ) -> Option<Ticket> {
         self.lets(by, |process, now, out| {
             let enqueued = how(&mut process.scheduler, now);
             let ticket = match &enqueued {
                 Enqueued::Held(ticket) => Some(*ticket),
                 _ => None,
             };
-            Some((process.enqueued(number, enqueued, out), ticket))
+            process.enqueued(number, enqueued, out);
+            ticket
         })
     }
 
@@ -270,13 +265,9 @@ impl World {
         if let Some(order) = order {
             self.judge.waits_again(self.now, number, by, order);
         }
-        match self.asks(number, by, |scheduler, now| scheduler.replay(now, permit, result, &[])) {
-            Some((true, Some(ticket))) => self.waits_till(number, ticket, line, deadline),
-            Some((true, None)) => {}
-            _ => {
-                self.counts.shed += 1;
-                self.ends(number);
-            }
+        let replay = |scheduler: &mut Scheduler, now| scheduler.replay(now, permit, result, &[]);
+        if let Some(ticket) = self.asks(number, by, replay) {
+            self.waits_till(number, ticket, line, deadline);
         }
     }
 
