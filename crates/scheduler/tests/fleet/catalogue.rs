@@ -60,7 +60,7 @@ impl Catalogue {
         let tier = |name, quota: u32| {
             let scope = [Dimension::App, Dimension::Workspace, Dimension::Method];
             let (quota, seconds) = match name {
-                "list" | "update" if careful => (quota / 2, 30),
+                "list" | "update" if careful => (quota, 90),
                 "info" | "bookmark" if careful => (quota * 3 / 4, 60),
                 _ => (quota, 60),
             };

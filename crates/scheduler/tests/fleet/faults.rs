@@ -71,7 +71,7 @@ const LONG: u32 = 30;
 /// So many replicas are updated.
 const ALL: usize = 10;
 /// How long a call may count after its process was heard last: a lease, a flight and a period.
-const COUNTS: Duration = Duration::from_secs(150);
+const COUNTS: Duration = Duration::from_secs(180);
 
 impl World {
     pub(super) fn goes_wrong(&mut self, fault: Fault) {

@@ -103,7 +103,7 @@ const MOMENT: Duration = Duration::from_millis(5);
 /// How long the calls of an order wait for one without an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a call may count at most: a flight and a period.
-const LONGEST: Duration = Duration::from_secs(121);
+const LONGEST: Duration = Duration::from_secs(151);
 /// From the moment at which a slot has aged to the response of the call that has it, for nearly all calls.
 const LATENCY: Duration = Duration::from_millis(600);
 /// The share of a limit that is used at least while calls wait for it, where so many could have gone.

@@ -123,12 +123,12 @@ pub(super) const SHARDS: u8 = 2;
 /// Where it keeps what is of no part.
 pub(super) const OF_ALL: u8 = SHARDS;
 pub(super) const TIMES: Times =
-    Times { forget: 30_000, flight: 60_000, stale: 3_000, longest: 60_000 };
+    Times { forget: 30_000, flight: 60_000, stale: 3_000, longest: 90_000 };
 pub(super) const FLIGHT: Duration = Duration::from_secs(60);
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_secs(1);
 const TIME_OUT: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(90);
 const GONE: usize = 64;
 
 /// Which part of the store keeps a bucket.

@@ -183,7 +183,7 @@ const SAMPLE: Duration = Duration::from_secs(2);
 /// For how long a call may wait for a slot that is free, a beat and an answer.
 const IDLE: Duration = Duration::from_secs(5);
 /// After so long the store waits for nobody who was silent before: a lease, a flight and a period, twice.
-const AGED: Duration = Duration::from_secs(310);
+const AGED: Duration = Duration::from_secs(370);
 /// By then all know again what is closed.
 const KNOWN: Duration = Duration::from_secs(5);
 /// How often a call is sent at most.
@@ -320,7 +320,7 @@ impl World {
     /// Whether no call is left, and all is as it was for long enough.
     fn is_over(&self) -> bool {
         self.is_calm()
-            && self.now > self.ends.max(self.calm_since) + 2 * AGED
+            && self.now > self.ends.max(self.calm_since) + 3 * AGED
             && self.calls.is_empty()
     }
 
