@@ -465,7 +465,12 @@ impl Scheduler {
         };
         let flight = self.leases.as_ref().map_or(Duration::ZERO, |leases| leases.sharing.flight);
         let ends = now + left + UNUSED + flight;
+        let is_name = !key.values.is_crowd();
         for id in self.resolve(now, &[key]) {
+            if is_name && self.buckets[id].is_crowd() {
+                self.crowd_is_shut(now, id, now + left);
+                continue;
+            }
             let before = self.buckets[id].half_open().copied();
             if before.is_some_and(|before| !before.hears(version, answers)) {
                 continue;
@@ -504,6 +509,22 @@ impl Scheduler {
             }
             self.look_again(id);
         }
+    }
+
+    /// A name is closed that shares a bucket here with others: so is that bucket, for as long. The store has
+    /// no record under its name, so it is no claim of that one's turn that opens it again.
+    fn crowd_is_shut(&mut self, now: Instant, id: BucketId, until: Instant) {
+        let before = self.buckets[id].half_open().copied();
+        if until <= now || before.is_some_and(|before| before.until >= until) {
+            return;
+        }
+        self.shut(now, id, until);
+        if let Some(half_open) = self.buckets[id].half_open_mut()
+            && before.is_some_and(|before| before.turn != Turn::Own)
+        {
+            half_open.turn = Turn::Free { from: now };
+        }
+        self.look_again(id);
     }
 
     /// A bucket is open for all.

@@ -154,6 +154,33 @@ fn a_turn_that_no_call_uses_is_given_up() {
     assert_eq!(freezing.tells(&[], &[]), [Notice::GivenUp(whole)]);
 }
 
+/// Red when a freeze of a name that has no bucket of its own is ended by the list of all that tells of it, and
+/// when its end waits for a turn that the store does not know.
+#[test]
+fn a_freeze_of_a_name_holds_the_bucket_that_it_shares() {
+    for is_listed in [true, false] {
+        let (mut freezing, whole) = (Freezing::new(), whole());
+        freezing.one.scheduler.bound_buckets(0);
+        let closed = Some(shut(30, Prober::Nobody));
+        if is_listed {
+            freezing.version += 1;
+            let all = Some(vec![freezing.stands(&whole, closed)]);
+            let (epoch, now) = (EPOCH, freezing.one.now);
+            let batch = freezing.one.scheduler.notices(&mut Vec::new());
+            let (granted, standings) = (Vec::new(), Vec::new());
+            let answer = Noticed { batch, epoch, version: 100, granted, standings, all };
+            freezing.one.scheduler.noticed(now, answer);
+        } else {
+            freezing.hears(&whole, closed);
+        }
+        freezing.one.arrive(std::slice::from_ref(&whole), Class::Normal, 1);
+        freezing.one.pass(seconds(29));
+        assert_eq!(freezing.sent(), 0, "{is_listed}");
+        freezing.one.pass(seconds(2));
+        assert_eq!((freezing.sent(), freezing.one.scheduler.has_notices()), (1, false));
+    }
+}
+
 /// Red when the store forgets a bucket that somebody probes, and when another replica does.
 #[test]
 fn a_bucket_is_half_open_for_as_long_as_a_call_tries_it() {
