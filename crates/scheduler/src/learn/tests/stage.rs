@@ -161,6 +161,8 @@ impl Play {
                     client.answered(now, call, refused);
                     count.surprises += client.surprises() - before;
                 }
+                // One that was planned for later, before, plans nothing.
+                Event::Wakes if now < woken => {}
                 Event::Wakes => woken = Instant::FAR,
                 Event::OthersCall => {
                     if let Some(others) = self.others.filter(|others| window < others.until) {
