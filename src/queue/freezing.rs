@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use limits::{BucketKey, Limit};
-use scheduler::{Epoch, Notice, Noticed, Standing};
+use scheduler::{Epoch, InCommon, Notice, Noticed, Standing};
 use slack::{Catalogue, OPEN};
 
 use super::Admission;
@@ -37,7 +37,8 @@ impl Admission {
 
     /// Moves what is to be told into `out`; see [`scheduler::Scheduler::notices`].
     pub fn move_notices(&self, out: &mut Vec<Notice>) -> u64 {
-        self.shared.lock().scheduler.notices(out)
+        let mut state = self.shared.lock();
+        state.scheduler.notices(self.shared.now(), out)
     }
 
     /// The store has answered them.
@@ -53,6 +54,14 @@ impl Admission {
         let mut state = self.shared.lock();
         let now = self.shared.now();
         state.scheduler.stands_now(now, epoch, standing);
+        state.pump(&self.shared, now);
+    }
+
+    /// The store tells all what it has learnt of a bucket.
+    pub fn learns_now(&self, epoch: Epoch, learnt: &InCommon) {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        state.scheduler.learns_now(now, epoch, learnt);
         state.pump(&self.shared, now);
     }
 

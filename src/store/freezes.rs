@@ -1,11 +1,11 @@
-//! What this replica tells the others of Slack's refusals, and hears of them: one message at a time, at
-//! once where there is something to tell, and once a second. What the words mean is told in
+//! What this replica tells the others of Slack's refusals and of what they teach, and hears of them: one message
+//! at a time, at once where there is something to tell, and once a second. What the words mean is told in
 //! [`scheduler::Notice`]'s module.
 
 use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
-use scheduler::{Epoch, Notice, Noticed, Prober, Shut, Standing};
+use scheduler::{Epoch, InCommon, Is, Notice, Noticed, Prober, Shut, Standing, Tale};
 use tokio::time::Instant;
 
 use super::{
@@ -31,14 +31,14 @@ pub(super) struct Freezes {
     outbox: Outbox<u64>,
 }
 
-/// What is published of a bucket.
+/// What is published of a bucket: two words say what.
 #[derive(Debug, PartialEq, Eq)]
 struct Push<'a> {
     by: &'a str,
     epoch: Epoch,
     version: u64,
-    left: i64,
-    prober: &'a str,
+    number: i64,
+    word: &'a str,
     bucket: &'a str,
 }
 
@@ -51,10 +51,14 @@ const WITHIN: u64 = 10_000;
 const UNUSED: u64 = 1_000;
 /// What comes first where the others are told of a bucket.
 const PUSHED: &str = "closed ";
+/// And where they are told what was learnt of one.
+const LEARNT: &str = "learnt ";
 /// How a bucket is told: its name, its version, for how long it is closed, and whose turn it is.
 type Told = (String, u64, i64, u8);
 /// The parts of that.
 const PARTS: usize = 4;
+/// How it is told what was learnt of a bucket: its name, the number of the record, how old that is, and the record.
+type Learnt = (String, u64, u64, String);
 /// The words of what is published.
 const WORDS: usize = 6;
 
@@ -108,7 +112,7 @@ impl Freezes {
         let mut notices = Vec::new();
         let batch = self.admission.move_notices(&mut notices);
         self.outbox.sends(now, number, batch);
-        let mut given = Given::plain(["v", "z", "w"].map(|what| keys.of_all(what)));
+        let mut given = Given::plain(["v", "z", "w", "l"].map(|what| keys.of_all(what)));
         given.push([&self.name]);
         given.push([number]);
         given.push([self.epoch.map_or_else(String::new, |epoch| epoch.0.to_string())]);
@@ -127,7 +131,9 @@ impl Freezes {
         }
         let Some(answered) = Answered::of(answer) else { return false };
         let Some(batch) = self.outbox.is_answered() else { return true };
-        let Some(Answered { epoch, version, granted, standings, all }) = answered.0 else {
+        let Some(Answered { epoch, version, granted, standings, all, learnt, all_learnt }) =
+            answered.0
+        else {
             // Its message was late: nothing of it counts.
             self.is_alone();
             return true;
@@ -136,7 +142,19 @@ impl Freezes {
         let stand = |told: Vec<Told>| told.into_iter().filter_map(|told| self.standing(told));
         let standings = stand(standings).collect();
         let all = all.map(|all| stand(all).collect());
-        self.admission.noticed(Noticed { batch, epoch, version, granted, standings, all });
+        let lessons = |told: Vec<Learnt>| told.into_iter().filter_map(|it| self.in_common(it));
+        let learnt = lessons(learnt).collect();
+        let all_learnt = all_learnt.map(|all| lessons(all).collect());
+        self.admission.noticed(Noticed {
+            batch,
+            epoch,
+            version,
+            granted,
+            standings,
+            all,
+            learnt,
+            all_learnt,
+        });
         true
     }
 
@@ -149,25 +167,52 @@ impl Freezes {
 
     /// All are told how a bucket stands. Returns whether it is that what is told.
     pub(super) fn hear_push(&mut self, text: &str) -> bool {
-        let Some(text) = text.strip_prefix(PUSHED) else { return false };
+        let learnt = text.strip_prefix(LEARNT);
+        let Some(text) = learnt.or_else(|| text.strip_prefix(PUSHED)) else { return false };
         let Some(push) = Push::of(text).filter(|push| Some(push.epoch) == self.epoch) else {
             return true;
         };
+        let is_newer = push.version > self.version;
         if push.version == self.version + 1 {
             self.version += 1;
         }
-        if push.by != self.name {
-            let whose = match push.prober {
+        if push.by == self.name {
+            return true;
+        }
+        if learnt.is_some() {
+            // What came before is known by an answer, and perhaps what it has become since.
+            if !is_newer {
+                return true;
+            }
+            let serial = u64::try_from(push.number).unwrap_or(0);
+            let told = (push.bucket.to_owned(), serial, 0, push.word.to_owned());
+            if let Some(learnt) = self.in_common(told) {
+                self.admission.learns_now(push.epoch, &learnt);
+            }
+        } else {
+            let whose = match push.word {
                 "-" => 0,
                 prober if prober == self.name => 1,
                 _ => 2,
             };
-            let told = (push.bucket.to_owned(), push.version, push.left, whose);
+            let told = (push.bucket.to_owned(), push.version, push.number, whose);
             if let Some(standing) = self.standing(told) {
                 self.admission.stands_now(push.epoch, standing);
             }
         }
         true
+    }
+
+    /// What was learnt of a limit that there is here.
+    fn in_common(&self, (name, serial, age, record): Learnt) -> Option<InCommon> {
+        let bucket = self.admission.bucket(keys::bucket(&name)?)?;
+        let is = match &*record {
+            "+" => Is::Kept,
+            "-" => Is::Gone,
+            "=" => Is::Same,
+            _ => Is::Record { text: record, age: Duration::from_millis(age) },
+        };
+        Some(InCommon { bucket, serial, is })
     }
 
     /// Of a limit that there is not here nothing is known.
@@ -206,6 +251,15 @@ fn tell(given: &mut Given, notice: &Notice) {
         }
         Notice::GivenUp(bucket) => given.push(["given_up", &keys::name(bucket)]),
         Notice::Passed(bucket) => given.push(["passed", &keys::name(bucket)]),
+        Notice::Learnt(Tale { bucket, serial, is_news, is_anew, record }) => {
+            let kind = if *is_anew { "knew" } else { "learnt" };
+            given.push([kind, &keys::name(bucket), &serial.to_string()]);
+            if !is_anew {
+                given.push([u8::from(*is_news)]);
+            }
+            given.push([record.as_deref().unwrap_or("-")]);
+        }
+        Notice::Forgotten(bucket) => given.push(["forgot", &keys::name(bucket)]),
     }
 }
 
@@ -217,6 +271,8 @@ struct Answered {
     granted: Vec<bool>,
     standings: Vec<Told>,
     all: Option<Vec<Told>>,
+    learnt: Vec<Learnt>,
+    all_learnt: Option<Vec<Learnt>>,
 }
 
 /// An answer; nothing where the message was late.
@@ -231,21 +287,34 @@ impl Answered {
         if parts.len() == 1 {
             return Some(InTime(None));
         }
-        let parts: [Value; 5] = parts.try_into().ok()?;
-        let [epoch, version, granted, standings, all] = parts;
+        let parts: [Value; 7] = parts.try_into().ok()?;
+        let [epoch, version, granted, standings, all, learnt, all_learnt] = parts;
         let granted: Vec<u8> = FromRedisValue::from_redis_value(granted).ok()?;
         let all = if all == Value::Nil { None } else { Some(told(all)?) };
+        let all_learnt = match all_learnt {
+            Value::Nil => None,
+            all => Some(told(all)?),
+        };
         Some(InTime(Some(Self {
             epoch: Epoch(FromRedisValue::from_redis_value(epoch).ok()?),
             version: FromRedisValue::from_redis_value(version).ok()?,
             granted: granted.into_iter().map(|granted| granted == 1).collect(),
             standings: told(standings)?,
             all,
+            learnt: told(learnt)?,
+            all_learnt,
         })))
     }
 }
 
-fn told(value: Value) -> Option<Vec<Told>> {
+/// Four parts each.
+fn told<A, B, C, D>(value: Value) -> Option<Vec<(A, B, C, D)>>
+where
+    A: FromRedisValue,
+    B: FromRedisValue,
+    C: FromRedisValue,
+    D: FromRedisValue,
+{
     let Value::Array(parts) = value else { return None };
     let mut parts = parts.into_iter();
     let mut all = Vec::with_capacity(parts.len() / PARTS);
@@ -270,8 +339,8 @@ impl<'a> Push<'a> {
             by: parts.next()?,
             epoch: Epoch(parts.next()?.parse().ok()?),
             version: parts.next()?.parse().ok()?,
-            left: parts.next()?.parse().ok()?,
-            prober: parts.next()?,
+            number: parts.next()?.parse().ok()?,
+            word: parts.next()?,
             bucket: parts.next()?,
         })
     }

@@ -253,11 +253,21 @@ impl Given {
             given.push([life, number, seen, taken, returned]);
             given.push(ask.wants);
             given.push([ask.callers, ask.quota]);
-            given.push([ask.period.as_nanos().div_ceil(1_000_000)]);
+            given.push([period(ask)]);
             given.push([u8::from(ask.people)]);
             given.push([left.map_or_else(|| "-".to_owned(), counts)]);
         }
         given
+    }
+}
+
+/// The period, in milliseconds, and how far apart calls go if that was learnt: such a limit says more, and
+/// others say what they always did.
+fn period(ask: &Ask) -> String {
+    let ms = |time: Duration| time.as_nanos().div_ceil(1_000_000);
+    match ask.spacing {
+        Some(spacing) => format!("{}+{}", ms(ask.period), ms(spacing)),
+        None => ms(ask.period).to_string(),
     }
 }
 

@@ -24,14 +24,15 @@
 --   interactive normal background calls that would go but for this bucket
 --   callers                       how many callers these are of: its weight; 0 if it goes by that name
 --                                 of the bucket no more, and wants nothing there
---   quota period                  slots in all; ms, 0 where a slot ends with the answer
+--   quota period                  slots in all; ms, 0 where a slot ends with the answer. ms+ms where both were
+--                                 learnt: how far apart slots are granted
 --   people                        1 if an interactive call came since its last ask
 --   left                          '-'; if it leaves, n@ms ...: for how long so many of its slots still count
 -- Answers   {'ok', then for each bucket: life, GRANTED, used, weight of all who wait, ms, quota, period}
 --             used: by all; to whoever goes by that name no more, by those who do
 --             ms: when to ask again; 0 if whoever waits is told
 --             quota, period: those of another replica that has or wants slots; others than those of
---             the ask, if there is such a replica; 0 if there is none
+--             the ask, if there is such a replica; 0 if there is none, or if one has learnt the limit
 --        or {'cold', epoch}: it is another epoch than yours, or none: `beat` first
 --        or {'gone'}: it was forgotten. What it held is not its own any more
 -- Publishes '<replica> <epoch> <life> <GRANTED> <bucket>' to others that are granted slots. A replica's
@@ -44,6 +45,8 @@
 --   r<replica>   told life number granted taken returned wants wants wants weight tag quota period
 --                  told: 1 if it was told of in that epoch; wants: what is left of them, by class
 --   o            n@until@ms@replica ...  slots of replicas that are gone, and how long they were kept at first
+--   x            spacing next until  how far apart slots are granted, when the next one may be, and until when
+--                that is known; only where it was learnt
 --   s            virtual-time normal-passed-over background-passed-over people-until due
 local M, H, O, me, epoch = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local forget, flight, stale = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -104,12 +107,16 @@ local out = {'ok'}
 for b = 4, #KEYS do
   local B, a = KEYS[b], 9 + (b - 4) * 13
   local function arg(i) return tonumber(ARGV[a + i]) end
-  local life, number, quota, period = arg(1), arg(2), arg(10), arg(11)
+  local life, number, quota, period, spacing = arg(1), arg(2), arg(10), arg(11), nil
+  if not period then
+    period, spacing = string.match(ARGV[a + 11], '^(%d+)%+(%d+)$')
+    period, spacing = tonumber(period), tonumber(spacing)
+  end
   local cold = period >= from
 
   -- What is known of it.
   local flat, recs, mine = redis.call('HGETALL', B), {}, nil
-  local kept, orphans, s, known, was = {}, 0, nil, nil, nil
+  local kept, orphans, s, known, was, x = {}, 0, nil, nil, nil, nil
   for i = 1, #flat, 2 do
     local k, v = flat[i], flat[i + 1]
     local c = string.byte(k)
@@ -131,6 +138,7 @@ for b = 4, #KEYS do
         end
       end
     elseif c == 115 then s = v                                                          -- s
+    elseif c == 120 then x = v                                                          -- x
     elseif c == 101 then known = v end                                                  -- e
   end
   if known ~= epoch then
@@ -141,6 +149,14 @@ for b = 4, #KEYS do
     local x1, x2, x3, x4, x5 = string.match(s, '^(%d+) (%d+) (%d+) (%d+) (%S+)$')
     v, pn, pb, people, due = tonumber(x1), tonumber(x2), tonumber(x3), tonumber(x4), tonumber(x5)
   end
+
+  -- How far apart slots are granted, if anybody has learnt that: then the limits differ for a moment only.
+  local apart, soonest, learnt = nil, 0, nil
+  if x then
+    local x1, x2, x3 = string.match(x, '^(%d+) (%d+) (%d+)$')
+    if tonumber(x3) > now then apart, soonest, learnt = tonumber(x1), tonumber(x2), tonumber(x3) end
+  end
+  if spacing then apart, learnt = spacing, now + 60000 + 10 * period end
 
   -- What it says is merged.
   if not mine then
@@ -263,6 +279,10 @@ for b = 4, #KEYS do
     end
     local pace = period / quota
     while all < quota and want[1] + want[2] + want[3] > 0 do
+      if apart and apart > 0 then
+        local next = min(soonest, now + apart)                          -- the clock may have gone back
+        if next > now then ms = next - now; break end
+      end
       local o1, o2, o3 = want[1] > 0, want[2] > 0, want[3] > 0
       if period > 0 and quota > 1 then
         local spread = people > now and all >= floor(quota / 2) and due > now
@@ -284,6 +304,7 @@ for b = 4, #KEYS do
       pn = (c ~= 2 and want[2] > 0) and pn + 1 or 0
       pb = (c ~= 3 and want[3] > 0) and pb + 1 or 0
       due = max(due, now - pace) + pace
+      if apart then soonest = now + apart end
     end
   end
 
@@ -304,6 +325,11 @@ for b = 4, #KEYS do
   end
   local is = table.concat({int(v), int(pn), int(pb), int(people), string.format('%.17g', due)}, ' ')
   if is ~= (s or '0 0 0 0 0') then new[#new + 1], new[#new + 2] = 's', is end
+  if apart then
+    new[#new + 1], new[#new + 2] = 'x', table.concat({int(apart), int(soonest), int(learnt)}, ' ')
+  elseif x then
+    redis.call('HDEL', B, 'x')
+  end
   local next
   if #kept > 0 then
     local text = {}
@@ -334,6 +360,7 @@ for b = 4, #KEYS do
   local n = #out
   out[n + 1], out[n + 2], out[n + 3] = mine.life, mine.granted, arg(9) > 0 and all or all - gone
   out[n + 4], out[n + 5] = weight, ms
+  if apart then other = nil end
   out[n + 6], out[n + 7] = other and other.quota or 0, other and other.period or 0
 end
 if ARGV[8] == '1' then redis.call('HDEL', M, 'm' .. me, 'p' .. me) end

@@ -143,8 +143,8 @@ impl Scheduler {
             if bucket.learns {
                 self.keep_to_pace(now, slot.bucket);
             } else if self.policy.learning.up.is_some()
-                && self.leases.is_none()
                 && bucket.is_used_up()
+                && self.is_taught(slot.bucket)
             {
                 self.begin_to_learn(now, slot.bucket);
             }

@@ -1,5 +1,6 @@
 //! A bucket: one limit at one value of its dimensions.
 
+mod common;
 mod learnt;
 mod leased;
 mod make;

@@ -94,7 +94,7 @@ impl Scheduler {
             }
         }
         if surprise {
-            self.teach(now, culprit, retry_after);
+            self.teach(now, culprit, taken, retry_after);
         }
         self.run(now);
         Refused { freezes, surprise }

@@ -33,6 +33,7 @@ use super::{
     evidence::{EVIDENCE, WIDE},
     fair_queue::Head,
     half_open::{HalfOpen, Turn},
+    in_common::{InCommon, Tale},
     shared::Epoch,
 };
 
@@ -72,6 +73,10 @@ pub enum Notice {
     GivenUp(BucketKey),
     /// A call has passed.
     Passed(BucketKey),
+    /// What a bucket has learnt.
+    Learnt(Tale),
+    /// The operator lets all forget what a bucket has learnt.
+    Forgotten(BucketKey),
 }
 
 /// How a bucket stands.
@@ -120,6 +125,10 @@ pub struct Noticed {
     pub standings: Vec<Standing>,
     /// All that are closed, if that may have changed otherwise.
     pub all: Option<Vec<Standing>>,
+    /// What it has of the buckets of which something was learnt or forgotten.
+    pub learnt: Vec<InCommon>,
+    /// All that is learnt, if that may have changed otherwise.
+    pub all_learnt: Option<Vec<InCommon>>,
 }
 
 /// What a scheduler knows of the others' freezes.
@@ -133,7 +142,10 @@ pub(super) struct Freezes {
     /// What is on its way.
     told: Vec<Notice>,
     /// The number of the next batch.
-    batch: u64,
+    pub(super) batch: u64,
+    /// The buckets that have something to tell of what they have learnt, and whether that has to be soon.
+    pub(super) learnt: Vec<BucketId>,
+    pub(super) is_urgent: bool,
 }
 
 /// A turn that no call has used for so long is given up.
@@ -148,13 +160,20 @@ const KEPT: usize = 1024;
 // === impl Freezes ===
 
 impl Freezes {
-    fn is_heard(&self) -> bool {
+    pub(super) fn is_heard(&self) -> bool {
         self.heard.is_some()
     }
 
     /// Whether there is something to tell, and somebody to hear it.
     pub(super) fn has_news(&self) -> bool {
-        self.is_heard() && !self.notices.is_empty()
+        self.is_heard() && (self.is_urgent || !self.notices.is_empty())
+    }
+
+    /// Tells that, as soon as somebody hears it.
+    pub(super) fn keep(&mut self, notice: Notice) {
+        if self.is_heard() || self.notices.len() < KEPT {
+            self.notices.push(notice);
+        }
     }
 }
 
@@ -172,7 +191,8 @@ impl Bucket {
 impl Scheduler {
     /// Moves what is to be told to the others into `out`. Returns the number of that batch: the next one
     /// may be fetched when it is answered, or the store is not heard.
-    pub fn notices(&mut self, out: &mut Vec<Notice>) -> u64 {
+    pub fn notices(&mut self, now: Instant, out: &mut Vec<Notice>) -> u64 {
+        self.tales(now, out);
         let Some(leases) = &mut self.leases else { return 0 };
         let freezes = &mut leases.freezes;
         freezes.told.clone_from(&freezes.notices);
@@ -190,7 +210,8 @@ impl Scheduler {
     pub fn noticed(&mut self, now: Instant, noticed: Noticed) {
         self.advance(now);
         let Some(leases) = &mut self.leases else { return };
-        let Noticed { batch, epoch, version, granted, standings, all } = noticed;
+        let Noticed { batch, epoch, version, granted, standings, all, learnt, all_learnt } =
+            noticed;
         let freezes = &mut leases.freezes;
         let told = core::mem::take(&mut freezes.told);
         let (heard, known) = (freezes.heard.replace(epoch), freezes.known.replace(epoch));
@@ -212,6 +233,8 @@ impl Scheduler {
         if let Some(all) = all {
             self.are_all(now, version, all);
         }
+        let is_new = known != Some(epoch);
+        self.lessons_are(now, batch, (heard.is_none(), is_new), &learnt, all_learnt.as_deref());
         self.run(now);
     }
 
@@ -226,6 +249,17 @@ impl Scheduler {
         }
     }
 
+    /// The store tells all what it has learnt of a bucket. If its memory lives another life than it was heard
+    /// of, that is ignored.
+    pub fn learns_now(&mut self, now: Instant, epoch: Epoch, learnt: &InCommon) {
+        self.advance(now);
+        let heard = self.leases.as_ref().and_then(|leases| leases.freezes.heard);
+        if heard == Some(epoch) {
+            self.lesson_is(now, learnt);
+            self.run(now);
+        }
+    }
+
     /// The store is not heard: each does what it does alone.
     pub fn notices_nobody(&mut self, now: Instant) {
         self.advance(now);
@@ -234,13 +268,15 @@ impl Scheduler {
         freezes.heard = None;
         let told = core::mem::take(&mut freezes.told).into_iter();
         let all = told.chain(core::mem::take(&mut freezes.notices));
-        freezes.notices = all.filter(|notice| matches!(notice, Notice::Thawed { .. })).collect();
+        let is_kept = |it: &Notice| matches!(it, Notice::Thawed { .. } | Notice::Forgotten(_));
+        freezes.notices = all.filter(is_kept).collect();
         self.each_half_open(|half_open| {
             if half_open.tells.take().is_some() {
                 half_open.version = 0;
             }
             half_open.turn = Turn::Own;
         });
+        self.hears_of_lessons(now, false, false);
         self.run(now);
     }
 

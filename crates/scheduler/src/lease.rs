@@ -45,6 +45,10 @@ pub(super) struct Lease {
     pub(super) is_cold: bool,
     /// How many slots are used at most, as long as others may go by a name that it had before.
     pub(super) most: Option<u32>,
+    /// Where the limit that is kept to was learnt: how far apart all calls go.
+    spacing: Option<Duration>,
+    /// Whether that is forgotten, and the store is still to hear so.
+    forgets: bool,
     /// How many calls of each class are parked here.
     pub(super) parked: [u32; 3],
     /// How many of them can use a slot now.
@@ -62,6 +66,7 @@ struct Said {
     /// What is left of the wants, as far as is known.
     wants: [u32; 3],
     callers: u32,
+    spacing: Option<Duration>,
 }
 
 /// What the store said last.
@@ -96,6 +101,8 @@ impl Lease {
             is_connected: false,
             is_cold: false,
             most: None,
+            spacing: None,
+            forgets: false,
             parked: [0; 3],
             wants: [0; 3],
             said: Said::default(),
@@ -187,6 +194,21 @@ impl Lease {
             || self.wants.into_iter().zip(wants).any(changed)
     }
 
+    /// All calls go so far apart, by what was learnt; with nothing, nothing is learnt any more, and whom they
+    /// were kept apart for is told so once. Says it at once if that matters to anybody.
+    pub(super) fn space(&mut self, spacing: Option<Duration>) {
+        let was_said = self.said.spacing.is_some_and(|said| !said.is_zero());
+        self.forgets = spacing.is_none() && (self.forgets || was_said);
+        let spacing = if self.forgets { Some(Duration::ZERO) } else { spacing };
+        let is_other = core::mem::replace(&mut self.spacing, spacing) != spacing;
+        self.again |= is_other && (self.forgets || self.matters());
+    }
+
+    /// Whether it has slots, or wants some.
+    pub(super) fn matters(&self) -> bool {
+        self.held() > 0 || self.wants_any()
+    }
+
     /// What is to be said.
     pub(super) fn ask(
         &mut self,
@@ -197,8 +219,8 @@ impl Lease {
         quota: u32,
         period: Duration,
     ) -> Ask {
-        let Self { shard, life, granted, taken, returned, wants, people, .. } = *self;
-        self.said = Said { number, taken, returned, wants, callers };
+        let Self { shard, life, granted, taken, returned, wants, people, spacing, .. } = *self;
+        self.said = Said { number, taken, returned, wants, callers, spacing };
         (self.asking, self.again, self.people) = (true, false, false);
         Ask {
             bucket,
@@ -213,6 +235,7 @@ impl Lease {
             callers,
             quota,
             period,
+            spacing,
             people,
         }
     }
@@ -245,6 +268,9 @@ impl Lease {
         if number == self.said.number {
             (self.asking, self.is_told) = (false, true);
             self.known = self.known.max(taken);
+            if self.forgets && self.said.spacing == Some(Duration::ZERO) {
+                (self.forgets, self.spacing) = (false, None);
+            }
         }
         if number < self.heard.number || number != self.said.number {
             return;
@@ -278,15 +304,16 @@ impl Lease {
 
     /// What is held, to be given back: nothing of it is wanted any more.
     pub(super) fn to_give_back(&self) -> Self {
-        let Self { shard, life, granted, taken, returned, said, .. } = *self;
-        Self { granted, taken, returned, said, again: true, ..Self::new(shard, life) }
+        let Self { shard, life, granted, taken, returned, spacing, said, .. } = *self;
+        let new = Self { spacing, ..Self::new(shard, life) };
+        Self { granted, taken, returned, said, again: true, ..new }
     }
 
     /// Begins a new life, in which `used` slots are taken.
     pub(super) fn begin_anew(&mut self, shard: Shard, life: u64, used: u32) {
-        let Self { is_connected, is_cold, parked, queued, people, .. } = *self;
-        let new = Self::new(shard, life);
-        *self = Self { is_connected, is_cold, parked, queued, people, taken: used.into(), ..new };
+        let Self { is_connected, is_cold, spacing, parked, queued, people, .. } = *self;
+        let new = Self { is_connected, is_cold, spacing, ..Self::new(shard, life) };
+        *self = Self { parked, queued, people, taken: used.into(), ..new };
     }
 
     /// When a call of this scheduler with `ahead` others before it can have a slot at the earliest,

@@ -65,6 +65,7 @@
 //! on lease, and ages them itself; see [`shared`]. A call that needs several of them gets one after
 //! the other; see [`collect`]. While the store does not answer, what is held is used again; see
 //! [`alone`]. What Slack refuses one of them all know of, and one call of all probes; see [`freezes`].
+//! What refusals teach they learn together; see [`in_common`].
 //! A limit that is not shared knows nothing of all that, and costs no more than if no limit
 //! could be shared: what is for shared ones only is out of the way (`#[cold]`), and what both need is
 //! inlined where it was with one caller (`#[inline]`).
@@ -127,6 +128,7 @@ mod half_open;
 mod headroom;
 mod hold;
 mod identity_index;
+mod in_common;
 mod in_turn;
 mod learn;
 mod lease;
@@ -187,6 +189,7 @@ pub use self::{
     },
     freezes::{Notice, Noticed, Prober, Shut, Standing},
     headroom::Headroom,
+    in_common::{InCommon, Is, Tale},
     leave::Farewell,
     notes::{Memory, Note},
     places::PlaceId,

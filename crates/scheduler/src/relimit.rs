@@ -48,6 +48,7 @@ impl Scheduler {
     /// Replaces the limit of a bucket.
     pub(super) fn relimit_bucket(&mut self, now: Instant, id: BucketId, limit: Arc<Limit>) {
         self.buckets[id].relimit(now, limit, self.policy.background, self.replica.as_ref());
+        self.tell_lesson(id, true);
         self.look_again(id);
     }
 

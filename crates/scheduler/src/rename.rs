@@ -76,7 +76,8 @@ impl Scheduler {
                     let before = self.buckets[id].key.clone();
                     self.buckets.rename(id, key);
                     self.lease_anew(now, id, before.clone());
-                    self.freeze_is_renamed(now, id, before);
+                    self.freeze_is_renamed(now, id, before.clone());
+                    self.lesson_is_renamed(id, before);
                     self.part_anew(now, id);
                 }
             }
@@ -155,6 +156,7 @@ impl Scheduler {
             }
         }
         let was_half_open = gone.half_open().is_some();
+        let had_learnt = gone.learns_in_common();
         let key = gone.key.clone();
         let former = gone.former().map(core::mem::take).into_iter().flatten();
         for name in former.chain([gone.key.clone()]) {
@@ -162,7 +164,10 @@ impl Scheduler {
         }
         self.buckets[to].absorb(gone);
         if was_half_open {
-            self.freeze_is_renamed(now, to, key);
+            self.freeze_is_renamed(now, to, key.clone());
+        }
+        if had_learnt {
+            self.lesson_is_renamed(to, key.clone());
         }
         if self.buckets[to].learns {
             self.learning.push(to);

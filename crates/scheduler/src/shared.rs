@@ -95,6 +95,8 @@ pub struct Ask {
     pub quota: u32,
     /// How long a slot ages; zero where it ends with the answer.
     pub period: Duration,
+    /// If that is what was learnt of the limit: how far apart all calls go.
+    pub spacing: Option<Duration>,
     /// Whether an interactive call has come since the last ask.
     pub people: bool,
 }

@@ -3,7 +3,8 @@
 //! What is learnt of a limit in three workspaces is a hint for the fourth: the first surprise there
 //! starts at what the others have learnt. It is no verdict, because the quota grows again where
 //! more is accepted. That several have learnt the same is told, too: then the catalogue is wrong, and
-//! an operator can correct it.
+//! an operator can correct it. Schedulers that share a limit learn it together; see
+//! [`in_common`](super::in_common).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -105,9 +106,14 @@ impl Scheduler {
     }
 
     /// A call was refused that a freeze or a full window does not explain.
-    pub(super) fn teach(&mut self, now: Instant, id: BucketId, retry_after: Duration) {
-        // What one of several schedulers has learnt is not shared, so it would say little.
-        if !self.policy.learning.down || self.leases.is_some() {
+    pub(super) fn teach(
+        &mut self,
+        now: Instant,
+        id: BucketId,
+        sent: Instant,
+        retry_after: Duration,
+    ) {
+        if !self.policy.learning.down || !self.is_taught(id) {
             return;
         }
         let mut hint = None;
@@ -116,13 +122,16 @@ impl Scheduler {
             let alike = self.learnt_alike(id);
             hint = (alike.len() >= HINT).then(|| alike[alike.len() / 2]);
         }
-        self.buckets[id].learn(now, retry_after, hint);
+        self.buckets[id].learn(now, sent, retry_after, hint);
         self.keep_to_pace(now, id);
     }
 
     /// Gives a bucket a learner. If too many have one, another one forgets.
     pub(super) fn begin_to_learn(&mut self, now: Instant, id: BucketId) {
         self.buckets[id].begin_to_learn(self.policy.learning.up);
+        if let Some(leases) = &self.leases {
+            self.buckets[id].is_heard_in_common(now, leases.freezes.is_heard());
+        }
         let buckets = &self.buckets;
         self.learning.retain(|other| {
             *other != id && buckets.get(*other).is_some_and(|bucket| bucket.learns)
@@ -147,6 +156,7 @@ impl Scheduler {
         };
         let (gone, kept): (Vec<_>, Vec<_>) = all.partition(of);
         self.learning = kept;
+        self.tell_of_forgetting(&gone);
         for id in &gone {
             self.forget_lesson(now, *id);
         }
@@ -154,17 +164,18 @@ impl Scheduler {
         gone.len()
     }
 
-    fn forget_lesson(&mut self, now: Instant, id: BucketId) {
+    pub(super) fn forget_lesson(&mut self, now: Instant, id: BucketId) {
         let (_, noted) = self.buckets[id].kept_and_noted();
         self.buckets[id].forget_lessons(now, self.policy.background, self.replica.as_ref());
         self.note_lesson(id, noted);
+        self.tell_lesson(id, true);
         self.look_again(id);
     }
 
     /// Remembers what a bucket had learnt before a restart.
     pub(super) fn recall(&mut self, now: Instant, id: BucketId, lesson: KeptLesson) {
-        let learns = self.policy.learning.down && self.leases.is_none();
-        if learns && self.buckets[id].is_of_this(&lesson) {
+        let is_shared = self.leases.is_none() || self.buckets[id].lease().is_some();
+        if self.policy.learning.down && is_shared && self.buckets[id].is_of_this(&lesson) {
             self.begin_to_learn(now, id);
             self.buckets[id].recall(now, lesson);
             self.buckets[id].keep_to_pace(now, self.policy.background, self.replica.as_ref());
@@ -194,16 +205,23 @@ impl Scheduler {
     /// Keeps to the pace that is believed now, and reports it if it is a slower one.
     #[cold]
     pub(super) fn keep_to_pace(&mut self, now: Instant, id: BucketId) {
+        self.keeps_to_pace(now, id, true);
+    }
+
+    /// The same; it is not reported what others have learnt.
+    pub(super) fn keeps_to_pace(&mut self, now: Instant, id: BucketId, reports: bool) {
         let bucket = &mut self.buckets[id];
         let (before, (_, noted)) = (bucket.learnt(), bucket.kept_and_noted());
-        if bucket.keep_to_pace(now, self.policy.background, self.replica.as_ref()) {
+        let changed = bucket.keep_to_pace(now, self.policy.background, self.replica.as_ref());
+        if changed {
             let slower = bucket.learnt().zip(before).is_some_and(|(now, before)| {
                 now.quota < before.quota || now.period > before.period
             });
-            self.report(id, slower);
+            self.report(id, slower && reports);
             self.look_again(id);
         }
         self.note_lesson(id, noted);
+        self.tell_lesson(id, changed);
     }
 
     /// Reports what a bucket has learnt: if it is new, or corrects what nobody has been told yet.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 use redis::Value;
-use scheduler::model::closed::{Closed, Notice, Push, Standing, Tell, Told};
+use scheduler::model::closed::{Closed, Is, Learnt, Notice, Push, Pushed, Standing, Tell, Told};
 
 use super::{
     super::{
@@ -52,6 +52,16 @@ enum Said {
     Claimed { one: usize, other: usize },
     GivenUp { bucket: usize },
     Passed { bucket: usize },
+    Learnt { bucket: usize, serial: Serial, is_news: bool, is_anew: bool, is_over: bool },
+    Forgotten { bucket: usize },
+}
+
+/// From which record it goes on: from the one that was heard of last, or from another one.
+#[derive(Clone, Copy, Debug)]
+enum Serial {
+    Known,
+    Later(u64),
+    Number(u64),
 }
 
 struct Both<'a> {
@@ -60,6 +70,8 @@ struct Both<'a> {
     now: u64,
     number: u64,
     known: [(u64, u64); 3],
+    /// The number of the last record of each bucket that anybody has heard of, and whether it is forgotten.
+    serials: [(u64, bool); 4],
     messages: Vec<Tell>,
 }
 
@@ -71,7 +83,19 @@ const LONGEST: u64 = 5_000;
 
 // === impl Both ===
 
-impl Both<'_> {
+impl<'a> Both<'a> {
+    fn new(server: &'a mut Scripted) -> Self {
+        Self {
+            server,
+            closed: Closed::default(),
+            now: 1_000_000,
+            number: 0,
+            known: [(0, 0); 3],
+            serials: [(0, true); 4],
+            messages: Vec::new(),
+        }
+    }
+
     fn happens(&mut self, what: &Happening) {
         match what {
             Happening::Pass { ms } => self.now += ms,
@@ -91,23 +115,27 @@ impl Both<'_> {
                 }
             }
             Happening::Tell { by, knows, notices } => {
-                self.number += 1;
-                let (epoch, version) = match knows {
+                let known = match knows {
                     Knows::Now => self.known[*by],
                     Knows::Before => (self.known[*by].0, self.known[*by].1.saturating_sub(1)),
                     Knows::Nothing => (0, 0),
                 };
-                let name = u64::try_from(*by).unwrap() + 1;
-                self.arrives(Tell {
-                    name,
-                    number: self.number,
-                    epoch,
-                    version,
-                    new_epoch: 1_000_000 + self.number,
-                    notices: notices.iter().map(|it| said(*it)).collect(),
-                });
+                let notices = notices.iter().map(|it| self.said(*it)).collect();
+                self.tells(*by, known, notices);
             }
         }
+    }
+
+    fn tells(&mut self, by: usize, (epoch, version): (u64, u64), notices: Vec<Notice>) {
+        self.number += 1;
+        self.arrives(Tell {
+            name: u64::try_from(by).unwrap() + 1,
+            number: self.number,
+            epoch,
+            version,
+            new_epoch: 1_000_000 + self.number,
+            notices,
+        });
     }
 
     fn arrives(&mut self, tell: Tell) {
@@ -127,10 +155,29 @@ impl Both<'_> {
         }
         assert_eq!(told, expected, "{tell:?}");
         assert_eq!(said, pushes, "{tell:?}");
-        if let Some(Told { epoch, version, .. }) = expected {
+        if let Some(Told { epoch, version, learnt, .. }) = expected {
+            for Learnt { bucket, serial, is } in learnt {
+                if let Some(at) = BUCKETS.iter().position(|name| *name == bucket) {
+                    self.serials[at] = (serial, is == Is::Gone);
+                }
+            }
             self.known[usize::try_from(tell.name - 1).unwrap()] = (epoch, version);
         }
         self.messages.push(tell);
+    }
+
+    fn said(&self, what: Said) -> Notice {
+        let Said::Learnt { bucket, serial, is_news, is_anew, is_over } = what else {
+            return said(what);
+        };
+        let serial = match serial {
+            Serial::Known if self.serials[bucket].1 => 0,
+            Serial::Known => self.serials[bucket].0,
+            Serial::Later(more) => self.serials[bucket].0 + more,
+            Serial::Number(serial) => serial,
+        };
+        let record = (!is_over).then(|| format!("1,{},{}", self.number, self.messages.len()));
+        Notice::Learnt { bucket: BUCKETS[bucket].to_owned(), serial, is_news, is_anew, record }
     }
 }
 
@@ -140,7 +187,7 @@ impl Scripted {
     fn tell(&mut self, tell: &Tell) -> (Option<Told>, Vec<Push>) {
         let Tell { name, number, epoch, version, new_epoch, notices } = tell;
         let keys: &Keys = self.keys();
-        let mut given = Given::plain(["v", "z", "w"].map(|what| keys.of_all(what)));
+        let mut given = Given::plain(["v", "z", "w", "l"].map(|what| keys.of_all(what)));
         let channel = keys.channel_of_all();
         given.push([format!("{name:x}"), number.to_string()]);
         given.push([if *epoch == 0 { String::new() } else { epoch.to_string() }]);
@@ -162,6 +209,16 @@ impl Scripted {
                 }
                 Notice::GivenUp(bucket) => vec!["given_up".to_owned(), bucket],
                 Notice::Passed(bucket) => vec!["passed".to_owned(), bucket],
+                Notice::Learnt { bucket, serial, is_news, is_anew, record } => {
+                    let record = record.unwrap_or_else(|| "-".to_owned());
+                    let news = u8::from(is_news).to_string();
+                    if is_anew {
+                        vec!["knew".to_owned(), bucket, serial.to_string(), record]
+                    } else {
+                        vec!["learnt".to_owned(), bucket, serial.to_string(), news, record]
+                    }
+                }
+                Notice::Forgotten(bucket) => vec!["forgot".to_owned(), bucket],
             };
             given.push(words);
         }
@@ -184,6 +241,7 @@ fn said(said: Said) -> Notice {
         Said::Claimed { one, other } => Notice::Claimed(vec![name(one), name(other)]),
         Said::GivenUp { bucket } => Notice::GivenUp(name(bucket)),
         Said::Passed { bucket } => Notice::Passed(name(bucket)),
+        Said::Forgotten { bucket } | Said::Learnt { bucket, .. } => Notice::Forgotten(name(bucket)),
     }
 }
 
@@ -195,7 +253,8 @@ fn named(standing: Standing, name: impl Fn(u64) -> u64) -> Standing {
 /// What a replica of that name makes of an answer. Another one's name is not told: it is 0.
 fn told(own: u64, answer: Value) -> Option<Told> {
     let Value::Array(parts) = answer else { panic!("{answer:?}") };
-    let [epoch, version, granted, standings, all] = <[Value; 5]>::try_from(parts).ok()?;
+    let [epoch, version, granted, standings, all, learnt, all_learnt] =
+        <[Value; 7]>::try_from(parts).ok()?;
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).unwrap();
     let number = |value: &Value| redis::from_redis_value_ref::<i64>(value).unwrap();
     let list = |value: &Value| {
@@ -214,6 +273,15 @@ fn told(own: u64, answer: Value) -> Option<Told> {
         });
         all.collect::<Vec<_>>()
     };
+    let lessons = |value: &Value| {
+        let Value::Array(parts) = value else { panic!("{value:?}") };
+        let all = parts.chunks(4).map(|parts| Learnt {
+            bucket: text(&parts[0]),
+            serial: number(&parts[1]).try_into().unwrap(),
+            is: record(&text(&parts[3]), number(&parts[2])),
+        });
+        all.collect::<Vec<_>>()
+    };
     let Value::Array(granted) = granted else { panic!("{granted:?}") };
     Some(Told {
         epoch: text(&epoch).parse().unwrap(),
@@ -221,24 +289,48 @@ fn told(own: u64, answer: Value) -> Option<Told> {
         granted: granted.iter().map(|it| number(it) == 1).collect(),
         standings: list(&standings),
         all: (all != Value::Nil).then(|| list(&all)),
+        learnt: lessons(&learnt),
+        all_learnt: (all_learnt != Value::Nil).then(|| lessons(&all_learnt)),
     })
+}
+
+fn record(text: &str, age: i64) -> Is {
+    match text {
+        "+" => Is::Kept,
+        "-" => Is::Gone,
+        "=" => Is::Same,
+        text => Is::Record { text: text.to_owned(), age: age.try_into().unwrap() },
+    }
 }
 
 fn pushed(channel: &str, text: &str) -> Push {
     let text = text.strip_prefix(channel).unwrap().trim_start();
     let words: Vec<_> = text.splitn(7, ' ').collect();
-    let ["closed", by, epoch, version, left, prober, bucket] = words[..] else { panic!("{text}") };
+    let [kind, by, epoch, version, left, prober, bucket] = words[..] else { panic!("{text}") };
     let name = |text: &str| u64::from_str_radix(text, 16).ok();
     let (version, bucket) = (version.parse().unwrap(), bucket.to_owned());
+    if kind == "learnt" {
+        let is = record(prober, 0);
+        let learnt = Learnt { bucket, serial: left.parse().unwrap(), is };
+        let what = Pushed::Learnt(version, learnt);
+        return Push { by: name(by).unwrap(), epoch: epoch.parse().unwrap(), what };
+    }
+    assert_eq!(kind, "closed");
     let left = left.parse::<i64>().unwrap();
     let shut = u64::try_from(left).ok().map(|left| (left, name(prober)));
     let standing = Standing { bucket, version, shut };
-    Push { by: name(by).unwrap(), epoch: epoch.parse().unwrap(), standing }
+    let what = Pushed::Stands(standing);
+    Push { by: name(by).unwrap(), epoch: epoch.parse().unwrap(), what }
 }
 
 fn notice() -> impl Strategy<Value = Said> {
     let bucket = || 0..BUCKETS.len();
     let left = || select(vec![1, 300, 1_500, 2_000, 60_000_u64]);
+    let serial = prop_oneof![
+        6 => Just(Serial::Known),
+        2 => (0..3_u64).prop_map(Serial::Later),
+        1 => (0..3_u64).prop_map(Serial::Number),
+    ];
     prop_oneof![
         4 => (bucket(), left()).prop_map(|(bucket, left)| Said::Closed { bucket, left }),
         3 => (bucket(), bucket(), left())
@@ -247,6 +339,15 @@ fn notice() -> impl Strategy<Value = Said> {
         6 => (bucket(), bucket()).prop_map(|(one, other)| Said::Claimed { one, other }),
         2 => bucket().prop_map(|bucket| Said::GivenUp { bucket }),
         2 => bucket().prop_map(|bucket| Said::Passed { bucket }),
+        8 => (bucket(), serial, any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.2))
+            .prop_map(|(bucket, serial, is_news, is_anew, is_over)| Said::Learnt {
+                bucket,
+                serial,
+                is_news,
+                is_anew,
+                is_over,
+            }),
+        1 => bucket().prop_map(|bucket| Said::Forgotten { bucket }),
     ]
 }
 
@@ -255,7 +356,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => Just(Knows::Now), 1 => Just(Knows::Before), 1 => Just(Knows::Nothing)
     ];
     let notices = prop::collection::vec(notice(), 0..4);
-    let passes = select(vec![1, 100, 900, 1_000, 1_600, 3_001, 11_000, 40_000_u64]);
+    let passes =
+        select(vec![1, 100, 900, 1_000, 1_600, 3_001, 11_000, 40_000, 3_600_000, 80_000_000_u64]);
     prop_oneof![
         20 => (0..3_usize, knows, notices)
             .prop_map(|(by, knows, notices)| Happening::Tell { by, knows, notices }),
@@ -275,18 +377,40 @@ fn the_script_does_what_the_reference_does() {
     let outcome = TestRunner::new(config).run(&happenings, |happenings| {
         let mut server = server.borrow_mut();
         server.flush();
-        let mut both = Both {
-            server: &mut server,
-            closed: Closed::default(),
-            now: 1_000_000,
-            number: 0,
-            known: [(0, 0); 3],
-            messages: Vec::new(),
-        };
+        let mut both = Both::new(&mut server);
         for what in &happenings {
             both.happens(what);
         }
         Ok(())
     });
     outcome.unwrap();
+}
+
+/// What is forgotten of too many lessons, and of those that nobody changes, the reference forgets, too.
+///
+/// Red when the server's memory grows with the number of buckets, or a record is kept for ever.
+#[test]
+fn the_script_keeps_so_many_lessons_and_so_long() {
+    let mut server = Scripted::start();
+    let mut both = Both::new(&mut server);
+    let lesson = |bucket: String| Notice::Learnt {
+        bucket,
+        serial: 0,
+        is_news: true,
+        is_anew: false,
+        record: Some("1,1".to_owned()),
+    };
+    for message in 0..17 {
+        both.now += 1;
+        let known = both.known[0];
+        both.tells(0, known, (0..64).map(|n| lesson(format!("{message}:{n}"))).collect());
+    }
+    assert_eq!(both.closed.learnt(), 1024);
+    both.tells(1, (0, 0), Vec::new());
+    both.now += 86_400_000;
+    let known = both.known[0];
+    both.tells(0, known, vec![lesson("last".to_owned())]);
+    both.now += 2 * 3_600_000;
+    both.tells(1, (0, 0), Vec::new());
+    assert_eq!(both.closed.learnt(), 1);
 }

@@ -95,6 +95,8 @@ struct Said {
     people: bool,
     /// By how much the limit is another one than that of the others: their quota and period by so much.
     less: (u32, u64),
+    /// How far apart calls go, if it has learnt the limit.
+    spacing: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -319,6 +321,7 @@ fn ask(epoch: u64, asked: &Asked) -> Ask {
         callers,
         quota,
         period: Duration::from_millis(asked.period),
+        spacing: asked.spacing.map(Duration::from_millis),
         people,
     }
 }
@@ -464,7 +467,7 @@ impl<'a> Both<'a> {
         of.taken += said.taken;
         of.returned = (of.returned + said.returns).min(of.seen + of.taken);
         let Numbers { life, number, seen, taken, returned, .. } = *of;
-        let Said { wants, callers, people, less, .. } = *said;
+        let Said { wants, callers, people, less, spacing, .. } = *said;
         let (quota, period) = (quota.div_ceil(less.0), period / less.1);
         let bucket = bucket.to_owned();
         let left = None;
@@ -479,6 +482,7 @@ impl<'a> Both<'a> {
             callers,
             quota,
             period,
+            spacing,
             people,
             left,
         }
@@ -562,14 +566,21 @@ fn said() -> impl Strategy<Value = Said> {
         3 => [0..2_u32, 0..3_u32, 0..3_u32],
         1 => [0..9_u32, 0..9_u32, 0..9_u32],
     ];
+    let spacing = prop_oneof![
+        8 => Just(None), 1 => Just(Some(0)), 2 => select(vec![Some(40), Some(300)])
+    ];
     let less = prop_oneof![8 => Just((1, 1)), 2 => Just((2, 1)), 4 => (1..4_u32, 1..9_u64)];
     (
         (0..BUCKETS.len(), prop::bool::weighted(0.05), prop::bool::weighted(0.8)),
         (prop_oneof![8 => Just(0), 1 => 0..4_u64], prop_oneof![1 => Just(0), 1 => 0..3_u64]),
-        (wants, 0..5_u32, prop::bool::weighted(0.1), less),
+        (wants, 0..5_u32, prop::bool::weighted(0.1), less, spacing),
     )
         .prop_map(
-            |((bucket, new_life, hears), (taken, returns), (wants, callers, people, less))| Said {
+            |(
+                (bucket, new_life, hears),
+                (taken, returns),
+                (wants, callers, people, less, spacing),
+            )| Said {
                 bucket,
                 new_life,
                 hears,
@@ -579,6 +590,7 @@ fn said() -> impl Strategy<Value = Said> {
                 callers,
                 people,
                 less,
+                spacing,
             },
         )
 }
@@ -666,6 +678,7 @@ fn wants(bucket: usize, wants: u32) -> Said {
         callers: 1,
         people: false,
         less: (1, 1),
+        spacing: None,
     }
 }
 

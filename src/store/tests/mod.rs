@@ -4,6 +4,7 @@ mod answers;
 mod closed;
 mod contract;
 mod further;
+mod lessons;
 mod names;
 mod replica;
 mod server;

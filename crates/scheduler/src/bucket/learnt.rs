@@ -9,10 +9,10 @@ use core::{num::NonZeroU32, time::Duration};
 
 use limits::{AgeFrom, Class, Limit, Rate, Rule, Share};
 
-use super::Bucket;
+use super::{Bucket, common::Common};
 use crate::{
     Block, BlockReason, Instant, KeptLesson, Learnt, Outcome,
-    learn::{Learner, Pace, Surprise},
+    learn::{Happened, Learner, Pace, Surprise},
     lease::Lease,
     split::Replica,
 };
@@ -20,15 +20,17 @@ use crate::{
 /// What a bucket has learnt.
 #[derive(Debug)]
 pub(super) struct Lessons {
-    learner: Learner,
+    pub(super) learner: Learner,
     /// The pace that the window has.
     kept_to: Pace,
     /// Until when slots of refused calls age: these were not accepted.
     refused: VecDeque<Instant>,
     /// When the last surprise was.
-    since: Option<Instant>,
+    pub(super) since: Option<Instant>,
     /// What a successor has been told of it.
     noted: Option<KeptLesson>,
+    /// If it learns together with others: what is known of that.
+    pub(super) common: Option<Box<Common>>,
 }
 
 /// For so long after its last call, a bucket remembers what it has learnt.
@@ -37,16 +39,16 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 // === impl Bucket ===
 
 impl Bucket {
-    fn lessons(&self) -> Option<&Lessons> {
+    pub(super) fn lessons(&self) -> Option<&Lessons> {
         self.rare.as_ref()?.lessons.as_deref()
     }
 
-    fn lessons_mut(&mut self) -> Option<&mut Lessons> {
+    pub(super) fn lessons_mut(&mut self) -> Option<&mut Lessons> {
         self.rare.as_mut()?.lessons.as_deref_mut()
     }
 
     /// What is documented; nothing for a limit without a rate.
-    fn documented(&self) -> Option<Pace> {
+    pub(super) fn documented(&self) -> Option<Pace> {
         match self.key.limit.rule {
             Rule::Rate(Rate { limit, per, .. }) => Some(Pace { quota: limit.get(), period: per }),
             _ => None,
@@ -57,7 +59,7 @@ impl Bucket {
     /// may be tried.
     #[cold]
     pub(crate) fn is_used_up(&self) -> bool {
-        self.documented().is_some() && self.window.used() >= self.window.quota()
+        self.documented().is_some() && self.used_by_all() >= self.window.quota()
     }
 
     /// Gives it a learner, if it has a rate and no learner. `above` is the quota up to which more
@@ -65,18 +67,26 @@ impl Bucket {
     #[cold]
     pub(crate) fn begin_to_learn(&mut self, above: Option<u32>) {
         let Some(documented) = self.documented().filter(|_| !self.learns) else { return };
-        let most = u64::from(documented.quota) * u64::from(above.unwrap_or(0)) / 100;
-        let learner = Learner::new(documented, u32::try_from(most).unwrap_or(u32::MAX));
+        let learner = Learner::new(documented, self.most(above));
         let lessons = Lessons {
             learner,
             kept_to: documented,
             refused: VecDeque::new(),
             since: None,
             noted: None,
+            common: None,
         };
         self.rare().lessons = Some(Box::new(lessons));
         self.learns = true;
         self.knows_its_part();
+        self.begin_in_common();
+    }
+
+    /// The quota up to which more than documented is tried, in percent of the documented one.
+    pub(crate) fn most(&self, above: Option<u32>) -> u32 {
+        let documented = self.documented().map_or(0, |documented| documented.quota);
+        let most = u64::from(documented) * u64::from(above.unwrap_or(0)) / 100;
+        u32::try_from(most).unwrap_or(u32::MAX)
     }
 
     /// How much of its limit it has is known, or has changed.
@@ -88,26 +98,35 @@ impl Bucket {
         }
     }
 
-    /// A call was refused that a freeze or a full window does not explain.
+    /// A call was refused that went at `sent`, and that a freeze or a full window does not explain.
     #[cold]
-    pub(crate) fn learn(&mut self, now: Instant, retry_after: Duration, hint: Option<u32>) {
+    pub(crate) fn learn(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        retry_after: Duration,
+        hint: Option<u32>,
+    ) {
         self.expire(now);
         if self.window.used() > self.window.quota().max(self.window.cap()) {
             // More calls went than should have, as in shadow mode.
             return;
         }
         let since_last = self.window.last_aged_from().map(|last| now.since(last));
-        let others = self.lease().filter(|lease| lease.is_connected).map_or(0, Lease::others);
-        let accepted = self.accepted(now).saturating_add(others);
+        // What others have had accepted they add themselves.
+        let accepted = self.accepted(now);
+        let surprise = Surprise { accepted, refused: 0, since_last, retry_after, hint };
         let Some(lessons) = self.lessons_mut() else { return };
         lessons.since = Some(now);
-        lessons
-            .learner
-            .surprised(now, Surprise { accepted, refused: 0, since_last, retry_after, hint });
+        if lessons.common.is_some() {
+            self.happens(Happened::Surprised { at: now, sent, surprise });
+        } else {
+            lessons.learner.surprised(now, surprise);
+        }
     }
 
     /// How many calls were accepted in the last period.
-    fn accepted(&mut self, now: Instant) -> u32 {
+    pub(super) fn accepted(&mut self, now: Instant) -> u32 {
         let ageing = self.window.used().saturating_sub(match self.key.limit.age_from {
             AgeFrom::Answer => self.window.in_flight(),
             AgeFrom::Send => self.in_flight,
@@ -121,7 +140,7 @@ impl Bucket {
     #[cold]
     pub(super) fn learns_of_sent(&mut self, now: Instant) {
         let after = now.since(self.used_at);
-        if let Some(lessons) = self.lessons_mut() {
+        if let Some(lessons) = self.lessons_mut().filter(|lessons| lessons.common.is_none()) {
             lessons.learner.sent(after);
         }
     }
@@ -138,19 +157,26 @@ impl Bucket {
         let background = (class == Class::Background).then(|| self.reserve.background());
         let period = self.window.period();
         let quota = self.window.quota();
+        let background = background.filter(|share| *share > 0);
         let Some(lessons) = self.lessons_mut() else { return };
+        let is_common = lessons.common.is_some();
         match outcome {
-            Outcome::Answered => {
-                lessons.learner.accepted(now, taken, background.filter(|share| *share > 0));
+            Outcome::Answered if !is_common => {
+                lessons.learner.accepted(now, taken, background);
             }
             Outcome::Refused => {
-                lessons.learner.refused(taken);
+                if !is_common {
+                    lessons.learner.refused(taken);
+                }
                 lessons.refused.push_back(now + period);
                 if lessons.refused.len() > quota as usize * 2 {
                     lessons.refused.pop_front();
                 }
             }
-            Outcome::Unsent | Outcome::Lost => {}
+            Outcome::Answered | Outcome::Unsent | Outcome::Lost => {}
+        }
+        if is_common {
+            self.ends_in_common(now, taken, background, outcome);
         }
     }
 
@@ -168,7 +194,11 @@ impl Bucket {
         let slower = pace < lessons.kept_to;
         lessons.kept_to = pace;
         if lessons.learner.is_over() {
-            self.unlearn();
+            if lessons.common.is_some() {
+                self.is_over_in_common();
+            } else {
+                self.unlearn();
+            }
         }
         if changed {
             let limit = Arc::clone(&self.key.limit);
@@ -176,7 +206,7 @@ impl Bucket {
             self.rebuild(now, limit, share, replica);
             // A server that had accepted more than this pace does not count as the window does.
             // Calls are kept apart now, and that is enough.
-            if slower && !self.spacing().is_zero() {
+            if slower && !self.spacing().is_zero() && self.lease().is_none() {
                 self.window.ease(accepted);
             }
         }
@@ -221,8 +251,11 @@ impl Bucket {
         }
     }
 
-    /// How long it keeps calls apart; zero if it does not.
+    /// How long it keeps calls apart; zero if it does not. Those of all the store does.
     pub(super) fn spacing(&self) -> Duration {
+        if self.lease().is_some_and(Lease::returns) {
+            return Duration::ZERO;
+        }
         self.lessons().map_or(Duration::ZERO, |lessons| lessons.learner.spacing())
     }
 
@@ -250,7 +283,7 @@ impl Bucket {
     /// Until when it remembers what it has learnt.
     #[cold]
     pub(super) fn learnt_until(&self) -> Instant {
-        self.used_at + KEPT
+        (self.used_at + KEPT).max(self.common_until().map_or(self.used_at, |until| until + KEPT))
     }
 
     /// Takes over what another bucket of the same limit has learnt, if that is the slower pace.
@@ -264,6 +297,7 @@ impl Bucket {
             other.kept_to = own;
             self.rare().lessons = Some(other);
             self.learns = true;
+            self.is_renamed_in_common();
         }
     }
 
@@ -301,6 +335,7 @@ impl Bucket {
             lessons.learner.recall(Pace { quota, period }, refused, bursts);
             (lessons.since, lessons.noted) = (since, Some(kept));
         }
+        self.is_recalled_in_common();
     }
 
     /// What it has learnt.

@@ -9,39 +9,39 @@ use super::{Pace, Surprise};
 pub(super) struct Lesson {
     pub(super) pace: Pace,
     /// A pace that has held. What is tried above it falls back to it.
-    base: Option<Pace>,
+    pub(super) base: Option<Pace>,
     /// The pace that was refused last.
     pub(super) bad: Option<Pace>,
     /// Full clean periods at this pace.
-    clean: u32,
+    pub(super) clean: u32,
     /// After how many of them a pace is tried that was refused.
-    wait: u32,
+    pub(super) wait: u32,
     /// By how much the next pace is faster where none is known to be bad.
-    step: u32,
+    pub(super) step: u32,
     /// Whether a full clean period has passed since the last surprise.
     pub(super) confirmed: bool,
     /// Whether paces that had held for some periods were refused after all.
-    deceived: bool,
+    pub(super) deceived: bool,
     /// Whether the next pace that passes a trial is held for some periods, and nothing faster is tried.
-    careful: bool,
+    pub(super) careful: bool,
     /// How many calls were accepted before a refusal that the pace did not explain.
-    whim: Option<u32>,
+    pub(super) whim: Option<u32>,
     pub(super) spacing: Spacing,
     /// How many calls at once a server had accepted that accepts more if they are evenly spaced.
-    stock: u32,
+    pub(super) stock: u32,
     /// Clean periods that were not full since the last surprise.
-    quiet: u32,
+    pub(super) quiet: u32,
 }
 
 /// How far calls are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spacing {
     /// In parts of the even gap.
-    parts: u32,
+    pub(super) parts: u32,
     /// Whether bursts are refused where evenly spaced calls are not, so that it stays.
-    needed: bool,
+    pub(super) needed: bool,
     /// After how many clean periods calls are let closer together.
-    wait: u32,
+    pub(super) wait: u32,
 }
 
 /// What is documented, and the fastest pace that is tried.
@@ -96,6 +96,12 @@ impl Lesson {
         });
         let spacing = Spacing { parts: if bursts { EVEN } else { 0 }, needed: bursts, wait: HELD };
         Self { pace, base: Some(pace), bad, wait: bounds.rare(pace), spacing, ..new }
+    }
+
+    /// Whether it is one that these bounds allow.
+    pub(super) fn is_within(&self, bounds: Bounds) -> bool {
+        let is = |pace: &Pace| *pace <= bounds.most && pace.period >= bounds.documented.period;
+        self.base.is_none_or(|base| is(&base)) && is(&self.pace) && self.spacing.parts <= EVEN
     }
 
     /// Whether nothing is left of it that is not documented.
@@ -358,6 +364,12 @@ impl Spacing {
 // === impl Bounds ===
 
 impl Bounds {
+    /// With `most`, more than is documented may be tried.
+    pub(super) fn new(documented: Pace, most: u32) -> Self {
+        let most = Pace { quota: documented.quota.max(most), ..documented };
+        Self { documented, most }
+    }
+
     /// After how many periods at that pace one more refusal costs little.
     fn rare(self, pace: Pace) -> u32 {
         let quota = pace.quota.max(self.documented.quota / 2).max(1);

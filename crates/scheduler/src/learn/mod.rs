@@ -65,12 +65,14 @@ use core::time::Duration;
 use self::lesson::{Bounds, Lesson};
 use super::time::Instant;
 
+mod common;
 mod lesson;
 mod pace;
+mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use self::pace::Pace;
+pub(crate) use self::{common::Happened, pace::Pace};
 
 /// A refusal while the own window had room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,8 @@ pub(crate) struct Learner {
     part: Part,
     lesson: Lesson,
     flight: Option<Flight>,
+    /// How many surprises there were.
+    flights: u64,
     counted: Counted,
 }
 
@@ -121,6 +125,8 @@ struct Counted {
     accepted: u32,
     /// When the last call was accepted, of whatever flight.
     last: Option<Instant>,
+    /// When the last of them went, where several schedulers send some.
+    sent: Option<Instant>,
     period: Option<Period>,
 }
 
@@ -140,12 +146,12 @@ struct Period {
 impl Learner {
     /// Nothing learnt yet of a limit that is documented so. With `most`, more than that is tried.
     pub(crate) fn new(documented: Pace, most: u32) -> Self {
-        let most = Pace { quota: documented.quota.max(most), ..documented };
         Self {
-            bounds: Bounds { documented, most },
+            bounds: Bounds::new(documented, most),
             part: Part { own: 1, whole: 1 },
             lesson: Lesson::new(documented),
             flight: None,
+            flights: 0,
             counted: Counted::default(),
         }
     }
@@ -195,9 +201,11 @@ impl Learner {
         let again = self.flight.is_some() && self.counted.accepted == 0;
         let before = self.lesson;
         let per_call = self.per_call(now, retry_after);
-        self.counted = Counted { last: self.counted.last, ..Counted::default() };
+        let Counted { last, sent, .. } = self.counted;
+        self.counted = Counted { last, sent, ..Counted::default() };
         // Where nothing has been accepted since, the pause was too short, which tells no quota.
         if !again {
+            self.flights += 1;
             self.flight = Some(Flight { at: now, surprise, before, per_call });
             self.lesson = before.after(self.bounds, self.part.of_whole(surprise), per_call);
         }
@@ -244,15 +252,20 @@ impl Learner {
 
     /// Whether a call went before the last surprise: then it says more of that.
     fn is_of_flight(&mut self, sent: Instant, adds: impl FnOnce(&mut Surprise)) -> bool {
-        let Some(flight) = self.flight.as_mut().filter(|flight| sent < flight.at) else {
-            return false;
-        };
+        let is = self.flight.is_some_and(|flight| sent < flight.at);
+        if is {
+            self.adds_to_flight(adds);
+        }
+        is
+    }
+
+    fn adds_to_flight(&mut self, adds: impl FnOnce(&mut Surprise)) {
+        let Some(flight) = &mut self.flight else { return };
         adds(&mut flight.surprise);
         if self.counted.accepted == 0 {
             let surprise = self.part.of_whole(flight.surprise);
             self.lesson = flight.before.after(self.bounds, surprise, flight.per_call);
         }
-        true
     }
 
     fn count(&mut self, now: Instant, background: Option<u32>) {

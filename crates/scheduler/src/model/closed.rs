@@ -1,10 +1,14 @@
-//! What the store keeps of freezes, by its plainest meaning: what a real one is held against.
+//! What the store keeps of freezes and of what was learnt, by its plainest meaning: what a real one is held
+//! against.
 //!
 //! It knows the time as it is told, in milliseconds, and may be emptied, or started anew.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use limits::BucketKey;
+
 use super::store::Name;
+use crate::{InCommon, Tale};
 
 /// What is closed for all.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,20 @@ pub struct Closed {
     buckets: BTreeMap<String, Bucket>,
     /// The last refusal under a wider bucket: until when, since when, and for which other bucket.
     refusals: BTreeMap<String, (u64, u64, String)>,
+    /// What was learnt.
+    lessons: BTreeMap<String, Lesson>,
+    /// When it was seen last which of that is too old.
+    swept: Option<u64>,
+}
+
+/// What was learnt of a bucket: its number, the version in which all were told, since when it is so, and what
+/// that is. If it was forgotten, that is remembered, so that nobody who was away brings it back.
+#[derive(Clone, Debug)]
+struct Lesson {
+    serial: u64,
+    version: u64,
+    since: u64,
+    text: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +78,27 @@ pub enum Notice {
     Claimed(Vec<String>),
     GivenUp(String),
     Passed(String),
+    Learnt { bucket: String, serial: u64, is_news: bool, is_anew: bool, record: Option<String> },
+    Forgotten(String),
+}
+
+/// What was learnt of a bucket: the number of its record, 0 if there is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "they are those of a scheduler's")]
+pub struct Learnt {
+    pub bucket: String,
+    pub serial: u64,
+    pub is: Is,
+}
+
+/// What a record is; its age in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "they are those of a scheduler's")]
+pub enum Is {
+    Kept,
+    Gone,
+    Same,
+    Record { text: String, age: u64 },
 }
 
 /// How a bucket stands: for how long it is closed, and who probes then.
@@ -80,6 +119,8 @@ pub struct Told {
     pub granted: Vec<bool>,
     pub standings: Vec<Standing>,
     pub all: Option<Vec<Standing>>,
+    pub learnt: Vec<Learnt>,
+    pub all_learnt: Option<Vec<Learnt>>,
 }
 
 /// What all are told.
@@ -89,12 +130,25 @@ pub struct Push {
     pub by: Name,
     /// Of which epoch it is.
     pub epoch: u64,
-    /// How the bucket stands.
-    pub standing: Standing,
+    /// What all are told.
+    pub what: Pushed,
+}
+
+/// How a bucket stands, or what was learnt of it, with the version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are those of a scheduler's")]
+pub enum Pushed {
+    Stands(Standing),
+    Learnt(u64, Learnt),
 }
 
 /// Two refusals at most so far apart have one cause, in milliseconds.
 pub const WITHIN: u64 = 10_000;
+
+/// So much is kept of what was learnt, for so long, and it is seen so often what is older.
+const MOST: usize = 1024;
+const DAY: u64 = 86_400_000;
+const HOUR: u64 = 3_600_000;
 
 // === impl Closed ===
 
@@ -130,7 +184,8 @@ impl Closed {
         let heard = self.heard.clone();
         self.heard.retain(|_, (at, _)| now.saturating_sub(*at) <= 10 * stale);
         let before = self.version;
-        let (mut granted, mut touched) = (Vec::new(), Vec::new());
+        let (mut granted, mut touched, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
+        self.sweep(now, name, pushes);
         for notice in notices {
             let mut changed = Vec::new();
             match notice {
@@ -185,6 +240,9 @@ impl Closed {
                     }
                     touched.push(bucket);
                 }
+                what @ (Notice::Learnt { .. } | Notice::Forgotten(_)) => {
+                    learnt.extend(self.is_told_of_lesson(now, name, what, pushes));
+                }
             }
             for bucket in changed {
                 self.version += 1;
@@ -192,7 +250,8 @@ impl Closed {
                     own.version = self.version;
                 }
                 let standing = self.standing(now, bucket);
-                pushes.push(Push { by: name, epoch: self.epoch, standing });
+                let what = Pushed::Stands(standing);
+                pushes.push(Push { by: name, epoch: self.epoch, what });
             }
         }
         let mut standings: Vec<Standing> = Vec::new();
@@ -206,9 +265,120 @@ impl Closed {
             let all = names.into_iter().map(|name| self.standing(now, name));
             all.filter(|standing| standing.shut.is_some()).collect()
         });
+        let all_learnt =
+            (epoch != self.epoch || known != before).then(|| self.lessons(now, epoch, known));
         self.heard.insert(name, (now, number));
         let Self { epoch, version, .. } = *self;
-        Some(Told { epoch, version, granted, standings, all })
+        Some(Told { epoch, version, granted, standings, all, learnt, all_learnt })
+    }
+
+    /// It is told what was learnt, or is forgotten. Returns what it has of that then.
+    fn is_told_of_lesson(
+        &mut self,
+        now: u64,
+        by: Name,
+        notice: Notice,
+        pushes: &mut Vec<Push>,
+    ) -> Option<Learnt> {
+        let (bucket, told) = match notice {
+            Notice::Learnt { bucket, serial, is_news, is_anew, record } => {
+                (bucket, Some((serial, is_news, is_anew, record)))
+            }
+            Notice::Forgotten(bucket) => (bucket, None),
+            _ => return None,
+        };
+        let own = self.lessons.get(&bucket);
+        let last = own.map_or(0, |it| it.serial);
+        let live = own.filter(|it| it.text.is_some()).map_or(0, |it| it.serial);
+        let next = now.max(last + 1);
+        let is = match told {
+            None => {
+                self.keep(now, (by, next, true), &bucket, None, pushes);
+                Is::Gone
+            }
+            Some((serial, is_news, false, record)) if serial == live => {
+                self.keep(now, (by, next, is_news), &bucket, record, pushes);
+                Is::Kept
+            }
+            Some((serial, _, true, record)) if last == 0 || serial > last => {
+                self.keep(now, (by, serial.max(1), true), &bucket, record, pushes);
+                Is::Kept
+            }
+            Some(_) => self.record(now, &bucket),
+        };
+        let serial = self.lessons.get(&bucket).map_or(0, |it| it.serial);
+        Some(Learnt { bucket, serial, is })
+    }
+
+    /// All that was learnt; of what was told to all in the version that is known, only that it is there.
+    fn lessons(&self, now: u64, epoch: u64, known: u64) -> Vec<Learnt> {
+        let live = self.lessons.iter().filter(|(_, it)| it.text.is_some());
+        let all = live.map(|(bucket, it)| {
+            let is_same = epoch == self.epoch && it.version <= known;
+            let is = if is_same { Is::Same } else { self.record(now, bucket) };
+            Learnt { bucket: bucket.clone(), serial: it.serial, is }
+        });
+        all.collect()
+    }
+
+    /// What was learnt, as it is.
+    fn record(&self, now: u64, bucket: &str) -> Is {
+        let own = self.lessons.get(bucket).and_then(|it| Some((it.since, it.text.clone()?)));
+        let is = |(since, text)| Is::Record { text, age: now.saturating_sub(since) };
+        own.map_or(Is::Gone, is)
+    }
+
+    /// That was learnt; with nothing, it is forgotten.
+    fn keep(
+        &mut self,
+        now: u64,
+        (by, serial, is_news): (Name, u64, bool),
+        bucket: &str,
+        text: Option<String>,
+        pushes: &mut Vec<Push>,
+    ) {
+        let before = self.lessons.get(bucket).map(|it| (it.version, it.text.is_some()));
+        if before.is_none() && self.lessons.len() >= MOST {
+            let oldest = self.lessons.iter().min_by_key(|(name, it)| (it.since, (*name).clone()));
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.drop(by, &oldest, pushes);
+            }
+        }
+        let was_live = before.is_some_and(|(_, was_live)| was_live);
+        let is_news = if text.is_some() { is_news } else { was_live };
+        if is_news {
+            let is = text.clone().map_or(Is::Gone, |text| Is::Record { text, age: 0 });
+            self.tell_lesson(by, Learnt { bucket: bucket.to_owned(), serial, is }, pushes);
+        }
+        let version = before.filter(|_| !is_news).map_or(self.version, |(version, _)| version);
+        self.lessons.insert(bucket.to_owned(), Lesson { serial, version, since: now, text });
+    }
+
+    fn tell_lesson(&mut self, by: Name, learnt: Learnt, pushes: &mut Vec<Push>) {
+        self.version += 1;
+        let what = Pushed::Learnt(self.version, learnt);
+        pushes.push(Push { by, epoch: self.epoch, what });
+    }
+
+    /// It is too old, or too many are known.
+    fn drop(&mut self, by: Name, bucket: &str, pushes: &mut Vec<Push>) {
+        if let Some(Lesson { serial, text: Some(_), .. }) = self.lessons.remove(bucket) {
+            let learnt = Learnt { bucket: bucket.to_owned(), serial, is: Is::Gone };
+            self.tell_lesson(by, learnt, pushes);
+        }
+    }
+
+    /// Forgets what is too old, once an hour.
+    fn sweep(&mut self, now: u64, by: Name, pushes: &mut Vec<Push>) {
+        if self.swept.is_some_and(|last| now.abs_diff(last) < HOUR) {
+            return;
+        }
+        let is_old = |it: &Lesson| now.saturating_sub(it.since) > DAY;
+        let old = self.lessons.iter().filter(|(_, it)| is_old(it)).map(|(name, _)| name.clone());
+        for bucket in old.collect::<Vec<_>>() {
+            self.drop(by, &bucket, pushes);
+        }
+        self.swept = Some(now);
     }
 
     fn close(&mut self, now: u64, name: &str, left: u64, kept: u64, changed: &mut Vec<String>) {
@@ -261,6 +431,11 @@ impl Closed {
         own
     }
 
+    /// Of how many buckets something is learnt.
+    pub fn learnt(&self) -> usize {
+        self.lessons.values().filter(|it| it.text.is_some()).count()
+    }
+
     /// For how long a bucket is closed, and since when it may be probed; nothing if it is open.
     pub fn stands(&self, now: u64, bucket: &str) -> Option<(u64, u64)> {
         let own = self.buckets.get(bucket)?.at(now, self.longest)?;
@@ -277,6 +452,33 @@ impl Bucket {
         let (until, since) = (self.until.min(now + self.lasts), self.since.min(now));
         let turn = since + if self.prober.is_some() { longest } else { 0 };
         (until.max(turn) + self.kept > now).then_some(Self { until, since, ..self })
+    }
+}
+
+// === impl Learnt ===
+
+impl Learnt {
+    /// What a scheduler hears of that, which has a name of its own for the bucket.
+    pub fn of(self, bucket: BucketKey) -> InCommon {
+        let is = match self.is {
+            Is::Kept => crate::Is::Kept,
+            Is::Gone => crate::Is::Gone,
+            Is::Same => crate::Is::Same,
+            Is::Record { text, age } => crate::Is::Record { text, age: Duration::from_millis(age) },
+        };
+        InCommon { bucket, serial: self.serial, is }
+    }
+}
+
+// === impl Pushed ===
+
+impl Pushed {
+    /// In which version all are told.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Stands(standing) => standing.version,
+            Self::Learnt(version, _) => *version,
+        }
     }
 }
 
@@ -303,6 +505,11 @@ impl From<crate::Notice> for Notice {
             }
             crate::Notice::GivenUp(bucket) => Self::GivenUp(bucket.to_string()),
             crate::Notice::Passed(bucket) => Self::Passed(bucket.to_string()),
+            crate::Notice::Learnt(Tale { bucket, serial, is_news, is_anew, record }) => {
+                let bucket = bucket.to_string();
+                Self::Learnt { bucket, serial, is_news, is_anew, record }
+            }
+            crate::Notice::Forgotten(bucket) => Self::Forgotten(bucket.to_string()),
         }
     }
 }

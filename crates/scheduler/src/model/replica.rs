@@ -7,11 +7,12 @@ use limits::BucketKey;
 use super::{
     InMemory, Keeper as _, closed,
     replicas::{Call, Message, Payload, Reply, TIME_OUT, TIMES},
-    store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped},
+    store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped, Times},
 };
 use crate::{
-    Answer, Enqueued, Epoch, Event, Farewell, Hint, Instant, Link, Noticed, Outcome, Permit,
-    Prober, Scheduler, Shard, Sharing, Shut, Standing, Ticket, Told,
+    Answer, Enqueued, Epoch, Event, Farewell, Hint, InCommon, Instant, Learning, Link, Noticed,
+    Outcome, Permit, Policy, Prober, Scheduler, Shard, Share, Sharing, Shut, Standing, Ticket,
+    Told,
 };
 
 /// A process that shares its limits.
@@ -38,6 +39,8 @@ pub(crate) struct Replica {
     /// When it is stopped, it hears nothing and does nothing.
     pub(crate) stopped: bool,
     pub(crate) alive: bool,
+    times: Times,
+    learning: Learning,
     /// What outlives its process.
     keeper: InMemory,
     notices: Notices,
@@ -75,12 +78,26 @@ const SHARD: Shard = Shard(0);
 
 impl Replica {
     pub(crate) fn new(now: Instant, name: Name, replicas: Option<u32>) -> Self {
-        let mut scheduler = super::scheduler(super::walk::WIDE);
+        Self::that_learns(now, name, replicas, TIMES, Learning::OFF)
+    }
+
+    /// One that learns in that way.
+    pub(crate) fn that_learns(
+        now: Instant,
+        name: Name,
+        replicas: Option<u32>,
+        times: Times,
+        learning: Learning,
+    ) -> Self {
+        let bounds = super::walk::WIDE;
+        let mut scheduler =
+            Scheduler::new(Policy { bounds, background: Share::default(), learning });
+        scheduler.take_notes();
         scheduler.share(Sharing {
             shard: |_| Some(SHARD),
             replicas: replicas.map(|replicas| replicas.try_into().unwrap()),
-            flight: TIMES.flight(),
-            lease: TIMES.forget(),
+            flight: times.flight(),
+            lease: times.forget(),
         });
         Self {
             scheduler,
@@ -97,6 +114,8 @@ impl Replica {
             link: Link::Alone,
             stopped: false,
             alive: true,
+            times,
+            learning,
             keeper: InMemory::default(),
             notices: Notices { name, epoch: 0, version: 0, heard: false, due: now, waits: None },
         }
@@ -105,7 +124,7 @@ impl Replica {
     /// The process that comes after it, with what outlives it.
     pub(crate) fn restarted(mut self, now: Instant, all: &[BucketKey]) -> Self {
         let kept = self.keeper.restart(now, all, false);
-        let mut next = Self::new(now, self.name + 16, None);
+        let mut next = Self::that_learns(now, self.name + 16, None, self.times, self.learning);
         for (bucket, memory) in kept {
             next.scheduler.restore(now, bucket, &memory);
         }
@@ -122,7 +141,7 @@ impl Replica {
     /// When it does something next.
     pub(crate) fn next(&self) -> Option<Instant> {
         let over = (self.epoch != 0 && self.link != Link::LeaseOver)
-            .then(|| self.confirmed + TIMES.forget());
+            .then(|| self.confirmed + self.times.forget());
         let waits = self.waits.values().min().copied();
         let notices = self.notices.waits.map_or(self.notices.due, |(_, until, _)| until);
         [self.wake, Some(self.beat_at), waits, over, Some(notices)].into_iter().flatten().min()
@@ -219,7 +238,8 @@ impl Replica {
     /// Tells the others what there is to tell.
     fn tells(&mut self, now: Instant, out: &mut Outcomes) {
         if self.notices.waits.is_some_and(|(_, until, _)| until <= now) {
-            (self.notices.waits, self.notices.heard) = (None, false);
+            // It asks for all, when it is heard again.
+            self.notices = Notices { waits: None, heard: false, epoch: 0, ..self.notices };
             self.scheduler.notices_nobody(now);
         }
         let is_due = self.notices.due <= now;
@@ -228,11 +248,11 @@ impl Replica {
             return;
         }
         let mut notices = Vec::new();
-        let batch = self.scheduler.notices(&mut notices);
+        let batch = self.scheduler.notices(now, &mut notices);
         let Notices { name, epoch, version, .. } = self.notices;
         let number = now.as_nanos();
         self.notices.waits = Some((number, now + TIME_OUT, batch));
-        self.notices.due = now + TIMES.beat();
+        self.notices.due = now + self.times.beat();
         let notices = notices.into_iter().map(closed::Notice::from).collect();
         let new_epoch = now.as_nanos() * 64 + name;
         let tell = closed::Tell { name, number, epoch, version, new_epoch, notices };
@@ -244,7 +264,8 @@ impl Replica {
         let Some((_, _, batch)) = self.notices.waits.filter(|(it, ..)| *it == number) else {
             return;
         };
-        let closed::Told { epoch, version, granted, standings, all: closed } = told;
+        let closed::Told { epoch, version, granted, standings, all: closed, learnt, all_learnt } =
+            told;
         let name = self.notices.name;
         let stand = |it| standing(name, it, all);
         self.notices = Notices { epoch, version, heard: true, waits: None, ..self.notices };
@@ -257,6 +278,9 @@ impl Replica {
                 granted,
                 standings: standings.into_iter().map(stand).collect(),
                 all: closed.map(|all| all.into_iter().map(stand).collect()),
+                learnt: learnt.into_iter().map(|it| in_common(it, all)).collect(),
+                all_learnt: all_learnt
+                    .map(|learnt| learnt.into_iter().map(|it| in_common(it, all)).collect()),
             },
         );
     }
@@ -282,10 +306,11 @@ impl Replica {
     }
 
     fn beat(&mut self, now: Instant, out: &mut Outcomes) {
-        self.beat_at = now + TIMES.beat();
+        self.beat_at = now + self.times.beat();
         let number = BEATS | now.as_nanos();
         self.waits.insert(number, now + TIME_OUT);
-        self.ended.retain(|(_, since)| now.since(*since) <= TIMES.longest() + TIMES.flight());
+        self.ended
+            .retain(|(_, since)| now.since(*since) <= self.times.longest() + self.times.flight());
         let beat = Beat {
             name: self.name,
             epoch: self.epoch,
@@ -320,7 +345,7 @@ impl Replica {
     /// Before anything goes: has the store answered lately?
     fn checks_lease(&mut self, now: Instant) {
         let known = self.epoch != 0 && self.link != Link::LeaseOver;
-        if known && now.since(self.confirmed) >= TIMES.forget() {
+        if known && now.since(self.confirmed) >= self.times.forget() {
             self.link = Link::LeaseOver;
             self.scheduler.alone(now, SHARD, Link::LeaseOver);
         }
@@ -347,14 +372,25 @@ impl Replica {
         self.checks_lease(now);
         let Message { sent, payload, .. } = message;
         match payload {
-            Payload::Told(number, told) => self.is_noticed(now, number, told, all),
-            Payload::Tells(closed::Push { by, epoch, standing: it }) => {
+            // One that was killed hears no more.
+            Payload::Told(name, ..) if name != self.notices.name => {}
+            Payload::Told(_, number, told) => self.is_noticed(now, number, told, all),
+            Payload::Tells(closed::Push { by, epoch, what }) => {
                 let Notices { name, epoch: known, version, .. } = self.notices;
-                if epoch == known && it.version == version + 1 {
+                let is = what.version();
+                if epoch == known && is == version + 1 {
                     self.notices.version += 1;
                 }
-                if by != name {
-                    self.scheduler.stands_now(now, Epoch(epoch), standing(name, it, all));
+                match what {
+                    _ if by == name => {}
+                    closed::Pushed::Stands(it) => {
+                        self.scheduler.stands_now(now, Epoch(epoch), standing(name, it, all));
+                    }
+                    // What came before is known by an answer.
+                    closed::Pushed::Learnt(..) if epoch == known && is <= version => {}
+                    closed::Pushed::Learnt(_, it) => {
+                        self.scheduler.learns_now(now, Epoch(epoch), &in_common(it, all));
+                    }
                 }
             }
             Payload::Push(push) if push.to == self.name => {
@@ -381,7 +417,7 @@ impl Replica {
                             self.waits.clear();
                             let link = Link::NewEpoch(Epoch(epoch));
                             self.scheduler.alone(now, SHARD, link);
-                            self.beat_at = now + TIMES.beat() / 4;
+                            self.beat_at = now + self.times.beat() / 4;
                         }
                         self.link = match cold {
                             Some(from) => Link::Cold {
@@ -423,7 +459,7 @@ impl Replica {
             } else {
                 gone.get_or_insert(now);
             }
-            gone.is_none_or(|since| now.since(since) <= TIMES.longest() + TIMES.flight())
+            gone.is_none_or(|since| now.since(since) <= self.times.longest() + self.times.flight())
         });
         for name in members {
             if !self.others.iter().any(|(other, _)| other == name) {
@@ -453,6 +489,11 @@ impl Replica {
 
 /// Beats have numbers of their own.
 const BEATS: u64 = 1 << 63;
+
+fn in_common(learnt: closed::Learnt, all: &[BucketKey]) -> InCommon {
+    let bucket = key(all, &learnt.bucket).clone();
+    learnt.of(bucket)
+}
 
 fn standing(own: Name, standing: closed::Standing, all: &[BucketKey]) -> Standing {
     let closed::Standing { bucket, version, shut } = standing;

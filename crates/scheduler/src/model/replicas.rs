@@ -14,11 +14,15 @@ use super::{
     replica::{Outcomes, Replica},
     store::{Asked, Beat, Beaten, Name, Push, Step, Stepped, Store, Times},
 };
-use crate::{BlockReason, Call as Arriving, Instant, Outcome};
+use crate::{BlockReason, Call as Arriving, Instant, Learning, Outcome};
 
 /// Schedulers, their store, and what lies between.
 pub(crate) struct World {
     pub(crate) now: Instant,
+    times: Times,
+    learning: Learning,
+    /// The calls that went.
+    gone: Vec<u64>,
     pub(crate) all: Vec<BucketKey>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) store: Store,
@@ -106,7 +110,7 @@ pub(crate) enum Payload {
     Reply { name: Name, number: u64, reply: Reply },
     Push(Push),
     Tell(closed::Tell),
-    Told(u64, closed::Told),
+    Told(Name, u64, closed::Told),
     Tells(closed::Push),
 }
 
@@ -184,6 +188,9 @@ impl World {
         let named = |name: usize| Replica::new(now, u64::try_from(name).unwrap() + 1, None);
         Self {
             now,
+            times: TIMES,
+            learning: Learning::OFF,
+            gone: Vec::new(),
             all,
             replicas: (0..replicas).map(named).collect(),
             store: Store::default(),
@@ -206,6 +213,53 @@ impl World {
             numbers: 0,
             has_restarted: false,
         }
+    }
+
+    /// Those that learn, with such times.
+    pub(crate) fn that_learns(
+        replicas: usize,
+        all: Vec<BucketKey>,
+        net: Net,
+        times: Times,
+        learning: Learning,
+    ) -> Self {
+        let mut new = Self::new(replicas, all, net);
+        (new.times, new.learning) = (times, learning);
+        for (at, replica) in new.replicas.iter_mut().enumerate() {
+            let name = u64::try_from(at).unwrap() + 1;
+            *replica = Replica::that_learns(new.now, name, None, times, learning);
+        }
+        new.patience = None;
+        new
+    }
+
+    /// One of them that is on.
+    pub(crate) fn first_on(&self) -> Option<usize> {
+        self.replicas.iter().position(Replica::is_on)
+    }
+
+    /// One of them gives way to one that does not learn.
+    pub(crate) fn does_not_learn(&mut self, at: usize) {
+        let name = u64::try_from(at).unwrap() + 100;
+        self.replicas[at] = Replica::that_learns(self.now, name, None, self.times, Learning::OFF);
+    }
+
+    /// The calls that went since that was asked last.
+    pub(crate) fn gone(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// When something happens next.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let wire = self.wires.keys().next().map(|(at, _)| *at);
+        let answer = self.in_flight.first().map(|(at, _)| *at);
+        let awake = self.replicas.iter().filter(|replica| replica.is_on());
+        [wire, answer, awake.filter_map(Replica::next).min()].into_iter().flatten().min()
+    }
+
+    /// Calls that were answered so long ago count no more.
+    pub(crate) fn forget(&mut self, before: Instant) {
+        self.sent.retain(|_, sent| sent.answered.is_none_or(|at| at > before));
     }
 
     /// A call comes to a scheduler.
@@ -370,7 +424,8 @@ impl World {
     /// A scheduler that is new.
     pub(crate) fn comes(&mut self) -> usize {
         let name = u64::try_from(self.replicas.len()).unwrap() + 1;
-        self.replicas.push(Replica::new(self.now, name, None));
+        let new = Replica::that_learns(self.now, name, None, self.times, self.learning);
+        self.replicas.push(new);
         self.replicas.len() - 1
     }
 
@@ -423,11 +478,12 @@ impl World {
         what(replica, self.now, &mut out);
         replica.act(self.now, &mut out);
         for (number, call) in out.sent {
+            self.gone.push(number);
             self.in_order(at, number, &call);
             let buckets = call.buckets.clone();
             let sent = Sent { by: at, call, counts: true, at: self.now, answered: None };
             self.sent.insert(number, sent);
-            self.in_flight.insert((self.now + TIMES.flight(), number));
+            self.in_flight.insert((self.now + self.times.flight(), number));
             self.within_limits(&buckets);
             self.is_open_to_it(&buckets);
         }
@@ -439,8 +495,8 @@ impl World {
 
     /// A message leaves, if it is not lost.
     fn post(&mut self, message: &Message) {
-        let bit = 1 << message.of;
-        let copies = if self.net.cut & bit != 0 || self.net.hits(self.net.lost) {
+        let bit = 1_u16 << message.of;
+        let copies = if u16::from(self.net.cut) & bit != 0 || self.net.hits(self.net.lost) {
             0
         } else {
             1 + u64::from(self.net.hits(self.net.doubled))
@@ -459,7 +515,7 @@ impl World {
             Payload::Step { number, step } => {
                 let (name, epoch, asks) = (step.name, step.epoch, step.asks.clone());
                 let mut pushes = Vec::new();
-                let stepped = self.store.step(now, TIMES, step, &mut pushes);
+                let stepped = self.store.step(now, self.times, step, &mut pushes);
                 let reply = Reply::Step(epoch, asks, stepped);
                 self.post(&Message { of, sent, payload: Payload::Reply { name, number, reply } });
                 for push in pushes {
@@ -471,19 +527,22 @@ impl World {
             }
             Payload::Beat { number, beat } => {
                 let name = beat.name;
-                let reply = Reply::Beat(self.store.beat(now, TIMES, beat));
+                let reply = Reply::Beat(self.store.beat(now, self.times, beat));
                 self.post(&Message { of, sent, payload: Payload::Reply { name, number, reply } });
             }
             Payload::Tell(tell) => {
-                let (number, mut pushes) = (tell.number, Vec::new());
+                let (name, number, mut pushes) = (tell.name, tell.number, Vec::new());
                 // A turn is used within a second.
-                let times = (TIMES.stale, TIMES.flight + 1_000);
+                let times = (self.times.stale, self.times.flight + 1_000);
                 let told = self.closed.tell(now, times, tell, &mut pushes);
                 for push in pushes {
-                    if push.standing.shut.is_some_and(|(left, _)| left > 0) {
-                        self.closed_since.insert(push.standing.bucket.clone(), self.now);
-                    } else {
-                        self.closed_since.entry(push.standing.bucket.clone()).or_insert(self.now);
+                    if let closed::Pushed::Stands(standing) = &push.what {
+                        let bucket = standing.bucket.clone();
+                        if standing.shut.is_some_and(|(left, _)| left > 0) {
+                            self.closed_since.insert(bucket, self.now);
+                        } else {
+                            self.closed_since.entry(bucket).or_insert(self.now);
+                        }
                     }
                     for other in (0..self.replicas.len()).filter(|other| *other != of) {
                         let payload = Payload::Tells(push.clone());
@@ -491,7 +550,7 @@ impl World {
                     }
                 }
                 if let Some(told) = told {
-                    self.post(&Message { of, sent, payload: Payload::Told(number, told) });
+                    self.post(&Message { of, sent, payload: Payload::Told(name, number, told) });
                 }
             }
             Payload::Reply { .. } | Payload::Push(_) | Payload::Told(..) | Payload::Tells(_) => {

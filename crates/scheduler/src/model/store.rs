@@ -60,9 +60,19 @@ struct Bucket {
     people_until: u64,
     /// When the next slot is due by the pace of the limit, in milliseconds.
     due: f64,
+    /// How far apart calls go, where that was learnt.
+    apart: Option<Apart>,
     expires: u64,
     quota: u32,
     period: u64,
+}
+
+/// Slots are granted so far apart, the next one from then on, by what was said and holds until then.
+#[derive(Clone, Copy, Debug)]
+struct Apart {
+    spacing: u64,
+    next: u64,
+    until: u64,
 }
 
 /// Slots of a member that is gone: how many, until when they are kept from others, and how long that was when
@@ -134,6 +144,8 @@ pub struct Asked {
     pub quota: u32,
     /// In milliseconds.
     pub period: u64,
+    /// In milliseconds.
+    pub spacing: Option<u64>,
     pub people: bool,
     /// If it leaves: for how long so many of its slots still count, in milliseconds.
     pub left: Option<Vec<(u32, u64)>>,
@@ -381,7 +393,12 @@ impl Store {
             let has_told = |name: Name| self.member(name).is_some_and(|it| it.told == life);
             bucket.records.retain(|record| record.told == life || !has_told(record.name));
         }
-        let common = bucket.common(name, ask);
+        bucket.keeps_apart(now, ask);
+        let mut common = bucket.common(name, ask);
+        if bucket.apart.is_some() {
+            // Others have not heard of it, or have heard more of it.
+            common.other = None;
+        }
         (bucket.quota, bucket.period) = (common.quota, common.period);
         self.forget_silent(now, times, name, common, &mut bucket);
         let mut told = Vec::new();
@@ -547,6 +564,11 @@ impl Store {
         let bucket = self.buckets.get(bucket).filter(|bucket| bucket.expires > now);
         bucket.map_or(0, |bucket| bucket.total(now))
     }
+
+    /// Whether it knows how far apart slots of a bucket are granted.
+    pub fn is_spaced(&self, bucket: &str) -> bool {
+        self.buckets.get(bucket).is_some_and(|bucket| bucket.apart.is_some())
+    }
 }
 
 // === impl Bucket ===
@@ -596,6 +618,15 @@ impl Bucket {
             self.records.retain(|record| record.name != name);
             let left = left.iter().map(|&(slots, ms)| Orphans::new(now, name, slots, ms));
             self.orphans.extend(left.filter(|orphans| orphans.until > now));
+        }
+    }
+
+    /// How far apart its slots are granted, by whoever has learnt that.
+    fn keeps_apart(&mut self, now: u64, ask: &Asked) {
+        self.apart = self.apart.filter(|apart| apart.until > now);
+        let next = self.apart.map_or(0, |apart| apart.next);
+        if let Some(spacing) = ask.spacing {
+            self.apart = Some(Apart { spacing, next, until: now + lasts(ask.period) });
         }
     }
 
@@ -649,6 +680,13 @@ impl Bucket {
             if total >= quota || wants == [0; 3] {
                 return 0;
             }
+            if let Some(apart) = self.apart.filter(|apart| apart.spacing > 0) {
+                // The clock may have gone back.
+                let next = apart.next.min(now + apart.spacing);
+                if next > now {
+                    return next - now;
+                }
+            }
             let [interactive, mut normal, mut background] = wants.map(|wants| wants > 0);
             if period > 0 && quota > 1 {
                 let spread = self.people_until > now && total >= quota / 2 && self.due > ms(now);
@@ -690,6 +728,9 @@ impl Bucket {
                 *passed = if class != other && wants[other] > 0 { *passed + 1 } else { 0 };
             }
             self.due = self.due.max(ms(now) - pace) + pace;
+            if let Some(apart) = &mut self.apart {
+                apart.next = now + apart.spacing;
+            }
         }
     }
 }
@@ -709,6 +750,9 @@ impl From<&Ask> for Asked {
             callers: ask.callers,
             quota: ask.quota,
             period: u64::try_from(ask.period.as_millis()).unwrap(),
+            spacing: ask
+                .spacing
+                .map(|it| u64::try_from(it.as_nanos().div_ceil(1_000_000)).unwrap()),
             people: ask.people,
             left: None,
         }
@@ -754,6 +798,11 @@ impl Record {
             unseen -= u64::from(less);
         }
     }
+}
+
+/// For how long the pace of a limit is known to be learnt.
+fn lasts(period: u64) -> u64 {
+    60_000 + 10 * period
 }
 
 /// What background calls may have of a quota.

@@ -6,6 +6,7 @@ mod forecast;
 mod former;
 mod freezes;
 mod in_turn;
+mod learn;
 mod leave;
 mod numbers;
 mod store;

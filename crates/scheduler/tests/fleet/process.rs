@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use limits::{BucketKey, Share};
 use scheduler::{
-    Answer, Bounds, Enqueued, Epoch, Event, Farewell, Hint, Instant, Learning, Link, Noticed,
-    Permit, Policy, Prober, Scheduler, Shard, Sharing, Shut, Standing, Told,
+    Answer, Bounds, Enqueued, Epoch, Event, Farewell, Hint, InCommon, Instant, Learning, Link,
+    Noticed, Permit, Policy, Prober, Scheduler, Shard, Sharing, Shut, Standing, Told,
     model::{
         InMemory, Keeper as _, closed,
         store::{Answered, Asked, Beat, Beaten, Name, Push, Step, Stepped, Times},
@@ -144,7 +144,8 @@ pub(super) fn shard(key: &BucketKey) -> Shard {
 impl Process {
     pub(super) fn new(now: Instant, names: &mut u64, replicas: u32, all: &Arc<Catalogue>) -> Self {
         let bounds = Bounds { per_bucket: 2_000, total: 10_000 };
-        let (background, learning) = (Share::default(), Learning::default());
+        // Whom learnt limits keep waiting the judge does not know: those that learn have walks of their own.
+        let (background, learning) = (Share::default(), Learning::OFF);
         let mut scheduler = Scheduler::new(Policy { bounds, background, learning });
         scheduler.take_notes();
         scheduler.share(Sharing {
@@ -361,7 +362,7 @@ impl Process {
             return;
         }
         let mut notices = Vec::new();
-        let batch = self.scheduler.notices(&mut notices);
+        let batch = self.scheduler.notices(now, &mut notices);
         self.number += 1;
         let Notices { name, epoch, version, .. } = self.notices;
         self.notices.waits = Some((self.number, now + TIME_OUT, batch));
@@ -390,16 +391,24 @@ impl Process {
         let at = usize::from(shard);
         match payload {
             Payload::Told(number, told) => self.is_noticed(now, number, told, all),
-            Payload::Tells(closed::Push { by, epoch, standing: it }) => {
-                if epoch != self.notices.epoch {
+            Payload::Tells(closed::Push { by, epoch, what }) => {
+                let Notices { name, epoch: known, version, .. } = self.notices;
+                if epoch != known {
                     return;
                 }
-                if it.version == self.notices.version + 1 {
+                if what.version() == version + 1 {
                     self.notices.version += 1;
                 }
-                if by != self.notices.name {
-                    let standing = standing(self.notices.name, it, all);
-                    self.scheduler.stands_now(now, Epoch(epoch), standing);
+                match what {
+                    _ if by == name => {}
+                    closed::Pushed::Stands(it) => {
+                        self.scheduler.stands_now(now, Epoch(epoch), standing(name, it, all));
+                    }
+                    closed::Pushed::Learnt(is, it) if is > version => {
+                        self.scheduler.learns_now(now, Epoch(epoch), &in_common(it, all));
+                    }
+                    // It is known by an answer.
+                    closed::Pushed::Learnt(..) => {}
                 }
             }
             Payload::Push(push) if push.to == self.groups[at].name => {
@@ -496,7 +505,8 @@ impl Process {
         let Some((_, _, batch)) = self.notices.waits.filter(|(it, ..)| *it == number) else {
             return;
         };
-        let closed::Told { epoch, version, granted, standings, all: closed } = told;
+        let closed::Told { epoch, version, granted, standings, all: closed, learnt, all_learnt } =
+            told;
         let name = self.notices.name;
         let stand = |it| standing(name, it, all);
         self.notices = Notices { epoch, version, heard: true, waits: None, ..self.notices };
@@ -509,6 +519,9 @@ impl Process {
                 granted,
                 standings: standings.into_iter().map(stand).collect(),
                 all: closed.map(|all| all.into_iter().map(stand).collect()),
+                learnt: learnt.into_iter().map(|it| in_common(it, all)).collect(),
+                all_learnt: all_learnt
+                    .map(|learnt| learnt.into_iter().map(|it| in_common(it, all)).collect()),
             },
         );
     }
@@ -597,6 +610,11 @@ fn shard_of(at: usize) -> Shard {
 
 fn ms(left: Duration) -> u64 {
     u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap()
+}
+
+fn in_common(learnt: closed::Learnt, all: &Catalogue) -> InCommon {
+    let bucket = all.key(&learnt.bucket).clone();
+    learnt.of(bucket)
 }
 
 fn standing(own: Name, standing: closed::Standing, all: &Catalogue) -> Standing {

@@ -2,6 +2,7 @@
 
 mod alone;
 pub(crate) mod figures;
+mod record;
 mod rules;
 pub(crate) mod server;
 pub(crate) mod stage;

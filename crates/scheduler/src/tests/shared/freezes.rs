@@ -22,7 +22,7 @@ impl Freezing {
     /// It tells what there is to tell, and is answered: which claims are granted, and how buckets stand.
     fn tells(&mut self, granted: &[bool], standings: &[(&BucketKey, Option<Shut>)]) -> Vec<Notice> {
         let mut notices = Vec::new();
-        let batch = self.one.scheduler.notices(&mut notices);
+        let batch = self.one.scheduler.notices(self.one.now, &mut notices);
         let standings = standings.iter().map(|(bucket, shut)| self.stands(bucket, *shut));
         let standings = standings.collect();
         let answer = Noticed {
@@ -32,6 +32,8 @@ impl Freezing {
             granted: granted.to_vec(),
             standings,
             all: None,
+            learnt: Vec::new(),
+            all_learnt: None,
         };
         self.one.scheduler.noticed(self.one.now, answer);
         self.one.look();
@@ -142,13 +144,21 @@ fn a_turn_that_no_call_uses_is_given_up() {
     let ticket = freezing.one.arrive(std::slice::from_ref(&whole), Class::Normal, 1).unwrap();
     freezing.one.pass(seconds(1));
     let mut notices = Vec::new();
-    let batch = freezing.one.scheduler.notices(&mut notices);
+    let batch = freezing.one.scheduler.notices(freezing.one.now, &mut notices);
     assert_eq!(notices, [Notice::Claimed(vec![whole.clone()])]);
     // Its client is gone before the answer is here.
     freezing.one.scheduler.cancel(freezing.one.now, ticket);
     let standings = vec![freezing.stands(&whole, Some(shut(0, Prober::Own)))];
-    let (epoch, granted) = (EPOCH, vec![true]);
-    let answer = Noticed { batch, epoch, version: 9, granted, standings, all: None };
+    let answer = Noticed {
+        batch,
+        epoch: EPOCH,
+        version: 9,
+        granted: vec![true],
+        standings,
+        all: None,
+        learnt: Vec::new(),
+        all_learnt: None,
+    };
     freezing.one.scheduler.noticed(freezing.one.now, answer);
     freezing.one.pass(seconds(1));
     assert_eq!(freezing.tells(&[], &[]), [Notice::GivenUp(whole)]);

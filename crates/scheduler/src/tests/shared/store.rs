@@ -108,6 +108,7 @@ impl Kept {
             callers: 1,
             quota,
             period,
+            spacing: None,
             people: false,
             left: self.left.clone(),
         };

@@ -218,11 +218,72 @@ fn walk(mut world: World, steps: Vec<Happening>) {
     world.wind_up();
 }
 
+/// The same for schedulers that learn. No limit is ever higher than documented; when all is well again, all
+/// believe the same, and what is forgotten at one is forgotten at all.
+fn walk_and_learn(mut world: World, steps: Vec<Happening>) {
+    world.pass(seconds(1));
+    for step in steps {
+        take(&mut world, step);
+        lessons(&mut world).iter().flatten().for_each(|(key, learnt)| {
+            let is_lower = learnt.quota <= learnt.documented && learnt.period >= learnt.per;
+            assert!(is_lower, "{key}: {learnt:?}");
+        });
+    }
+    world.net = Net { random: world.net.random, ..Net::default() };
+    (0..world.replicas.len()).for_each(|at| world.go_on(at));
+    for at in (0..world.replicas.len()).filter(|at| world.replicas[*at].is_on()).collect::<Vec<_>>()
+    {
+        let held: Vec<_> = world.replicas[at].held.keys().copied().collect();
+        for number in held {
+            // One may have gone when another one left.
+            if world.replicas[at].held.contains_key(&number) {
+                world.cancel(at, number);
+            }
+        }
+    }
+    world.flying().into_iter().for_each(|number| world.settle(number, Outcome::Answered));
+    if world.first_on().is_none() {
+        world.comes();
+    }
+    world.pass(seconds(3));
+    let all = lessons(&mut world);
+    for other in &all {
+        assert_eq!(*other, all[0], "all know the same");
+    }
+    assert_eq!(world.closed.learnt(), all[0].len(), "and so does the store");
+    let (now, first) = (world.now, world.first_on().unwrap());
+    world.replicas[first].scheduler.forget(now, |_| true);
+    world.pass(seconds(2));
+    assert!(lessons(&mut world).iter().all(Vec::is_empty), "all have forgotten");
+    assert_eq!(world.closed.learnt(), 0, "so has the store");
+    world.wind_up();
+}
+
+/// What each of them has learnt; not since when, which one that came later does not know.
+fn lessons(world: &mut World) -> Vec<Vec<(String, crate::Learnt)>> {
+    let now = world.now;
+    let on = world.replicas.iter_mut().filter(|replica| replica.is_on());
+    let lessons = on.map(|replica| {
+        let all = replica.scheduler.buckets(now);
+        let learnt = all.filter_map(|it| Some((it.key.to_string(), it.learnt?)));
+        let mut learnt: Vec<_> =
+            learnt.map(|(key, learnt)| (key, crate::Learnt { since: None, ..learnt })).collect();
+        learnt.sort_by(|(one, _), (other, _)| one.cmp(other));
+        learnt
+    });
+    lessons.collect()
+}
+
 /// So many that none has a part of any quota: whatever is used was granted.
 const MANY: u32 = 100;
 
 /// So many that each has a part of the wider ones.
 const REPLICAS: usize = 2;
+
+fn learning(replicas: usize, random: u64) -> World {
+    let learning = crate::Learning::default();
+    World::that_learns(replicas, limits(), Net::of(random), crate::model::replicas::TIMES, learning)
+}
 
 /// After so long nobody is waited for any more: a lease, a period, a flight and some beats, twice. Whoever was
 /// cut off until then comes from another life of the store, and names those that it has forgotten since.
@@ -282,6 +343,34 @@ proptest! {
         (world.told_to_be, world.patience) = (Some(MANY), Some(AGED));
         world.gives_back = false;
         walk(world, steps);
+    }
+
+    /// Those that learn exceed no limit either where schedulers fail, and agree in the end. Red when the
+    /// record of a scheduler takes the place of another one's, and when one that was away brings back
+    /// what was forgotten.
+    #[test]
+    fn those_that_learn_agree_where_schedulers_fail(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(bad_schedulers()), 1..100),
+    ) {
+        let mut world = learning(replicas, random);
+        world.told_to_be = Some(MANY);
+        world.gives_back = false;
+        walk_and_learn(world, steps);
+    }
+
+    /// The same where the store is emptied, or falls back to an older copy.
+    #[test]
+    fn those_that_learn_agree_where_the_store_fails(
+        replicas in 2..5_usize,
+        random in any::<u64>(),
+        steps in prop::collection::vec(happening_with(bad_store()), 1..100),
+    ) {
+        let mut world = learning(replicas, random);
+        world.told_to_be = Some(MANY);
+        world.gives_back = false;
+        walk_and_learn(world, steps);
     }
 
     /// While the store is away for all, each goes on with what it holds, and with its part of what
