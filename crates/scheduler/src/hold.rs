@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use limits::Class;
 
 use super::{
-    Caller, CallerId, Scheduler, Ticket,
+    Caller, CallerId, Instant, Scheduler, Ticket,
     bucket::Bucket,
     call::Held,
     call_group::{BucketId, BucketIds, CallId, GroupId, HeadChange},
@@ -103,6 +103,11 @@ pub(super) fn is_held(held: &Table<Held>, Ticket { index, sequence }: Ticket) ->
     held.get(index).is_some_and(|held| held.sequence == sequence)
 }
 
+/// Whether it is then that a call's deadline passes: it may still wait, and not for longer.
+pub(super) fn expires(held: &Table<Held>, at: Instant, Ticket { index, sequence }: Ticket) -> bool {
+    held.get(index).is_some_and(|held| held.sequence == sequence && held.deadline == at)
+}
+
 // === impl Scheduler ===
 
 impl Scheduler {
@@ -161,7 +166,7 @@ impl Scheduler {
     pub(super) fn let_out(&mut self, index: CallId) -> Held {
         let held = self.held.remove(index);
         let ticket = Ticket { index, sequence: held.sequence };
-        self.deadlines.took_back(held.deadline, ticket, |_, call| is_held(&self.held, call));
+        self.deadlines.took_back(held.deadline, ticket, |at, call| expires(&self.held, at, call));
         self.callers.leave(held.caller);
         if let Some(leases) = &mut self.leases {
             leases.collects_no_more(index);

@@ -86,6 +86,11 @@
 //! change their buckets and keep their age; see [`Scheduler::rebucket`](rebucket). Some gates let calls
 //! pass as what is behind them has room; see [`turnstile`].
 //!
+//! # When somebody joins a held call
+//!
+//! Several may be served by one call: it becomes as urgent as the most urgent of them, and may wait
+//! as long as the most patient; see [`Scheduler::raise`](raise).
+//!
 //! # Why it ends
 //!
 //! A change in a bucket marks it as touched, if a call waits for it, and [`Scheduler::run`](serve)
@@ -137,6 +142,7 @@ mod lines;
 mod notes;
 mod places;
 mod prefetch;
+mod raise;
 mod rebucket;
 mod relimit;
 mod rename;

@@ -11,7 +11,7 @@ use super::{
     claims::Claim,
     fair_queue::Head,
     forecast::{Arrival, Comer, Told},
-    hold::is_held,
+    hold::expires,
     places::Line,
 };
 
@@ -63,7 +63,7 @@ impl Scheduler {
     pub(super) fn next(&mut self) -> Option<(Instant, Due)> {
         let alarm = self.alarms.first(|at, id| rings(&self.buckets, at, id));
         let alarm = alarm.map(|(at, _)| (at, Due::Alarm));
-        let deadline = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let deadline = self.deadlines.first(|at, call| expires(&self.held, at, call));
         let deadline = deadline.map(|(at, _)| (at, Due::Deadline));
         let place = self.places.next_expiry().map(|at| (at, Due::Place));
         [alarm, deadline, place].into_iter().flatten().min()
@@ -81,7 +81,7 @@ impl Scheduler {
 
     /// The next held call's deadline has passed.
     fn expire(&mut self, now: Instant) {
-        let first = self.deadlines.first(|_, call| is_held(&self.held, call));
+        let first = self.deadlines.first(|at, call| expires(&self.held, at, call));
         let Some((_, Ticket { index, .. })) = first else { return };
         let held = &self.held[index];
         let (class, caller, group, place) = (held.class, held.caller(), held.group, held.place);

@@ -8,6 +8,8 @@ use std::{
 
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Scope};
 
+use crate::Instant;
+
 use super::{End, Model, books::Grant, bucket, policy, scheduler};
 
 // === impl Model ===
@@ -105,6 +107,29 @@ impl Model {
         }
         self.rebucketed = true;
         self.scheduler.rebucket(self.now, tickets);
+        self.poll();
+    }
+
+    /// Somebody joins a held call, of that class, who may wait till then.
+    pub(crate) fn raise(&mut self, number: u64, class: Class, deadline: Instant) {
+        let (ticket, call) = self.held.get_mut(&number).unwrap();
+        let keeps = self
+            .grants
+            .get(&number)
+            .is_some_and(|all| all.iter().any(|grant| grant.answered.is_none()));
+        call.deadline = call.deadline.max(deadline);
+        if !keeps {
+            call.class = call.class.min(class);
+        }
+        if class == Class::Interactive {
+            let kept = self.grants.get(&number).into_iter().flatten();
+            let kept: Vec<_> = kept.filter(|grant| grant.answered.is_none()).collect();
+            let needs = call.buckets.iter().filter(|key| kept.iter().all(|it| it.bucket != **key));
+            for bucket in needs {
+                self.people.insert(bucket.to_string(), self.now);
+            }
+        }
+        self.scheduler.raise(self.now, *ticket, class, deadline);
         self.poll();
     }
 

@@ -69,6 +69,12 @@ enum Happening {
     Rebucket {
         changes: Vec<(usize, Vec<usize>)>,
     },
+    /// Somebody joins a held call.
+    Raise {
+        which: usize,
+        class: Class,
+        wait_ms: u64,
+    },
     /// What counted for one counts for another.
     Rename {
         of: Dimension,
@@ -141,6 +147,9 @@ fn step() -> impl Strategy<Value = Happening> {
         6 => (0..500_u64).prop_map(|ms| Happening::Pass { ms }),
         1 => any::<bool>().prop_map(|shorter| Happening::Restart { shorter }),
         1 => prop::collection::vec(change, 1..6).prop_map(|changes| Happening::Rebucket { changes }),
+        2 => (any::<usize>(), prop::sample::select(Class::ALL.to_vec()), 0..20_000_u64).prop_map(
+            |(which, class, wait_ms)| Happening::Raise { which, class, wait_ms },
+        ),
         1 => (dimension, identity.clone(), identity).prop_map(|(of, from, to)| {
             Happening::Rename { of, from, to }
         }),
@@ -227,6 +236,12 @@ fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
                 }
             }
             model.rebucket(by_call.into_iter().collect());
+        }
+        Happening::Raise { which, class, wait_ms } => {
+            if let Some(nth) = pick(model.held.len(), which) {
+                let number = *model.held.keys().nth(nth).unwrap();
+                model.raise(number, class, model.now + Duration::from_millis(wait_ms));
+            }
         }
         Happening::Rename { of, from, to } => {
             if from != to && !model.is_former(&[of], to) {

@@ -10,6 +10,7 @@ mod headroom;
 mod learn;
 mod order;
 mod places;
+mod raise;
 mod rebucket;
 mod refusals;
 mod relimit;
@@ -76,7 +77,8 @@ proptest! {
     /// are never dropped; of two buckets that become one, slots of the fuller one alone; permits
     /// that are not told; calls that change their buckets and keep a slot of one that they have no
     /// more, take a second one of one of which they kept it, or wait behind those that came later;
-    /// over a restart, no slot for what has no answer, renames or freezes that are not kept.
+    /// a call that is raised and keeps its class, its deadline, or the slots that it collected; over a
+    /// restart, no slot for what has no answer, renames or freezes that are not kept.
     #[test]
     fn whatever_happens_the_limits_hold(steps in model::steps()) {
         model::walk(model::WIDE, steps, Box::new(InMemory::default()));
