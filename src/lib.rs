@@ -37,6 +37,8 @@ pub mod queue;
 pub mod state;
 pub mod store;
 
+pub mod joint;
+
 pub mod outbound;
 
 pub mod traces;

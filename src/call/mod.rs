@@ -9,6 +9,7 @@ pub mod in_flight;
 pub mod record;
 pub mod refusing;
 pub mod response;
+pub mod several;
 pub mod token;
 pub mod trace;
 
@@ -21,7 +22,12 @@ use scheduler::{CallerId, PlaceId};
 use slack::TokenHash;
 use tokio::time::Instant;
 
-use self::{body::Body, client_end::ClientEnd, record::Record};
+use self::{
+    body::Body,
+    client_end::ClientEnd,
+    record::Record,
+    several::{Content, Several},
+};
 
 /// One request from a caller, and all that was read of it.
 #[derive(Debug)]
@@ -65,6 +71,8 @@ pub struct Call {
     pub again: Duration,
     /// What is told of it in the end.
     pub record: Arc<Record>,
+    /// What its clients have in common, where it serves several.
+    pub several: Option<Arc<Several>>,
 }
 
 /// What is sent of a request, but for the body.
@@ -76,6 +84,46 @@ pub struct Head {
     pub url: Uri,
     /// The headers that go on.
     pub headers: HeaderMap,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The same call for several clients, of whom none owns it: it does not end when one of them leaves.
+    /// None if its body cannot be sent twice, or there is no memory for a second one.
+    pub fn for_several(&self, several: &Arc<Several>) -> Option<Self> {
+        let (class, deadline) = several.terms();
+        Some(Self {
+            head: self.head.clone(),
+            body: self.body.copy()?,
+            upstream: Arc::clone(&self.upstream),
+            method: self.method.clone(),
+            caller: self.caller.clone(),
+            record: Arc::clone(&self.record),
+            client_end: ClientEnd::default(),
+            several: Some(Arc::clone(several)),
+            class,
+            deadline,
+            ..*self
+        })
+    }
+
+    /// It asks to go, as urgently and as patiently as all of its clients.
+    pub(crate) fn asks(&mut self) {
+        if let Some(several) = &self.several {
+            (self.class, self.deadline) = several.asks();
+        }
+    }
+
+    /// It goes, and sends what its clients ask for by now.
+    pub(crate) fn goes(&mut self) {
+        if let Some(several) = &self.several {
+            if let Some(Content { head, body }) = several.goes() {
+                (self.head, self.body) = (head, body);
+            }
+            (self.class, self.deadline) = several.terms();
+        }
+    }
 }
 
 // === impl Head ===

@@ -46,8 +46,13 @@ pin_project! {
             whole: bool,
         },
         Ours { bytes: Option<Bytes> },
+        // What was read of one, and the rest of it.
+        Resumed { first: Option<Bytes>, broken: Option<Broken>, rest: Pin<Box<ResponseBody>> },
     }
 }
+
+/// The error that ended a body, and whether what came before it has had time to go out.
+type Broken = (AnswerError, bool);
 
 /// The beginning of an upstream's body that was read before its end.
 #[derive(Debug, Default)]
@@ -105,6 +110,12 @@ impl ResponseBody {
         From::Upstream { first, then, broken: None, body, idle, limit, whole }.into()
     }
 
+    /// A body of which that has been read, and perhaps the error that ended it. It goes on as if it had not.
+    pub fn resumed(rest: Pin<Box<Self>>, read: Bytes, error: Option<AnswerError>) -> Self {
+        let first = Some(read).filter(|read| !read.is_empty());
+        From::Resumed { first, broken: error.map(|error| (error, false)), rest }.into()
+    }
+
     /// A body of ours.
     pub fn ours(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
@@ -130,6 +141,7 @@ impl ResponseBody {
             // A body of chunks does not know that it has ended.
             From::Upstream { body, whole, .. } => *whole || body.is_end_stream(),
             From::Ours { .. } => true,
+            From::Resumed { rest, .. } => rest.is_here(),
         }
     }
 
@@ -188,6 +200,17 @@ impl HttpBody for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.project().from.project() {
             FromProjected::Ours { bytes } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            FromProjected::Resumed { first, broken, rest } => match (first.take(), &mut *broken) {
+                (Some(first), _) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                (None, Some((_, false))) => {
+                    // As below.
+                    *broken = broken.take().map(|(error, _)| (error, true));
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                (None, Some(_)) => Poll::Ready(broken.take().map(|(error, _)| Err(error))),
+                (None, None) => rest.as_mut().poll_frame(cx),
+            },
             FromProjected::Upstream { first, then, broken, body, mut idle, limit, .. } => {
                 if let Some(error) = broken.take() {
                     return Poll::Ready(Some(Err(AnswerError::Broken(error))));
@@ -232,6 +255,9 @@ impl HttpBody for ResponseBody {
                 first.is_none() && then.is_none() && broken.is_none() && body.is_end_stream()
             }
             From::Ours { bytes } => bytes.is_none(),
+            From::Resumed { first, broken, rest } => {
+                first.is_none() && broken.is_none() && rest.is_end_stream()
+            }
         }
     }
 
@@ -247,6 +273,17 @@ impl HttpBody for ResponseBody {
                 hint.set_lower(first + rest.lower());
                 hint
             }
+            From::Resumed { first, broken: None, rest } => {
+                let (first, rest) = (first.as_ref().map_or(0, Bytes::len) as u64, rest.size_hint());
+                let mut hint = SizeHint::new();
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(first + upper);
+                }
+                hint.set_lower(first + rest.lower());
+                hint
+            }
+            // It never comes to its end.
+            From::Resumed { .. } => SizeHint::new(),
             From::Ours { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }

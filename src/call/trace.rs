@@ -73,6 +73,8 @@ pub enum WaitedFor {
     Host,
     /// A moment after an error of the server's own.
     Breath,
+    /// The slot of a call that it has joined.
+    Joint,
 }
 
 /// So much of one call is kept. A call is sent ten times at most, and waits as often.
@@ -126,6 +128,7 @@ impl WaitedFor {
             Self::Identity => "identity",
             Self::Host => "host",
             Self::Breath => "breath",
+            Self::Joint => "joint",
         }
     }
 }

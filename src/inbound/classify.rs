@@ -251,6 +251,7 @@ where
             own_connection: false,
             again,
             record,
+            several: None,
         };
         Ok(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }

@@ -252,6 +252,7 @@ impl<S> Questions<S> {
             own_connection: false,
             again: Duration::ZERO,
             record: Arc::new(Record::default()),
+            several: None,
         };
         Some(QueueRequest { call: Box::new(call), attempt: Attempt::First(buckets), refusal: None })
     }

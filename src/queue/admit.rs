@@ -7,7 +7,7 @@ use limits::BucketKey;
 use slack::reply;
 use tower::Layer;
 
-use super::{Admission, Permit, Shed, Turned};
+use super::{Admission, Permit, QueueDecision, Shed, Turned};
 use crate::{
     call::{
         Call,
@@ -91,7 +91,8 @@ where
     type Error = S::Error;
 
     async fn call(&self, request: QueueRequest) -> Result<S::Response, S::Error> {
-        let QueueRequest { call, attempt, refusal } = request;
+        let QueueRequest { mut call, attempt, refusal } = request;
+        call.asks();
         if matches!(attempt, Attempt::Again(_)) && call.client_end.has_come() {
             // Its client may have left. What is known of the call is said, if it has not.
             return Err(
@@ -111,10 +112,14 @@ where
             }
             (Err(turned), _) => return Err(error(turned)),
         };
+        if let (Some(several), QueueDecision::Held(waiting)) = (&call.several, &decision) {
+            several.stands(waiting.ticket());
+        }
         let permit = match decision.permit(&call).await {
             Ok(permit) => permit,
             Err(turned) => return Err(error(turned)),
         };
+        call.goes();
         self.inner.call(Admitted { call, permit }).await
     }
 }

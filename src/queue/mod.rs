@@ -8,6 +8,7 @@ mod admit;
 mod dead;
 mod freezing;
 mod ghosts;
+mod joined;
 mod lessons;
 mod metrics;
 mod modes;

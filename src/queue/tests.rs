@@ -78,6 +78,7 @@ fn call(patience: Duration) -> Call {
         own_connection: false,
         again: Duration::ZERO,
         record: Arc::new(Record::default()),
+        several: None,
     }
 }
 

@@ -101,18 +101,50 @@ impl Waiters {
             class: call.class,
             caller: call.caller.clone(),
         };
-        let queue = self.ids.get(&key).copied().unwrap_or_else(|| {
-            let (method, calls) = (call.method.clone(), BTreeSet::new());
-            let id = self.queues.insert(CallQueue { key: key.clone(), method, calls });
-            self.ids.insert(key, id);
-            id
-        });
+        let queue = self.queue(key, call.method.clone());
         let since = call.arrived;
         self.queues[queue].calls.insert((since, ticket.number()));
         let until = call.deadline;
         let credential = credential.map(|credential| self.has(credential, ticket));
         let waiter = Waiter { ticket, verdict, since, until, server, gated, queue, credential };
         self.all.insert(ticket.number(), waiter);
+    }
+
+    /// The queue of that key, whose calls are of that method.
+    fn queue(&mut self, key: QueueKey, method: Option<Arc<Method>>) -> usize {
+        self.ids.get(&key).copied().unwrap_or_else(|| {
+            let calls = BTreeSet::new();
+            let id = self.queues.insert(CallQueue { key: key.clone(), method, calls });
+            self.ids.insert(key, id);
+            id
+        })
+    }
+
+    /// The call with that ticket is of that class from now on, and waits until then.
+    pub(super) fn raise(&mut self, ticket: Ticket, class: Class, until: Instant) {
+        let Some(waiter) = self.all.get_mut(&ticket.number()) else { return };
+        waiter.until = until;
+        let (before, since) = (waiter.queue, waiter.since);
+        let CallQueue { key, method, .. } = &self.queues[before];
+        if key.class == class {
+            return;
+        }
+        let (key, method) = (QueueKey { class, ..key.clone() }, method.clone());
+        let queue = self.queue(key, method);
+        self.queues[queue].calls.insert((since, ticket.number()));
+        if let Some(waiter) = self.all.get_mut(&ticket.number()) {
+            waiter.queue = queue;
+        }
+        self.leave_queue(before, since, ticket);
+    }
+
+    fn leave_queue(&mut self, id: usize, since: Instant, ticket: Ticket) {
+        let queue = &mut self.queues[id];
+        queue.calls.remove(&(since, ticket.number()));
+        if queue.calls.is_empty() {
+            let queue = self.queues.remove(id);
+            self.ids.remove(&queue.key);
+        }
     }
 
     /// A call with that credential waits. All such calls share one copy of it.
@@ -140,12 +172,7 @@ impl Waiters {
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.all.remove(&ticket.number())?;
         self.servers.leave(waiter.server, waiter.gated);
-        let queue = &mut self.queues[waiter.queue];
-        queue.calls.remove(&(waiter.since, ticket.number()));
-        if queue.calls.is_empty() {
-            let queue = self.queues.remove(waiter.queue);
-            self.ids.remove(&queue.key);
-        }
+        self.leave_queue(waiter.queue, waiter.since, ticket);
         if let Some(credential) = &waiter.credential
             && let Some(calls) = self.of_credential.get_mut(credential)
         {

@@ -72,6 +72,11 @@ impl<'s> Waiting<'s> {
     ) -> Self {
         Self { shared, ticket, told, heard: false }
     }
+
+    /// By what the scheduler knows the call.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
 }
 
 impl Future for Waiting<'_> {

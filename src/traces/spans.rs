@@ -146,6 +146,7 @@ fn part(ended: &Ended, trace: &Trace, met: Met, method: &str, attempts: &mut u64
                 WaitedFor::Queue => "wait for a slot",
                 WaitedFor::Identity => "wait for the token's identity",
                 WaitedFor::Host => "wait for the host",
+                WaitedFor::Joint => "wait for a shared call",
                 WaitedFor::Breath => "wait before a retry",
             };
             Span {

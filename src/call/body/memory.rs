@@ -204,6 +204,14 @@ impl Reservation {
         self.bytes - self.head
     }
 
+    /// As much for the same owner once more, and no call: it is one that several have in common.
+    pub(super) fn again(&self) -> Result<Self, BodyError> {
+        let mut again = self.of.nothing();
+        (again.head, again.owner) = (self.head, self.owner);
+        again.grow(self.bytes, || self.owner)?;
+        Ok(again)
+    }
+
     /// As many more bytes have come. When that matters, `owner` says whose they are; without an owner they
     /// are the proxy's own.
     pub(super) fn grow(

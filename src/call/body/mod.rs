@@ -116,6 +116,17 @@ impl Body {
         Ok(Self::Whole(first.unwrap_or_else(|| more.freeze()), reservation))
     }
 
+    /// The same body once more; none if it streams, or there is no memory for it. It is in the account of
+    /// the same owner.
+    pub fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Whole(bytes, reservation) => {
+                Some(Self::Whole(bytes.clone(), reservation.again().ok()?))
+            }
+            Self::Streamed(..) => None,
+        }
+    }
+
     /// It is known whose it is.
     pub fn belongs_to(&mut self, owner: Owner) {
         match self {

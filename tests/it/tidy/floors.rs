@@ -6,13 +6,14 @@ use super::{code, files, read};
 
 /// The modules of the proxy, lowest floor first. A module uses only what is below it; those of one
 /// floor do not use each other.
-const FLOORS: [&[&str]; 15] = [
+const FLOORS: [&[&str]; 16] = [
     &["causes", "clicks", "step"],
     &["metrics"],
     &["call", "telemetry"],
     &["dead", "identity", "pauses"],
     &["state"],
     &["queue"],
+    &["joint"],
     &["inbound", "outbound", "store"],
     &["traces"],
     &["respond"],
