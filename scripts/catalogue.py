@@ -6,7 +6,7 @@
 
 It is made from data/slack-methods.csv, a row per Web API method with its tier, and from
 data/overrides.toml, written by hand: special limits, what is called beside the Web API, reads,
-patience, each figure with its source. Every problem in either is told at once, and nothing is written while there is one.
+edits, patience, each figure with its source. Every problem in either is told at once, and nothing is written while there is one.
 
 Needs Python 3.11 and nothing else.
 """
@@ -137,7 +137,7 @@ class Builder:
     def catalogue(self):
         self.keys("the file", self.overrides, required=(
             "unknown_method", "tiers", "clients", "apps", "limits", "methods", "in_order", "endpoints",
-            "reads",
+            "reads", "edits", "drops",
         ))  # fmt: skip
         if self.problems:
             raise Mistakes(self.problems)
@@ -147,7 +147,7 @@ class Builder:
             "unknown_method": self.unknown_method(),
             "clients": self.clients(),
             "apps": self.apps(),
-            "methods": self.methods(limits, self.reads(), self.in_order()),
+            "methods": self.methods(limits, self.reads(), self.in_order(), self.savings()),
             "endpoints": self.endpoints(limits),
         }
         if self.problems:
@@ -309,7 +309,51 @@ class Builder:
             self.wrong(f"in_order by {arguments} is there twice")
         return by
 
-    def methods(self, limits, reads, in_order):
+    def savings(self):
+        """By what a call of each method replaces an older one, and which answers it makes old."""
+        savings = {}
+        reads = self.overrides["reads"].get("methods", [])
+        ordered = {name for entry in self.overrides["in_order"] for name in entry.get("methods", [])}
+        for entry in self.overrides["edits"]:
+            where = f"edits of {entry.get('methods')}"
+            lists = ("content", "fields", "may_be_empty", "never_with")
+            self.keys(where, entry, required=("methods", "source"), optional=lists)
+            self.source(where, entry)
+            self.names(where, entry, lists)
+            content, fields = entry.get("content", []), entry.get("fields", [])
+            if not content and not fields:
+                self.wrong(f"{where}: neither content nor fields, so no call replaces another")
+            for name in twice([*content, *fields, *entry.get("never_with", [])]):
+                self.wrong(f"{where}: the argument {name} is there twice")
+            for name in entry.get("may_be_empty", []):
+                if name not in content:
+                    self.wrong(f"{where}: {name} of may_be_empty is no content")
+            for method in entry.get("methods", []):
+                self.exists(where, method)
+                if method not in ordered:
+                    self.wrong(f"{where}: {method} is not in_order, so nothing tells what it changes")
+                if "replaces" in savings.setdefault(method, {}):
+                    self.wrong(f"edits: {method} is there twice")
+                savings[method]["replaces"] = pick(entry, *lists)
+        for entry in self.overrides["drops"]:
+            where = f"drops of {entry.get('writes')}"
+            self.keys(where, entry, required=("writes", "reads"), optional=("read_by", "write_by"))
+            if ("read_by" in entry) != ("write_by" in entry):
+                self.wrong(f"{where}: read_by and write_by belong together")
+            self.names(where, {key: [entry[key]] for key in ("read_by", "write_by") if key in entry})
+            for method in entry.get("reads", []):
+                self.exists(where, method)
+                if method not in reads:
+                    self.wrong(f"{where}: {method} is no read")
+            for method in entry.get("writes", []):
+                self.exists(where, method)
+                if method in reads:
+                    self.wrong(f"{where}: {method} only reads, so it makes nothing old")
+                drops = savings.setdefault(method, {}).setdefault("drops", [])
+                drops.append(pick(entry, "reads", "read_by", "write_by"))
+        return savings
+
+    def methods(self, limits, reads, in_order, savings):
         given = self.overrides["methods"]
         for method, override in given.items():
             self.exists("methods", method)
@@ -323,7 +367,8 @@ class Builder:
             self.wrong(f"{METHODS}: {method} is there twice")
         return {
             row["method"]: self.method(
-                row, given.get(row["method"], {}), limits, reads, in_order.get(row["method"])
+                row, given.get(row["method"], {}), limits, reads, in_order.get(row["method"]),
+                savings.get(row["method"], {}),
             )
             for row in sorted(self.rows, key=lambda row: row["method"])
         }
@@ -370,7 +415,7 @@ class Builder:
         for name in twice(override.get("limits", [])):
             self.wrong(f"{where}: limit {name} is there twice")
 
-    def method(self, row, override, limits, reads, in_order):
+    def method(self, row, override, limits, reads, in_order, savings):
         name = row["method"]
         own = [limit for limit in override.get("limits", []) if limit in limits]
         method = {
@@ -382,6 +427,7 @@ class Builder:
             "class": override.get("class"),
             "max_wait": override.get("max_wait"),
             "limits": written(own, limits),
+            **savings,
         }
         counted = {dimension for limit in own for dimension in limits[limit].get("scope", [])}
         if method["tier"] == "special" and not own:
@@ -430,6 +476,12 @@ class Builder:
         for key in table:
             if key not in (*required, *optional):
                 self.wrong(f"{where}: nobody knows {key}")
+
+    def names(self, where, table, lists=("read_by", "write_by")):
+        for key in lists:
+            for name in table.get(key, []):
+                if not isinstance(name, str) or not ARGUMENT.fullmatch(name) or "|" in name:
+                    self.wrong(f"{where}: {key} {name!r} is no name of an argument")
 
     def exists(self, where, method):
         if method not in self.known:
@@ -512,9 +564,9 @@ def entry(name, method):
 def block(name, method):
     lines = [f"  {name}:"]
     for key, value in method.items():
-        if key == "limits":
-            lines.append("    limits:")
-            lines += [f"      - {flow(limit)}" for limit in value]
+        if key in ("limits", "drops"):
+            lines.append(f"    {key}:")
+            lines += [f"      - {flow(item)}" for item in value]
         else:
             lines.append(f"    {key}: {flow(value)}")
     return lines

@@ -224,6 +224,32 @@ class Mistakes(unittest.TestCase):
         self.refused("in_order by ['channel'] is there twice",
                      in_order=[order, {**order, "methods": ["pins.add"]}])  # fmt: skip
 
+    def test_edits_that_cannot_be(self):
+        edit = {"methods": ["chat.update"], "content": ["text"], "source": "a page"}
+        for text, change in (
+            ("has no method chat.updaet", {"methods": ["chat.updaet"]}),
+            ("chat.scheduleMessage is not in_order", {"methods": ["chat.scheduleMessage"]}),
+            ("neither content nor fields", {"content": []}),
+            ("'Text' is no name", {"content": ["Text"]}),
+            ("'a|b' is no name", {"content": ["a|b"]}),
+            ("the argument text is there twice", {"fields": ["text"]}),
+            ("blocks of may_be_empty is no content", {"may_be_empty": ["blocks"]}),
+            ("a figure without a source", {"source": " "}),
+        ):
+            self.refused(text, edits=[{**edit, **change}])
+        self.refused("chat.update is there twice", edits=[edit, edit])
+
+    def test_writes_that_make_nothing_old(self):
+        drop = {"writes": ["users.profile.set"], "reads": ["users.info"]}
+        for text, change in (
+            ("has no method users.inf", {"reads": ["users.inf"]}),
+            ("users.setPhoto is no read", {"reads": ["users.setPhoto"]}),
+            ("users.list only reads", {"writes": ["users.list"]}),
+            ("read_by and write_by belong together", {"read_by": "user"}),
+            ("'USER' is no name", {"read_by": "USER", "write_by": "user"}),
+        ):
+            self.refused(text, drops=[{**drop, **change}])
+
     def test_reads_that_nobody_decided_on(self):
         less = [method for method in OVERRIDES["reads"]["methods"] if method != "users.info"]
         self.refused("users.info is not listed as a read", reads__methods=less)

@@ -19,7 +19,7 @@ use config::{CallerName, Upstream};
 use http::{HeaderMap, Uri};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
-use slack::TokenHash;
+use slack::{Edits, TokenHash};
 use tokio::time::Instant;
 
 use self::{
@@ -54,6 +54,12 @@ pub struct Call {
     pub max_depth: Option<usize>,
     /// Whether the operator has switched its method or its caller off.
     pub disabled: bool,
+    /// Whether it may get the answer to an equal read that is held or under way.
+    pub share_reads: bool,
+    /// Which edits of one thing its caller wants to be sent.
+    pub edits: Edits,
+    /// What it changes, as calls of its caller that change the same say it, until it is asked for.
+    pub ordering_key: Option<Box<str>>,
     /// Who sent it.
     pub caller: CallerName,
     /// When it was complete.

@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::bail;
-use config::{CONFIG_ENV, Config, Kind, Proxies, Shared, inspect};
+use config::{CONFIG_ENV, Config, Kind, Proxies, ReadCache, Shared, inspect};
 use console::NO;
 use limits::Split;
-use slack::Catalogue;
+use slack::{Catalogue, Edits};
 use tokio::runtime;
 use yaml::units::show_duration;
 
@@ -117,9 +117,42 @@ fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         "the others count by themselves"
     };
     writeln!(out, "  tokens     {tokens} known beforehand, {rest}")?;
+    saved(config, out)?;
     let queue = &config.queue;
     let (wait, hold) = (show_duration(queue.max_wait), show_duration(queue.max_hold));
     writeln!(out, "  holding    {wait} if nothing tells the client's patience, {hold} at most")
+}
+
+/// Which calls need not be sent, where any need not.
+fn saved(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let share = |share: Option<bool>| share == Some(true);
+    let latest = |edits: Option<Edits>| edits == Some(Edits::Latest);
+    let methods = || config.catalogue.methods();
+    let callers = || config.callers.iter().map(|rule| &rule.terms);
+    if config.reads.share {
+        writeln!(out, "  reads      equal ones share an answer, if nothing else is said of them")?;
+    } else if methods().any(|it| share(it.saves.share_reads))
+        || callers().any(|it| share(it.share_reads))
+    {
+        writeln!(out, "  reads      equal ones share an answer, of some methods or callers")?;
+    }
+    if let Some(ReadCache { max_age, methods, bytes }) = &config.reads.cache {
+        let (age, kib) = (show_duration(*max_age), bytes >> 10);
+        writeln!(
+            out,
+            "  remembers  answers of {} methods for {age}, {kib} KiB in all",
+            methods.len()
+        )?;
+    }
+    if config.edits == Edits::Latest {
+        writeln!(
+            out,
+            "  edits      the newest replaces held ones, if nothing else is said of them"
+        )?;
+    } else if methods().any(|it| latest(it.saves.edits)) || callers().any(|it| latest(it.edits)) {
+        writeln!(out, "  edits      the newest replaces held ones, of some methods or callers")?;
+    }
+    Ok(())
 }
 
 /// Which part of each limit is a replica's.

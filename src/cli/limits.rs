@@ -176,6 +176,7 @@ fn row(method: &Method) -> [String; 5] {
     let flags = [
         method.reads.then(|| "reads".to_owned()),
         method.in_order.as_ref().map(|order| format!("in_order={}", in_list(order))),
+        method.saves.replaces.as_ref().map(|_| "edits".to_owned()),
         method.class.map(|class| class.to_string()),
         method.max_wait.map(|most| format!("max_wait={}", show_duration(most))),
         method.channel_arg.as_ref().map(|channel| format!("channel={channel}")),
@@ -243,6 +244,22 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
         let order = order.words().collect::<Vec<_>>().join(", ");
         writeln!(out, "  in order  calls of one caller with the same {order} go one at a time")?;
     }
+    if let Some(replaces) = &method.saves.replaces {
+        let said: Vec<&str> =
+            replaces.content.iter().chain(&replaces.fields).map(|it| &**it).collect();
+        write!(
+            out,
+            "  edits     with `edits: latest`, a newer {} replaces a held one",
+            said.join(", ")
+        )?;
+        match replaces.never_with.join(", ") {
+            without if without.is_empty() => writeln!(out)?,
+            without => writeln!(out, ", without {without}")?,
+        }
+    }
+    for drops in &method.saves.drops {
+        writeln!(out, "  drops     remembered answers of {}", drops.reads.join(", "))?;
+    }
     if let Some(class) = method.class {
         writeln!(out, "  class     {class}, where the caller names none")?;
     }
@@ -263,6 +280,9 @@ fn to_json(method: &Method) -> Value {
         "user": method.user_arg.as_deref(),
         "reads": method.reads,
         "in_order": method.in_order.as_ref().map(|order| order.words().collect::<Vec<_>>()),
+        "replaces": method.saves.replaces.as_ref().map(|it| {
+            it.content.iter().chain(&it.fields).map(|name| &**name).collect::<Vec<&str>>()
+        }),
         "class": method.class.map(Class::as_str),
         "max_wait_seconds": method.max_wait.map(|most| most.as_secs_f64()),
     })

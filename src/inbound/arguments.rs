@@ -1,15 +1,18 @@
 //! The arguments of a call, wherever it carries them: query, form, JSON or multipart.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use http::{HeaderMap, header};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use percent_encoding::percent_decode;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
 /// The most fields of a multipart form that are looked at.
 const FIELDS: usize = 64;
 /// The longest value of a multipart field that is read.
 const VALUE: usize = 4096;
+/// The most arguments of a call of which all are known.
+const ALL: usize = 256;
 
 /// The arguments that were asked for, and their values.
 #[derive(Debug, Default)]
@@ -47,6 +50,113 @@ pub async fn find<'n>(
         _ => from_form(body, &mut wanted),
     }
     wanted
+}
+
+/// Every argument of a call, in one form whatever form they came in; absent where that is not certain. Then two
+/// calls with the same arguments ask the same.
+///
+/// A number and a truth value of JSON are as a form writes them, and a list or an object as it is written
+/// there. An argument that is null has no value. It is not certain what a call asks that says a name
+/// twice, whose body is no such thing as its content type says or has a file in it, or that has more than
+/// [`ALL`] arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllArguments(BTreeMap<String, Option<String>>);
+
+/// Finds every argument of a call whose body is whole and not packed.
+pub async fn all(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Option<AllArguments> {
+    let mut found = AllArguments(BTreeMap::new());
+    let form = |text: &[u8], found: &mut AllArguments| {
+        // A value that is no text would be another after it was read.
+        if str::from_utf8(&percent_decode(text).collect::<Vec<u8>>()).is_err() {
+            return None;
+        }
+        form_urlencoded::parse(text)
+            .try_for_each(|(name, value)| found.add(&name, Some(value.into_owned())))
+    };
+    if let Some(query) = query {
+        form(query.as_bytes(), &mut found)?;
+    }
+    if body.is_empty() {
+        return Some(found);
+    }
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let kind = kinds.next().and_then(|kind| kind.to_str().ok());
+    if kinds.next().is_some() {
+        return None;
+    }
+    match kind {
+        Some(kind) if is(kind, "application/json") => {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            json.deserialize_map(AllMembers(&mut found)).ok()?;
+            json.end().ok()?;
+        }
+        Some(kind) if is(kind, "multipart/form-data") => {
+            let boundary = multer::parse_boundary(kind).ok()?;
+            let mut form = multer::Multipart::with_reader(body, boundary);
+            while let Some(field) = form.next_field().await.ok()? {
+                let name = field.name().filter(|_| field.file_name().is_none())?.to_owned();
+                if field.content_type().is_some_and(|kind| kind.type_() != "text") {
+                    return None;
+                }
+                let value = field.bytes().await.ok()?;
+                found.add(&name, Some(str::from_utf8(&value).ok()?.to_owned()))?;
+            }
+        }
+        Some(kind) if !is(kind, "application/x-www-form-urlencoded") => return None,
+        _ => form(body, &mut found)?,
+    }
+    Some(found)
+}
+
+/// Reads all members of a JSON object.
+struct AllMembers<'f>(&'f mut AllArguments);
+
+impl<'de> Visitor<'de> for AllMembers<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object whose names are all different")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let written = map.next_value::<&'de RawValue>()?.get();
+            let value = match serde_json::from_str(written).map_err(Error::custom)? {
+                Value::Null => None,
+                Value::String(value) => Some(value),
+                // As it is written, also a number that is longer than any that can be counted with.
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    Some(written.to_owned())
+                }
+            };
+            self.0.add(&name, value).ok_or_else(|| Error::custom("twice, or too many"))?;
+        }
+        Ok(())
+    }
+}
+
+// === impl AllArguments ===
+
+impl AllArguments {
+    /// Every name with its value, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+
+    /// The value of an argument, if the call has it and it is not null.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_deref()
+    }
+
+    /// Without an argument of that name, which is returned.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).flatten()
+    }
+
+    fn add(&mut self, name: &str, value: Option<String>) -> Option<()> {
+        let is_new = self.0.insert(name.to_owned(), value).is_none();
+        (is_new && self.0.len() <= ALL).then_some(())
+    }
 }
 
 // === impl Arguments ===
@@ -251,6 +361,82 @@ mod tests {
             found(None, "application/json", r#"{"token":null,"channel":true}"#).await,
             [None, None]
         );
+    }
+
+    async fn every(query: Option<&str>, kind: &str, body: &str) -> Option<AllArguments> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+        all(query, &headers, body.as_bytes()).await
+    }
+
+    /// Red when one form is another call than the next.
+    #[tokio::test]
+    async fn the_same_arguments_are_the_same_in_every_form() {
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json; charset=utf-8");
+        let multipart = "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\ntrue\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"channel\"\r\n\r\nC 1\r\n--b\r\nContent-Disposition: \
+             form-data; name=\"limit\"\r\n\r\n200\r\n--b--\r\n";
+        let one = every(Some("channel=C+1&limit=200&x=true"), form, "").await.unwrap();
+        for (query, kind, body) in [
+            (None, form, "limit=200&x=true&channel=C%201"),
+            (Some("x=true"), form, "limit=200&channel=C+1"),
+            (None, json, r#"{"x":true,"channel":"C 1","limit":200}"#),
+            (Some("limit=200"), json, r#"{ "channel" : "C\u00201" , "x":"true" }"#),
+            (None, "multipart/form-data; boundary=b", multipart),
+        ] {
+            assert_eq!(every(query, kind, body).await.as_ref(), Some(&one), "{query:?} {body}");
+        }
+    }
+
+    /// Red when a part of what a call asks is left out.
+    #[tokio::test]
+    async fn other_arguments_are_others() {
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        let mut seen = Vec::new();
+        for (kind, body) in [
+            (form, "channel=C1"),
+            (form, "channel=C2"),
+            (form, "channel=c1"),
+            (form, "channel=C1&limit=1"),
+            (form, "channel=C1&limit="),
+            (form, "limit=C1&channel=1"),
+            (form, "channel=C1%26limit=1"),
+            (json, r#"{"channel":null}"#),
+            (json, r#"{"channel":["C1"]}"#),
+            (json, r#"{"channel":1.0}"#),
+            (json, r#"{"channel":1}"#),
+            (json, "{}"),
+        ] {
+            let found = every(None, kind, body).await.unwrap_or_else(|| panic!("{body}"));
+            assert!(!seen.contains(&found), "{body}");
+            seen.push(found);
+        }
+    }
+
+    /// Red when one of two values is taken for the one that counts.
+    #[tokio::test]
+    async fn what_is_not_certain_is_not_known() {
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        let file = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n";
+        let many = (0..=ALL).map(|i| format!("a{i}=1")).collect::<Vec<_>>().join("&");
+        for (query, kind, body) in [
+            (None, form, "a=1&a=1"),
+            (Some("a=1"), json, r#"{"a":1}"#),
+            (Some("a=1&a=2"), form, ""),
+            (None, json, r#"{"a":1,"\u0061":1}"#),
+            (None, json, r#"{"a":1"#),
+            (None, json, r#"{"a":1} x"#),
+            (None, json, "[1]"),
+            (None, json, r#"{"a":"\ud800"}"#),
+            (None, form, "a=%ff"),
+            (None, "text/plain", "a=1"),
+            (None, "multipart/form-data", "x"),
+            (None, "multipart/form-data; boundary=b", "--b\r\n"),
+            (None, "multipart/form-data; boundary=b", file),
+            (None, form, &many),
+        ] {
+            assert_eq!(every(query, kind, body).await, None, "{query:?} {body}");
+        }
     }
 
     #[tokio::test]

@@ -87,14 +87,14 @@ impl<'k: 'c, 'c> Called<'k, 'c> {
         arguments::find(&names, parts.uri.query(), &parts.headers, body).await
     }
 
-    /// What it counts against, with these arguments.
+    /// What it counts against, with these arguments, and what it changes.
     pub(super) fn buckets(
         &self,
         arguments: &Arguments<'_>,
         identity: &Identity,
         caller: &str,
-    ) -> Vec<BucketKey> {
-        let Some(method) = self.method else { return Vec::new() };
+    ) -> (Vec<BucketKey>, Option<Box<str>>) {
+        let Some(method) = self.method else { return (Vec::new(), None) };
         let by_url = buckets::counts_by(method, Dimension::Url);
         let url = by_url.then(|| buckets::url_key(self.path));
         let argument = |name: &str| {
@@ -115,7 +115,7 @@ impl<'k: 'c, 'c> Called<'k, 'c> {
             ordering_key: key.as_deref(),
             caller,
         };
-        buckets::of(method, dimensions)
+        (buckets::of(method, dimensions), key.map(String::into_boxed_str))
     }
 }
 

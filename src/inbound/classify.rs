@@ -16,7 +16,7 @@ use http::{HeaderMap, Response, header, request::Parts};
 use hyper::body::Incoming;
 use limits::Class;
 use scheduler::CallerId;
-use slack::{Identity, Method, TokenHash, identity::is_id};
+use slack::{Edits, Identity, Method, TokenHash, identity::is_id};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
@@ -198,8 +198,9 @@ where
         };
         let whose = (proved.as_ref(), token.as_ref(), &*identity);
         let hints = knowledge.hints(&lane, agent, whose);
-        let CallerTerms { caller, class, max_wait, weight, max_depth, disabled } =
-            knowledge.callers.of(hints, method.map(|method| &**method));
+        let terms = knowledge.callers.of(hints, method.map(|method| &**method));
+        let (share_reads, edits) = knowledge.saves(&lane, &terms, method);
+        let CallerTerms { caller, class, max_wait, weight, max_depth, disabled, .. } = terms;
         patience.said = patience.said.or(max_wait);
         let waits = patience.of_class(class);
         let deadline = arrived + waits;
@@ -218,7 +219,7 @@ where
         });
         let mut body = body?;
         body.belongs_to(Owner::of(caller_id, class));
-        let buckets = called.buckets(&arguments, &identity, &caller);
+        let (buckets, ordering_key) = called.buckets(&arguments, &identity, &caller);
         let asks = Asks {
             caller: caller_id,
             token: token.as_ref(),
@@ -243,6 +244,9 @@ where
             weight,
             max_depth,
             disabled,
+            share_reads,
+            edits,
+            ordering_key,
             caller,
             arrived,
             deadline,
@@ -275,6 +279,20 @@ impl Knowledge {
             token,
             app: Some(identity).filter(|_| self.gateway).and_then(Identity::known_app),
         }
+    }
+
+    /// Whether a call may share an answer, and which edits are sent: as the call says, else as its caller's
+    /// terms or its method's, else as all.
+    fn saves(
+        &self,
+        lane: &Lane,
+        terms: &CallerTerms,
+        method: Option<&Arc<Method>>,
+    ) -> (bool, Edits) {
+        let Config { reads, edits, .. } = &*self.config;
+        let share = lane.share_reads.or(terms.share_reads).unwrap_or(reads.share);
+        let edits = lane.edits.or(terms.edits).unwrap_or(*edits);
+        (share && method.is_some_and(|method| method.reads), edits)
     }
 
     /// How a call that waits so long is told that it is refused. If it is a click of a client that stops as a

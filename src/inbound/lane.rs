@@ -10,7 +10,7 @@ use config::{CallerName, ShedAs};
 use http::{HeaderMap, HeaderName};
 use limits::Class;
 use percent_encoding::percent_decode_str;
-use slack::instead_of_token;
+use slack::{Edits, instead_of_token};
 use yaml::units;
 
 use crate::call::headers::OWN;
@@ -27,6 +27,10 @@ pub struct Lane {
     /// In which form its client is told that it is refused. Whoever says it may: it concerns nobody
     /// else's calls.
     pub shed_as: Option<ShedAs>,
+    /// Whether its equal reads share one answer.
+    pub share_reads: Option<bool>,
+    /// Which of its edits of one thing are sent.
+    pub edits: Option<Edits>,
 }
 
 /// A lane or a header that says something else than it may.
@@ -62,6 +66,22 @@ pub enum LaneError {
         /// What was said.
         value: String,
     },
+    /// Reads are shared or not.
+    #[error("{place}: no way {value:?} to read; it is share or each")]
+    Reads {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        value: String,
+    },
+    /// All edits are sent, or the latest.
+    #[error("{place}: no edits {value:?}; they are all or latest")]
+    Edits {
+        /// Where it was said.
+        place: &'static str,
+        /// What was said.
+        value: String,
+    },
     /// Who reads it next might take the other.
     #[error("{place}: {what} is said twice")]
     Twice {
@@ -71,7 +91,9 @@ pub enum LaneError {
         what: &'static str,
     },
     /// A lane has no such part.
-    #[error("the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…;shed=…")]
+    #[error(
+        "the lane in the path: no part {part:?}; a lane is @caller;class=…;max-wait=…;shed=…;reads=…;edits=…"
+    )]
     Part {
         /// What was said.
         part: String,
@@ -83,6 +105,8 @@ const CALLER_HEADER: HeaderName = HeaderName::from_static("slackwater-caller");
 const CLASS_HEADER: HeaderName = HeaderName::from_static("slackwater-class");
 const MAX_WAIT_HEADER: HeaderName = HeaderName::from_static("slackwater-max-wait");
 const SHED_HEADER: HeaderName = HeaderName::from_static("slackwater-shed");
+const READS_HEADER: HeaderName = HeaderName::from_static("slackwater-reads");
+const EDITS_HEADER: HeaderName = HeaderName::from_static("slackwater-edits");
 
 /// What an error repeats of what was said.
 const SHOWN: usize = 40;
@@ -123,6 +147,12 @@ impl Lane {
                 Some(("shed", value)) => {
                     once(&mut lane.shed_as, shed_as(value, IN_PATH)?, IN_PATH, "shed")?;
                 }
+                Some(("reads", value)) => {
+                    once(&mut lane.share_reads, reads(value, IN_PATH)?, IN_PATH, "reads")?;
+                }
+                Some(("edits", value)) => {
+                    once(&mut lane.edits, edits(value, IN_PATH)?, IN_PATH, "edits")?;
+                }
                 _ => return Err(LaneError::Part { part: shown(&decoded) }),
             }
         }
@@ -158,6 +188,12 @@ impl Lane {
         if let Some(value) = text(SHED_HEADER, "Slackwater-Shed")? {
             self.shed_as = Some(shed_as(value.trim(), "the header Slackwater-Shed")?);
         }
+        if let Some(value) = text(READS_HEADER, "Slackwater-Reads")? {
+            self.share_reads = Some(reads(value.trim(), "the header Slackwater-Reads")?);
+        }
+        if let Some(value) = text(EDITS_HEADER, "Slackwater-Edits")? {
+            self.edits = Some(edits(value.trim(), "the header Slackwater-Edits")?);
+        }
         Ok(self)
     }
 }
@@ -190,6 +226,18 @@ fn max_wait(value: &str, place: &'static str) -> Result<Duration, LaneError> {
 fn shed_as(value: &str, place: &'static str) -> Result<ShedAs, LaneError> {
     let form = ShedAs::WORDS.iter().find(|(word, _)| *word == value).map(|(_, form)| *form);
     form.ok_or_else(|| LaneError::ShedAs { place, value: shown(value) })
+}
+
+fn reads(value: &str, place: &'static str) -> Result<bool, LaneError> {
+    match value {
+        "share" => Ok(true),
+        "each" => Ok(false),
+        _ => Err(LaneError::Reads { place, value: shown(value) }),
+    }
+}
+
+fn edits(value: &str, place: &'static str) -> Result<Edits, LaneError> {
+    Edits::parse(value).ok_or_else(|| LaneError::Edits { place, value: shown(value) })
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -234,6 +282,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_and_a_header_say_what_need_not_be_sent() {
+        let (lane, _) = Lane::split("/@a;reads=share;edits=latest/api/x").unwrap();
+        assert_eq!((lane.share_reads, lane.edits), (Some(true), Some(Edits::Latest)));
+        let mut headers = HeaderMap::new();
+        headers.insert(READS_HEADER, "each".parse().unwrap());
+        headers.insert(EDITS_HEADER, " all ".parse().unwrap());
+        let lane = lane.with_headers(&headers).unwrap();
+        assert_eq!((lane.share_reads, lane.edits), (Some(false), Some(Edits::All)));
+        headers.insert(EDITS_HEADER, "newest".parse().unwrap());
+        let error = lane.with_headers(&headers).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the header Slackwater-Edits: no edits \"newest\"; they are all or latest"
+        );
+    }
+
+    #[test]
     fn a_lane_may_be_percent_encoded() {
         let plain = Lane::split("/@night job;class=background/api/x").unwrap();
         let encoded = Lane::split("/%40night%20job%3Bclass%3Dbackground/api/x").unwrap();
@@ -257,6 +322,12 @@ mod tests {
             ("/@a;shed=503/api/x", "it is auto, 429 or ok_false"),
             ("/@a;shed=/api/x", "it is auto, 429 or ok_false"),
             ("/@a;shed=429;shed=429/api/x", "shed is said twice"),
+            ("/@a;reads=yes/api/x", "no way \"yes\" to read; it is share or each"),
+            ("/@a;edits=last/api/x", "no edits \"last\"; they are all or latest"),
+            ("/@a;edits=all;edits=all/api/x", "edits is said twice"),
+            ("/@a;reads=each;reads=each/api/x", "reads is said twice"),
+            ("/@a;reads=xoxb-1-secret/api/x", "\"what looks like a token\""),
+            ("/@a;edits=xoxb-1-secret/api/x", "\"what looks like a token\""),
             ("/@a;shed=xoxb-1-secret/api/x", "\"what looks like a token\""),
             ("/@a;class=normal;class=background/api/x", "class is said twice"),
             ("/@a;max-wait=1s;max-wait=1s/api/x", "max-wait is said twice"),

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Limited};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
 use slack::{
-    Identity, Kind, TokenHash,
+    Edits, Identity, Kind, TokenHash,
     buckets::{self, Dimensions},
 };
 use tokio::{
@@ -243,6 +243,9 @@ impl<S> Questions<S> {
             weight: Weight::default(),
             max_depth: None,
             disabled: false,
+            share_reads: false,
+            edits: Edits::All,
+            ordering_key: None,
             caller: self.caller.clone(),
             arrived: now,
             deadline: now + TAKES,

@@ -7,7 +7,7 @@ use config::{Kind, QueueBounds, Upstream};
 use http::HeaderMap;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
 use scheduler::{BlockReason, CallerId, PlaceId};
-use slack::Identity;
+use slack::{Edits, Identity};
 use tokio::time::{Instant, advance};
 
 use super::{Admission, Attempt, Permit, QueueMetrics, QueueSnapshot, Shed, ShedReason, Turned};
@@ -70,6 +70,9 @@ fn call(patience: Duration) -> Call {
         weight: Weight::ONE,
         max_depth: None,
         disabled: false,
+        share_reads: false,
+        edits: Edits::All,
+        ordering_key: None,
         caller: "test".try_into().unwrap(),
         arrived: Instant::now(),
         deadline: Instant::now() + patience,

@@ -1,6 +1,6 @@
 //! The catalogue against an independent reader of its file.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use limits::{AgeFrom, Class, Limit, Rule};
 use serde::Deserialize;
@@ -36,6 +36,27 @@ struct Method {
     max_wait: Option<String>,
     #[serde(default)]
     limits: Vec<Own>,
+    replaces: Option<Replaces>,
+    #[serde(default)]
+    drops: Vec<Drops>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct Replaces {
+    content: Vec<String>,
+    fields: Vec<String>,
+    may_be_empty: Vec<String>,
+    never_with: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drops {
+    reads: Vec<String>,
+    read_by: Option<String>,
+    write_by: Option<String>,
 }
 
 /// What endpoints have, which are under no tier.
@@ -129,6 +150,25 @@ fn another_reader_finds_the_same_in_the_catalogue() {
         assert_eq!(method.class.map(Class::as_str), theirs_of.class.as_deref());
         let wait = theirs_of.max_wait.as_deref().map(millis);
         assert_eq!(method.max_wait.map(|wait| wait.as_millis()), wait, "{name}");
+        let replaces = method.saves.replaces.as_ref().map(|it| {
+            let list =
+                |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+            [&it.content, &it.fields, &it.may_be_empty, &it.never_with].map(|names| list(names))
+        });
+        let theirs_replaces = theirs_of.replaces.as_ref();
+        let theirs_replaces = theirs_replaces.map(|it| {
+            [&it.content, &it.fields, &it.may_be_empty, &it.never_with].map(Clone::clone)
+        });
+        assert_eq!(replaces, theirs_replaces, "{name}");
+        let drops = method.saves.drops.iter().map(|it| {
+            let reads = it.reads.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let write_by = it.write_by.as_ref().map(|by| by.names().collect::<Vec<_>>().join("|"));
+            (reads, it.read_by.as_ref().map(ToString::to_string), write_by)
+        });
+        let theirs_drops = theirs_of.drops.iter();
+        let theirs_drops =
+            theirs_drops.map(|it| (it.reads.clone(), it.read_by.clone(), it.write_by.clone()));
+        assert!(drops.eq(theirs_drops), "{name}");
 
         // The tier's own limit comes first; what it counts by is Slack's, not the file's.
         let tier = file.tiers.get(&theirs_of.tier).map(|tier| {

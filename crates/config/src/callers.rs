@@ -3,7 +3,10 @@
 use std::{fmt, num::NonZeroU8, time::Duration};
 
 use limits::{Class, Weight};
-use slack::read::missing;
+use slack::{
+    Edits,
+    read::{self, missing},
+};
 use yaml::{Cursor, Form, Report};
 
 mod apply;
@@ -36,6 +39,10 @@ pub struct Terms {
     pub weight: Weight,
     /// How many calls of the caller are held at most.
     pub max_depth: Option<usize>,
+    /// Whether its equal reads share one answer.
+    pub share_reads: Option<bool>,
+    /// Which of its edits of one thing are sent.
+    pub edits: Option<Edits>,
     /// Its calls are refused, whatever room there is.
     pub disabled: bool,
 }
@@ -129,6 +136,8 @@ fn terms(entry: Cursor<'_>, report: &mut Report) -> Terms {
         max_wait,
         weight: entry.get("weight").and_then(|it| weight(it, report)).unwrap_or_default(),
         max_depth: max_depth.map(|depth| depth.get() as usize),
+        share_reads: entry.get("share_reads").and_then(|it| it.read_bool(report)),
+        edits: entry.get("edits").and_then(|it| read::edits(it, report)),
         disabled: entry.get("enabled").and_then(|it| it.read_bool(report)) == Some(false),
     }
 }

@@ -10,7 +10,7 @@ use yaml::{Cursor, Problems, Report, Tree, shape};
 
 use super::{
     Config, LogFormat, Outside, ShedAs, TrustCallers, access, adaptive, admin, background, callers,
-    clients, identity, keys, memory, methods, proxies, shared, tls, traces, upstreams,
+    clients, identity, keys, memory, methods, proxies, reads, shared, tls, traces, upstreams,
 };
 
 /// Where bots connect, over the file.
@@ -79,6 +79,8 @@ pub fn check_on(machine: &dyn Outside, text: &str, file: &str) -> Result<Config,
     config.callers = callers::read(root, &mut report);
     config.clients = clients::read(root, &mut report);
     config.adaptive = adaptive::read(root, &mut report);
+    config.reads = reads::read(root, &config.catalogue, &mut report);
+    set(&mut config.edits, root.get("edits").and_then(|at| read::edits(at, &mut report)));
     set(&mut config.background_share, background::read(root, &mut report));
     config.admin.token = admin::token(root, &mut report);
     config.admin.hosts = admin::hosts(root, &mut report);

@@ -67,6 +67,14 @@ pub(super) const CONFIG: Shape = Map(&[
     ("shed_as", Value),
     ("on_429", Map(&[("max_attempts", Value), ("default_retry_after", Value)])),
     ("fail_fast", Value),
+    (
+        "reads",
+        Map(&[
+            ("share", Value),
+            ("cache", Map(&[("for", Value), ("methods", List(&Value)), ("bytes", Value)])),
+        ]),
+    ),
+    ("edits", Value),
     ("adaptive", Map(&[("down", Value), ("up", Value), ("ceiling", Value)])),
     (
         "shared",
@@ -99,6 +107,8 @@ const CALLER: Shape = Map(&[
     ("max_wait", Value),
     ("weight", Value),
     ("max_depth", Value),
+    ("share_reads", Value),
+    ("edits", Value),
     ("enabled", Value),
 ]);
 
@@ -112,6 +122,8 @@ const METHOD: Shape = Map(&[
     ("user", Value),
     ("reads", Value),
     ("in_order", ValueOrList),
+    ("share_reads", Value),
+    ("edits", Value),
     ("mode", Value),
     ("enabled", Value),
 ]);

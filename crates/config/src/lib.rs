@@ -21,6 +21,7 @@ mod methods;
 mod name;
 mod outside;
 mod proxies;
+mod reads;
 mod secret;
 mod servers;
 mod shared;
@@ -39,7 +40,7 @@ use std::{
 
 use http::HeaderMap;
 use limits::Share;
-use slack::{AppKind, Catalogue, Client, Mode, RefusedAs, TokenHash};
+use slack::{AppKind, Catalogue, Client, Edits, Mode, RefusedAs, TokenHash};
 
 pub use access::{Allowed, ListenTls, Proof};
 pub use adaptive::Adaptive;
@@ -55,6 +56,7 @@ pub use memory::Memory;
 pub use name::{CallerName, NotAName};
 pub use outside::Outside;
 pub use proxies::Proxies;
+pub use reads::{ReadCache, Reads};
 pub use secret::Secret;
 pub use servers::{Address, RedisServers, Sentinel, Topology};
 pub use shared::{ORDINAL_ENV, Password, Redis, Shared};
@@ -112,6 +114,10 @@ pub struct Config {
     pub on_429: On429,
     /// Whether calls are answered at once whose token or webhook Slack has called good for nothing.
     pub fail_fast: FailFast,
+    /// Which reads need not be sent.
+    pub reads: Reads,
+    /// Which edits of one thing are sent, where nothing else is said of a method or a caller.
+    pub edits: Edits,
     /// Whether limits are kept, or calls are only watched, where nothing else is said of a method.
     pub mode: Mode,
     /// How several replicas share their limits; this is the only one, if nothing is said.
@@ -293,6 +299,8 @@ impl Config {
             shed_as: ShedAs::Auto,
             on_429: On429::default(),
             fail_fast: FailFast::default(),
+            reads: Reads::default(),
+            edits: Edits::default(),
             mode: Mode::default(),
             shared: None,
             state_file: None,

@@ -7,6 +7,8 @@
 //! - a quarter is for the bytes of calls, `queue.max_bytes`;
 //! - an eighth is for buckets, and what is left for responses and readers of the operators' listener.
 //!
+//! What answers may be remembered (`reads.cache.bytes`) is taken before that.
+//!
 //! What the file says of a part stands, and then the sum has to fit. The container's figure only lowers
 //! defaults: where a process is alone on a machine, all of it is no reason to hold more.
 
@@ -109,6 +111,11 @@ fn connection(config: &Config) -> usize {
     CONNECTION + if config.listen_tls.is_some() { SECURED } else { 0 }
 }
 
+/// What remembered answers may take.
+fn remembered(config: &Config) -> usize {
+    config.reads.cache.as_ref().map_or(0, |cache| cache.bytes)
+}
+
 fn mib(bytes: usize) -> String {
     format!("{}MiB", bytes.div_ceil(1 << 20))
 }
@@ -118,10 +125,10 @@ fn mib(bytes: usize) -> String {
 impl Memory {
     /// Gives each part that the file does not name its share.
     fn share_out(self, config: &mut Config, total_is_said: bool) {
-        let connection = connection(config);
+        let (connection, remembered) = (connection(config), remembered(config));
         let queue = &mut config.queue;
         let free = self.bytes.max(LEAST);
-        let free = (free - free / 8).saturating_sub(REST);
+        let free = (free - free / 8).saturating_sub(REST).saturating_sub(remembered);
         let most = |default: usize, share: usize| {
             if self.is_configured { share } else { share.min(default) }
         };
@@ -148,18 +155,20 @@ impl Memory {
         let parts = connections
             .saturating_add(queue.max_bytes)
             .saturating_add(queue.max_buckets.saturating_mul(BUCKET))
+            .saturating_add(remembered(config))
             .saturating_add(REST);
         let needed = parts.saturating_add(parts / 7);
         (needed > self.bytes).then(|| {
             format!(
                 "is less than its parts need: {} for {} connections with a call each (queue.max_total and \
-                 {} more), {} of queue.max_bytes, {} for all else; lower queue.max_total or \
+                 {} more), {} of queue.max_bytes, {} for all else; lower queue.max_total{} or \
                  queue.max_bytes, or write {}",
                 mib(connections),
                 queue.at_once(),
                 queue.spare,
                 mib(queue.max_bytes),
                 mib(needed.saturating_sub(connections).saturating_sub(queue.max_bytes)),
+                if config.reads.cache.is_some() { ", reads.cache.bytes" } else { "" },
                 mib(needed),
             )
         })
@@ -258,9 +267,14 @@ mod tests {
     /// Red when the sum is not looked at, and when what the remedy says is too little.
     #[test]
     fn what_does_not_fit_is_told_with_what_would() {
-        for parts in ["max_total: 5000", "max_bytes: 120MiB", "max_total: 1000, max_bytes: 90MiB"] {
+        for parts in [
+            "queue: { max_total: 5000 }",
+            "queue: { max_bytes: 120MiB }",
+            "queue: { max_total: 1000, max_bytes: 90MiB }",
+            "queue: { max_total: 1000, max_bytes: 16MiB }\nreads: { cache: { bytes: 60MiB } }",
+        ] {
             let check = |memory: &str| {
-                let text = format!("memory: {memory}\nqueue: {{ {parts} }}");
+                let text = format!("memory: {memory}\n{parts}");
                 check_on(&files([]), &text, "test").map_err(|problems| problems.to_string())
             };
             let told = check("128MiB").unwrap_err();

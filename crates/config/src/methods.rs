@@ -27,6 +27,7 @@ pub(super) fn change(root: Cursor<'_>, draft: &mut Draft, report: &mut Report) {
             report.add(entry, "is no name of a method; write one as in conversations.close");
         } else if entry.get("tier").is_some() || draft.knows(name) {
             draft.change(name, rules);
+            saves(name, entry, draft, report);
         } else {
             let advice = match nearest(name, draft.names(), 1).first() {
                 Some(near) => format!("is it {near}? For a method that is new, name its tier"),
@@ -37,10 +38,27 @@ pub(super) fn change(root: Cursor<'_>, draft: &mut Draft, report: &mut Report) {
     }
 }
 
+/// What a method cannot save.
+fn saves(name: &str, entry: Cursor<'_>, draft: &Draft, report: &mut Report) {
+    if let Some(at) = entry.get("share_reads").filter(|at| at.text() == Some("true"))
+        && !draft.reads(name)
+    {
+        report.add(at, "is only for methods that read; this one may change something");
+    }
+    if let Some(at) = entry.get("edits").filter(|at| at.text() == Some("latest"))
+        && !draft.replaces(name)
+    {
+        let those: Vec<&str> = draft.names().filter(|name| draft.replaces(name)).collect();
+        let text =
+            format!("is only for methods whose calls replace what they name: {}", those.join(", "));
+        report.add(at, text);
+    }
+}
+
 /// What means nothing for a call that is none of the Web API: it has no arguments that are read,
 /// and tiers count by app and method.
 fn endpoint(entry: Cursor<'_>, tier: Option<Tier>, report: &mut Report) {
-    for key in ["channel", "user", "in_order"] {
+    for key in ["channel", "user", "in_order", "share_reads", "edits"] {
         if let Some(it) = entry.get(key) {
             report
                 .add(it, "means nothing here: only calls of the Web API have arguments; delete it");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use limits::{AgeFrom, Class, Rule};
-use slack::{Endpoint, KeepAlive, OrderingArguments, Tier};
+use slack::{Edits, Endpoint, KeepAlive, OrderingArguments, Tier};
 use yaml::shape::Shape;
 
 use super::*;
@@ -64,6 +64,8 @@ fn whole(config: &Config) -> String {
         shed_as,
         on_429,
         fail_fast,
+        reads,
+        edits,
         mode,
         shared,
         state_file,
@@ -74,7 +76,7 @@ fn whole(config: &Config) -> String {
     } = rest;
     format!(
         "{listen} {listen_tls:?} {allow:?} {files:?} {admin:?} {upstreams:?} {tls:?} {proxies:?} {app} {:?} {methods:?} {tiers:?} {identity:?} \
-         {callers:?} {clients:?} {adaptive:?} {background_share:?} {memory:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?} {traces:?}",
+         {callers:?} {clients:?} {adaptive:?} {background_share:?} {memory:?} {queue:?} {timeouts:?} {trust_callers:?} {shed_as:?} {on_429:?} {fail_fast:?} {reads:?} {edits:?} {mode:?} {shared:?} {state_file:?} {drain_timeout:?} {log:?} {traces:?}",
         catalogue.unknown(),
     )
 }
@@ -293,6 +295,35 @@ log: { format: json, level: debug }
     assert!(!config.fail_fast.on);
     assert_eq!(config.drain_timeout, Duration::ZERO);
     assert_eq!(config.log, Log { format: LogFormat::Json, level: tracing::Level::DEBUG });
+}
+
+#[test]
+fn what_need_not_be_sent_is_said_for_all_a_method_and_a_caller() {
+    let config = checked("");
+    assert_eq!((&config.reads, config.edits), (&Reads::default(), Edits::All));
+    let config = checked(
+        "reads: { share: true, cache: { for: 1m, methods: [conversations.history, users.info], bytes: 64KiB } }
+edits: latest
+methods:
+  chat.update: { edits: all }
+  users.info: { share_reads: false }
+callers: [{ name: bot, edits: latest, share_reads: true }]
+",
+    );
+    let cache = config.reads.cache.as_ref().unwrap();
+    let methods: Vec<&str> = cache.methods.iter().map(|name| &**name).collect();
+    assert_eq!(methods, ["conversations.history", "users.info"]);
+    assert_eq!((cache.max_age.as_secs(), cache.bytes), (60, 64 << 10));
+    assert!(config.reads.share && config.edits == Edits::Latest);
+    let saves = |method| &config.catalogue.method(method).saves;
+    assert_eq!(saves("chat.update").edits, Some(Edits::All));
+    assert_eq!(saves("users.info").share_reads, Some(false));
+    assert_eq!(saves("views.update").edits, None);
+    let terms = config.callers[0].terms;
+    assert_eq!((terms.edits, terms.share_reads), (Some(Edits::Latest), Some(true)));
+    let whole = checked("reads: { cache: {} }").reads.cache.unwrap();
+    assert_eq!(whole, ReadCache::default());
+    assert_eq!(whole.methods.len(), 4);
 }
 
 #[test]

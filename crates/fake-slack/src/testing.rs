@@ -48,6 +48,7 @@ pub(super) fn rules() -> Rules {
             max_wait: None,
             enabled: true,
             mode: None,
+            saves: slack::Savings::default(),
         })
     })
 }

@@ -12,7 +12,7 @@ use limits::{Class, Limit, Rate, Rule};
 use yaml::Problems;
 
 use super::{
-    AppKind, Client, ClientTimeout, Endpoint, Kind, Mode, OrderingArguments, Tier,
+    AppKind, Client, ClientTimeout, Endpoint, Kind, Mode, OrderingArguments, Savings, Tier,
     endpoint::is_read, read,
 };
 
@@ -76,6 +76,8 @@ pub struct Method {
     pub enabled: bool,
     /// Whether its limits are kept, where the operator says so of it.
     pub mode: Option<Mode>,
+    /// Which of its calls need not be sent.
+    pub saves: Savings,
 }
 
 // === impl Catalogue ===

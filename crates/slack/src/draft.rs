@@ -10,8 +10,8 @@ use std::{
 use limits::{AgeFrom, Class, Dimension, Limit, Rate, Rule, Scope};
 
 use super::{
-    Catalogue, Client, Endpoint, Holds, Kind, Method, Mode, OrderingArgument, OrderingArguments,
-    Tier,
+    Catalogue, Client, Drops, Edits, Endpoint, Holds, Kind, Method, Mode, OrderingArgument,
+    OrderingArguments, Replaces, Savings, Tier,
     catalogue::{OTHER, index},
 };
 
@@ -50,6 +50,14 @@ pub struct Rules {
     pub enabled: Option<bool>,
     /// Whether its limits are kept.
     pub mode: Option<Mode>,
+    /// Which of its calls a newer one replaces.
+    pub replaces: Option<Replaces>,
+    /// Which remembered answers its calls make old.
+    pub drops: Option<Box<[Drops]>>,
+    /// Which edits are sent.
+    pub edits: Option<Edits>,
+    /// Whether equal reads share one answer.
+    pub share_reads: Option<bool>,
 }
 
 /// Which calls of a caller go in order.
@@ -82,6 +90,16 @@ impl Draft {
     /// Whether the method is known.
     pub fn knows(&self, method: &str) -> bool {
         self.methods.contains_key(method)
+    }
+
+    /// Whether the method only reads.
+    pub fn reads(&self, method: &str) -> bool {
+        self.methods.get(method).is_some_and(|rules| rules.reads == Some(true))
+    }
+
+    /// Whether a call of the method replaces another.
+    pub fn replaces(&self, method: &str) -> bool {
+        self.methods.get(method).is_some_and(|rules| rules.replaces.is_some())
     }
 
     /// The names of all methods that are known.
@@ -139,6 +157,7 @@ impl Draft {
             max_wait: None,
             enabled: true,
             mode: None,
+            saves: Savings::default(),
         });
         let catalogue = Catalogue {
             tiers: self.tiers,
@@ -166,6 +185,10 @@ impl Rules {
         self.max_wait = over.max_wait.or(self.max_wait);
         self.enabled = over.enabled.or(self.enabled);
         self.mode = over.mode.or(self.mode);
+        self.replaces = over.replaces.or(self.replaces.take());
+        self.drops = over.drops.or(self.drops.take());
+        self.edits = over.edits.or(self.edits);
+        self.share_reads = over.share_reads.or(self.share_reads);
     }
 }
 
@@ -246,6 +269,12 @@ impl Limits {
             max_wait: rules.max_wait,
             enabled: rules.enabled.unwrap_or(true),
             mode: rules.mode,
+            saves: Savings {
+                replaces: rules.replaces,
+                drops: rules.drops.unwrap_or_default(),
+                edits: rules.edits,
+                share_reads: rules.share_reads,
+            },
         }
     }
 

@@ -90,6 +90,11 @@ impl OrderingArguments {
 // === impl OrderingArgument ===
 
 impl OrderingArgument {
+    /// The alternatives' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
     /// An argument by its name, or several with a stroke between them: `view_id|external_id`.
     pub fn parse(text: &str) -> Option<Self> {
         let is_name = |name: &str| {

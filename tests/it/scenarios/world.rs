@@ -157,5 +157,6 @@ fn method(name: &str, limits: Vec<Arc<Limit>>) -> Method {
         max_wait: None,
         enabled: true,
         mode: None,
+        saves: slack::Savings::default(),
     }
 }

@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use limits::{Class, Weight};
-use slack::{Method, TokenHash};
+use slack::{Edits, Method, TokenHash};
 
 use crate::{CallerName, CallerRule, Match, Terms};
 
@@ -54,6 +54,10 @@ pub struct CallerTerms {
     pub weight: Weight,
     /// How many calls of its caller are held at most.
     pub max_depth: Option<usize>,
+    /// Whether equal reads of its caller, or of its method, share one answer, where the operator says so.
+    pub share_reads: Option<bool>,
+    /// Which edits of its caller, or of its method, are sent, where the operator says so.
+    pub edits: Option<Edits>,
     /// Whether the operator has switched it, or the call's method, off.
     pub disabled: bool,
 }
@@ -78,7 +82,7 @@ impl Callers {
         let name = said.cloned().or_else(app).unwrap_or_else(|| self.default.clone());
         let rule = self.rules.iter().find(|rule| fits(&rule.calls, &name, hints));
         let named = rule.filter(|rule| said.is_none() || rule.calls.lane.is_some());
-        let Terms { class, max_class, max_wait, weight, max_depth, disabled } =
+        let Terms { class, max_class, max_wait, weight, max_depth, share_reads, edits, disabled } =
             rule.map(|rule| rule.terms).unwrap_or_default();
         let class = self.class(hints.class, class.or_else(|| method?.class));
         CallerTerms {
@@ -88,6 +92,8 @@ impl Callers {
             max_wait,
             weight,
             max_depth,
+            share_reads: share_reads.or_else(|| method?.saves.share_reads),
+            edits: edits.or_else(|| method?.saves.edits),
             disabled: disabled || method.is_some_and(|method| !method.enabled),
         }
     }

@@ -6,6 +6,7 @@ mod access;
 mod callers;
 mod clients;
 mod outgoing;
+mod savings;
 mod shared;
 mod traces;
 

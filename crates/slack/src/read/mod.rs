@@ -2,6 +2,7 @@
 //! and limits with the same functions.
 
 mod limit;
+mod savings;
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,9 @@ use yaml::{
 
 pub use self::limit::LIMIT;
 use super::{
-    AppKind, Catalogue, Client, ClientSigns, ClientTimeout, Draft, Endpoint, Flaw, HeaderSign,
-    InOrder, KeepAlive, Mode, OrderingArgument, OrderingArguments, Retries, Rules, Tier,
-    instead_of_token,
+    AppKind, Catalogue, Client, ClientSigns, ClientTimeout, Draft, Edits, Endpoint, Flaw,
+    HeaderSign, InOrder, KeepAlive, Mode, OrderingArgument, OrderingArguments, Retries, Rules,
+    Tier, instead_of_token,
 };
 
 const BUILT_IN: &str = include_str!("../../../../config/slack.yaml");
@@ -39,6 +40,8 @@ const METHODS: Shape = Shape::Named(&Shape::Map(&[
     ("class", VALUE),
     ("max_wait", VALUE),
     ("limits", Shape::List(&LIMIT)),
+    ("replaces", savings::REPLACES),
+    ("drops", savings::DROPS),
 ]));
 
 const ENDPOINTS: Shape = Shape::Named(&Shape::Map(&[
@@ -126,6 +129,10 @@ pub fn rules(at: Cursor<'_>, report: &mut Report) -> Rules {
         max_wait: at.get("max_wait").and_then(|it| it.read_duration(report)),
         enabled: at.get("enabled").and_then(|it| it.read_bool(report)),
         mode: at.get("mode").and_then(|it| mode(it, report)),
+        replaces: at.get("replaces").and_then(|it| savings::replaces(it, report)),
+        drops: at.get("drops").and_then(|it| savings::drops(it, report)),
+        edits: at.get("edits").and_then(|it| edits(it, report)),
+        share_reads: at.get("share_reads").and_then(|it| it.read_bool(report)),
     }
 }
 
@@ -157,6 +164,11 @@ fn in_order(at: Cursor<'_>, report: &mut Report) -> Option<InOrder> {
 /// Whether limits are kept, or calls are only watched.
 pub fn mode(at: Cursor<'_>, report: &mut Report) -> Option<Mode> {
     at.read_word(&Mode::ALL.map(|mode| (mode.as_str(), mode)), report)
+}
+
+/// Which edits of one thing are sent.
+pub fn edits(at: Cursor<'_>, report: &mut Report) -> Option<Edits> {
+    at.read_word(&Edits::ALL.map(|edits| (edits.as_str(), edits)), report)
 }
 
 /// The tier of methods that are not known.
