@@ -104,6 +104,7 @@ impl Call {
             body: self.body.copy()?,
             upstream: Arc::clone(&self.upstream),
             method: self.method.clone(),
+            ordering_key: self.ordering_key.clone(),
             caller: self.caller.clone(),
             record: Arc::clone(&self.record),
             client_end: ClientEnd::default(),
