@@ -41,6 +41,8 @@ pub mod joint;
 
 pub mod outbound;
 
+pub mod reads;
+
 pub mod traces;
 
 pub mod respond;

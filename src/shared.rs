@@ -10,10 +10,12 @@ use crate::{
     call::body::Memory,
     clicks::Clicks,
     identity::Identities,
+    joint::SavedMetrics,
     metrics::Registry,
     outbound::{exchange::ExchangeMetrics, retry::RetryMetrics},
     queue::{Admission, QueueMetrics},
-    respond::{AnswerMetrics, Warnings},
+    reads::ReadBook,
+    respond::{AnswerMetrics, Failure, Warnings},
     state::{StoreMetrics, wall_clock},
     store::SharedMetrics,
     telemetry::LogMetrics,
@@ -39,6 +41,8 @@ pub struct Shared {
     pub tracer: Tracer,
     /// What has been warned of.
     pub warnings: Warnings,
+    /// Reads that may be joined, and answers that are remembered.
+    pub reads: ReadBook<Failure>,
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
     /// Tells callers and returning calls apart, also after a reload. Keyed, so that nobody can
@@ -60,6 +64,8 @@ pub struct Counters {
     pub exchange: ExchangeMetrics,
     /// Of calls that are sent again.
     pub retries: RetryMetrics,
+    /// Of calls that need not be sent.
+    pub saved: SavedMetrics,
     /// Of answers.
     pub answers: AnswerMetrics,
     /// Of the log.
@@ -89,6 +95,7 @@ impl Shared {
             admission,
             memory: Memory::new(config.queue.max_bytes, config.queue.at_once()),
             identities: Identities::new(&config.identity),
+            reads: ReadBook::new(&counters.saved),
             exchanges: TaskTracker::new(),
             counters,
             clicks: Clicks::default(),
@@ -115,6 +122,7 @@ impl Counters {
             queue: QueueMetrics::register(&registry)?,
             exchange: ExchangeMetrics::register(&registry)?,
             retries: RetryMetrics::register(&registry)?,
+            saved: SavedMetrics::register(&registry)?,
             answers: AnswerMetrics::register(&registry)?,
             logs: LogMetrics::register(&registry)?,
             traces: TraceMetrics::register(&registry)?,

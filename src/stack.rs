@@ -27,6 +27,7 @@ use crate::{
         },
     },
     queue::AdmitLayer,
+    reads::ReadsLayer,
     respond::{self, RespondLayer},
     shared::Shared,
     step::BoxError,
@@ -53,7 +54,7 @@ where
     C: Connects,
 {
     let Shared { config, admission, identities, counters, exchanges, hasher, .. } = shared;
-    let Shared { clicks, memory, warnings, tracer, .. } = shared;
+    let Shared { clicks, memory, warnings, tracer, reads, .. } = shared;
     let learner = Learner::new(identities, admission);
     let reach = Reach::new(connector);
     ServiceBuilder::new()
@@ -73,6 +74,8 @@ where
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(config))
         .layer(ClassifyLayer::new(config, identities, clicks, hasher, exchanges, memory, listen))
+        // Before a call asks to go: whoever is answered by another's answer needs no slot.
+        .layer(ReadsLayer::new(config, reads, admission, &counters.saved))
         // Around the queue, because a call that is sent again waits again.
         .layer(RetryLayer::new(config, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))

@@ -56,7 +56,7 @@ impl Metrics {
     /// series grows, and not where it begins. Each method has its own from its first call on, so they
     /// are as many as those that are called. Limits are known beforehand.
     fn begin(&self, status: &Status, catalogue: &Catalogue) {
-        let Counters { queue, exchange, retries, answers, .. } = &self.counters;
+        let Counters { queue, exchange, retries, answers, saved, .. } = &self.counters;
         queue.begin_freezes(catalogue.limits().chain(&*OPEN).map(|limit| limit.scope));
         let mut methods = answers.requests_by("method");
         methods.extend(status.queues.iter().map(|queue| (queue.method.to_string(), 0)));
@@ -64,6 +64,7 @@ impl Metrics {
             answers.begin(method);
             exchange.begin(method);
             retries.begin(method);
+            saved.begin(method);
             queue.begin(method);
         }
     }

@@ -98,6 +98,8 @@ impl<S: HttpService> Wired<S> {
         tasks: &TaskTracker,
     ) -> (Live, Rebuild) {
         let Self { live, rebuild, shared, service, secured, .. } = self;
+        let (reads, end_memory) = (shared.reads.clone(), end_timer.clone());
+        tasks.spawn(async move { reads.keep_time(end_memory).await });
         tasks.spawn(async move { shared.admission.keep_time(end_timer).await });
         tasks.spawn(listen::serve(accept, service, secured, most, end, connections));
         (live, rebuild)

@@ -127,6 +127,12 @@ impl Graves {
         Credential::of(call).filter(|_| self.rules.on)
     }
 
+    /// Whether a call's credential is dead, or was when it was used last.
+    pub(crate) fn knows(&self, call: &Call) -> bool {
+        !self.dead.is_empty()
+            && Credential::of(call).is_some_and(|credential| self.dead.contains(&credential))
+    }
+
     /// What a call is answered at once; nothing if it may go.
     pub(crate) fn meet(&mut self, now: Instant, call: &Call) -> Option<FailedFast> {
         let credential = Credential::of(call)?;

@@ -10,6 +10,7 @@
 //! do, is for those to say who share calls.
 
 mod answer;
+mod metrics;
 
 use std::{
     fmt,
@@ -25,7 +26,10 @@ use futures_util::{
 use http::Response;
 use tokio::time::{Instant, sleep_until};
 
-pub use self::answer::Answer;
+pub use self::{
+    answer::Answer,
+    metrics::{How, SavedMetrics},
+};
 use crate::{
     call::{
         Call,
@@ -84,6 +88,14 @@ pub fn for_several(request: &QueueRequest, several: &Arc<Several>) -> Option<Que
     let Attempt::First(buckets) = &request.attempt else { return None };
     let call = Box::new(request.call.for_several(several)?);
     Some(QueueRequest { call, attempt: Attempt::First(buckets.clone()), refusal: None })
+}
+
+/// A client that joined a call has waited for it since then: for its slot, and not for its answer.
+pub fn tell_wait(several: &Several, call: &Call, since: Instant) {
+    let now = Instant::now().max(since);
+    let to = several.under_way().unwrap_or(now).clamp(since, now);
+    call.record.waited(to.duration_since(since));
+    call.record.met(|| Met::Wait { from: since, to, what: WaitedFor::Joint, bucket: None });
 }
 
 // === impl Joint ===
@@ -147,14 +159,6 @@ impl<E: Send + 'static> Joint<E> {
             }
         }
     }
-
-    /// A client that joined it has waited for it since then: for its slot, and not for its answer.
-    pub fn tell_wait(&self, call: &Call, since: Instant) {
-        let now = Instant::now();
-        let to = self.several.under_way().unwrap_or(now).clamp(since, now.max(since));
-        call.record.waited(to.duration_since(since));
-        call.record.met(|| Met::Wait { from: since, to, what: WaitedFor::Joint, bucket: None });
-    }
 }
 
 impl<E> Clone for Joint<E> {
@@ -181,6 +185,12 @@ impl<E> WeakJoint<E> {
     /// What its clients have in common, if there are some.
     pub fn several(&self) -> Option<Arc<Several>> {
         self.several.upgrade()
+    }
+}
+
+impl<E> Clone for WeakJoint<E> {
+    fn clone(&self) -> Self {
+        Self { running: self.running.clone(), several: self.several.clone() }
     }
 }
 

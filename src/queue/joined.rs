@@ -14,7 +14,8 @@ use crate::{
 
 impl Admission {
     /// Whether a call may be served together with others. Not one that is only watched, since what is
-    /// watched is not changed, nor one that is paused or switched off: the others are not.
+    /// watched is not changed, nor one that is paused or switched off, or has a dead token: the others are
+    /// not, or have none.
     pub fn may_join(&self, QueueRequest { call, attempt, .. }: &QueueRequest) -> bool {
         let Attempt::First(buckets) = attempt else { return false };
         if call.disabled || call.client_end.has_come() || !call.body.may_wait() {
@@ -22,7 +23,7 @@ impl Admission {
         }
         let state = self.shared.lock();
         let method = call.method.as_deref();
-        if state.closed || state.modes.is_shadow(method) {
+        if state.closed || state.modes.is_shadow(method) || state.graves.knows(call) {
             return false;
         }
         let method = method.map(|method| &*method.name);

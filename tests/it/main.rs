@@ -36,6 +36,7 @@ mod pausing;
 mod plan;
 mod preflight;
 mod questions;
+mod reads;
 mod refusals;
 mod reload;
 mod replicas;

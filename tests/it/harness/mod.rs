@@ -25,6 +25,7 @@ use slackwater::{
         reach::Connects,
     },
     queue::Admission,
+    reads::ReadsSnapshot,
     reload::{self, Live},
     shared::{Counters, Shared},
 };
@@ -222,6 +223,11 @@ impl Proxy {
     pub(crate) fn status(&self) -> Status {
         let (shared, _) = &*self.reloading.lock().unwrap();
         Status::of(&self.admission, &shared.identities.names().all())
+    }
+
+    /// The reads that may be joined, and what is remembered.
+    pub(crate) fn reads(&self) -> ReadsSnapshot {
+        self.reloading.lock().unwrap().0.reads.snapshot()
     }
 
     /// The limits of now.

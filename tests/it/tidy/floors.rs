@@ -6,7 +6,7 @@ use super::{code, files, read};
 
 /// The modules of the proxy, lowest floor first. A module uses only what is below it; those of one
 /// floor do not use each other.
-const FLOORS: [&[&str]; 16] = [
+const FLOORS: [&[&str]; 17] = [
     &["causes", "clicks", "step"],
     &["metrics"],
     &["call", "telemetry"],
@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 16] = [
     &["queue"],
     &["joint"],
     &["inbound", "outbound", "store"],
+    &["reads"],
     &["traces"],
     &["respond"],
     &["shared"],

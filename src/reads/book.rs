@@ -1,0 +1,149 @@
+//! The reads that may be joined, and the answers that are remembered. It outlives a reload.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use dashmap::DashMap;
+use foldhash::quality::RandomState;
+use tokio_util::sync::CancellationToken;
+
+use super::{key::ReadKey, memory::Memory, writes::Writes};
+use crate::{
+    call::Call,
+    joint::{Joint, SavedMetrics, WeakJoint},
+};
+
+/// The reads that may be joined, and the answers that are remembered. Clones share them.
+#[derive(Debug)]
+pub struct ReadBook<E> {
+    shared: Arc<Inner<E>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner<E> {
+    /// Those that somebody waits for.
+    joints: DashMap<ReadKey, Entry<E>, RandomState>,
+    /// How many there are, so that a call that has nothing to do with them costs a look at a number.
+    count: AtomicUsize,
+    numbers: AtomicU64,
+    pub(super) memory: Memory,
+    pub(super) writes: Writes,
+}
+
+#[derive(Debug)]
+struct Entry<E> {
+    number: u64,
+    joint: WeakJoint<E>,
+}
+
+/// Takes a read out of the book when nobody waits for it any more, unless another one has its place.
+struct Over<E> {
+    book: ReadBook<E>,
+    key: ReadKey,
+    number: u64,
+}
+
+/// What operators are shown of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadsSnapshot {
+    /// Reads that are held or under way and may be joined.
+    pub joinable: usize,
+    /// Answers that are remembered.
+    pub remembered: usize,
+    /// How much memory these take.
+    pub bytes: usize,
+}
+
+/// A map with room for so many is made smaller when it is empty.
+const LARGE: usize = 1024;
+
+// === impl ReadBook ===
+
+impl<E: Send + 'static> ReadBook<E> {
+    /// An empty one. The metrics tell how much it remembers.
+    pub fn new(metrics: &SavedMetrics) -> Self {
+        Self {
+            shared: Arc::new(Inner {
+                joints: DashMap::default(),
+                count: AtomicUsize::new(0),
+                numbers: AtomicU64::new(0),
+                memory: Memory::new(metrics),
+                writes: Writes::new(),
+            }),
+        }
+    }
+
+    /// Forgets answers when it is time, until told to end.
+    pub async fn keep_time(&self, end: CancellationToken) {
+        self.shared.memory.keep_time(end).await;
+    }
+
+    /// Whether anything is in it.
+    pub(super) fn is_used(&self) -> bool {
+        self.shared.count.load(Relaxed) > 0 || self.shared.memory.len() > 0
+    }
+
+    pub(super) fn inner(&self) -> &Inner<E> {
+        &self.shared
+    }
+
+    /// A read of that key whose answer is the call's, too: one that is not sent yet, or that was sent when
+    /// no write had ended that it might not know of.
+    pub(super) fn joinable(&self, key: &ReadKey, call: &Call) -> Option<Joint<E>> {
+        // It leaves the map before it is looked at: it may be the last that holds the call, and then ends it,
+        // which takes it out of the map.
+        let joint = self.shared.joints.get(key).map(|entry| entry.joint.clone())?.upgrade()?;
+        let is_new = |sent| !self.shared.writes.has_ended_since(sent, call);
+        joint.several().under_way().is_none_or(is_new).then_some(joint)
+    }
+
+    /// A read may be joined from now on, which `begin` makes with a guard that takes it out again. It has the
+    /// place of one that may not be joined any more.
+    pub(super) fn lead(
+        &self,
+        key: ReadKey,
+        begin: impl FnOnce(Box<dyn Send>) -> Joint<E>,
+    ) -> Joint<E> {
+        let number = self.shared.numbers.fetch_add(1, Relaxed);
+        let joint = begin(Box::new(Over { book: self.clone(), key, number }));
+        if let Some(weak) = joint.downgrade() {
+            let before = self.shared.joints.insert(key, Entry { number, joint: weak });
+            if before.is_none() {
+                self.shared.count.fetch_add(1, Relaxed);
+            }
+        }
+        joint
+    }
+
+    /// What operators are shown.
+    pub fn snapshot(&self) -> ReadsSnapshot {
+        let Inner { count, memory, .. } = &*self.shared;
+        ReadsSnapshot {
+            joinable: count.load(Relaxed),
+            remembered: memory.len(),
+            bytes: memory.bytes(),
+        }
+    }
+}
+
+impl<E> Clone for ReadBook<E> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+// === impl Over ===
+
+impl<E> Drop for Over<E> {
+    fn drop(&mut self) {
+        let Inner { joints, count, .. } = &*self.book.shared;
+        if joints.remove_if(&self.key, |_, entry| entry.number == self.number).is_some()
+            && count.fetch_sub(1, Relaxed) == 1
+            && joints.capacity() > LARGE
+        {
+            joints.shrink_to_fit();
+        }
+    }
+}
