@@ -94,6 +94,7 @@ impl Several {
     ///
     /// # Errors
     /// If it is on its way. Then nothing changes, and the content comes back.
+    #[expect(clippy::result_large_err, reason = "it is moved once, and made for each edit anyway")]
     pub fn replace(&self, newer: Content) -> Result<Option<Content>, Content> {
         let mut terms = self.lock();
         match terms.under_way {

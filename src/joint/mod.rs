@@ -190,7 +190,7 @@ impl<E> WeakJoint<E> {
 
 impl<E> Clone for WeakJoint<E> {
     fn clone(&self) -> Self {
-        Self { running: self.running.clone(), several: self.several.clone() }
+        Self { running: self.running.clone(), several: Weak::clone(&self.several) }
     }
 }
 

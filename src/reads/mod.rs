@@ -218,19 +218,18 @@ where
         read: &Read<'_>,
     ) -> Result<Response<ResponseBody>, S::Error> {
         let (call, since) = (&request.call, Instant::now());
-        let (joint, leads) = match self.known.book.joinable(&read.key, call) {
-            Some(joint) => {
-                self.known.admission.raise(joint.several(), call.class, call.deadline);
-                (joint, false)
-            }
-            None => {
-                let several = Arc::new(Several::new(call.class, call.deadline));
-                let Some(copy) = joint::for_several(&request, &several) else {
-                    return self.inner.call(request).await;
-                };
-                let begin = |guard| Joint::new(&self.inner, copy, several, guard);
-                (self.known.book.lead(read.key, begin), true)
-            }
+        let joinable = self.known.book.joinable(&read.key, call);
+        let leads = joinable.is_none();
+        let joint = if let Some(joint) = joinable {
+            self.known.admission.raise(joint.several(), call.class, call.deadline);
+            joint
+        } else {
+            let several = Arc::new(Several::new(call.class, call.deadline));
+            let Some(copy) = joint::for_several(&request, &several) else {
+                return self.inner.call(request).await;
+            };
+            let begin = |guard| Joint::new(&self.inner, copy, several, guard);
+            self.known.book.lead(read.key, begin)
         };
         let several = Arc::clone(joint.several());
         let outcome = match joint.wait(call).await {

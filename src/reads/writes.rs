@@ -8,6 +8,7 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
+use slack::OrderingArgument;
 use tokio::time::Instant;
 
 use super::memory::{Memory, Old};
@@ -83,13 +84,16 @@ impl<'b> Passing<'b> {
         let drops = call.method.as_ref().map(|method| &method.saves.drops);
         if let Some(drops) = drops.filter(|drops| !drops.is_empty()) {
             let names = drops.iter().filter_map(|drops| drops.write_by.as_ref());
-            let names: Vec<_> = names.flat_map(|names| names.names()).collect();
+            let names: Vec<_> = names.flat_map(OrderingArgument::names).collect();
             let headers = &call.head.headers;
             let body = coding::unpacked(headers, call.body.known(), WHOLE).unwrap_or_default();
             let found = arguments::find(&names, call.head.url.query(), headers, &body).await;
             for drops in drops {
-                let value =
-                    drops.write_by.iter().flat_map(|it| it.names()).find_map(|it| found.get(it));
+                let value = drops
+                    .write_by
+                    .iter()
+                    .flat_map(OrderingArgument::names)
+                    .find_map(|it| found.get(it));
                 let argument = drops.read_by.as_deref().zip(value);
                 let argument = argument.map(|(name, value)| memory.argument(name, value));
                 old.push(Old { reads: drops.reads.clone(), argument });
