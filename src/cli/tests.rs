@@ -163,6 +163,7 @@ fn limits_shows_all_about_a_method() {
             post_per_workspace  300 per 1m, per app and workspace
   channel   the argument channel
   in order  calls of one caller with the same channel, thread_ts go one at a time
+  drops     remembered answers of conversations.history, conversations.replies
 "
     );
 }
