@@ -153,6 +153,13 @@ def refusals():
                 "again after an attempt that failed. Their callers notice nothing but the wait.",
                 ("sum by (method) (rate(slackwater_replays_total<method><rate>))", "{{method}}"),
                 ("sum by (reason) (rate(slackwater_retries_total<method><rate>))", "{{reason}}"))
+    yield lines("Not sent", "reqps", "Calls that were answered and took no slot: superseded, a newer edit took their place; "
+                "shared and remembered, the answer to another read was theirs.",
+                ("sum by (method, how) (rate(slackwater_saved_calls_total<method><rate>))", "{{method}} {{how}}"), stacked=True)
+    yield lines("Remembered responses", "short", "How many responses to reads are remembered.",
+                ("sum(slackwater_remembered_answers<all>)", "responses"))
+    yield lines("Memory of remembered responses", "bytes", "Memory that remembered responses to reads take, at most "
+                "reads.cache.bytes.", ("sum(slackwater_remembered_bytes<all>)", "memory"))
     yield lines("Slots used", "percentunit", "The part of the limits' slots that is taken, by method, over all workspaces that "
                 "call it. At 100 % calls wait.",
                 ("sum by (method) (slackwater_slots_used<method>) / sum by (method) (slackwater_slots_quota<method>)",

@@ -41,6 +41,7 @@ pub mod joint;
 
 pub mod outbound;
 
+pub mod edits;
 pub mod reads;
 
 pub mod traces;

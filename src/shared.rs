@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     call::body::Memory,
     clicks::Clicks,
+    edits::EditBook,
     identity::Identities,
     joint::SavedMetrics,
     metrics::Registry,
@@ -43,6 +44,8 @@ pub struct Shared {
     pub warnings: Warnings,
     /// Reads that may be joined, and answers that are remembered.
     pub reads: ReadBook<Failure>,
+    /// Edits that may be replaced.
+    pub edits: EditBook<Failure>,
     /// Exchanges that outlive their callers.
     pub exchanges: TaskTracker,
     /// Tells callers and returning calls apart, also after a reload. Keyed, so that nobody can
@@ -96,6 +99,7 @@ impl Shared {
             memory: Memory::new(config.queue.max_bytes, config.queue.at_once()),
             identities: Identities::new(&config.identity),
             reads: ReadBook::new(&counters.saved),
+            edits: EditBook::default(),
             exchanges: TaskTracker::new(),
             counters,
             clicks: Clicks::default(),

@@ -11,6 +11,7 @@ use tower_http::{
 
 use crate::{
     call::response::HungUp,
+    edits::EditsLayer,
     inbound::{
         access::{AccessLayer, KEY},
         classify::ClassifyLayer,
@@ -54,7 +55,7 @@ where
     C: Connects,
 {
     let Shared { config, admission, identities, counters, exchanges, hasher, .. } = shared;
-    let Shared { clicks, memory, warnings, tracer, reads, .. } = shared;
+    let Shared { clicks, memory, warnings, tracer, reads, edits, .. } = shared;
     let learner = Learner::new(identities, admission);
     let reach = Reach::new(connector);
     ServiceBuilder::new()
@@ -74,8 +75,10 @@ where
         // Before the body is read: what goes nowhere costs nothing.
         .layer(RouteLayer::new(config))
         .layer(ClassifyLayer::new(config, identities, clicks, hasher, exchanges, memory, listen))
-        // Before a call asks to go: whoever is answered by another's answer needs no slot.
+        // Before a call asks to go: whoever is answered by another's answer needs no slot, and a newer edit
+        // takes the place that an older one has.
         .layer(ReadsLayer::new(config, reads, admission, &counters.saved))
+        .layer(EditsLayer::new(edits, admission, &counters.saved))
         // Around the queue, because a call that is sent again waits again.
         .layer(RetryLayer::new(config, &reach, &counters.retries))
         .layer(AdmitLayer::new(admission.clone()))

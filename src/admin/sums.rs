@@ -21,6 +21,8 @@ pub struct Sums {
     pub replayed: u64,
     /// Calls refused instead of held, by each reason that there was.
     pub shed: BTreeMap<String, u64>,
+    /// Calls that were answered and not sent, by each way in which they were.
+    pub saved: BTreeMap<String, u64>,
 }
 
 /// The same of one method, or of all.
@@ -58,16 +60,19 @@ impl Metrics {
 
     /// What has been counted up to now.
     pub fn sums(&self) -> Sums {
-        let Counters { queue, exchange, answers, .. } = &self.counters;
+        let Counters { queue, exchange, answers, saved, .. } = &self.counters;
         let sum = |by_method: BTreeMap<String, u64>| by_method.into_values().sum();
         let mut shed = answers.sheds_by("reason");
         shed.retain(|_, calls| *calls > 0);
+        let mut saved = saved.by("how");
+        saved.retain(|_, calls| *calls > 0);
         let answered: u64 = sum(answers.requests_by("method"));
         Sums {
             answered: answered.saturating_sub(shed.values().sum()),
             refused_by_slack: sum(exchange.refusals_by("method")),
             replayed: sum(queue.replays_by("method")),
             shed,
+            saved,
         }
     }
 }
@@ -107,7 +112,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::call::record::Record;
+    use crate::{call::record::Record, joint::How};
 
     #[test]
     fn series_are_summed_by_reason() {
@@ -121,10 +126,12 @@ mod tests {
         exchange.refused("users.list", true);
         exchange.refused("users.list", false);
         queue.replayed("users.list");
+        counters.saved.saved("chat.update", How::Superseded);
         let sums = metrics.sums();
         let shed = [("deadline".to_owned(), 2), ("queue_full".to_owned(), 1)];
         assert_eq!(sums.shed, shed.into());
         assert_eq!((sums.answered, sums.refused_by_slack, sums.replayed), (0, 2, 1));
+        assert_eq!(sums.saved, [("superseded".to_owned(), 1)].into());
         let list = Counts { answered: 0, refused_by_slack: 2, shed: 2 };
         let counts = metrics.counts();
         assert_eq!(counts["users.list"], list);

@@ -125,8 +125,8 @@ impl Call {
     /// It goes, and sends what its clients ask for by now.
     pub(crate) fn goes(&mut self) {
         if let Some(several) = &self.several {
-            if let Some(Content { head, body }) = several.goes() {
-                (self.head, self.body) = (head, body);
+            if let Some(Content { head, body, record }) = several.goes() {
+                (self.head, self.body, self.record) = (head, body, record);
             }
             (self.class, self.deadline) = several.terms();
         }

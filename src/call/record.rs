@@ -28,6 +28,8 @@ pub struct Record {
     waited: AtomicU64,
     client_waits: OnceLock<Duration>,
     attempts: AtomicU32,
+    /// How many newer edits were sent instead, at least.
+    superseded: AtomicU64,
     /// Of its last answer.
     headroom: Mutex<Option<Headroom>>,
 }
@@ -104,6 +106,16 @@ impl Record {
     pub fn held_at_most(&self, time: Duration) {
         // All attempts of a call have one deadline.
         let _ = self.client_waits.set(time);
+    }
+
+    /// So many newer edits have taken its place.
+    pub fn superseded(&self, by: u64) {
+        self.superseded.store(by, Ordering::Relaxed);
+    }
+
+    /// How many newer edits have taken its place.
+    pub fn superseded_by(&self) -> u64 {
+        self.superseded.load(Ordering::Relaxed)
     }
 
     /// It was sent, for the nth time, which is returned.

@@ -4,13 +4,13 @@
 //! The queue and the call's way keep it up to date; whoever joins raises it, by
 //! [`raise`](crate::queue::Admission::raise). As long as the call is held, what it sends may be replaced.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use limits::Class;
 use scheduler::Ticket;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Head, body::Body};
+use super::{Head, body::Body, record::Record};
 
 /// What several clients have in common who are served by one call.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Content {
     pub head: Head,
     /// Its body.
     pub body: Body,
+    /// What is told of the call whose content it is.
+    pub record: Arc<Record>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,11 @@ impl Several {
             None => Ok(terms.newer.replace(newer)),
             Some(_) => Err(newer),
         }
+    }
+
+    /// By what the queue knows it, while it is held there.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.lock().ticket
     }
 
     /// Somebody joins it. Where the queue holds it, by that ticket, it is to be told of its new terms.

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge};
 
-use crate::metrics::Registry;
+use crate::metrics::{Registry, by_label};
 
 /// Handles to the metrics of calls that are not sent. Clones count together.
 #[derive(Clone, Debug)]
@@ -47,6 +47,11 @@ impl SavedMetrics {
     /// A call was not sent.
     pub fn saved(&self, method: &str, how: How) {
         self.saved.with_label_values(&[method, how.as_str()]).inc();
+    }
+
+    /// Calls that were not sent since the start, by the value of a label.
+    pub(crate) fn by(&self, label: &str) -> std::collections::BTreeMap<String, u64> {
+        by_label(&self.saved, label)
     }
 
     /// The method's counters are exported with 0 before they count.

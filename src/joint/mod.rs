@@ -220,6 +220,11 @@ impl<T> Slot<T> {
         Self(Arc::new(Mutex::new(Some(it))))
     }
 
+    /// Looks at it, for as long as nobody has taken it.
+    pub fn lend<R>(&self, look: impl FnOnce(&mut Option<T>) -> R) -> R {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// It, for the first who asks.
     pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

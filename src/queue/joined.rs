@@ -4,7 +4,7 @@
 use limits::Class;
 use tokio::time::Instant;
 
-use super::{Admission, Attempt, QueueRequest};
+use super::{Admission, Attempt, QueueRequest, Shed};
 use crate::{
     call::several::Several,
     pauses::{Meets, Who},
@@ -41,5 +41,14 @@ impl Admission {
         state.scheduler.raise(now, ticket, class, self.shared.at(until));
         state.waiting.raise(ticket, class, until);
         state.pump(&self.shared, now);
+    }
+
+    /// What a client hears whose time is up while the call that it joined is held for others.
+    pub fn late(&self, several: &Several) -> Shed {
+        let mut state = self.shared.lock();
+        let now = self.shared.now();
+        let waits = several.ticket().and_then(|ticket| state.scheduler.waits_for(now, ticket));
+        let (bucket, until) = waits.map(|(bucket, block)| (bucket, block.until)).unzip();
+        Shed::late(bucket, until.flatten().map(|until| until.since(now)).unwrap_or_default())
     }
 }

@@ -104,6 +104,12 @@ impl Shed {
         Self { reason: ShedReason::Upstream, bucket: None, retry_after }
     }
 
+    /// Its client's time is up, and the call that it shares goes on for others. It stands in the line of that
+    /// bucket.
+    pub(super) fn late(bucket: Option<BucketKey>, retry_after: Duration) -> Self {
+        Self { reason: ShedReason::Deadline, bucket, retry_after }
+    }
+
     /// The proxy is shutting down.
     pub(super) fn draining() -> Self {
         Self { reason: ShedReason::Draining, bucket: None, retry_after: Duration::from_secs(1) }

@@ -4,6 +4,7 @@
 //! errors have, so that every SDK shows it. Every answer tells how long the call waited and
 //! how often it was sent.
 
+mod again;
 mod cure;
 mod ending;
 mod error;
@@ -27,6 +28,7 @@ use slack::{RefusedAs, reply};
 use tower::{Layer, Service};
 
 use self::{
+    again::NewerFailed,
     cure::message,
     ending::Ending,
     error::{Asker, error_response, json_response, say_in_status},
@@ -88,6 +90,9 @@ pub enum Failure {
     /// The upstream gave no answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// What became of a newer edit that was to be sent instead.
+    #[error(transparent)]
+    Newer(NewerFailed),
 }
 
 /// Answers every call.
@@ -121,6 +126,7 @@ struct Inner<S> {
 const REASON: HeaderName = HeaderName::from_static("slackwater-reason");
 const WAIT: HeaderName = HeaderName::from_static("slackwater-wait-ms");
 const ATTEMPTS: HeaderName = HeaderName::from_static("slackwater-attempts");
+const SUPERSEDED: HeaderName = HeaderName::from_static("slackwater-superseded");
 
 const UNKNOWN_PATH: &str = "unknown_path";
 const WRONG_BASE_URL: &str = "wrong_base_url";
@@ -250,6 +256,7 @@ impl Failure {
                 }
                 UpstreamError::Request(error) => Self::Body(error).into_response(record, clicks),
             },
+            Self::Newer(NewerFailed { status, error, .. }) => error_response(status, error, &text),
         }
     }
 }
@@ -433,6 +440,10 @@ where
 fn tell(headers: &mut HeaderMap, record: &Record) {
     headers.insert(WAIT, number(wait_ms(record)));
     headers.insert(ATTEMPTS, number(record.attempts().into()));
+    let by = record.superseded_by();
+    if by > 0 {
+        headers.insert(SUPERSEDED, number(by));
+    }
 }
 
 fn wait_ms(record: &Record) -> u64 {

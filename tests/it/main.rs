@@ -17,6 +17,7 @@ mod catalogue;
 mod day;
 mod dead;
 mod drain;
+mod edits;
 mod fairness;
 mod faults;
 mod fuzz;

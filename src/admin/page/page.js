@@ -23,7 +23,7 @@ const tables = new Tables({ change, history, plot: choose });
 const TOTALS = [
   ["held", "calls held", ({ queues }) => (queues.first.length ? `oldest ${span(queues.first[0].oldest_wait_ms)}` : "")],
   ["frozen", "limits shut by Slack", ({ buckets: { first } }) => opens(first)],
-  ["answered", "calls answered", () => `${rate(speed())} a second`],
+  ["answered", "calls answered", ({ totals }) => [`${rate(speed())} a second`, ...Object.entries(totals.saved).map(([how, n]) => `${count(n)} ${how}`)].join(", ")],
   ["refused_by_slack", "429s from Slack", ({ totals }) => (totals.replayed ? `${count(totals.replayed)} sent again` : "")],
   ["shed", "refused instead of held", ({ totals }) => Object.entries(totals.shed).map(([why, n]) => `${count(n)} ${why}`).join(", ")],
   ["places", "places kept", () => "for calls told to come back"],

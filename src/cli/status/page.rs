@@ -134,6 +134,9 @@ struct Totals {
     refused_by_slack: u64,
     replayed: u64,
     shed: BTreeMap<String, u64>,
+    /// An older proxy does not tell.
+    #[serde(default)]
+    saved: BTreeMap<String, u64>,
 }
 
 /// So many limits are shown, those that matter first.
@@ -377,9 +380,14 @@ impl Totals {
             self.shed.iter().map(|(reason, count)| format!("{count} {}", shown(reason))).collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let saved: Vec<String> =
+            self.saved.iter().map(|(how, count)| format!(", {count} {}", shown(how))).collect();
         format!(
-            "since the start: {} answered, {shed} shed{reasons}, {} refused by Slack, {} of them sent again",
-            self.answered, self.refused_by_slack, self.replayed,
+            "since the start: {} answered{}, {shed} shed{reasons}, {} refused by Slack, {} of them sent again",
+            self.answered,
+            saved.concat(),
+            self.refused_by_slack,
+            self.replayed,
         )
     }
 }
@@ -421,7 +429,8 @@ mod tests {
             "mode": { "proxy": "enforce", "methods": {} }, "paused": [], "reload": null,
             "top": { "callers": [{ "name": "web", "requests": 9 }] },
             "totals": { "held": 40, "places": 3, "buckets": 3, "frozen": 1, "ready": true,
-                "answered": 61, "refused_by_slack": 1, "replayed": 1, "shed": { "deadline": 2 } },
+                "answered": 61, "refused_by_slack": 1, "replayed": 1, "shed": { "deadline": 2 },
+                "saved": { "superseded": 7 } },
         })
     }
 
@@ -432,7 +441,7 @@ mod tests {
             "\
 slackwater 0.1.0 at http://127.0.0.1:9090: ready
 held 40, places kept 3, limits frozen 1
-since the start: 61 answered, 2 shed (2 deadline), 1 refused by Slack, 1 of them sent again
+since the start: 61 answered, 7 superseded, 2 shed (2 deadline), 1 refused by Slack, 1 of them sent again
 
 METHOD              CLASS   CALLER      HELD  OLDEST  WHY                         WAITS FOR
 conversations.list  normal  clean[2Jup    40   1.9 s  no slot is free for 58.1 s  tier2:A1/T1/conversations.list

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 17] = [
     &["queue"],
     &["joint"],
     &["inbound", "outbound", "store"],
-    &["reads"],
+    &["edits", "reads"],
     &["traces"],
     &["respond"],
     &["shared"],
