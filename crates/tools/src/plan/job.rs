@@ -13,7 +13,7 @@ use config::{
 };
 use limits::{BucketKey, Class, Dimension, Limit, Rule, Share};
 use slack::{
-    Identity, Kind, Method,
+    Edits, Identity, Kind, Method,
     buckets::{self, Dimensions},
 };
 
@@ -242,6 +242,22 @@ impl Planned {
             )
         });
         Self { name: name.into(), entry, calls, terms, stuck }
+    }
+
+    /// That some of its calls may not have to be sent, which depends on what they say. A plan counts all.
+    pub(crate) fn saves(&self, config: &Config) -> Option<String> {
+        let Self { name, entry, terms, .. } = self;
+        let shared = entry.reads && terms.share_reads.unwrap_or(config.reads.share);
+        let cache = config.reads.cache.as_ref();
+        let cached = cache.is_some_and(|cache| cache.methods.contains(&entry.name));
+        let replaced =
+            entry.saves.replaces.is_some() && terms.edits.unwrap_or(config.edits) == Edits::Latest;
+        (shared || cached || replaced).then(|| {
+            let what = if replaced { "replaced edits" } else { "equal reads" };
+            format!(
+                "the plan takes every call of {name} as sent: it does not know of {what}, which need no slot"
+            )
+        })
     }
 
     /// The channel, the user and the URL that a call names, where the method has such.

@@ -70,6 +70,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let channels = args.channels.and_then(NonZeroU64::new);
     let channels = channels.or_else(|| beside.then_some(NonZeroU64::MIN));
     let unknown = unknown(&args.method, &config.catalogue);
+    let saves = planned.saves(&config);
     let methods = vec![planned];
     let job = Job {
         count: args.count,
@@ -85,6 +86,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = unknown {
         outlook.before.notes.insert(0, unknown);
     }
+    outlook.before.notes.extend(saves);
     if args.json {
         writeln!(out, "{:#}", outlook.json())?;
     } else {

@@ -55,6 +55,22 @@ fn job(
     }
 }
 
+/// Red where a plan is silent about calls that need not be sent, or speaks of some that all are.
+#[test]
+fn a_plan_says_that_it_counts_calls_that_need_not_be_sent() {
+    let saves = |method: &str, file: &str| {
+        let said = Said { caller: None, class: None, user_agent: "" };
+        let config = config(file);
+        Planned::new(method, 1, said, &config).saves(&config).unwrap_or_default()
+    };
+    assert!(saves("users.info", "{ reads: { share: true } }").contains("equal reads"));
+    assert!(saves("users.info", "{ reads: { cache: { for: 30s } } }").contains("equal reads"));
+    assert!(saves("chat.update", "{ edits: latest }").contains("replaced edits"));
+    assert_eq!(saves("users.info", "{ edits: latest }"), "");
+    assert_eq!(saves("chat.update", "{ reads: { share: true, cache: {} } }"), "");
+    assert_eq!(saves("users.info", "{}"), "");
+}
+
 fn outlook(job: Job, config: &Config) -> Plan {
     Outlook::of(job, None, config).plan.unwrap()
 }
