@@ -115,6 +115,11 @@ impl Call {
         })
     }
 
+    /// Until when somebody waits for it. Others may have joined it since it asked to go.
+    pub fn waited_for_until(&self) -> Instant {
+        self.several.as_ref().map_or(self.deadline, |several| several.terms().1)
+    }
+
     /// It asks to go, as urgently and as patiently as all of its clients.
     pub(crate) fn asks(&mut self) {
         if let Some(several) = &self.several {
@@ -128,7 +133,6 @@ impl Call {
             if let Some(Content { head, body, record }) = several.goes() {
                 (self.head, self.body, self.record) = (head, body, record);
             }
-            (self.class, self.deadline) = several.terms();
         }
     }
 }

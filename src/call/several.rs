@@ -135,9 +135,12 @@ impl Several {
         asks
     }
 
-    /// The queue holds it.
-    pub(crate) fn stands(&self, ticket: Ticket) {
-        self.lock().ticket = Some(ticket);
+    /// The queue holds it. Tells how urgent it is by now, and until when it may be held: somebody may have
+    /// joined it since it asked.
+    pub(crate) fn stands(&self, ticket: Ticket) -> (Class, Instant) {
+        let mut terms = self.lock();
+        terms.ticket = Some(ticket);
+        (terms.class, terms.deadline)
     }
 
     /// It goes. Tells what it sends, if that was replaced.

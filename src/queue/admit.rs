@@ -113,7 +113,10 @@ where
             (Err(turned), _) => return Err(error(turned)),
         };
         if let (Some(several), QueueDecision::Held(waiting)) = (&call.several, &decision) {
-            several.stands(waiting.ticket());
+            let (class, deadline) = several.stands(waiting.ticket());
+            if (class, deadline) != (call.class, call.deadline) {
+                self.admission.raise(several, class, deadline);
+            }
         }
         let permit = match decision.permit(&call).await {
             Ok(permit) => permit,

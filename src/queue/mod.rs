@@ -225,6 +225,10 @@ impl Admission {
                 let before = state.gates_before(shared, now, server);
                 gated = !before.is_empty();
                 needs.extend(before);
+                if call.several.is_some() {
+                    // Somebody may have joined it who waits for longer.
+                    state.scheduler.allow_until(&permit, shared.at(call.deadline));
+                }
                 state.scheduler.replay(now, permit, outcome, &needs[own..])
             }
             Attempt::First(mut buckets) => {

@@ -190,6 +190,35 @@ async fn a_read_is_as_urgent_as_the_most_urgent_of_those_who_wait() {
     assert_eq!(slack.seen().len(), 3);
 }
 
+/// The first goes and is refused for 100 s. Its client waits for 70.
+///
+/// Turned red by: a deadline that is that of the first; a client that is kept longer than it waits.
+#[tokio::test(start_paused = true)]
+async fn a_read_waits_as_long_as_the_most_patient_and_the_others_leave_in_time() {
+    let slack = Scripted::new(|seen| async move {
+        tokio::time::sleep(secs(1)).await;
+        let mut response = json(200, r#"{"ok":true}"#)?;
+        if seen.number == 1 {
+            response = json(429, r#"{"ok":false,"error":"ratelimited"}"#)?;
+            response.headers_mut().insert("retry-after", 100.into());
+        }
+        Ok(response)
+    });
+    let proxy = Proxy::configured(SHARE, &slack);
+    let bot = proxy.bot();
+    let asks = [
+        history(&bot, "C1").lane("a;max-wait=70s"),
+        history(&bot, "C1").lane("b;max-wait=1h").after(ms(500)),
+    ];
+    let answers = all(asks).await;
+    let reason = answers[0].header("slackwater-reason");
+    assert_eq!((answers[0].took.as_secs(), answers[0].status, reason), (70, 429, "deadline"));
+    // The call that goes on is refused till then, and has the slot of a minute.
+    assert_eq!(answers[0].header("retry-after"), "92");
+    assert!(answers[1].is_ok());
+    assert_eq!((answers[1].took.as_secs(), slack.seen().len()), (101, 2));
+}
+
 /// Turned red by: a failure, an error of the server's own, or a large answer that is given to all.
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_for_the_first_and_the_others_ask_for_themselves() {

@@ -7,7 +7,7 @@
 use limits::Class;
 
 use super::{
-    Instant, Scheduler, Ticket,
+    Instant, Permit, Scheduler, Ticket,
     call_group::CallId,
     hold::{expires, is_held},
 };
@@ -32,6 +32,13 @@ impl Scheduler {
             self.promote(now, ticket.index, class);
         }
         self.run(now);
+    }
+
+    /// Lets a call that was granted be held until then, should it wait again. Its deadline never comes nearer.
+    pub fn allow_until(&mut self, permit: &Permit, deadline: Instant) {
+        if let Some(granted) = self.granted.get_mut(permit.index) {
+            granted.deadline = granted.deadline.max(deadline);
+        }
     }
 
     /// Lets a held call wait for longer.

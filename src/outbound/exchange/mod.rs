@@ -313,7 +313,7 @@ fn is_worth_another(call: &Call, permit: &Permit, status: StatusCode) -> bool {
             | StatusCode::GATEWAY_TIMEOUT
     );
     let is_first = !call.repeated && call.body.can_be_sent() && !permit.is_watched();
-    is_error && is_first && Instant::now() + BREATH < call.deadline
+    is_error && is_first && Instant::now() + BREATH < call.waited_for_until()
 }
 
 fn answered(parts: Parts, body: ResponseBody) -> Exchanged {

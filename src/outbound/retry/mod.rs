@@ -124,7 +124,8 @@ impl<C: Connects> RetryLayer<C> {
                 permit.end_attempt();
                 let is_out_of_reach = matches!(error, UpstreamError::Connect(_));
                 tries.unsent += 1;
-                let end = (*tries.since.get_or_insert(waits_from) + PATIENCE).min(call.deadline);
+                let end = *tries.since.get_or_insert(waits_from) + PATIENCE;
+                let end = end.min(call.waited_for_until());
                 let pause = match tries.unsent {
                     1 => Duration::ZERO,
                     more => pause(more - 1),
