@@ -189,7 +189,8 @@ async fn a_job_does_not_hold_all_the_bytes() {
     }
     settled().await;
     let held = proxy.admission.held();
-    assert!((60..100).contains(&held), "{held}");
+    // Fewer of long bodies, more of short ones: the order in which they are read decides.
+    assert!((50..100).contains(&held), "{held}");
     for at in 1..=15 {
         proxy.until(secs(4 * at)).await;
         for lane in ["click", "job;class=interactive"] {
