@@ -258,7 +258,9 @@ fn card(name: &str, method: &Method, out: &mut impl Write) -> io::Result<()> {
         }
     }
     for drops in &method.saves.drops {
-        writeln!(out, "  drops     remembered answers of {}", drops.reads.join(", "))?;
+        let reads = drops.reads.join(", ");
+        let reads = if reads.is_empty() { "all methods" } else { &reads };
+        writeln!(out, "  drops     remembered answers of {reads}")?;
     }
     if let Some(class) = method.class {
         writeln!(out, "  class     {class}, where the caller names none")?;

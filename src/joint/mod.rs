@@ -10,6 +10,7 @@
 //! do, is for those to say who share calls.
 
 mod answer;
+mod hash;
 mod metrics;
 
 use std::{
@@ -28,6 +29,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub use self::{
     answer::Answer,
+    hash::{Hash, Hashing},
     metrics::{How, SavedMetrics},
 };
 use crate::{
@@ -113,13 +115,16 @@ impl<E: Send + 'static> Joint<E> {
         S: Step<QueueRequest, Response = Response<ResponseBody>, Error = E> + 'static,
     {
         let below = Arc::clone(below);
+        let account = request.call.body.beside();
         let run = async move {
-            let outcome = match below.call(request).await {
-                Ok(response) => match Answer::read(response).await {
+            let outcome = match (below.call(request).await, account) {
+                (Ok(response), Some(account)) => match Answer::read(response, account).await {
                     Ok(answer) => Outcome::Answer(Arc::new(answer)),
                     Err(response) => Outcome::Only(Slot::of(*response)),
                 },
-                Err(failure) => Outcome::Failed(Slot::of(failure)),
+                // What streams is made by nobody.
+                (Ok(response), None) => Outcome::Only(Slot::of(response)),
+                (Err(failure), _) => Outcome::Failed(Slot::of(failure)),
             };
             drop(guard);
             outcome

@@ -9,7 +9,11 @@ use dashmap::DashMap;
 use foldhash::quality::RandomState;
 use tokio_util::sync::CancellationToken;
 
-use super::{key::ReadKey, memory::Memory, writes::Writes};
+use super::{
+    key::{Known, ReadKey, Words},
+    memory::Memory,
+    writes::Writes,
+};
 use crate::{
     call::Call,
     joint::{Joint, SavedMetrics, WeakJoint},
@@ -35,6 +39,7 @@ pub(super) struct Inner<E> {
 #[derive(Debug)]
 struct Entry<E> {
     number: u64,
+    words: Words,
     joint: WeakJoint<E>,
 }
 
@@ -80,36 +85,39 @@ impl<E: Send + 'static> ReadBook<E> {
         self.shared.memory.keep_time(end).await;
     }
 
-    /// Whether anything is in it.
+    /// Whether some read may be joined, or might have been.
     pub(super) fn is_used(&self) -> bool {
-        self.shared.count.load(Relaxed) > 0 || self.shared.memory.len() > 0
+        self.shared.count.load(Relaxed) > 0
     }
 
     pub(super) fn inner(&self) -> &Inner<E> {
         &self.shared
     }
 
-    /// A read of that key whose answer is the call's, too: one that is not sent yet, or that was sent when
-    /// no write had ended that it might not know of.
-    pub(super) fn joinable(&self, key: &ReadKey, call: &Call) -> Option<Joint<E>> {
+    /// A read whose answer is the call's, too, and whether it asks in the same words: one that is not sent
+    /// yet, or that was sent when no write had ended that it might not know of.
+    pub(super) fn joinable(&self, read: &Known, call: &Call) -> Option<(Joint<E>, bool)> {
         // It leaves the map before it is looked at: it may be the last that holds the call, and then ends it,
         // which takes it out of the map.
-        let joint = self.shared.joints.get(key).map(|entry| entry.joint.clone())?.upgrade()?;
+        let entry = self.shared.joints.get(&read.key);
+        let (joint, words) = entry.map(|entry| (entry.joint.clone(), entry.words))?;
+        let joint = joint.upgrade()?;
         let is_new = |sent| !self.shared.writes.has_ended_since(sent, call);
-        joint.several().under_way().is_none_or(is_new).then_some(joint)
+        let may_be_joined = joint.several().under_way().is_none_or(is_new);
+        may_be_joined.then_some((joint, words == read.words))
     }
 
     /// A read may be joined from now on, which `begin` makes with a guard that takes it out again. It has the
     /// place of one that may not be joined any more.
     pub(super) fn lead(
         &self,
-        key: ReadKey,
+        &Known { key, words, .. }: &Known,
         begin: impl FnOnce(Box<dyn Send>) -> Joint<E>,
     ) -> Joint<E> {
         let number = self.shared.numbers.fetch_add(1, Relaxed);
         let joint = begin(Box::new(Over { book: self.clone(), key, number }));
         if let Some(weak) = joint.downgrade() {
-            let before = self.shared.joints.insert(key, Entry { number, joint: weak });
+            let before = self.shared.joints.insert(key, Entry { number, words, joint: weak });
             if before.is_none() {
                 self.shared.count.fetch_add(1, Relaxed);
             }

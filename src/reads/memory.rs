@@ -4,7 +4,7 @@
 //! was sent before that is not remembered when its answer comes later.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -42,8 +42,9 @@ struct Order {
     last: u64,
     /// When each is to be forgotten.
     all: BTreeMap<u64, (Instant, ReadKey)>,
-    /// No answer to a read is remembered that was sent before that.
-    not_before: Option<Instant>,
+    /// No answer to a read of a method is remembered that was sent before that, nor one of any method.
+    not_before: HashMap<Arc<str>, Instant, RandomState>,
+    none_before: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,8 +59,8 @@ struct Remembered {
     bytes: usize,
 }
 
-/// What a write makes old: answers of these methods, and of these only those with that argument or without
-/// any of its name.
+/// What a write makes old: answers of these methods, all if none is named, and of these only those with that
+/// argument or without any of its name.
 #[derive(Clone, Debug)]
 pub(super) struct Old {
     pub(super) reads: Box<[Arc<str>]>,
@@ -116,7 +117,7 @@ impl Memory {
     pub(super) fn keep(
         &self,
         key: ReadKey,
-        (answer, sent): (&Arc<Answer>, Instant),
+        (answer, sent): (&Answer, Instant),
         (method, arguments): (&Arc<str>, &AllArguments),
         rules: &ReadCache,
     ) {
@@ -127,12 +128,12 @@ impl Memory {
         let bytes = EACH + answer.bytes() + size_of_val(&*arguments);
         let mut order = self.order();
         let is_newest = self.answers.get(&key).is_none_or(|before| before.sent < sent);
-        if bytes > rules.bytes || !is_newest || order.not_before.is_some_and(|at| sent <= at) {
+        if bytes > rules.bytes || !is_newest || order.is_old(method, sent) {
             return;
         }
         order.last += 1;
         let (number, method) = (order.last, Arc::clone(method));
-        let answer = Arc::clone(answer);
+        let answer = Arc::new(answer.to_keep());
         let remembered = Remembered { answer, number, sent, method, arguments, bytes };
         if let Some(before) = self.answers.insert(key, remembered) {
             self.gone(&mut order, &before);
@@ -152,7 +153,9 @@ impl Memory {
     /// A write has made these old. No answer counts that was asked for before `until`.
     pub(super) fn drop_old(&self, old: &[Old], until: Instant) {
         let mut order = self.order();
-        order.not_before = order.not_before.max(Some(until));
+        for old in old {
+            order.makes_old(old, until);
+        }
         let is_old = |answer: &Remembered| old.iter().any(|old| old.has(answer));
         let gone: Vec<_> =
             self.answers.iter().filter(|it| is_old(it)).map(|it| *it.key()).collect();
@@ -216,6 +219,27 @@ impl Memory {
     }
 }
 
+// === impl Order ===
+
+impl Order {
+    /// Whether a write may have changed what a read of that method was told that was sent then.
+    fn is_old(&self, method: &Arc<str>, sent: Instant) -> bool {
+        let not_before = self.not_before.get(method).copied();
+        not_before.max(self.none_before).is_some_and(|at| sent <= at)
+    }
+
+    fn makes_old(&mut self, old: &Old, until: Instant) {
+        if old.reads.is_empty() {
+            self.none_before = self.none_before.max(Some(until));
+        }
+        for method in &old.reads {
+            // As many as the catalogue has.
+            let at = self.not_before.entry(Arc::clone(method)).or_insert(until);
+            *at = until.max(*at);
+        }
+    }
+}
+
 fn gauged(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
@@ -228,6 +252,7 @@ impl Old {
             let own = answer.arguments.iter().find(|(own, _)| *own == name);
             own.is_none_or(|(_, own)| *own == value)
         };
-        self.reads.contains(&answer.method) && self.argument.is_none_or(is_same)
+        let is_read = self.reads.is_empty() || self.reads.contains(&answer.method);
+        is_read && self.argument.is_none_or(is_same)
     }
 }

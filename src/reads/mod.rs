@@ -20,18 +20,13 @@ use std::{sync::Arc, time::Duration};
 
 use config::{Config, ReadCache};
 use http::{HeaderMap, Response, header};
-use serde::Deserialize;
 use tokio::time::Instant;
 use tower::Layer;
 
 pub use self::book::{ReadBook, ReadsSnapshot};
-use self::{key::ReadKey, writes::Passing};
+use self::{key::Known, writes::Passing};
 use crate::{
-    call::{
-        Call, body::WHOLE, client_end::ClientEnded, coding, response::ResponseBody,
-        several::Several,
-    },
-    inbound::arguments::AllArguments,
+    call::{Call, client_end::ClientEnded, response::ResponseBody, several::Several},
     joint::{self, Answer, How, Joint, Outcome, SavedMetrics, Waited},
     queue::{Admission, QueueRequest},
     step::Step,
@@ -40,18 +35,19 @@ use crate::{
 /// Answers reads that need not be sent.
 #[derive(Debug)]
 pub struct ReadsLayer<E> {
-    known: Known<E>,
+    desk: Desk<E>,
 }
 
 /// Answers reads that need not be sent.
 #[derive(Debug)]
 pub struct Reads<S, E> {
     inner: Arc<S>,
-    known: Known<E>,
+    desk: Desk<E>,
 }
 
+/// What it takes to answer them.
 #[derive(Debug)]
-struct Known<E> {
+struct Desk<E> {
     book: ReadBook<E>,
     admission: Admission,
     metrics: SavedMetrics,
@@ -60,32 +56,22 @@ struct Known<E> {
     lasts: Duration,
 }
 
-/// A read, and what it is known by.
+/// A read, and the rules by which its answer is remembered, if it is.
 struct Read<'r> {
-    key: ReadKey,
-    arguments: AllArguments,
-    /// The rules by which its answer is remembered, if it is.
+    known: Known,
     cache: Option<&'r ReadCache>,
 }
 
-/// What an answer of the Web API says of its call.
-#[derive(Deserialize)]
-struct Said<'a> {
-    ok: bool,
-    #[serde(borrow, default)]
-    error: Option<std::borrow::Cow<'a, str>>,
+/// How a read is to the call that it waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is its own.
+    Leads,
+    /// It has joined it, and asks in the same words.
+    Same,
+    /// It has joined it, and asks in others.
+    Other,
 }
-
-/// Errors that are the server's own, or of the moment, and say nothing of what was asked: the "common errors" on
-/// the page of each method.
-const OWN_ERRORS: [&str; 6] = [
-    "fatal_error",
-    "internal_error",
-    "ratelimited",
-    "request_timeout",
-    "service_unavailable",
-    "team_added_to_org",
-];
 
 const SHARED: &str = "shared";
 const MEMORY: &str = "memory";
@@ -100,18 +86,16 @@ impl<E: Send + 'static> ReadsLayer<E> {
         admission: &Admission,
         metrics: &SavedMetrics,
     ) -> Self {
-        let cache = config.reads.cache.clone();
-        if cache.is_none() {
-            book.inner().memory.clear();
-        }
-        let known = Known {
+        // What is remembered was kept, and spared, by other rules.
+        book.inner().memory.clear();
+        let desk = Desk {
             book: book.clone(),
             admission: admission.clone(),
             metrics: metrics.clone(),
-            cache,
+            cache: config.reads.cache.clone(),
             lasts: config.timeouts.headers,
         };
-        Self { known }
+        Self { desk }
     }
 }
 
@@ -119,11 +103,11 @@ impl<S, E> Layer<S> for ReadsLayer<E> {
     type Service = Reads<S, E>;
 
     fn layer(&self, inner: S) -> Reads<S, E> {
-        Reads { inner: Arc::new(inner), known: self.known.clone() }
+        Reads { inner: Arc::new(inner), desk: self.desk.clone() }
     }
 }
 
-impl<E> Clone for Known<E> {
+impl<E> Clone for Desk<E> {
     fn clone(&self) -> Self {
         let Self { book, admission, metrics, cache, lasts } = self;
         let (book, admission, metrics) = (book.clone(), admission.clone(), metrics.clone());
@@ -142,25 +126,23 @@ where
     type Error = S::Error;
 
     async fn call(&self, request: QueueRequest) -> Result<Response<ResponseBody>, S::Error> {
-        let call = &request.call;
+        let (call, desk) = (&request.call, &self.desk);
         let Some(method) = &call.method else { return self.inner.call(request).await };
-        let cache = self.known.cache.as_ref().filter(|cache| cache.methods.contains(&method.name));
+        let cache = desk.cache.as_ref().filter(|cache| cache.methods.contains(&method.name));
         // Boxed, because hardly any call needs it, and each would carry it about.
         if call.share_reads || cache.is_some() {
-            Box::pin(self.read(request, cache)).await
-        } else if method.reads {
-            self.inner.call(request).await
-        } else if self.known.must_know_of(method) {
-            Box::pin(self.write(request)).await
-        } else {
-            let record = Arc::clone(&call.record);
-            let answered = self.inner.call(request).await;
-            // A read may have been sent meanwhile.
-            if self.known.book.is_used() {
-                self.known.book.inner().writes.ended(&record);
-            }
-            answered
+            return Box::pin(self.read(request, cache)).await;
         }
+        let writes = !method.reads;
+        if writes && desk.must_know_of(method) {
+            return Box::pin(self.write(request)).await;
+        }
+        let answered = self.inner.call(request).await;
+        // A read may have been sent meanwhile.
+        if writes && desk.book.is_used() {
+            desk.book.inner().writes.ended_somewhere();
+        }
+        answered
     }
 }
 
@@ -170,9 +152,9 @@ where
     S::Error: From<ClientEnded> + Send + 'static,
 {
     async fn write(&self, request: QueueRequest) -> Result<Response<ResponseBody>, S::Error> {
-        let book = self.known.book.inner();
-        let of = (&book.writes, &book.memory);
-        let passing = Passing::begin(&request.call, of, self.known.lasts).await;
+        let Desk { book, cache, lasts, .. } = &self.desk;
+        let of = (&book.inner().writes, &book.inner().memory);
+        let passing = Passing::begin(&request.call, cache.as_ref(), of, *lasts).await;
         let answered = self.inner.call(request).await;
         passing.ended();
         answered
@@ -183,99 +165,75 @@ where
         request: QueueRequest,
         cache: Option<&ReadCache>,
     ) -> Result<Response<ResponseBody>, S::Error> {
-        let call = &request.call;
-        let Some((key, arguments)) = ReadKey::of(call).await else {
+        let Some(known) = Known::of(&request.call).await else {
             return self.inner.call(request).await;
         };
-        if !self.known.admission.may_join(&request) {
+        if !self.desk.admission.may_join(&request) {
             return self.inner.call(request).await;
         }
-        let read = Read { key, arguments, cache };
-        if let Some(response) = self.known.recall(call, &read) {
+        let read = Read { known, cache };
+        if let Some(response) = self.desk.recall(&request.call, &read) {
             return Ok(response);
         }
-        if call.share_reads {
-            return self.share(request, &read).await;
+        let Some((joint, part)) = self.joint(&request, &read) else {
+            return self.inner.call(request).await;
+        };
+        let (call, since, several) = (&request.call, Instant::now(), Arc::clone(joint.several()));
+        let waited = joint.wait(call).await;
+        if part != Part::Leads {
+            joint::tell_wait(&several, call, since);
         }
-        let (sent, method) = (Instant::now(), call.method.clone());
-        let response = self.inner.call(request).await?;
-        match Answer::read(response).await {
-            Ok(answer) => {
-                let answer = Arc::new(answer);
-                if let Some(method) = &method {
-                    self.known.keep(&answer, sent, method, &read);
+        let told = match waited {
+            Waited::Ended(outcome) => {
+                if let Outcome::Answer(answer) = &outcome {
+                    let sent = several.under_way().unwrap_or(since);
+                    self.desk.keep(answer, sent, call, &read);
                 }
-                Ok(answer.response())
+                self.desk.told(outcome, part, call)
             }
-            Err(response) => Ok(*response),
+            // Whether it may go by itself, the queue decides.
+            Waited::Late => None,
+            Waited::Left => return Err(ClientEnded.into()),
+        };
+        match told {
+            Some(told) => told,
+            None => self.inner.call(request).await,
         }
     }
 
-    /// Joins an equal read, or sends it so that others may join.
-    async fn share(
-        &self,
-        request: QueueRequest,
-        read: &Read<'_>,
-    ) -> Result<Response<ResponseBody>, S::Error> {
-        let (call, since) = (&request.call, Instant::now());
-        let joinable = self.known.book.joinable(&read.key, call);
-        let leads = joinable.is_none();
-        let joint = if let Some(joint) = joinable {
-            self.known.admission.raise(joint.several(), call.class, call.deadline);
-            joint
-        } else {
-            let several = Arc::new(Several::new(call.class, call.deadline));
-            let Some(copy) = joint::for_several(&request, &several) else {
-                return self.inner.call(request).await;
-            };
-            let begin = |guard| Joint::new(&self.inner, copy, several, guard);
-            self.known.book.lead(read.key, begin)
-        };
-        let several = Arc::clone(joint.several());
-        let outcome = match joint.wait(call).await {
-            Waited::Ended(outcome) => outcome,
-            // Whether it may go by itself, the queue decides.
-            Waited::Late => return self.inner.call(request).await,
-            Waited::Left => return Err(ClientEnded.into()),
-        };
-        if let (Outcome::Answer(answer), Some(method)) = (&outcome, &call.method) {
-            let sent = several.under_way().unwrap_or(since);
-            self.known.keep(answer, sent, method, read);
+    /// An equal read that is under way, or this one, so that others may join it where that is wanted; none if
+    /// it cannot be sent for others.
+    fn joint(&self, request: &QueueRequest, read: &Read<'_>) -> Option<(Joint<S::Error>, Part)> {
+        let (call, Desk { book, admission, .. }) = (&request.call, &self.desk);
+        if call.share_reads
+            && let Some((joint, same)) = book.joinable(&read.known, call)
+        {
+            admission.raise(joint.several(), call.class, call.deadline);
+            return Some((joint, if same { Part::Same } else { Part::Other }));
         }
-        match outcome {
-            Outcome::Answer(answer) if leads => return Ok(answer.response()),
-            Outcome::Answer(answer) if answers(&answer) => {
-                joint::tell_wait(&several, call, since);
-                self.known.metrics.saved(call.record.method(), How::Shared);
-                return Ok(answer.for_others(SHARED));
-            }
-            Outcome::Only(slot) if leads && let Some(response) = slot.take() => {
-                return Ok(response);
-            }
-            Outcome::Failed(slot) if leads && let Some(failure) = slot.take() => {
-                return Err(failure);
-            }
-            _ => {}
-        }
-        self.inner.call(request).await
+        let several = Arc::new(Several::new(call.class, call.deadline));
+        let copy = joint::for_several(request, &several)?;
+        let begin = |guard| Joint::new(&self.inner, copy, several, guard);
+        let joint =
+            if call.share_reads { book.lead(&read.known, begin) } else { begin(Box::new(())) };
+        Some((joint, Part::Leads))
     }
 }
 
-// === impl Known ===
+// === impl Desk ===
 
-impl<E: Send + 'static> Known<E> {
+impl<E: Send + 'static> Desk<E> {
     /// Whether a write of that method may make old what is remembered, or will be by the time it ends, or
     /// may be seen by nobody who joins a read.
     fn must_know_of(&self, method: &slack::Method) -> bool {
-        let drops = self.cache.is_some() && !method.saves.drops.is_empty();
-        drops || self.book.is_used()
+        self.book.is_used() || writes::drops(method, self.cache.as_ref()).next().is_some()
     }
 
     /// The remembered answer to a read, unless its client wants another one.
     fn recall(&self, call: &Call, read: &Read<'_>) -> Option<Response<ResponseBody>> {
         let cache = read.cache.filter(|_| !wants_news(&call.head.headers))?;
         let memory = &self.book.inner().memory;
-        let (answer, age) = memory.recall(&read.key, Instant::now(), cache)?;
+        let (answer, age) = memory.recall(&read.known.key, Instant::now(), cache)?;
         self.metrics.saved(call.record.method(), How::Remembered);
         let mut response = answer.for_others(MEMORY);
         response.headers_mut().insert(header::AGE, age.as_secs().into());
@@ -283,16 +241,35 @@ impl<E: Send + 'static> Known<E> {
     }
 
     /// An answer is remembered, if it may be.
-    fn keep(
+    fn keep(&self, answer: &Answer, sent: Instant, call: &Call, read: &Read<'_>) {
+        if let (Some(cache), Some(method)) = (read.cache, &call.method)
+            && answer.says_ok() == Some(true)
+        {
+            let Known { key, arguments, .. } = &read.known;
+            let of = (&method.name, arguments);
+            self.book.inner().memory.keep(*key, (answer, sent), of, cache);
+        }
+    }
+
+    /// What a read hears of what became of the call that it has waited for; nothing if it is to ask for itself.
+    fn told(
         &self,
-        answer: &Arc<Answer>,
-        sent: Instant,
-        method: &Arc<slack::Method>,
-        read: &Read<'_>,
-    ) {
-        if let Some(cache) = read.cache.filter(|_| says(answer).is_some_and(|it| it)) {
-            let of = (&method.name, &read.arguments);
-            self.book.inner().memory.keep(read.key, (answer, sent), of, cache);
+        outcome: Outcome<E>,
+        part: Part,
+        call: &Call,
+    ) -> Option<Result<Response<ResponseBody>, E>> {
+        match outcome {
+            Outcome::Answer(answer) if part == Part::Leads => Some(Ok(answer.response())),
+            // That something was wrong may be so of the words alone.
+            Outcome::Answer(answer)
+                if answer.says_ok().is_some_and(|ok| ok || part == Part::Same) =>
+            {
+                self.metrics.saved(call.record.method(), How::Shared);
+                Some(Ok(answer.for_others(SHARED)))
+            }
+            Outcome::Only(slot) if part == Part::Leads => slot.take().map(Ok),
+            Outcome::Failed(slot) if part == Part::Leads => slot.take().map(Err),
+            _ => None,
         }
     }
 }
@@ -307,20 +284,4 @@ fn wants_news(headers: &HeaderMap) -> bool {
         })
     };
     says(&header::CACHE_CONTROL) || says(&header::PRAGMA)
-}
-
-/// Whether an answer is one to what was asked, so that it is everybody's who asks the same.
-fn answers(answer: &Answer) -> bool {
-    says(answer).is_some()
-}
-
-/// Whether an answer says that all is well; nothing if it says nothing of what was asked.
-fn says(answer: &Answer) -> Option<bool> {
-    if !answer.status.is_success() {
-        return None;
-    }
-    let text = coding::unpacked(&answer.headers, &answer.body, 8 * WHOLE)?;
-    let Said { ok, error } = serde_json::from_slice(&text).ok()?;
-    let is_own = error.is_some_and(|error| OWN_ERRORS.contains(&&*error));
-    (!is_own).then_some(ok)
 }

@@ -3,12 +3,16 @@
 
 use std::{
     hash::BuildHasher,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use config::ReadCache;
 use foldhash::quality::RandomState;
-use slack::OrderingArgument;
+use slack::{Drops, Method, OrderingArgument};
 use tokio::time::Instant;
 
 use super::memory::{Memory, Old};
@@ -22,6 +26,8 @@ use crate::{
 pub(super) struct Writes {
     origin: Instant,
     ended: Box<[AtomicU64]>,
+    /// Of those whose workspace was not asked for.
+    somewhere: AtomicU64,
     hasher: RandomState,
 }
 
@@ -32,6 +38,7 @@ pub(super) struct Passing<'b> {
     place: usize,
     old: Vec<Old>,
     of: (&'b Writes, &'b Memory),
+    record: Arc<Record>,
     /// How long it may still be under way when its client leaves.
     lasts: Duration,
     has_ended: bool,
@@ -44,12 +51,13 @@ const PLACES: u64 = 256;
 impl Writes {
     pub(super) fn new() -> Self {
         let ended = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
-        Self { origin: Instant::now(), ended, hasher: RandomState::default() }
+        let (origin, hasher) = (Instant::now(), RandomState::default());
+        Self { origin, ended, somewhere: AtomicU64::new(0), hasher }
     }
 
-    /// A write of which that is told was answered, or failed.
-    pub(super) fn ended(&self, record: &Record) {
-        self.end(self.place(record), Instant::now());
+    /// A write was answered, or failed, in a workspace that nobody has asked for.
+    pub(super) fn ended_somewhere(&self) {
+        self.somewhere.fetch_max(self.nanos(Instant::now()), Relaxed);
     }
 
     fn end(&self, place: usize, at: Instant) {
@@ -59,7 +67,8 @@ impl Writes {
     /// Whether a write in the call's workspace has ended since then, so that a read that was sent then may
     /// not know of it.
     pub(super) fn has_ended_since(&self, sent: Instant, call: &Call) -> bool {
-        self.nanos(sent) <= self.ended[self.place(&call.record)].load(Relaxed)
+        let ended = self.ended[self.place(&call.record)].load(Relaxed);
+        self.nanos(sent) <= ended.max(self.somewhere.load(Relaxed))
     }
 
     fn place(&self, record: &Record) -> usize {
@@ -74,15 +83,31 @@ impl Writes {
     }
 }
 
+/// Which remembered answers calls of that method make old, of those that are remembered.
+pub(super) fn drops<'m>(
+    method: &'m Method,
+    cache: Option<&'m ReadCache>,
+) -> impl Iterator<Item = &'m Drops> {
+    let is_remembered =
+        move |read| cache.is_some_and(|cache: &ReadCache| cache.methods.contains(read));
+    let drops = method.saves.drops.iter().filter(move |_| cache.is_some());
+    drops.filter(move |it| it.reads.is_empty() || it.reads.iter().any(is_remembered))
+}
+
 // === impl Passing ===
 
 impl<'b> Passing<'b> {
     /// A write is about to be sent.
-    pub(super) async fn begin(call: &Call, of: (&'b Writes, &'b Memory), lasts: Duration) -> Self {
+    pub(super) async fn begin(
+        call: &Call,
+        cache: Option<&ReadCache>,
+        of: (&'b Writes, &'b Memory),
+        lasts: Duration,
+    ) -> Self {
         let (writes, memory) = of;
         let mut old = Vec::new();
-        let drops = call.method.as_ref().map(|method| &method.saves.drops);
-        if let Some(drops) = drops.filter(|drops| !drops.is_empty()) {
+        let drops: Vec<_> = call.method.iter().flat_map(|method| drops(method, cache)).collect();
+        if !drops.is_empty() {
             let names = drops.iter().filter_map(|drops| drops.write_by.as_ref());
             let names: Vec<_> = names.flat_map(OrderingArgument::names).collect();
             let headers = &call.head.headers;
@@ -100,7 +125,8 @@ impl<'b> Passing<'b> {
             }
         }
         let place = writes.place(&call.record);
-        let passing = Self { place, old, of, lasts, has_ended: false };
+        let record = Arc::clone(&call.record);
+        let passing = Self { place, old, of, record, lasts, has_ended: false };
         passing.makes_old(Instant::now());
         passing
     }
@@ -121,6 +147,10 @@ impl<'b> Passing<'b> {
 
 impl Drop for Passing<'_> {
     fn drop(&mut self) {
+        // What was not sent has changed nothing.
+        if self.record.attempts() == 0 {
+            return;
+        }
         let (writes, _) = self.of;
         let now = Instant::now();
         let until = if self.has_ended { now } else { now + self.lasts };

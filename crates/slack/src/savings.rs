@@ -30,7 +30,7 @@ pub enum Edits {
 /// Remembered answers of reads that a write makes old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drops {
-    /// The reads.
+    /// The reads; none if the answers of all are old.
     pub reads: Box<[Arc<str>]>,
     /// The argument of these reads that names what was changed. Without one, all their answers are old.
     pub read_by: Option<Arc<str>>,

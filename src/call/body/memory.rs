@@ -206,10 +206,23 @@ impl Reservation {
 
     /// As much for the same owner once more, and no call: it is one that several have in common.
     pub(super) fn again(&self) -> Result<Self, BodyError> {
-        let mut again = self.of.nothing();
-        (again.head, again.owner) = (self.head, self.owner);
+        let mut again = self.beside();
+        again.head = self.head;
         again.grow(self.bytes, || self.owner)?;
         Ok(again)
+    }
+
+    /// For what else the same owner's call is to hold: nothing so far.
+    pub(super) fn beside(&self) -> Self {
+        let mut beside = self.of.nothing();
+        beside.owner = self.owner;
+        beside
+    }
+
+    /// Whether there is room for so many more bytes of the same owner's. They are counted anyway.
+    pub fn takes(&mut self, bytes: usize) -> bool {
+        let owner = self.owner;
+        self.grow(bytes, || owner).is_ok()
     }
 
     /// As many more bytes have come. When that matters, `owner` says whose they are; without an owner they

@@ -127,6 +127,14 @@ impl Body {
         }
     }
 
+    /// An account for the answer to its call, with nothing in it; none if it streams.
+    pub fn beside(&self) -> Option<Reservation> {
+        match self {
+            Self::Whole(_, reservation) => Some(reservation.beside()),
+            Self::Streamed(..) => None,
+        }
+    }
+
     /// It is known whose it is.
     pub fn belongs_to(&mut self, owner: Owner) {
         match self {
