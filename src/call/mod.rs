@@ -59,7 +59,7 @@ pub struct Call {
     /// Which edits of one thing its caller wants to be sent.
     pub edits: Edits,
     /// What it changes, as calls of its caller that change the same say it, until it is asked for.
-    pub ordering_key: Option<Box<str>>,
+    pub ordering_key: Option<String>,
     /// Who sent it.
     pub caller: CallerName,
     /// When it was complete.

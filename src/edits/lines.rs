@@ -7,9 +7,8 @@ use std::sync::{
 
 use dashmap::{DashMap, Entry};
 use foldhash::quality::RandomState;
-use slack::Sets;
 
-use super::thing::Thing;
+use super::thing::{Edit, Thing};
 use crate::{
     call::{Call, several::Content},
     joint::{Joint, WeakJoint},
@@ -35,8 +34,8 @@ struct Line<E> {
     number: u64,
     method: Arc<str>,
     joint: WeakJoint<E>,
-    /// What it sets by now.
-    sets: Sets,
+    /// What it says by now.
+    edit: Edit,
     /// How often it was replaced.
     newer: Arc<AtomicU64>,
 }
@@ -55,6 +54,9 @@ struct UnderWay<E> {
     thing: Thing,
     number: u64,
 }
+
+/// A map with room for so many is made smaller when it is empty.
+const LARGE: usize = 1024;
 
 // === impl EditBook ===
 
@@ -85,12 +87,12 @@ impl<E> EditBook<E> {
 impl<E: Send + 'static> EditBook<E> {
     /// Lets a call take the place of the held edit of that thing, if it says all of it anew and there is
     /// memory for a second copy of it. Its turn is then that of the older one.
-    pub(super) fn replace(&self, thing: &Thing, call: &Call, sets: &Sets) -> Option<Turn<E>> {
+    pub(super) fn replace(&self, thing: &Thing, call: &Call, edit: &Edit) -> Option<Turn<E>> {
         // Dropped after the guard: it may be the last one that waits, and then its line goes.
         let joint;
         let mut line = self.inner.lines.get_mut(thing)?;
         let is_same = call.method.as_ref().is_some_and(|method| method.name == line.method);
-        if !is_same || !sets.cover(&line.sets) {
+        if !is_same || !edit.replaces(&line.edit) {
             return None;
         }
         joint = line.joint.upgrade()?;
@@ -100,7 +102,7 @@ impl<E: Send + 'static> EditBook<E> {
             drop(line);
             return None;
         }
-        line.sets = sets.clone();
+        line.edit = edit.clone();
         let newer = Arc::clone(&line.newer);
         let own = newer.fetch_add(1, Relaxed) + 1;
         drop(line);
@@ -112,7 +114,7 @@ impl<E: Send + 'static> EditBook<E> {
         &self,
         thing: Thing,
         method: &Arc<str>,
-        sets: Sets,
+        edit: Edit,
         begin: impl FnOnce(Box<dyn Send>) -> Joint<E>,
     ) -> Turn<E>
     where
@@ -124,7 +126,7 @@ impl<E: Send + 'static> EditBook<E> {
         let newer = Arc::new(AtomicU64::new(0));
         if let Some(weak) = joint.downgrade() {
             let (method, newer) = (Arc::clone(method), Arc::clone(&newer));
-            let line = Line { number, method, joint: weak, sets, newer };
+            let line = Line { number, method, joint: weak, edit, newer };
             match self.inner.lines.entry(thing) {
                 Entry::Occupied(mut before) => drop(before.insert(line)),
                 Entry::Vacant(free) => {
@@ -168,9 +170,13 @@ impl<E> Turn<E> {
 
 impl<E> Drop for UnderWay<E> {
     fn drop(&mut self) {
+        let Inner { lines, open, .. } = &*self.book.inner;
         let is_own = |_: &Thing, line: &Line<E>| line.number == self.number;
-        if self.book.inner.lines.remove_if(&self.thing, is_own).is_some() {
-            self.book.inner.open.fetch_sub(1, Relaxed);
+        if lines.remove_if(&self.thing, is_own).is_some()
+            && open.fetch_sub(1, Relaxed) == 1
+            && lines.capacity() > LARGE
+        {
+            lines.shrink_to_fit();
         }
     }
 }

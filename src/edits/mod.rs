@@ -19,21 +19,17 @@ mod thing;
 use std::sync::Arc;
 
 use http::Response;
-use slack::{Edits as Sent, Sets};
+use slack::Edits as Sent;
 use tokio::time::Instant;
 use tower::Layer;
 
 pub use self::lines::EditBook;
-use self::{lines::Turn, thing::Thing};
+use self::{
+    lines::Turn,
+    thing::{Edit, Thing},
+};
 use crate::{
-    call::{
-        body::{Body, WHOLE},
-        client_end::ClientEnded,
-        coding,
-        response::ResponseBody,
-        several::Several,
-    },
-    inbound::arguments,
+    call::{client_end::ClientEnded, response::ResponseBody, several::Several},
     joint::{self, How, Joint, Outcome, SavedMetrics, Waited},
     queue::{Admission, QueueRequest, Shed},
     step::Step,
@@ -125,15 +121,15 @@ where
     async fn edit(
         &self,
         request: QueueRequest,
-        key: Box<str>,
+        key: String,
     ) -> Result<Response<ResponseBody>, S::Error> {
-        let Known { book, admission, metrics } = &self.known;
+        let Known { book, admission, .. } = &self.known;
         let Some(thing) = Thing::of(&request.call, key) else {
             return self.inner.call(request).await;
         };
         let (call, since) = (&request.call, Instant::now());
-        let sets = sets(&request).await.filter(|_| admission.may_join(&request));
-        let (Some(sets), Some(method)) = (sets, &call.method) else {
+        let edit = Edit::of(call).await.filter(|_| admission.may_join(&request));
+        let (Some(edit), Some(method)) = (edit, &call.method) else {
             // It changes the same thing, and nothing that comes later may overtake it.
             book.close(&thing);
             return self.inner.call(request).await;
@@ -143,10 +139,9 @@ where
             let several = Arc::new(Several::new(call.class, call.deadline));
             let copy = joint::for_several(&request, &several)?;
             let begin = |guard| Joint::new(&self.inner, copy, several, guard);
-            Some(book.begin(thing.clone(), &method.name, sets.clone(), begin))
+            Some(book.begin(thing.clone(), &method.name, edit.clone(), begin))
         };
-        let mut turn = if let Some(turn) = book.replace(&thing, call, &sets) {
-            metrics.saved(call.record.method(), How::Superseded);
+        let mut turn = if let Some(turn) = book.replace(&thing, call, &edit) {
             admission.raise(turn.joint.several(), call.class, call.deadline);
             turn
         } else if let Some(turn) = alone() {
@@ -193,7 +188,10 @@ where
         call.record.superseded(by);
         match outcome {
             Outcome::Answer(answer) if by == 0 => Ok(answer.response()),
-            Outcome::Answer(answer) => Ok(answer.for_others(NEWER)),
+            Outcome::Answer(answer) => {
+                self.known.metrics.saved(call.record.method(), How::Superseded);
+                Ok(answer.for_others(NEWER))
+            }
             Outcome::Only(slot) if by == 0 => slot.take().ok_or_else(S::Error::not_told),
             Outcome::Failed(slot) => Err(slot.lend(|failure| {
                 let again = failure.as_ref().map(S::Error::again);
@@ -205,20 +203,4 @@ where
             Outcome::Only(_) | Outcome::Panicked => Err(S::Error::not_told()),
         }
     }
-}
-
-/// What a call sets, if a newer one may replace it.
-async fn sets(request: &QueueRequest) -> Option<Sets> {
-    let call = &request.call;
-    let replaces = call.method.as_ref()?.saves.replaces.as_ref()?;
-    let Body::Whole(body, _) = &call.body else { return None };
-    if call.edits != Sent::Latest {
-        return None;
-    }
-    let headers = &call.head.headers;
-    let body = coding::unpacked(headers, body, WHOLE)?;
-    let mut arguments = arguments::all(call.head.url.query(), headers, &body).await?;
-    // The token is compared as what it is.
-    arguments.take("token");
-    replaces.sets(arguments.iter())
 }

@@ -93,7 +93,7 @@ impl<'k: 'c, 'c> Called<'k, 'c> {
         arguments: &Arguments<'_>,
         identity: &Identity,
         caller: &str,
-    ) -> (Vec<BucketKey>, Option<Box<str>>) {
+    ) -> (Vec<BucketKey>, Option<String>) {
         let Some(method) = self.method else { return (Vec::new(), None) };
         let by_url = buckets::counts_by(method, Dimension::Url);
         let url = by_url.then(|| buckets::url_key(self.path));
@@ -115,7 +115,7 @@ impl<'k: 'c, 'c> Called<'k, 'c> {
             ordering_key: key.as_deref(),
             caller,
         };
-        (buckets::of(method, dimensions), key.map(String::into_boxed_str))
+        (buckets::of(method, dimensions), key)
     }
 }
 
