@@ -54,10 +54,8 @@ pub struct Call {
     pub max_depth: Option<usize>,
     /// Whether the operator has switched its method or its caller off.
     pub disabled: bool,
-    /// Whether it may get the answer to an equal read that is held or under way.
-    pub share_reads: bool,
-    /// Which edits of one thing its caller wants to be sent.
-    pub edits: Edits,
+    /// Whether it need be sent, where another one says the same.
+    pub saves: Saves,
     /// What it changes, as calls of its caller that change the same say it, until it is asked for.
     pub ordering_key: Option<String>,
     /// Who sent it.
@@ -79,6 +77,15 @@ pub struct Call {
     pub record: Arc<Record>,
     /// What its clients have in common, where it serves several.
     pub several: Option<Arc<Several>>,
+}
+
+/// Which calls need not be sent, where another one says the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Saves {
+    /// Whether the answer to an equal read that is held or under way is this one's, too.
+    pub share_reads: bool,
+    /// Which edits of one thing the caller wants to be sent.
+    pub edits: Edits,
 }
 
 /// What is sent of a request, but for the body.
@@ -129,10 +136,9 @@ impl Call {
 
     /// It goes, and sends what its clients ask for by now.
     pub(crate) fn goes(&mut self) {
-        if let Some(several) = &self.several {
-            if let Some(Content { head, body, record }) = several.goes() {
-                (self.head, self.body, self.record) = (head, body, record);
-            }
+        let newer = self.several.as_ref().and_then(|several| several.goes());
+        if let Some(Content { head, body, record }) = newer {
+            (self.head, self.body, self.record) = (head, body, record);
         }
     }
 }

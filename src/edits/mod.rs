@@ -104,7 +104,7 @@ where
     async fn call(&self, mut request: QueueRequest) -> Result<Response<ResponseBody>, S::Error> {
         let key = request.call.ordering_key.take();
         match key {
-            Some(key) if request.call.edits == Sent::Latest || self.known.book.is_used() => {
+            Some(key) if request.call.saves.edits == Sent::Latest || self.known.book.is_used() => {
                 // Boxed, because hardly any call needs it, and each would carry it about.
                 Box::pin(self.edit(request, key)).await
             }

@@ -55,7 +55,7 @@ impl fmt::Debug for Thing {
 impl Edit {
     /// What a call says; none if no newer one may replace it.
     pub(super) async fn of(call: &Call) -> Option<Self> {
-        if call.edits != Edits::Latest {
+        if call.saves.edits != Edits::Latest {
             return None;
         }
         let replaces = call.method.as_ref()?.saves.replaces.as_ref()?;

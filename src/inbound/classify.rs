@@ -15,15 +15,15 @@ use config::{
 use http::{HeaderMap, Response, header, request::Parts};
 use hyper::body::Incoming;
 use limits::Class;
-use scheduler::CallerId;
-use slack::{Edits, Identity, Method, TokenHash, identity::is_id};
+use scheduler::{CallerId, PlaceId};
+use slack::{Identity, Method, TokenHash, identity::is_id};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use crate::{
     call::{
-        Call, Head,
+        Call, Head, Saves,
         body::{Body, BodyError, Memory, Owner, WHOLE},
         client_end::{ClientEnd, ClientEnded},
         coding, headers,
@@ -199,7 +199,7 @@ where
         let whose = (proved.as_ref(), token.as_ref(), &*identity);
         let hints = knowledge.hints(&lane, agent, whose);
         let terms = knowledge.callers.of(hints, method.map(|method| &**method));
-        let (share_reads, edits) = knowledge.saves(&lane, &terms, method);
+        let saves = knowledge.saves(&lane, &terms, method);
         let CallerTerms { caller, class, max_wait, weight, max_depth, disabled, .. } = terms;
         patience.said = patience.said.or(max_wait);
         let waits = patience.of_class(class);
@@ -220,17 +220,8 @@ where
         let mut body = body?;
         body.belongs_to(Owner::of(caller_id, class));
         let (buckets, ordering_key) = called.buckets(&arguments, &identity, &caller);
-        let asks = Asks {
-            caller: caller_id,
-            token: token.as_ref(),
-            verb: &parts.method,
-            prefix: &upstream.prefix,
-            path: called.asks(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
-            body: body.known(),
-        };
-        let place = asks.place(&knowledge.hasher);
+        let place =
+            knowledge.place(client, called.asks(), (&upstream.prefix, &parts, body.known()));
         headers::forward_request(&mut parts.headers);
         let call = Call {
             head: Head { verb: parts.method, url, headers: parts.headers },
@@ -244,8 +235,7 @@ where
             weight,
             max_depth,
             disabled,
-            share_reads,
-            edits,
+            saves,
             ordering_key,
             caller,
             arrived,
@@ -281,18 +271,25 @@ impl Knowledge {
         }
     }
 
-    /// Whether a call may share an answer, and which edits are sent: as the call says, else as its caller's
+    /// What of a call need not be sent: as the call says, else as its caller's
     /// terms or its method's, else as all.
-    fn saves(
-        &self,
-        lane: &Lane,
-        terms: &CallerTerms,
-        method: Option<&Arc<Method>>,
-    ) -> (bool, Edits) {
+    fn saves(&self, lane: &Lane, terms: &CallerTerms, method: Option<&Arc<Method>>) -> Saves {
         let Config { reads, edits, .. } = &*self.config;
         let share = lane.share_reads.or(terms.share_reads).unwrap_or(reads.share);
         let edits = lane.edits.or(terms.edits).unwrap_or(*edits);
-        (share && method.is_some_and(|method| method.reads), edits)
+        Saves { share_reads: share && method.is_some_and(|method| method.reads), edits }
+    }
+
+    /// The place that a call may have left, by all that it asks.
+    fn place(
+        &self,
+        (caller, token): (CallerId, Option<&TokenHash>),
+        path: &str,
+        (prefix, parts, body): (&str, &Parts, &[u8]),
+    ) -> PlaceId {
+        let (verb, query, headers) = (&parts.method, parts.uri.query(), &parts.headers);
+        let asks = Asks { caller, token, verb, prefix, path, query, headers, body };
+        asks.place(&self.hasher)
     }
 
     /// How a call that waits so long is told that it is refused. If it is a click of a client that stops as a

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Limited};
 use limits::{Class, Weight};
 use scheduler::{CallerId, PlaceId};
 use slack::{
-    Edits, Identity, Kind, TokenHash,
+    Identity, Kind, TokenHash,
     buckets::{self, Dimensions},
 };
 use tokio::{
@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 pub use self::brought::Brought;
 use crate::{
     call::{
-        Call,
+        Call, Saves,
         body::{Body, Memory},
         client_end::ClientEnd,
         record::Record,
@@ -243,8 +243,7 @@ impl<S> Questions<S> {
             weight: Weight::default(),
             max_depth: None,
             disabled: false,
-            share_reads: false,
-            edits: Edits::All,
+            saves: Saves::default(),
             ordering_key: None,
             caller: self.caller.clone(),
             arrived: now,

@@ -126,6 +126,7 @@ impl Answer {
     }
 
     /// It, to be kept for longer than its call: a copy, which takes no more than its size, in another account.
+    #[must_use]
     pub fn to_keep(&self) -> Self {
         Self { body: Bytes::copy_from_slice(&self.body), ..self.clone() }
     }

@@ -7,13 +7,13 @@ use config::{Kind, QueueBounds, Upstream};
 use http::HeaderMap;
 use limits::{AgeFrom, BucketKey, Class, Dimension, Limit, Rate, Rule, Scope, Share, Weight};
 use scheduler::{BlockReason, CallerId, PlaceId};
-use slack::{Edits, Identity};
+use slack::Identity;
 use tokio::time::{Instant, advance};
 
 use super::{Admission, Attempt, Permit, QueueMetrics, QueueSnapshot, Shed, ShedReason, Turned};
 use crate::{
     call::{
-        Call, Head,
+        Call, Head, Saves,
         body::{Body, Memory},
         client_end::ClientEnd,
         record::Record,
@@ -70,8 +70,7 @@ fn call(patience: Duration) -> Call {
         weight: Weight::ONE,
         max_depth: None,
         disabled: false,
-        share_reads: false,
-        edits: Edits::All,
+        saves: Saves::default(),
         ordering_key: None,
         caller: "test".try_into().unwrap(),
         arrived: Instant::now(),

@@ -130,7 +130,7 @@ where
         let Some(method) = &call.method else { return self.inner.call(request).await };
         let cache = desk.cache.as_ref().filter(|cache| cache.methods.contains(&method.name));
         // Boxed, because hardly any call needs it, and each would carry it about.
-        if call.share_reads || cache.is_some() {
+        if call.saves.share_reads || cache.is_some() {
             return Box::pin(self.read(request, cache)).await;
         }
         let writes = !method.reads;
@@ -205,7 +205,7 @@ where
     /// it cannot be sent for others.
     fn joint(&self, request: &QueueRequest, read: &Read<'_>) -> Option<(Joint<S::Error>, Part)> {
         let (call, Desk { book, admission, .. }) = (&request.call, &self.desk);
-        if call.share_reads
+        if call.saves.share_reads
             && let Some((joint, same)) = book.joinable(&read.known, call)
         {
             admission.raise(joint.several(), call.class, call.deadline);
@@ -214,8 +214,11 @@ where
         let several = Arc::new(Several::new(call.class, call.deadline));
         let copy = joint::for_several(request, &several)?;
         let begin = |guard| Joint::new(&self.inner, copy, several, guard);
-        let joint =
-            if call.share_reads { book.lead(&read.known, begin) } else { begin(Box::new(())) };
+        let joint = if call.saves.share_reads {
+            book.lead(&read.known, begin)
+        } else {
+            begin(Box::new(()))
+        };
         Some((joint, Part::Leads))
     }
 }

@@ -3,6 +3,7 @@
 use fake_slack::{FakeSlack, Latency, RecordedAs, Reply};
 use http::StatusCode;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Ask, Bot, Proxy, all, assert_near, ms, secs, slack};
 
@@ -182,17 +183,17 @@ async fn who_hangs_up_takes_nothing_back() {
         let proxy = Proxy::configured(TIGHT, &fake);
         let bot = proxy.bot();
         let mut staying = Vec::new();
-        let mut leaving = None;
+        let mut leaving = JoinSet::new();
         for n in 0..=3 {
             let ask = text(&bot, n).after(ms(u64::from(n)));
             if n == leaves {
-                leaving = Some(tokio::spawn(ask.hang_up_after(secs(5))));
+                leaving.spawn(ask.hang_up_after(secs(5)));
             } else {
                 staying.push(ask);
             }
         }
         let answers = all(staying).await;
-        assert!(leaving.unwrap().await.unwrap().is_none());
+        assert!(leaving.join_next().await.unwrap().unwrap().is_none());
         assert!(answers.iter().all(Answer::is_ok));
         assert_eq!(done(&fake), ["0", "3"], "{leaves}");
     }
