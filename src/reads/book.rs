@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry as MapEntry};
 use foldhash::quality::RandomState;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,17 @@ struct Over<E> {
     book: ReadBook<E>,
     key: ReadKey,
     number: u64,
+}
+
+/// How a read is to the call that it waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It is its own.
+    Leads,
+    /// It has joined it, and asks in the same words.
+    Same,
+    /// It has joined it, and asks in others.
+    Other,
 }
 
 /// What operators are shown of it.
@@ -94,35 +105,47 @@ impl<E: Send + 'static> ReadBook<E> {
         &self.shared
     }
 
-    /// A read whose answer is the call's, too, and whether it asks in the same words: one that is not sent
-    /// yet, or that was sent when no write had ended that it might not know of.
-    pub(super) fn joinable(&self, read: &Known, call: &Call) -> Option<(Joint<E>, bool)> {
-        // It leaves the map before it is looked at: it may be the last that holds the call, and then ends it,
+    /// A read whose answer is the call's, too: one that is not sent yet, or that was sent when no write had ended
+    /// that it might not know of.
+    pub(super) fn joinable(&self, read: &Known, call: &Call) -> Option<(Joint<E>, Part)> {
+        // It leaves the map before it is looked at: it may be the last that holds its call, and then ends it,
         // which takes it out of the map.
-        let entry = self.shared.joints.get(&read.key);
-        let (joint, words) = entry.map(|entry| (entry.joint.clone(), entry.words))?;
-        let joint = joint.upgrade()?;
-        let is_new = |sent| !self.shared.writes.has_ended_since(sent, call);
-        let may_be_joined = joint.several().under_way().is_none_or(is_new);
-        may_be_joined.then_some((joint, words == read.words))
+        let entry = self.shared.joints.get(&read.key)?.clone();
+        let joint = entry.joint.upgrade().filter(|joint| self.may_be_joined(joint, call))?;
+        Some((joint, entry.part(read)))
     }
 
-    /// A read may be joined from now on, which `begin` makes with a guard that takes it out again. It has the
-    /// place of one that may not be joined any more.
-    pub(super) fn lead(
+    /// The same, or one that may be joined from now on, which `begin` makes with a guard that takes it out again.
+    pub(super) fn join_or_lead(
         &self,
-        &Known { key, words, .. }: &Known,
+        read: &Known,
+        call: &Call,
         begin: impl FnOnce(Box<dyn Send>) -> Joint<E>,
-    ) -> Joint<E> {
-        let number = self.shared.numbers.fetch_add(1, Relaxed);
-        let joint = begin(Box::new(Over { book: self.clone(), key, number }));
-        if let Some(weak) = joint.downgrade() {
-            let before = self.shared.joints.insert(key, Entry { number, words, joint: weak });
-            if before.is_none() {
-                self.shared.count.fetch_add(1, Relaxed);
+    ) -> (Joint<E>, Part) {
+        let Inner { joints, count, numbers, .. } = &*self.shared;
+        // Both are dropped when the map is free again, as above.
+        let (older, joint);
+        let entry = joints.entry(read.key);
+        if let MapEntry::Occupied(entry) = &entry {
+            older = entry.get().joint.upgrade();
+            if let Some(joint) = older.as_ref().filter(|joint| self.may_be_joined(joint, call)) {
+                return (joint.clone(), entry.get().part(read));
             }
         }
-        joint
+        let number = numbers.fetch_add(1, Relaxed);
+        joint = begin(Box::new(Over { book: self.clone(), key: read.key, number }));
+        if let Some(weak) = joint.downgrade() {
+            if matches!(entry, MapEntry::Vacant(_)) {
+                count.fetch_add(1, Relaxed);
+            }
+            drop(entry.insert(Entry { number, words: read.words, joint: weak }));
+        }
+        (joint, Part::Leads)
+    }
+
+    fn may_be_joined(&self, joint: &Joint<E>, call: &Call) -> bool {
+        let is_new = |sent| !self.shared.writes.has_ended_since(sent, call);
+        joint.several().under_way().is_none_or(is_new)
     }
 
     /// What operators are shown.
@@ -139,6 +162,21 @@ impl<E: Send + 'static> ReadBook<E> {
 impl<E> Clone for ReadBook<E> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+// === impl Entry ===
+
+impl<E> Entry<E> {
+    /// How that read is to it.
+    fn part(&self, read: &Known) -> Part {
+        if self.words == read.words { Part::Same } else { Part::Other }
+    }
+}
+
+impl<E> Clone for Entry<E> {
+    fn clone(&self) -> Self {
+        Self { joint: self.joint.clone(), ..*self }
     }
 }
 

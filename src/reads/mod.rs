@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tower::Layer;
 
 pub use self::book::{ReadBook, ReadsSnapshot};
-use self::{key::Known, writes::Passing};
+use self::{book::Part, key::Known, writes::Passing};
 use crate::{
     call::{Call, client_end::ClientEnded, response::ResponseBody, several::Several},
     joint::{self, Answer, How, Joint, Outcome, SavedMetrics, Waited},
@@ -60,17 +60,6 @@ struct Desk<E> {
 struct Read<'r> {
     known: Known,
     cache: Option<&'r ReadCache>,
-}
-
-/// How a read is to the call that it waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// It is its own.
-    Leads,
-    /// It has joined it, and asks in the same words.
-    Same,
-    /// It has joined it, and asks in others.
-    Other,
 }
 
 const SHARED: &str = "shared";
@@ -205,21 +194,22 @@ where
     /// it cannot be sent for others.
     fn joint(&self, request: &QueueRequest, read: &Read<'_>) -> Option<(Joint<S::Error>, Part)> {
         let (call, Desk { book, admission, .. }) = (&request.call, &self.desk);
-        if call.saves.share_reads
-            && let Some((joint, same)) = book.joinable(&read.known, call)
-        {
-            admission.raise(joint.several(), call.class, call.deadline);
-            return Some((joint, if same { Part::Same } else { Part::Other }));
-        }
-        let several = Arc::new(Several::new(call.class, call.deadline));
-        let copy = joint::for_several(request, &several)?;
-        let begin = |guard| Joint::new(&self.inner, copy, several, guard);
-        let joint = if call.saves.share_reads {
-            book.lead(&read.known, begin)
-        } else {
-            begin(Box::new(()))
+        let lead = || {
+            let several = Arc::new(Several::new(call.class, call.deadline));
+            let copy = joint::for_several(request, &several)?;
+            let begin = |guard| Joint::new(&self.inner, copy, several, guard);
+            if call.saves.share_reads {
+                Some(book.join_or_lead(&read.known, call, begin))
+            } else {
+                Some((begin(Box::new(())), Part::Leads))
+            }
         };
-        Some((joint, Part::Leads))
+        let joinable = || book.joinable(&read.known, call);
+        let (joint, part) = call.saves.share_reads.then(joinable).flatten().or_else(lead)?;
+        if part != Part::Leads {
+            admission.raise(joint.several(), call.class, call.deadline);
+        }
+        Some((joint, part))
     }
 }
 
