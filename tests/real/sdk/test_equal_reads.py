@@ -3,11 +3,13 @@
 The ledger of the fake Slack counts what went out. Each flood has a Slack and a proxy of its own.
 """
 
+import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from stand import FakeSlack, Proxy, http_get
+from holding import resident
+from stand import FakeSlack, Proxy, eventually, http_get
 
 BOTS = 50
 METHOD = "conversations.history"
@@ -69,3 +71,48 @@ def test_without_it_each_is_sent_at_a_minute_of_its_own(floods):
     each, share = floods["each"], floods["share"]
     assert len(each["ledger"]["calls"]) == BOTS + 1 and each["saved"] == 0
     assert each["took"] > BOTS - 2 and each["took"] > 10 * share["took"]
+
+
+READS, CONNECTIONS = 10_000, 8
+REMEMBERED = 4  # MiB
+
+
+def test_nothing_is_left_of_ten_thousand_different_reads():
+    """The second ten thousand take no more than the first.
+
+    Turned red by: an entry that outlives its call, and an answer that is remembered for good.
+    """
+    slack = FakeSlack(latency="0ms", limits=["users.info=1000000"])
+    more = "identity: { resolve: false }\nmethods: { users.info: { tier: none } }\n"
+    more += f"reads: {{ share: true, cache: {{ for: 5s, bytes: {REMEMBERED}MiB }} }}\n"
+    proxy = Proxy(("/api/", slack.url), more=more)
+
+    def read(round_: int, part: int) -> None:
+        bot = http.client.HTTPConnection(proxy.listen, timeout=60)
+        headers = {"authorization": "Bearer xoxb-T1-A1-secret", "content-type": "application/x-www-form-urlencoded"}
+        for number in range(READS // CONNECTIONS):
+            bot.request("POST", "/api/users.info", f"user=U{round_}X{part}X{number}", headers)
+            answer = bot.getresponse()
+            answer.read()
+            assert answer.status == 200 and answer.headers["slackwater-attempts"] == "1"
+        bot.close()
+
+    rest = []
+    try:
+        for round_ in range(3):
+            with ThreadPoolExecutor(CONNECTIONS) as pool:
+                list(pool.map(lambda part: read(round_, part), range(CONNECTIONS)))
+            metrics = proxy.metrics()
+            most, full = metrics.sum("slackwater_remembered_bytes"), resident(proxy)
+            assert 0 < most <= REMEMBERED << 20
+            eventually("all is forgotten", lambda: proxy.metric("slackwater_remembered_answers") == 0, 20)
+            rest.append(resident(proxy))
+            answers = metrics.sum("slackwater_remembered_answers")
+            print(f"{READS} reads: {answers:.0f} remembered in {most / 2**20:.1f} MiB, {full:.1f} MiB resident; "
+                  f"then {rest[-1]:.1f} MiB")
+        assert proxy.metric("slackwater_remembered_bytes") == 0
+        assert len(slack.ledger()["calls"]) == 3 * READS
+        assert rest[2] < rest[1] + 2
+    finally:
+        proxy.kill()
+        slack.kill()
