@@ -39,15 +39,13 @@ def streams():
             time.sleep(max(0.0, begun + (n + 1) * EVERY - time.monotonic()))
         answers = {key: sdk.finish(seconds=120) for key, sdk in sdks.items()}
         metrics = {lane: proxy.metrics() for lane, proxy in proxies.items()}
-        calls = slack.ledger()
-        texts = {
-            key: [c["text"] for c in sorted(calls["calls"], key=lambda c: c["seq"]) if c["workspace"] == sdk.workspace]
-            for key, sdk in sdks.items()
-        }
+        ledger, updates = slack.ledger(), slack.calls("chat.update")
+        texts = {key: [c["text"] for c in updates if c["workspace"] == sdk.workspace] for key, sdk in sdks.items()}
         for key, sent in texts.items():
             took = max(a["end_ms"] for a in answers[key]) - min(a["start_ms"] for a in answers[key])
-            print(f"{key}: {len(sent)} of {UPDATES} sent in {took / 1000:.1f} s")
-        yield calls, answers, texts, metrics
+            longest = max(a["end_ms"] - a["start_ms"] for a in answers[key])
+            print(f"{key}: {len(sent)} of {UPDATES} sent in {took / 1000:.1f} s, the longest wait {longest / 1000:.2f} s")
+        yield ledger, answers, texts, metrics
     finally:
         for part in [slack, *proxies.values(), *sdks.values()]:
             part.kill()
