@@ -225,6 +225,11 @@ impl Proxy {
         Status::of(&self.admission, &shared.identities.names().all())
     }
 
+    /// How many edits are on their way that may be replaced.
+    pub(crate) fn open_edits(&self) -> usize {
+        self.reloading.lock().unwrap().0.edits.open()
+    }
+
     /// The reads that may be joined, and what is remembered.
     pub(crate) fn reads(&self) -> ReadsSnapshot {
         self.reloading.lock().unwrap().0.reads.snapshot()
