@@ -108,6 +108,13 @@ impl Answer {
         Err(Box::new(Response::from_parts(parts, body)))
     }
 
+    /// One that says that.
+    #[cfg(test)]
+    pub(crate) fn of(body: &'static str) -> Self {
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        Self { status, headers, body: Bytes::from_static(body.as_bytes()), said: OnceLock::new() }
+    }
+
     /// It, for the client whose call was sent.
     pub fn response(&self) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::ours(self.body.clone()));

@@ -63,6 +63,16 @@ impl Known {
 
 // === impl ReadKey ===
 
+#[cfg(test)]
+impl ReadKey {
+    /// One of many.
+    pub(super) fn numbered(number: u64) -> Self {
+        let mut text = Hashing::default();
+        text.add(&number.to_le_bytes());
+        Self(text.finish())
+    }
+}
+
 /// Never the bytes: they are as good as a question whether somebody has asked that.
 impl fmt::Debug for ReadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

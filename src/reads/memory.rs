@@ -256,3 +256,63 @@ impl Old {
         is_read && self.argument.is_none_or(is_same)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::{inbound::arguments, metrics::Registry};
+
+    fn rules(bytes: usize) -> ReadCache {
+        ReadCache { bytes, ..ReadCache::default() }
+    }
+
+    async fn keep(memory: &Memory, number: u64, sent: Instant, rules: &ReadCache) {
+        let answer = Answer::of(r#"{"ok":true}"#);
+        let arguments = arguments::all(None, &HeaderMap::new(), b"user=U1").await.unwrap();
+        let method = Arc::from("users.info");
+        memory.keep(ReadKey::numbered(number), (&answer, sent), (&method, &arguments), rules);
+    }
+
+    fn memory() -> Memory {
+        Memory::new(&SavedMetrics::register(&Registry::default()).unwrap())
+    }
+
+    /// Red when as many are kept as there are, or when others go than the oldest.
+    #[tokio::test]
+    async fn no_more_are_kept_than_may_be() {
+        let (memory, now) = (memory(), Instant::now());
+        let most = MOST as u64;
+        for number in 0..most + 10 {
+            keep(&memory, number, now, &rules(usize::MAX)).await;
+        }
+        assert_eq!((memory.len(), memory.order().all.len()), (MOST, MOST));
+        let has = |number| memory.recall(&ReadKey::numbered(number), now, &rules(0)).is_some();
+        assert!(!has(9) && has(10) && has(most + 9));
+        for number in 0..10 {
+            keep(&memory, number, now, &rules(10 * EACH)).await;
+        }
+        assert!(memory.len() < 10 && memory.bytes() <= 10 * EACH, "{}", memory.bytes());
+        memory.clear();
+        assert_eq!((memory.len(), memory.bytes(), memory.order().all.len()), (0, 0, 0));
+    }
+
+    /// Red when what was asked for before a write is kept after it, whatever method it is of.
+    #[tokio::test]
+    async fn what_was_asked_for_before_a_write_is_not_kept() {
+        let (memory, now) = (memory(), Instant::now());
+        let second = Duration::from_secs(1);
+        for (reads, kept) in [("users.list", 1), ("users.info", 0)] {
+            let reads = [Arc::from(reads)].into();
+            memory.drop_old(&[Old { reads, argument: None }], now);
+            keep(&memory, 1, now, &rules(1 << 20)).await;
+            assert_eq!(memory.len(), kept);
+        }
+        keep(&memory, 1, now + second, &rules(1 << 20)).await;
+        assert_eq!(memory.len(), 1);
+        memory.drop_old(&[Old { reads: Box::default(), argument: None }], now + second);
+        keep(&memory, 2, now + second, &rules(1 << 20)).await;
+        assert_eq!(memory.len(), 0);
+    }
+}

@@ -104,6 +104,8 @@ async fn nobody_gets_the_answer_to_another_question() {
         base(),
         base().header("authorization", OTHER_TOKEN),
         base().header("cookie", "d=xoxd-1"),
+        // Then Slack does not see it, and nobody else's answer is that to no token.
+        base().header("connection", "authorization"),
         base().header("accept-encoding", "gzip"),
         bot.call(USER).form("user=U2"),
         bot.call(USER).form("user=u1"),
@@ -256,6 +258,32 @@ async fn a_failure_is_for_the_first_and_the_others_ask_for_themselves() {
             assert!(answers.iter().all(|answer| answer.body.len() > 3 << 20));
         }
     }
+}
+
+/// Turned red by: a refusal of the first that is everybody's.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_for_the_first_and_the_others_are_held_by_themselves() {
+    let slack = Scripted::new(|seen| async move {
+        tokio::time::sleep(ms(100)).await;
+        let mut response = json(200, r#"{"ok":true}"#)?;
+        if seen.number == 1 {
+            response = json(429, r#"{"ok":false,"error":"ratelimited"}"#)?;
+            response.headers_mut().insert("retry-after", 5.into());
+        }
+        Ok(response)
+    });
+    let file = "on_429: { max_attempts: 1 }\nreads: { share: true }";
+    let proxy = Proxy::configured(file, &slack);
+    let bot = proxy.bot();
+    let answers = all((0..3).map(|n| user(&bot, "U1").patient().after(ms(n)))).await;
+    assert_eq!(answers[0].shed().1, "upstream");
+    for answer in &answers[1..] {
+        assert!(answer.is_ok() && answer.took > secs(5), "{answer:?}");
+        assert_eq!((from(answer), answer.header("slackwater-attempts")), ("", "1"));
+        // Its wait for the first is in it.
+        assert!(answer.header("slackwater-wait-ms").parse::<u64>().unwrap() >= 5000, "{answer:?}");
+    }
+    assert_eq!(slack.seen().len(), 3);
 }
 
 /// What asks the same wrongly is told the same; what asks it in other words may not be wrong.

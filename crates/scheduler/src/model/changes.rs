@@ -133,6 +133,13 @@ impl Model {
         self.poll();
     }
 
+    /// Somebody joins a call that goes, who may wait till then.
+    pub(crate) fn allow_until(&mut self, number: u64, deadline: Instant) {
+        let (permit, call) = self.in_flight.get_mut(&number).unwrap();
+        call.deadline = call.deadline.max(deadline);
+        self.scheduler.allow_until(permit, deadline);
+    }
+
     /// Whether the name was given away.
     pub(crate) fn is_former(&self, of: &[Dimension], name: &str) -> bool {
         self.former.iter().any(|(scope, former)| scope == of && former == name)

@@ -69,7 +69,7 @@ enum Happening {
     Rebucket {
         changes: Vec<(usize, Vec<usize>)>,
     },
-    /// Somebody joins a held call.
+    /// Somebody joins a call that is held, or goes.
     Raise {
         which: usize,
         class: Class,
@@ -238,9 +238,14 @@ fn take(model: &mut Model, all: &mut [BucketKey], step: Happening) {
             model.rebucket(by_call.into_iter().collect());
         }
         Happening::Raise { which, class, wait_ms } => {
-            if let Some(nth) = pick(model.held.len(), which) {
-                let number = *model.held.keys().nth(nth).unwrap();
-                model.raise(number, class, model.now + Duration::from_millis(wait_ms));
+            let deadline = model.now + Duration::from_millis(wait_ms);
+            let all: Vec<u64> = model.held.keys().chain(model.in_flight.keys()).copied().collect();
+            match pick(all.len(), which).map(|nth| all[nth]) {
+                Some(number) if model.held.contains_key(&number) => {
+                    model.raise(number, class, deadline);
+                }
+                Some(number) => model.allow_until(number, deadline),
+                None => {}
             }
         }
         Happening::Rename { of, from, to } => {

@@ -52,6 +52,25 @@ fn a_raised_call_waits_as_long_as_the_most_patient() {
     assert!(model.refusals.is_empty());
 }
 
+/// Turned red by: a deadline that stays that of the first attempt.
+#[test]
+fn a_call_that_waits_again_waits_as_long_as_it_is_allowed() {
+    for (allowed, refused) in [(None, 1), (Some(seconds(60)), 0)] {
+        let mut model = Model::new();
+        let key = bucket(&rate("method", 1, 1000, AgeFrom::Answer), "w");
+        let call = model.arrive(std::slice::from_ref(&key), Class::Normal, 1, seconds(3));
+        if let Some(allowed) = allowed {
+            let deadline = model.now + allowed;
+            model.allow_until(call, deadline);
+            // It never comes nearer.
+            model.allow_until(call, model.now);
+        }
+        model.replay(call, seconds(10));
+        model.pass_answering(seconds(20));
+        assert_eq!((model.refusals.len(), sent(&model, 0).len()), (refused, 2 - refused));
+    }
+}
+
 /// Turned red by: a ticket that is not looked at.
 #[test]
 fn a_call_that_is_gone_is_not_raised() {
