@@ -176,9 +176,17 @@ fn a_freeze_of_a_name_holds_the_bucket_that_it_shares() {
             freezing.version += 1;
             let all = Some(vec![freezing.stands(&whole, closed)]);
             let (epoch, now) = (EPOCH, freezing.one.now);
-            let batch = freezing.one.scheduler.notices(&mut Vec::new());
-            let (granted, standings) = (Vec::new(), Vec::new());
-            let answer = Noticed { batch, epoch, version: 100, granted, standings, all };
+            let batch = freezing.one.scheduler.notices(now, &mut Vec::new());
+            let answer = Noticed {
+                batch,
+                epoch,
+                version: 100,
+                granted: Vec::new(),
+                standings: Vec::new(),
+                all,
+                learnt: Vec::new(),
+                all_learnt: None,
+            };
             freezing.one.scheduler.noticed(now, answer);
         } else {
             freezing.hears(&whole, closed);
@@ -204,7 +212,7 @@ fn a_bucket_is_half_open_for_as_long_as_a_call_tries_it() {
             replica.scheduler.freeze(now, bucket, now + seconds(1));
         }
         // Nearly so long ago that it matters no more.
-        world.pass(seconds(11) - millis(200));
+        world.pass(millis(10_800));
         world.arrive(0, call(vec![whole()]));
         world.pass(millis(50));
         assert_eq!(world.flying().len(), 1, "it tries");
