@@ -682,6 +682,25 @@ fn wants(bucket: usize, wants: u32) -> Said {
     }
 }
 
+/// Chance hardly finds a clock that goes back to just before a bucket has expired.
+#[test]
+fn what_has_expired_is_not_there_again_when_the_clock_goes_back() {
+    let mut server = Scripted::start();
+    for beats in 1..8 {
+        let mut both = Both::new(&mut server);
+        for others in [vec![3], vec![]] {
+            both.happens(Happening::Beat { by: 0, knows: Knows::Now, told_all: false, others });
+        }
+        let asks = vec![wants(1, 1)];
+        both.happens(Happening::Step { by: 3, knows: Knows::Now, asks });
+        both.happens(Happening::Pass { ms: 1_600 });
+        both.happens(Happening::Alive { some: vec![0], beats });
+        both.happens(Happening::Back { ms: 1 });
+        let asks = vec![wants(1, 0)];
+        both.happens(Happening::Step { by: 0, knows: Knows::Now, asks });
+    }
+}
+
 /// Chance finds neither the last millisecond nor several buckets with slots of others than members.
 #[test]
 fn the_scripts_do_so_when_a_replica_is_forgotten() {

@@ -363,6 +363,9 @@ impl Store {
         if self.member(name).is_none() {
             return Stepped::Gone;
         }
+        if now < self.now {
+            self.expire(now);
+        }
         self.join(name, now, true);
         self.heard = now;
         let told = asks.into_iter().map(|ask| self.ask(now, times, name, &ask, pushes));
