@@ -76,8 +76,9 @@ def agree(replicas: Replicas, quotas) -> list[int]:
 
 @pytest.mark.timeout(180)
 def test_what_one_replica_learns_all_keep_to_and_forget():
-    """Red when each learns by itself, when one that comes later or comes back has to learn it anew, and when what
-    was forgotten at one is remembered at another, or comes back with its state file."""
+    """Red when each learns by itself, when it is lost with the store's memory, when one that comes later or comes back
+    has to learn it anew, and when what was forgotten at one is remembered at another, or comes back with its state
+    file."""
     slack = FakeSlack(limits=[f"{METHOD}={ALLOWED}"], minute=MINUTE, latency="1ms..5ms")
     server = RedisServer()
     replicas = Replicas(COUNT, slack, server, minute=MINUTE, state_files=True).ready()
@@ -89,6 +90,10 @@ def test_what_one_replica_learns_all_keep_to_and_forget():
     assert len(found) <= 3 and found[0] <= BELIEVED - ALLOWED and sum(found[1:]) <= 2, found
     quotas = [[ALLOWED - 1], [ALLOWED], [ALLOWED + 1]]
     print(f"learnt: {agree(replicas, quotas)}")
+
+    server.flush()
+    eventually("the store is told again", lambda: any(key.endswith(b":l") for key in server.everything()), 5)
+    agree(replicas, quotas)
 
     late = one_more(replicas)
     agree(replicas, quotas)
