@@ -22,6 +22,7 @@ identity: { resolve: false }
 traces: { endpoint: "http://127.0.0.1:9" }
 callers: [{ name: small, match: { lane: small }, max_depth: 1 }]
 drain_timeout: 3s
+reads: { cache: { for: 1m, methods: [users.conversations] } }
 """
 
 
@@ -73,6 +74,7 @@ def watched() -> Watched:
     load, start = Load(proxy), time.time()
     try:
         everything(load, slack, seen)
+        not_sent(load, seen)
         refused_by_the_disk(load, seen, state)
         configurations(proxy, seen)
         switches(load, seen)
@@ -118,6 +120,14 @@ def everything(load: Load, slack: FakeSlack, seen: Prometheus) -> None:
     seen.until("a dead token", 'slackwater_dead{kind="token"} == 1')
     load.calls(5, "team.info", "dead", "T9")
     seen.until("its calls", 'rate(slackwater_fail_fast_total{reason="token_revoked"}[4s]) > 0')
+
+
+def not_sent(load: Load, seen: Prometheus) -> None:
+    """Reads whose answer is remembered."""
+    for count, that in ((1, "slackwater_remembered_answers > 0"),
+                        (5, 'rate(slackwater_saved_calls_total{how="remembered"}[4s]) > 0')):
+        load.calls(count, "users.conversations", "web", user="U1")
+        seen.until("what is remembered, and that it is asked for", that)
 
 
 def refused_by_the_disk(load: Load, seen: Prometheus, state) -> None:
