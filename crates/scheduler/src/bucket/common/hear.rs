@@ -82,7 +82,10 @@ impl Bucket {
             }
             return;
         }
-        let is_news = if is_push || common.is_anew {
+        let is_news = if common.is_anew {
+            // One of the same number may be another one, if a message was lost before.
+            serial >= common.serial
+        } else if is_push {
             serial > common.serial
         } else {
             serial != common.serial

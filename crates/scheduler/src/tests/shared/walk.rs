@@ -266,12 +266,18 @@ fn lessons(world: &mut World) -> Vec<Vec<(String, crate::Learnt)>> {
     let lessons = on.map(|replica| {
         let all = replica.scheduler.buckets(now);
         let learnt = all.filter_map(|it| Some((it.key.to_string(), it.learnt?)));
-        let mut learnt: Vec<_> =
-            learnt.map(|(key, learnt)| (key, crate::Learnt { since: None, ..learnt })).collect();
+        let mut learnt: Vec<_> = learnt.map(|(key, learnt)| (key, as_told(learnt))).collect();
         learnt.sort_by(|(one, _), (other, _)| one.cmp(other));
         learnt
     });
     lessons.collect()
+}
+
+/// Records have times in microseconds.
+fn as_told(learnt: crate::Learnt) -> crate::Learnt {
+    let whole = |time: Duration| Duration::from_micros(u64::try_from(time.as_micros()).unwrap());
+    let (period, spacing) = (whole(learnt.period), whole(learnt.spacing));
+    crate::Learnt { since: None, period, spacing, ..learnt }
 }
 
 /// So many that none has a part of any quota: whatever is used was granted.
