@@ -121,7 +121,8 @@ def test_nothing_is_left_of_ten_thousand_different_reads():
                   f"then {rest[-1]:.1f} MiB")
         assert proxy.metric("slackwater_remembered_bytes") == 0
         assert max(call["seq"] for call in slack.calls("users.info")) == 3 * READS
-        assert rest[2] < rest[1] + 2
+        # Ten thousand answers would take nine MiB; what an allocator has between two rounds is less.
+        assert rest[2] < rest[1] + 5
     finally:
         proxy.kill()
         slack.kill()
