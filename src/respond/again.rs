@@ -3,12 +3,11 @@
 use http::{Response, StatusCode};
 use slack::reply;
 
-use super::Failure;
+use super::{Failure, upstream_failed};
 use crate::{
     call::response::{ResponseBody, SlackRefused},
     causes::with_causes,
     edits::Again,
-    outbound::upstream::UpstreamError,
 };
 
 /// A newer edit that was to be sent instead failed.
@@ -37,18 +36,7 @@ impl Again for Failure {
                 Self::Refused(SlackRefused(Box::new(response)))
             }
             Self::Upstream(error) => {
-                let (status, name) = match error {
-                    UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-                    UpstreamError::Loop(_) => (StatusCode::BAD_GATEWAY, "upstream_loop"),
-                    UpstreamError::NotBegun(_)
-                    | UpstreamError::NotTaken(_)
-                    | UpstreamError::Broken(_)
-                    | UpstreamError::Garbled(_)
-                    | UpstreamError::Request(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),
-                    UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {
-                        (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
-                    }
-                };
+                let (status, name) = upstream_failed(error);
                 Self::Newer(NewerFailed { status, error: name, text: with_causes(error) })
             }
             // These come before a call asks to go.

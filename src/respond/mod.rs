@@ -238,25 +238,30 @@ impl Failure {
             Self::ClientEnded(_) => error_response(StatusCode::BAD_REQUEST, "client_closed", &text),
             Self::Refused(SlackRefused(answer)) => refused_response(*answer, record, clicks),
             Self::Dead(answer) => answer.response(),
-            Self::Upstream(error) => match error {
-                UpstreamError::Connect(_) => {
-                    error_response(StatusCode::BAD_GATEWAY, "upstream_unreachable", &text)
-                }
-                UpstreamError::Loop(_) => {
-                    error_response(StatusCode::BAD_GATEWAY, "upstream_loop", &text)
-                }
-                UpstreamError::NotBegun(_)
-                | UpstreamError::NotTaken(_)
-                | UpstreamError::Broken(_)
-                | UpstreamError::Garbled(_) => {
-                    error_response(StatusCode::BAD_GATEWAY, "upstream_broken", &text)
-                }
-                UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {
-                    error_response(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &text)
-                }
-                UpstreamError::Request(error) => Self::Body(error).into_response(record, clicks),
-            },
+            Self::Upstream(UpstreamError::Request(error)) => {
+                Self::Body(error).into_response(record, clicks)
+            }
+            Self::Upstream(error) => {
+                let (status, error) = upstream_failed(&error);
+                error_response(status, error, &text)
+            }
             Self::Newer(NewerFailed { status, error, .. }) => error_response(status, error, &text),
+        }
+    }
+}
+
+/// The status and the error of a call that the upstream did not answer.
+fn upstream_failed(error: &UpstreamError) -> (StatusCode, &'static str) {
+    match error {
+        UpstreamError::Connect(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        UpstreamError::Loop(_) => (StatusCode::BAD_GATEWAY, "upstream_loop"),
+        UpstreamError::NotBegun(_)
+        | UpstreamError::NotTaken(_)
+        | UpstreamError::Broken(_)
+        | UpstreamError::Garbled(_)
+        | UpstreamError::Request(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),
+        UpstreamError::Timeout(_) | UpstreamError::Stalled(_) => {
+            (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
         }
     }
 }
