@@ -29,7 +29,7 @@ use self::{
     thing::{Edit, Thing},
 };
 use crate::{
-    call::{client_end::ClientEnded, response::ResponseBody, several::Several},
+    call::{client_end::ClientEnded, response::ResponseBody},
     joint::{self, How, Joint, Outcome, SavedMetrics, Waited},
     queue::{Admission, QueueRequest, Shed},
     step::Step,
@@ -85,9 +85,15 @@ impl<S, E> Layer<S> for EditsLayer<E> {
     type Service = Edits<S, E>;
 
     fn layer(&self, inner: S) -> Edits<S, E> {
-        let Known { book, admission, metrics } = &self.known;
+        Edits { inner: Arc::new(inner), known: self.known.clone() }
+    }
+}
+
+impl<E> Clone for Known<E> {
+    fn clone(&self) -> Self {
+        let Self { book, admission, metrics } = self;
         let (book, admission, metrics) = (book.clone(), admission.clone(), metrics.clone());
-        Edits { inner: Arc::new(inner), known: Known { book, admission, metrics } }
+        Self { book, admission, metrics }
     }
 }
 
@@ -136,9 +142,7 @@ where
         };
         call.record.held_at_most(call.deadline.saturating_duration_since(call.arrived));
         let alone = || {
-            let several = Arc::new(Several::new(call.class, call.deadline));
-            let copy = joint::for_several(&request, &several)?;
-            let begin = |guard| Joint::new(&self.inner, copy, several, guard);
+            let begin = Joint::of(&self.inner, &request)?;
             Some(book.begin(thing.clone(), &method.name, edit.clone(), begin))
         };
         let mut turn = if let Some(turn) = book.replace(&thing, call, &edit) {

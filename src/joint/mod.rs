@@ -85,13 +85,6 @@ pub enum Waited<E> {
 
 type Running<E> = Pin<Box<dyn Future<Output = Outcome<E>> + Send>>;
 
-/// A copy of a call that asks to go, for several; none if it cannot be sent twice.
-pub fn for_several(request: &QueueRequest, several: &Arc<Several>) -> Option<QueueRequest> {
-    let Attempt::First(buckets) = &request.attempt else { return None };
-    let call = Box::new(request.call.for_several(several)?);
-    Some(QueueRequest { call, attempt: Attempt::First(buckets.clone()), refusal: None })
-}
-
 /// A client that joined a call has waited for it since then: for its slot, and not for its answer.
 pub fn tell_wait(several: &Several, call: &Call, since: Instant) {
     let now = Instant::now().max(since);
@@ -103,13 +96,31 @@ pub fn tell_wait(several: &Several, call: &Call, since: Instant) {
 // === impl Joint ===
 
 impl<E: Send + 'static> Joint<E> {
-    /// A call that nobody waits for yet, and that has not begun, made by [`for_several`]. The guard is
-    /// dropped when it has ended, before anybody hears of it, or when all have left.
-    pub fn new<S>(
+    /// A call for several that says what `request` does, and which nobody waits for yet: it is made with a guard,
+    /// which is dropped when it has ended, before anybody hears of it, or when all have left. None if it cannot be
+    /// sent twice.
+    pub fn of<'s, S>(
+        below: &'s Arc<S>,
+        request: &QueueRequest,
+    ) -> Option<impl FnOnce(Box<dyn Send>) -> Self + use<'s, S, E>>
+    where
+        S: Step<QueueRequest, Response = Response<ResponseBody>, Error = E> + 'static,
+    {
+        let QueueRequest { call, attempt: Attempt::First(buckets), .. } = request else {
+            return None;
+        };
+        let several = Arc::new(Several::new(call.class, call.deadline));
+        let call = Box::new(call.for_several(&several)?);
+        let attempt = Attempt::First(buckets.clone());
+        let request = QueueRequest { call, attempt, refusal: None };
+        Some(|guard| Self::begin(below, request, several, guard))
+    }
+
+    fn begin<S>(
         below: &Arc<S>,
         request: QueueRequest,
         several: Arc<Several>,
-        guard: impl Send + 'static,
+        guard: Box<dyn Send>,
     ) -> Self
     where
         S: Step<QueueRequest, Response = Response<ResponseBody>, Error = E> + 'static,

@@ -26,7 +26,7 @@ use tower::Layer;
 pub use self::book::{ReadBook, ReadsSnapshot};
 use self::{book::Part, key::Known, writes::Passing};
 use crate::{
-    call::{Call, client_end::ClientEnded, response::ResponseBody, several::Several},
+    call::{Call, client_end::ClientEnded, response::ResponseBody},
     joint::{self, Answer, How, Joint, Outcome, SavedMetrics, Waited},
     queue::{Admission, QueueRequest},
     step::Step,
@@ -195,9 +195,7 @@ where
     fn joint(&self, request: &QueueRequest, read: &Read<'_>) -> Option<(Joint<S::Error>, Part)> {
         let (call, Desk { book, admission, .. }) = (&request.call, &self.desk);
         let lead = || {
-            let several = Arc::new(Several::new(call.class, call.deadline));
-            let copy = joint::for_several(request, &several)?;
-            let begin = |guard| Joint::new(&self.inner, copy, several, guard);
+            let begin = Joint::of(&self.inner, request)?;
             if call.saves.share_reads {
                 Some(book.join_or_lead(&read.known, call, begin))
             } else {
