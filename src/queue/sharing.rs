@@ -126,10 +126,9 @@ impl Admission {
         self.shared.lock().scheduler.held_on_lease()
     }
 
-    /// How many slots of shared limits are held, and of which limits most, so many of them.
+    /// The same, and of which limits most are, so many of them.
     pub fn most_held_on_lease(&self, most: usize) -> (u64, Vec<(BucketKey, u32)>) {
-        let state = self.shared.lock();
-        (state.scheduler.held_on_lease(), state.scheduler.most_held_on_lease(most))
+        self.shared.lock().scheduler.most_held_on_lease(most)
     }
 }
 

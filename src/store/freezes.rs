@@ -291,10 +291,7 @@ impl Answered {
         let [epoch, version, granted, standings, all, learnt, all_learnt] = parts;
         let granted: Vec<u8> = FromRedisValue::from_redis_value(granted).ok()?;
         let all = if all == Value::Nil { None } else { Some(told(all)?) };
-        let all_learnt = match all_learnt {
-            Value::Nil => None,
-            all => Some(told(all)?),
-        };
+        let all_learnt = if all_learnt == Value::Nil { None } else { Some(told(all_learnt)?) };
         Some(InTime(Some(Self {
             epoch: Epoch(FromRedisValue::from_redis_value(epoch).ok()?),
             version: FromRedisValue::from_redis_value(version).ok()?,

@@ -329,11 +329,12 @@ impl Scheduler {
         self.held_leases().map(|(_, held)| u64::from(held)).sum()
     }
 
-    /// The shared limits of which most slots are held, so many of them, most first.
-    pub fn most_held_on_lease(&self, most: usize) -> Vec<(BucketKey, u32)> {
+    /// The same, and of which limits most are, so many of them, most first.
+    pub fn most_held_on_lease(&self, most: usize) -> (u64, Vec<(BucketKey, u32)>) {
         let mut all: Vec<_> = self.held_leases().filter(|(_, held)| *held > 0).collect();
+        let held = all.iter().map(|(_, held)| u64::from(*held)).sum();
         all.sort_by_key(|(_, held)| Reverse(*held));
-        all.into_iter().take(most).map(|(key, held)| (key.clone(), held)).collect()
+        (held, all.into_iter().take(most).map(|(key, held)| (key.clone(), held)).collect())
     }
 
     /// Shared limits, and how many slots of each are held.
